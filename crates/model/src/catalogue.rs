@@ -1,0 +1,370 @@
+//! The table of object types: where Graph keeps them, what each property is,
+//! which links they have, and in which order they are restored.
+//!
+//! Collector, differ, restorer and documentation read this table; a new type
+//! or property is one entry. Where Graph is odd, the entry names a quirk and
+//! says why. Facts are from the Graph v1.0 metadata and the reference pages of
+//! each resource. The table decides; it never performs.
+
+mod conditional_access;
+mod principals;
+mod software;
+
+pub use conditional_access::{CONDITIONAL_ACCESS_POLICY, NAMED_LOCATION};
+pub use principals::{GROUP, USER};
+pub use software::{APPLICATION, SERVICE_PRINCIPAL};
+
+/// A type of directory object.
+///
+/// The order of the variants is the order in which objects are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectType {
+    /// A person or guest.
+    User,
+    /// A Microsoft 365, security, mail-enabled security or distribution group.
+    Group,
+    /// An application registration.
+    Application,
+    /// An application's identity in the tenant.
+    ServicePrincipal,
+    /// A place that Conditional Access policies refer to.
+    NamedLocation,
+    /// A Conditional Access policy.
+    ConditionalAccessPolicy,
+}
+
+impl ObjectType {
+    /// All types, in storage order.
+    pub const ALL: [Self; 6] = [
+        Self::User,
+        Self::Group,
+        Self::Application,
+        Self::ServicePrincipal,
+        Self::NamedLocation,
+        Self::ConditionalAccessPolicy,
+    ];
+
+    /// The type's entry in the catalogue.
+    #[must_use]
+    pub fn spec(self) -> &'static TypeSpec {
+        match self {
+            Self::User => &USER,
+            Self::Group => &GROUP,
+            Self::Application => &APPLICATION,
+            Self::ServicePrincipal => &SERVICE_PRINCIPAL,
+            Self::NamedLocation => &NAMED_LOCATION,
+            Self::ConditionalAccessPolicy => &CONDITIONAL_ACCESS_POLICY,
+        }
+    }
+
+    /// Graph's name of the type, such as `servicePrincipal`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The reverse of [`ObjectType::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|object_type| object_type.name() == name)
+    }
+}
+
+impl std::fmt::Display for ObjectType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// All entries, in storage order.
+pub static TYPES: [&TypeSpec; 6] =
+    [&USER, &GROUP, &APPLICATION, &SERVICE_PRINCIPAL, &NAMED_LOCATION, &CONDITIONAL_ACCESS_POLICY];
+
+/// One entry of the catalogue.
+#[derive(Debug)]
+pub struct TypeSpec {
+    /// The type described.
+    pub object_type: ObjectType,
+    /// Graph's name of the type.
+    pub name: &'static str,
+    /// The entity types of the Graph schema that objects of it have.
+    pub entities: &'static [&'static str],
+    /// The collection, relative to the version root: `/users`. One object is
+    /// `{list_path}/{id}`; a create is a POST to it.
+    pub list_path: &'static str,
+    /// Whether reads name every property of the table in `$select`. Types whose
+    /// default set is complete are read without.
+    pub select: bool,
+    /// The largest page that the list accepts as `$top`; `None` where no
+    /// `$top` is sent.
+    pub page_size: Option<u16>,
+    /// The delta function, where Graph has one.
+    pub delta_path: Option<&'static str>,
+    /// Where soft-deleted objects are found.
+    pub deleted: Option<DeletedPaths>,
+    /// Which quota the type's requests count against.
+    pub lane: Lane,
+    /// The properties.
+    pub properties: &'static [Property],
+    /// The links that start at objects of this type.
+    pub links: &'static [LinkSpec],
+    /// Position in restore order: lower first.
+    pub rank: u8,
+    /// Whether writes carry the object's `@odata.type` (polymorphic types).
+    pub typed_writes: bool,
+}
+
+/// Where soft-deleted objects of a type live.
+#[derive(Debug, Clone, Copy)]
+pub struct DeletedPaths {
+    /// The list of deleted objects of the type.
+    pub list_path: &'static str,
+    /// The collection that holds one deleted object as `{item_path}/{id}`;
+    /// restoring it is a POST to `{item_path}/{id}/restore`.
+    pub item_path: &'static str,
+    /// Properties that a deleted or just restored object does not show as they
+    /// were, with the value that it shows instead.
+    pub distorted: &'static [(&'static str, Distortion)],
+}
+
+/// How the recycle bin misrepresents a property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distortion {
+    /// The bin shows `false`, whatever it was; a restore brings the old value back.
+    ShownFalse,
+    /// A restore brings the object back with `false`.
+    RestoredFalse,
+}
+
+/// A throttling lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// The identity and directory quota, counted in resource units.
+    Directory,
+    /// Conditional Access and named locations: one request a second per tenant
+    /// over all applications.
+    ConditionalAccess,
+}
+
+/// What may be done with a property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Written back by PATCH.
+    Restorable,
+    /// Compared and reported; Graph refuses to write it.
+    ReadOnly,
+    /// Written by the service on its own; never compared.
+    Volatile,
+    /// Holds or hides a secret; only its public part is compared, nothing is written back.
+    Secret,
+    /// Writable only through an endpoint of its own; reported, not in the PATCH.
+    OwnEndpoint,
+}
+
+/// How a property's value is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One value.
+    Scalar,
+    /// A list whose order has a meaning.
+    List,
+    /// A list whose order has none.
+    Set,
+    /// An object; lists inside it are sets.
+    Object,
+}
+
+/// How a property is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// The value of the snapshot.
+    Plain,
+    /// The whole object, or what is left out becomes null (`employeeOrgData`),
+    /// or loses its conditions.
+    Whole,
+    /// Entries must be switched off and read back before they may go or change
+    /// (`appRoles`, `api.oauth2PermissionScopes`).
+    DisableFirst,
+}
+
+/// A fixup of a value, where Graph returns what it does not accept.
+pub type Quirk = fn(&mut serde_json::Value);
+
+/// One property of a type.
+#[derive(Debug, Clone, Copy)]
+pub struct Property {
+    /// Graph's name.
+    pub name: &'static str,
+    /// What may be done with it.
+    pub class: Class,
+    /// How values are compared.
+    pub shape: Shape,
+    /// How it is written.
+    pub write: Write,
+    /// Applied before comparing and before writing.
+    pub quirk: Option<Quirk>,
+}
+
+impl Property {
+    const fn new(name: &'static str, class: Class, shape: Shape) -> Self {
+        Self { name, class, shape, write: Write::Plain, quirk: None }
+    }
+
+    const fn written(mut self, write: Write) -> Self {
+        self.write = write;
+        self
+    }
+
+    const fn with_quirk(mut self, quirk: Quirk) -> Self {
+        self.quirk = Some(quirk);
+        self
+    }
+}
+
+const fn scalar(name: &'static str) -> Property {
+    Property::new(name, Class::Restorable, Shape::Scalar)
+}
+
+const fn set(name: &'static str) -> Property {
+    Property::new(name, Class::Restorable, Shape::Set)
+}
+
+const fn object(name: &'static str) -> Property {
+    Property::new(name, Class::Restorable, Shape::Object)
+}
+
+const fn read_only(name: &'static str) -> Property {
+    Property::new(name, Class::ReadOnly, Shape::Object)
+}
+
+const fn volatile(name: &'static str) -> Property {
+    Property::new(name, Class::Volatile, Shape::Object)
+}
+
+/// A relation between objects.
+///
+/// The order of the variants is the order in which links are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LinkKind {
+    /// Group to member.
+    GroupMembers,
+    /// Group to owner.
+    GroupOwners,
+    /// Application to owner.
+    ApplicationOwners,
+    /// Service principal to owner.
+    ServicePrincipalOwners,
+    /// User to manager; at most one.
+    UserManager,
+    /// User to sponsor.
+    UserSponsors,
+}
+
+impl LinkKind {
+    /// All kinds, in storage order.
+    pub const ALL: [Self; 6] = [
+        Self::GroupMembers,
+        Self::GroupOwners,
+        Self::ApplicationOwners,
+        Self::ServicePrincipalOwners,
+        Self::UserManager,
+        Self::UserSponsors,
+    ];
+
+    /// The kind's entry in the catalogue.
+    ///
+    /// # Panics
+    /// Never: a test holds that each kind has one entry.
+    #[must_use]
+    pub fn spec(self) -> &'static LinkSpec {
+        TYPES
+            .iter()
+            .flat_map(|spec| spec.links)
+            .find(|link| link.kind == self)
+            .expect("invariant: each link kind has an entry")
+    }
+
+    /// The type that holds the relation.
+    #[must_use]
+    pub fn source_type(self) -> ObjectType {
+        match self {
+            Self::GroupMembers | Self::GroupOwners => ObjectType::Group,
+            Self::ApplicationOwners => ObjectType::Application,
+            Self::ServicePrincipalOwners => ObjectType::ServicePrincipal,
+            Self::UserManager | Self::UserSponsors => ObjectType::User,
+        }
+    }
+
+    /// `group/members`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// The reverse of [`LinkKind::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One relation of a type.
+#[derive(Debug)]
+pub struct LinkSpec {
+    /// The relation.
+    pub kind: LinkKind,
+    /// Type and relation: `group/members`.
+    pub name: &'static str,
+    /// The navigation property: `members`.
+    pub relation: &'static str,
+    /// How many ends there may be.
+    pub cardinality: Cardinality,
+    /// How the relation is read for a whole tenant.
+    pub read: LinkRead,
+    /// How many links one write may add; 1 where there is no bulk form.
+    pub adds_per_write: usize,
+}
+
+/// How many targets a source may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cardinality {
+    /// At most one; a write replaces it.
+    One,
+    /// Any number.
+    Many,
+}
+
+/// How links are collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkRead {
+    /// Comes with the objects, through `$expand`; right for single-valued
+    /// relations only, since an expanded collection ends at 20 without a sign.
+    Expand,
+    /// Asked for one owner at a time, 20 to a batch.
+    PerOwner,
+}
+
+impl TypeSpec {
+    /// The entry of a property.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&'static Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
+
+    /// The `$select` list, where reads name their properties.
+    #[must_use]
+    pub fn select_list(&self) -> Option<String> {
+        self.select.then(|| {
+            std::iter::once("id").chain(self.properties.iter().map(|property| property.name)).collect::<Vec<_>>().join(",")
+        })
+    }
+
+    /// The path of one live object.
+    #[must_use]
+    pub fn item_path(&self, id: &crate::ObjectId) -> String {
+        format!("{}/{id}", self.list_path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Applications and service principals.
+//!
+//! Password and key credentials are compared by their public parts (id, hint,
+//! dates) and never written by a plain update.
+
+use super::{
+    Cardinality, Class, DeletedPaths, Lane, LinkKind, LinkRead, LinkSpec, ObjectType, Property, Shape, TypeSpec, Write, object, read_only,
+    scalar, set, volatile,
+};
+
+/// `application`.
+pub static APPLICATION: TypeSpec = TypeSpec {
+    object_type: ObjectType::Application,
+    name: "application",
+    entities: &["application"],
+    list_path: "/applications",
+    select: true,
+    page_size: Some(999),
+    delta_path: Some("/applications/delta"),
+    deleted: Some(DeletedPaths {
+        list_path: "/directory/deletedItems/microsoft.graph.application",
+        item_path: "/directory/deletedItems",
+        distorted: &[],
+    }),
+    lane: Lane::Directory,
+    properties: &[
+        set("addIns"),
+        object("api").written(Write::DisableFirst),
+        set("appRoles").written(Write::DisableFirst),
+        object("authenticationBehaviors"),
+        scalar("defaultRedirectUri"),
+        scalar("description"),
+        scalar("displayName"),
+        scalar("groupMembershipClaims"),
+        set("identifierUris"),
+        object("info").with_quirk(drop_logo_url),
+        scalar("isDeviceOnlyAuthSupported"),
+        scalar("isDisabled"),
+        scalar("isFallbackPublicClient"),
+        scalar("nativeAuthenticationApisEnabled"),
+        scalar("notes"),
+        object("optionalClaims"),
+        object("parentalControlSettings"),
+        object("publicClient"),
+        object("requestSignatureVerification"),
+        set("requiredResourceAccess"),
+        scalar("samlMetadataUrl"),
+        scalar("serviceManagementReference"),
+        object("servicePrincipalLockConfiguration"),
+        scalar("signInAudience"),
+        object("spa"),
+        set("tags"),
+        scalar("tokenEncryptionKeyId"),
+        object("web").with_quirk(drop_redirect_index),
+        Property::new("keyCredentials", Class::Secret, Shape::Set),
+        Property::new("passwordCredentials", Class::Secret, Shape::Set),
+        read_only("appId"),
+        read_only("applicationTemplateId"),
+        read_only("certification"),
+        read_only("createdDateTime"),
+        read_only("disabledByMicrosoftStatus"),
+        read_only("publisherDomain"),
+        // Settable once, while null.
+        read_only("uniqueName"),
+        read_only("verifiedPublisher"),
+        volatile("deletedDateTime"),
+    ],
+    links: &[LinkSpec {
+        kind: LinkKind::ApplicationOwners,
+        name: "application/owners",
+        relation: "owners",
+        cardinality: Cardinality::Many,
+        read: LinkRead::PerOwner,
+        adds_per_write: 1,
+    }],
+    rank: 30,
+    typed_writes: false,
+};
+
+/// `servicePrincipal`.
+pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
+    object_type: ObjectType::ServicePrincipal,
+    name: "servicePrincipal",
+    entities: &["servicePrincipal"],
+    list_path: "/servicePrincipals",
+    select: true,
+    page_size: Some(999),
+    delta_path: Some("/servicePrincipals/delta"),
+    deleted: Some(DeletedPaths {
+        list_path: "/directory/deletedItems/microsoft.graph.servicePrincipal",
+        item_path: "/directory/deletedItems",
+        distorted: &[],
+    }),
+    lane: Lane::Directory,
+    properties: &[
+        scalar("accountEnabled"),
+        set("addIns"),
+        set("alternativeNames"),
+        scalar("appRoleAssignmentRequired"),
+        set("appRoles").written(Write::DisableFirst),
+        scalar("description"),
+        scalar("displayName"),
+        scalar("homepage"),
+        scalar("loginUrl"),
+        scalar("logoutUrl"),
+        scalar("notes"),
+        set("notificationEmailAddresses"),
+        set("oauth2PermissionScopes").written(Write::DisableFirst),
+        scalar("preferredSingleSignOnMode"),
+        scalar("preferredTokenSigningKeyThumbprint"),
+        set("replyUrls"),
+        object("samlSingleSignOnSettings"),
+        set("servicePrincipalNames"),
+        set("tags"),
+        scalar("tokenEncryptionKeyId"),
+        Property::new("keyCredentials", Class::Secret, Shape::Set),
+        Property::new("passwordCredentials", Class::Secret, Shape::Set),
+        // Copied from the application registration.
+        read_only("appDescription"),
+        read_only("appDisplayName"),
+        read_only("appId"),
+        read_only("appOwnerOrganizationId"),
+        read_only("applicationTemplateId"),
+        read_only("disabledByMicrosoftStatus"),
+        read_only("info"),
+        Property::new("resourceSpecificApplicationPermissions", Class::ReadOnly, Shape::Set),
+        read_only("servicePrincipalType"),
+        read_only("signInAudience"),
+        read_only("verifiedPublisher"),
+        volatile("deletedDateTime"),
+    ],
+    links: &[LinkSpec {
+        kind: LinkKind::ServicePrincipalOwners,
+        name: "servicePrincipal/owners",
+        relation: "owners",
+        cardinality: Cardinality::Many,
+        read: LinkRead::PerOwner,
+        adds_per_write: 1,
+    }],
+    rank: 40,
+    typed_writes: false,
+};
+
+/// `info.logoUrl` is written by the service when a logo is uploaded; a PATCH
+/// that names it is refused.
+fn drop_logo_url(value: &mut serde_json::Value) {
+    if let Some(info) = value.as_object_mut() {
+        info.remove("logoUrl");
+    }
+}
+
+/// `web.redirectUriSettings` repeats `redirectUris` with an index that the
+/// service assigns; only entries with an index of their own mean anything.
+fn drop_redirect_index(value: &mut serde_json::Value) {
+    if let Some(settings) = value.get_mut("redirectUriSettings").and_then(serde_json::Value::as_array_mut) {
+        settings.retain(|setting| setting.get("index").is_some_and(|index| !index.is_null()));
+    }
+}

@@ -1,0 +1,23 @@
+//! What a tenant's directory is made of, and what follows from two states of it.
+//!
+//! Owns the catalogue of object types, the canonical form, the difference of
+//! two states, the restore plan, retention and schedule arithmetic, and the
+//! error kinds. Everything here is a function of values: no I/O, no clock, no
+//! async.
+
+pub mod call;
+pub mod canonical;
+pub mod catalogue;
+pub mod diff;
+pub mod error;
+pub mod id;
+pub mod licence;
+pub mod object;
+pub mod plan;
+pub mod references;
+pub mod snapshot;
+
+pub use catalogue::{LinkKind, ObjectType};
+pub use error::{ErrorKind, Reason};
+pub use id::{ObjectId, PlanId, ReportId, RestoreId, SnapshotId, TenantId};
+pub use object::{Link, Object, ObjectRef, ObjectState};

