@@ -10,6 +10,8 @@ pub mod canonical;
 pub mod catalogue;
 pub mod diff;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 pub mod id;
 pub mod licence;
 pub mod object;

@@ -1,1 +1,221 @@
-//! Placeholder.
+//! What to write so that a tenant is again what a snapshot says.
+//!
+//! A pure function of the snapshot, the live state and the choices. The plan
+//! is complete before anything is written: every Graph call stands in it, with
+//! what it expects to find, and everything that will not be done, with the
+//! reason. It never plans a hard delete.
+
+mod links;
+mod objects;
+mod order;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::call::Call;
+use crate::diff::{AttributeChange, Change, ChangeKind, Difference, LinkChange, Obstacle};
+use crate::id::ObjectId;
+use crate::object::ObjectRef;
+use crate::references::Reference;
+use crate::snapshot::Content;
+
+pub use links::add_call;
+
+/// What becomes of objects that were added since the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Added {
+    /// They stay; the plan lists them.
+    #[default]
+    Keep,
+    /// They are soft-deleted where their type can be.
+    SoftDelete,
+}
+
+/// What becomes of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Relationships {
+    /// Exactly those of the snapshot.
+    #[default]
+    Rollback,
+    /// What is missing is added, nothing is removed.
+    Merge,
+    /// All stay as they are.
+    Skip,
+}
+
+/// The choices that a plan is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Objects added since.
+    pub added: Added,
+    /// Links.
+    pub relationships: Relationships,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Brings a soft-deleted object back.
+    RestoreDeleted,
+    /// Switches entries off that may only then be changed or removed.
+    DisableEntries,
+    /// Sets attributes back.
+    Update,
+    /// Adds links.
+    AddLinks,
+    /// Removes one link.
+    RemoveLink,
+    /// Makes a trusted location untrusted, so that it can be deleted.
+    Untrust,
+    /// Soft-deletes an object that was added since.
+    SoftDelete,
+}
+
+/// What a property must be before a step, and is after it, as canonical hashes.
+///
+/// The property with the empty name stands for everything that is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// Graph's name of the property.
+    pub property: String,
+    /// Hash of the value that the plan saw; empty for nothing.
+    pub before: String,
+    /// Hash of the value that the step leaves; empty for nothing.
+    pub after: String,
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Position in the plan, from 1.
+    pub number: u32,
+    /// What it does.
+    pub action: Action,
+    /// The object it changes.
+    pub object: ObjectRef,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// The attributes it sets, from the live value to the snapshot's.
+    pub attributes: Vec<AttributeChange>,
+    /// The links it adds or removes.
+    pub links: Vec<LinkChange>,
+    /// What it expects.
+    pub guards: Vec<Guard>,
+    /// The Graph call.
+    pub call: Call,
+    /// Steps that must have succeeded before.
+    pub after: Vec<u32>,
+}
+
+/// Something that is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exclusion {
+    /// The object concerned.
+    pub object: ObjectRef,
+    /// Why.
+    pub obstacle: Obstacle,
+    /// The attribute path, or `relation:id` of a link; empty for the whole object.
+    pub part: String,
+    /// The same in a sentence.
+    pub detail: String,
+}
+
+/// How an [`Exclusion`] and a verification name a link.
+#[must_use]
+pub fn link_part(link: &LinkChange) -> String {
+    format!("{}:{}", link.kind.name(), link.target)
+}
+
+/// A restore as it would be done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// The writes, in order.
+    pub steps: Vec<Step>,
+    /// What is left out.
+    pub exclusions: Vec<Exclusion>,
+    /// What may go wrong, in plain words.
+    pub risks: Vec<String>,
+}
+
+/// Everything that a plan follows from.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// From the snapshot to the live tenant, fresh.
+    pub difference: &'a Difference,
+    /// The snapshot.
+    pub base: &'a Content,
+    /// The live tenant, at least the objects that the difference speaks of.
+    pub live: &'a Content,
+    /// The objects that policies may name: those that exist in the live tenant.
+    pub resolved: &'a HashSet<Reference>,
+    /// The choices.
+    pub options: Options,
+}
+
+/// Plans a restore.
+#[must_use]
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let mut draft = Draft {
+        situation,
+        returning: returning(situation.difference),
+        lost: HashSet::new(),
+        steps: Vec::new(),
+        exclusions: Vec::new(),
+        risks: BTreeSet::new(),
+    };
+    let gone = |change: &&Change| matches!(change.kind, ChangeKind::HardDeleted | ChangeKind::SoftDeleted);
+    let deleted = situation.difference.changes.iter().filter(gone).map(|change| change.object.id.clone());
+    draft.lost = deleted.filter(|id| !draft.returning.contains_key(id)).collect();
+    for change in &situation.difference.changes {
+        draft.object(change);
+    }
+    draft.links();
+    let risks = draft.risks.into_iter().collect();
+    let mut exclusions = draft.exclusions;
+    exclusions.sort_by(|a, b| (&a.object, &a.part).cmp(&(&b.object, &b.part)));
+    Plan { steps: order::numbered(draft.steps), exclusions, risks }
+}
+
+/// The soft-deleted objects that the plan may bring back.
+fn returning(difference: &Difference) -> HashMap<ObjectId, ObjectRef> {
+    difference
+        .changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::SoftDeleted)
+        .filter(|change| !change.obstacles.contains(&Obstacle::OnPremisesSynced))
+        .map(|change| (change.object.id.clone(), change.object.clone()))
+        .collect()
+}
+
+/// A step before it has a place.
+#[derive(Debug)]
+struct Sketch {
+    action: Action,
+    object: ObjectRef,
+    reason: String,
+    attributes: Vec<AttributeChange>,
+    links: Vec<LinkChange>,
+    guards: Vec<Guard>,
+    call: Call,
+    /// Objects whose return this step waits for.
+    needs: Vec<ObjectId>,
+}
+
+#[derive(Debug)]
+struct Draft<'a> {
+    situation: &'a Situation<'a>,
+    returning: HashMap<ObjectId, ObjectRef>,
+    /// Deleted objects that cannot come back.
+    lost: HashSet<ObjectId>,
+    steps: Vec<Sketch>,
+    exclusions: Vec<Exclusion>,
+    risks: BTreeSet<String>,
+}
+
+impl Draft<'_> {
+    fn exclude(&mut self, change: &Change, obstacle: Obstacle, part: impl Into<String>, detail: impl Into<String>) {
+        self.exclusions.push(Exclusion { object: change.object.clone(), obstacle, part: part.into(), detail: detail.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,103 @@
-//! Placeholder.
+//! Which other objects a Conditional Access policy names.
+//!
+//! Literals such as `All` or `AllTrusted` name no object and are left out.
+
+use serde_json::{Map, Value};
+
+/// What kind of object is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReferenceKind {
+    /// A user, by id.
+    User,
+    /// A group, by id.
+    Group,
+    /// A directory role, by template id.
+    Role,
+    /// An application, by `appId`.
+    Application,
+    /// A service principal, by id.
+    ServicePrincipal,
+    /// A named location, by id.
+    Location,
+}
+
+impl ReferenceKind {
+    /// What a person calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Role => "role",
+            Self::Application => "application",
+            Self::ServicePrincipal => "service principal",
+            Self::Location => "named location",
+        }
+    }
+}
+
+/// One object that a policy names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// What kind of object.
+    pub kind: ReferenceKind,
+    /// Its id, lowercase; of applications the `appId`.
+    pub id: String,
+}
+
+/// Where policies name objects.
+const PLACES: [(&str, ReferenceKind); 12] = [
+    ("/conditions/users/includeUsers", ReferenceKind::User),
+    ("/conditions/users/excludeUsers", ReferenceKind::User),
+    ("/conditions/users/includeGroups", ReferenceKind::Group),
+    ("/conditions/users/excludeGroups", ReferenceKind::Group),
+    ("/conditions/users/includeRoles", ReferenceKind::Role),
+    ("/conditions/users/excludeRoles", ReferenceKind::Role),
+    ("/conditions/applications/includeApplications", ReferenceKind::Application),
+    ("/conditions/applications/excludeApplications", ReferenceKind::Application),
+    ("/conditions/clientApplications/includeServicePrincipals", ReferenceKind::ServicePrincipal),
+    ("/conditions/clientApplications/excludeServicePrincipals", ReferenceKind::ServicePrincipal),
+    ("/conditions/locations/includeLocations", ReferenceKind::Location),
+    ("/conditions/locations/excludeLocations", ReferenceKind::Location),
+];
+
+/// The all-zero GUID stands for the multifactor-authentication trusted IPs.
+const ZERO: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Every object that a policy body names, each once.
+#[must_use]
+pub fn references(policy: &Map<String, Value>) -> Vec<Reference> {
+    let conditions = Value::Object(policy.clone());
+    let mut found: Vec<Reference> = PLACES
+        .iter()
+        .flat_map(|(place, kind)| {
+            let ids = conditions.pointer(place).and_then(Value::as_array).cloned().unwrap_or_default();
+            ids.into_iter().filter_map(move |id| Some(Reference { kind: *kind, id: object_id(id.as_str()?)? }))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// A GUID, lowercase; `None` for literals.
+fn object_id(text: &str) -> Option<String> {
+    let id = uuid::Uuid::try_parse(text).ok()?.to_string();
+    (id != ZERO).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn literals_name_nothing() {
+        let body = json!({"conditions": {
+            "users": {"includeUsers": ["All", "GuestsOrExternalUsers"], "excludeGroups": ["0A1B2C3D-0000-4000-8000-000000000001"]},
+            "applications": {"includeApplications": ["Office365"]},
+            "locations": {"includeLocations": ["All"], "excludeLocations": ["AllTrusted", ZERO]}}});
+        let found = references(body.as_object().expect("object"));
+        assert_eq!(found, [Reference { kind: ReferenceKind::Group, id: "0a1b2c3d-0000-4000-8000-000000000001".to_owned() }]);
+    }
+}

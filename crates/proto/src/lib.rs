@@ -1,11 +1,19 @@
 //! The public contract `rewind.v1`.
 //!
 //! Owns the generated messages and services, their descriptors with the access
-//! options, resource names, and the conversions between messages and the
-//! model. It never talks to anything.
+//! options, resource names, protobuf JSON, and the conversions between messages
+//! and the model. It never talks to anything.
+
+pub mod convert;
+pub mod json;
+pub mod name;
 
 #[allow(missing_docs, clippy::all, reason = "generated code; the comments stand in the proto files")]
 pub mod v1 {
     //! Generated messages, clients and servers of `rewind.v1`.
     tonic::include_proto!("rewind.v1");
 }
+
+/// The encoded file descriptor set of the contract, custom options included;
+/// what reflection serves and the gateway enforces from.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rewind.bin"));

@@ -1,0 +1,176 @@
+//! Steps for the links between objects.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Action, Draft, Relationships, Sketch, link_part};
+use crate::call::{Call, HttpMethod};
+use crate::catalogue::{Cardinality, LinkKind, ObjectType};
+use crate::diff::{Change, ChangeKind, Direction, LinkChange, Obstacle, is_dynamic, is_synced};
+use crate::id::ObjectId;
+use crate::object::{Object, ObjectRef, ObjectState};
+
+impl Draft<'_> {
+    /// Plans the link changes and the links of objects that come back.
+    pub(super) fn links(&mut self) {
+        for change in &self.situation.difference.changes {
+            if change.kind == ChangeKind::Modified && !change.obstacles.contains(&Obstacle::OnPremisesSynced) {
+                self.changed_links(change);
+            }
+        }
+        self.returning_links();
+    }
+
+    fn changed_links(&mut self, change: &Change) {
+        let mut missing: BTreeMap<LinkKind, Vec<LinkChange>> = BTreeMap::new();
+        for link in &change.links {
+            let part = link_part(link);
+            match (self.situation.options.relationships, link.direction) {
+                (Relationships::Skip, _) => {
+                    self.exclude(change, Obstacle::RelationshipsSkipped, part, "relationships stay as they are");
+                }
+                (Relationships::Merge, Direction::Added) => {
+                    self.exclude(change, Obstacle::RelationshipsSkipped, part, "added since; merging removes nothing");
+                }
+                (_, Direction::Removed) => missing.entry(link.kind).or_default().push(link.clone()),
+                // Replaced by the manager of the snapshot, in one write.
+                (Relationships::Rollback, Direction::Added)
+                    if link.kind.spec().cardinality == Cardinality::One
+                        && change.links.iter().any(|other| other.kind == link.kind && other.direction == Direction::Removed) => {}
+                (Relationships::Rollback, Direction::Added) => self.remove_link(change, link),
+            }
+        }
+        for (kind, links) in missing {
+            self.add_links(kind, &change.object, &links, "was removed since the snapshot");
+        }
+    }
+
+    /// Graph keeps most links of a soft-deleted object, but not one that was
+    /// removed before the deletion: each is made sure of after the return.
+    fn returning_links(&mut self) {
+        if self.situation.options.relationships == Relationships::Skip {
+            return;
+        }
+        let mut wanted: BTreeMap<(LinkKind, ObjectId), Vec<LinkChange>> = BTreeMap::new();
+        for link in &self.situation.base.links {
+            let returns = self.returning.contains_key(&link.source) || self.returning.contains_key(&link.target);
+            if !returns || !self.will_exist(link.kind.source_type(), &link.source) || !self.writable_source(link.kind, &link.source) {
+                continue;
+            }
+            let target_name = self.object_of(&link.target).map(Object::name);
+            let change = LinkChange { kind: link.kind, target: link.target.clone(), target_name, direction: Direction::Removed };
+            if self.lost.contains(&link.target) {
+                self.missing_end(link.kind, &link.source, &change);
+                continue;
+            }
+            wanted.entry((link.kind, link.source.clone())).or_default().push(change);
+        }
+        for ((kind, source), links) in wanted {
+            let Some(object) = self.reference(kind.source_type(), &source) else { continue };
+            self.add_links(kind, &object, &links, "belongs to an object that comes back; skipped where it returns by itself");
+        }
+    }
+
+    fn missing_end(&mut self, kind: LinkKind, source: &ObjectId, link: &LinkChange) {
+        if let Some(object) = self.reference(kind.source_type(), source) {
+            self.exclusions.push(super::Exclusion {
+                object,
+                obstacle: Obstacle::LinkEndMissing,
+                part: link_part(link),
+                detail: "the other end is hard-deleted".to_owned(),
+            });
+        }
+    }
+
+    fn add_links(&mut self, kind: LinkKind, object: &ObjectRef, links: &[LinkChange], reason: &str) {
+        for chunk in links.chunks(kind.spec().adds_per_write) {
+            let targets: Vec<ObjectId> = chunk.iter().map(|link| link.target.clone()).collect();
+            let mut needs: Vec<ObjectId> = targets.iter().filter(|id| self.returning.contains_key(*id)).cloned().collect();
+            needs.extend(self.returning.contains_key(&object.id).then(|| object.id.clone()));
+            self.steps.push(Sketch {
+                action: Action::AddLinks,
+                object: object.clone(),
+                reason: reason.to_owned(),
+                attributes: Vec::new(),
+                links: chunk.iter().map(|link| LinkChange { direction: Direction::Added, ..link.clone() }).collect(),
+                guards: Vec::new(),
+                call: add_call(kind, &object.id, &targets),
+                needs,
+            });
+        }
+    }
+
+    fn remove_link(&mut self, change: &Change, link: &LinkChange) {
+        let spec = link.kind.spec();
+        let holder = link.kind.source_type().spec().item_path(&change.object.id);
+        let path = match spec.cardinality {
+            Cardinality::One => format!("{holder}/{}/$ref", spec.relation),
+            Cardinality::Many => format!("{holder}/{}/{}/$ref", spec.relation, link.target),
+        };
+        self.steps.push(Sketch {
+            action: Action::RemoveLink,
+            object: change.object.clone(),
+            reason: "was added since the snapshot".to_owned(),
+            attributes: Vec::new(),
+            links: vec![LinkChange { direction: Direction::Removed, ..link.clone() }],
+            guards: Vec::new(),
+            call: Call { method: HttpMethod::Delete, path, body: None },
+            needs: Vec::new(),
+        });
+    }
+
+    fn object_of(&self, id: &ObjectId) -> Option<&Object> {
+        ObjectType::ALL.iter().find_map(|object_type| self.situation.base.object(*object_type, id))
+    }
+
+    fn reference(&self, object_type: ObjectType, id: &ObjectId) -> Option<ObjectRef> {
+        let object = self.situation.base.object(object_type, id)?;
+        Some(ObjectRef { object_type, id: id.clone(), name: object.name() })
+    }
+
+    /// Whether an object of the snapshot is live, or comes back with this plan.
+    fn will_exist(&self, object_type: ObjectType, id: &ObjectId) -> bool {
+        if self.returning.contains_key(id) {
+            return true;
+        }
+        let live_before = self.situation.base.object(object_type, id).is_some_and(|object| object.state == ObjectState::Live);
+        live_before && !self.lost.contains(id)
+    }
+
+    /// Whether Graph lets the source's links of a kind be written.
+    fn writable_source(&self, kind: LinkKind, source: &ObjectId) -> bool {
+        let body = self.situation.base.object(kind.source_type(), source).map(Object::body);
+        body.is_some_and(|body| !is_synced(&body) && !(kind == LinkKind::GroupMembers && is_dynamic(&body)))
+    }
+}
+
+/// The Graph call that adds links from one source.
+///
+/// `targets` are at most the kind's `adds_per_write`.
+#[must_use]
+pub fn add_call(kind: LinkKind, source: &ObjectId, targets: &[ObjectId]) -> Call {
+    let spec = kind.spec();
+    let holder = kind.source_type().spec().item_path(source);
+    let reference = |id: &ObjectId| {
+        let collection = if kind == LinkKind::UserManager { "users" } else { "directoryObjects" };
+        Value::String(format!("{{graph}}/{collection}/{id}"))
+    };
+    match targets {
+        [one] if spec.cardinality == Cardinality::One => Call {
+            method: HttpMethod::Put,
+            path: format!("{holder}/{}/$ref", spec.relation),
+            body: Some(json!({ "@odata.id": reference(one) })),
+        },
+        [one] => Call {
+            method: HttpMethod::Post,
+            path: format!("{holder}/{}/$ref", spec.relation),
+            body: Some(json!({ "@odata.id": reference(one) })),
+        },
+        many => Call {
+            method: HttpMethod::Patch,
+            path: holder,
+            body: Some(json!({ (format!("{}@odata.bind", spec.relation)): many.iter().map(reference).collect::<Vec<_>>() })),
+        },
+    }
+}
