@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::exec::{announce, run as execute, step, succeeds};
 use crate::repo::Repo;
@@ -12,43 +12,77 @@ use crate::test::{self, Profile};
 use crate::tidy;
 use crate::tools;
 
+/// What a run was asked for.
+pub(crate) struct Request {
+    /// The commit whose protos this tree must stay compatible with.
+    pub(crate) base: Option<String>,
+    /// The one step to run, where not all are wanted.
+    pub(crate) only: Option<String>,
+}
+
+type Step = fn(&Repo, &Request) -> Result<()>;
+
+/// The steps before the tests, cheap ones first.
+const STEPS: [(&str, Step); 7] = [
+    ("formatting", formatting),
+    ("tidy", |repo, _| tidy::run(repo)),
+    ("typos", typos),
+    ("protos", protos),
+    ("dependencies", dependencies),
+    ("clippy", clippy),
+    ("documentation", documentation),
+];
+
 /// Run every step; the first that fails ends the run.
-pub(crate) fn run(repo: &Repo, base: Option<&str>) -> Result<()> {
-    step("formatting", || {
-        execute(&mut repo.cargo(["fmt", "--all", "--check"]))
-    })?;
-    step("tidy", || tidy::run(repo))?;
-    step("typos", || {
-        execute(&mut repo.command(tools::TYPOS.install(repo)?))
-    })?;
-    step("protos", || protos(repo, base))?;
-    step("dependencies", || dependencies(repo))?;
-    step("clippy", || clippy(repo))?;
-    step("documentation", || documentation(repo))?;
-    // No line follows this step: the log ends with the runner's own summary.
+pub(crate) fn run(repo: &Repo, request: &Request) -> Result<()> {
+    if let Some(only) = &request.only {
+        return run_one(repo, request, only);
+    }
+    for (name, body) in STEPS {
+        step(name, || body(repo, request))?;
+    }
+    // No line of ours follows this step: the log ends with the runner's summary.
     announce("tests");
     test::run(repo, Profile::Ci, &[])
 }
 
-fn clippy(repo: &Repo) -> Result<()> {
+fn run_one(repo: &Repo, request: &Request, only: &str) -> Result<()> {
+    match STEPS.iter().find(|(name, _)| *name == only) {
+        Some((name, body)) => step(name, || body(repo, request)),
+        None => {
+            let names = STEPS.map(|(name, _)| name).join(", ");
+            bail!("no step `{only}`; there are: {names}")
+        }
+    }
+}
+
+fn formatting(repo: &Repo, _: &Request) -> Result<()> {
+    execute(&mut repo.cargo(["fmt", "--all", "--check"]))
+}
+
+fn typos(repo: &Repo, _: &Request) -> Result<()> {
+    execute(&mut repo.command(tools::TYPOS.install(repo)?))
+}
+
+fn clippy(repo: &Repo, _: &Request) -> Result<()> {
     let mut command = repo.cargo(["clippy", "--workspace", "--all-targets", "--locked"]);
     execute(command.args(["--", "-D", "warnings"]))
 }
 
-fn documentation(repo: &Repo) -> Result<()> {
+fn documentation(repo: &Repo, _: &Request) -> Result<()> {
     let mut command = repo.cargo(["doc", "--no-deps", "--workspace", "--locked"]);
     execute(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Lint the protos, and compare them with those of the base.
-fn protos(repo: &Repo, base: Option<&str>) -> Result<()> {
+fn protos(repo: &Repo, request: &Request) -> Result<()> {
     if repo.git(["ls-files", "--", "proto/*.proto"])?.is_empty() {
         println!("    skipped: no protos are tracked");
         return Ok(());
     }
     let buf = tools::BUF.install(repo)?;
     execute(repo.command(&buf).arg("lint"))?;
-    match base_commit(repo, base) {
+    match base_commit(repo, request.base.as_deref()) {
         Some(commit) => breaking(repo, &buf, &commit),
         None => {
             println!("    comparison skipped: no earlier commit is known");
@@ -80,16 +114,16 @@ fn base_commit(repo: &Repo, asked: Option<&str>) -> Option<String> {
 }
 
 /// Licences, bans and sources always; advisories where their database can be fetched.
-fn dependencies(repo: &Repo) -> Result<()> {
+fn dependencies(repo: &Repo, _: &Request) -> Result<()> {
     let deny = tools::DENY.install(repo)?;
     let check = || {
         let mut command = repo.command(&deny);
-        command.args(["--locked", "check"]);
+        command.args(["--locked", "check", "--hide-inclusion-graph"]);
         command
     };
     execute(check().args(["licenses", "bans", "sources"]))?;
     if succeeds(repo.command(&deny).args(["fetch", "db"])) {
-        execute(check().args(["--disable-fetch", "advisories"]))
+        execute(check().arg("advisories"))
     } else {
         println!("    advisories skipped: their database cannot be fetched from here");
         Ok(())

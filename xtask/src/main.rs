@@ -4,12 +4,15 @@
 //! Must never be needed to build the product, and no other crate may depend on it.
 #![allow(
     clippy::print_stdout,
-    reason = "a command-line tool answers on standard output"
+    clippy::print_stderr,
+    reason = "a command-line tool talks to its caller"
 )]
 #![allow(
     clippy::disallowed_methods,
     reason = "the clock and environment seams are for the product; chores time themselves and start processes"
 )]
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -44,17 +47,29 @@ enum Chore {
         /// The commit whose protos this tree must stay compatible with.
         #[arg(long)]
         base: Option<String>,
+        /// One step alone, such as `typos`.
+        #[arg(long, value_name = "STEP")]
+        only: Option<String>,
     },
     /// Check the rules of CONTRIBUTING.md that no other tool knows.
     Tidy,
 }
 
-fn main() -> Result<()> {
-    let chore = Cli::parse().chore;
+fn main() -> ExitCode {
+    match run(Cli::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
     let repo = Repo::find()?;
     match chore {
         Chore::Test { extra } => test::run(&repo, test::Profile::Default, &extra),
-        Chore::Ci { base } => ci::run(&repo, base.as_deref()),
+        Chore::Ci { base, only } => ci::run(&repo, &ci::Request { base, only }),
         Chore::Tidy => tidy::run(&repo),
     }
 }

@@ -31,17 +31,20 @@ pub(crate) fn run(repo: &Repo, profile: Profile, extra: &[String]) -> Result<()>
     }
     let mut runner = match &parts.nextest {
         Some(program) => nextest(repo.command(program), profile),
-        None => repo.cargo([
-            "test",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]),
+        None => repo.cargo(["test", "--no-fail-fast", "--tests"]),
     };
+    runner.arg("--locked");
+    if !names_package(extra) {
+        runner.arg("--workspace");
+    }
     exec::run(runner.args(extra))
+}
+
+/// Whether the caller chose packages, so that the others need not be built.
+fn names_package(extra: &[String]) -> bool {
+    extra
+        .iter()
+        .any(|word| word.starts_with("-p") || word.starts_with("--package"))
 }
 
 /// What a test run needs beside Rust.
@@ -74,7 +77,7 @@ fn find_nextest(repo: &Repo) -> Option<PathBuf> {
 }
 
 fn nextest(mut command: Command, profile: Profile) -> Command {
-    command.args(["nextest", "run", "--workspace", "--locked"]);
+    command.args(["nextest", "run"]);
     match profile {
         Profile::Default => command.args(["--profile", "default"]),
         Profile::Ci => command.args(["--profile", "ci"]),

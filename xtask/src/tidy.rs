@@ -72,11 +72,7 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}:{}: {}",
-            self.path, self.line, self.message
-        )
+        write!(formatter, "{}:{}: {}", self.path, self.line, self.message)
     }
 }
 
@@ -141,7 +137,9 @@ impl Tree {
 
 /// The lines of a text, numbered from one.
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
 }
 
 #[cfg(test)]

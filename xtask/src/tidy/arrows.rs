@@ -50,13 +50,19 @@ fn allowed_in_tests(from: &str, to: &str) -> bool {
 
 /// Check every edge between our crates, and what the model pulls in.
 pub(super) fn check(crates: &Crates, tree: &Tree) -> Vec<Finding> {
-    let edges = crates.members.iter().flat_map(|member| edges_of(member, tree));
+    let edges = crates
+        .members
+        .iter()
+        .flat_map(|member| edges_of(member, tree));
     edges.chain(impurities(crates)).collect()
 }
 
 fn edges_of(member: &Member, tree: &Tree) -> Vec<Finding> {
     let Some(allowed) = allowed(&member.name) else {
-        let message = format!("crate `{}` is missing in xtask's table of arrows", member.name);
+        let message = format!(
+            "crate `{}` is missing in xtask's table of arrows",
+            member.name
+        );
         return vec![Finding::at(&member.manifest, 1, message)];
     };
     let text = tree.text(&member.manifest).unwrap_or_default();
@@ -162,7 +168,10 @@ impl From<&Metadata> for Crates {
 }
 
 fn folder_of(package: &Package) -> String {
-    let folder = package.manifest_path.parent().and_then(|path| path.file_name());
+    let folder = package
+        .manifest_path
+        .parent()
+        .and_then(|path| path.file_name());
     folder.unwrap_or_default().to_owned()
 }
 

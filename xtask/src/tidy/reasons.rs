@@ -14,7 +14,11 @@ const INDEX: &str = "docs/errors/README.md";
 /// Check the reasons against the pages, and the pages against their index.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let Some(source) = tree.text(SOURCE) else {
-        return vec![Finding::at(SOURCE, 1, "the module of error reasons is missing")];
+        return vec![Finding::at(
+            SOURCE,
+            1,
+            "the module of error reasons is missing",
+        )];
     };
     let reasons = reasons(source);
     if reasons.is_empty() {

@@ -31,7 +31,11 @@ fn check_file(file: &File) -> Vec<Finding> {
     let code = code_only(&file.text);
     let mut findings = Vec::new();
     if file_name(&file.path) == "mod.rs" {
-        findings.push(at(file, 1, "name the module's file `foo.rs`, not `foo/mod.rs`"));
+        findings.push(at(
+            file,
+            1,
+            "name the module's file `foo.rs`, not `foo/mod.rs`",
+        ));
     }
     if is_module(&file.path) && !file.text.trim_start().starts_with("//!") {
         let message = "begin with `//!`: what the module owns, what it must never do";
