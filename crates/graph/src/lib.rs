@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Microsoft Graph, seen from this program.
+//!
+//! Owns tokens, paging, batching, retries, the [`Directory`] seam with its two
+//! real implementations, and the collector that reads a whole tenant through
+//! it. A reader has no way to write; a token is sent to no host but the
+//! tenant's own Graph; nothing here purges a deleted object.
+
+mod auth;
+mod batch;
+mod client;
+mod cloud;
+pub mod collect;
+mod directory;
+mod error;
+mod guard;
+mod json;
+mod reader;
+mod request;
+mod retry;
+mod settings;
+mod writer;
+
+pub use auth::Credential;
+pub use cloud::{Cloud, Endpoint};
+pub use collect::{Progress, Scope, collect};
+pub use directory::{Directory, DirectoryWriter, NextLink, Page, Query};
+pub use error::GraphError;
+pub use guard::refuse_purge;
+pub use reader::GraphReader;
+pub use retry::{RetryPolicy, Sleeper};
+pub use settings::{Connections, Ids, Priority, Settings};
+pub use writer::GraphWriter;

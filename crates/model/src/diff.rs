@@ -45,6 +45,20 @@ pub enum ChangeKind {
     Restored,
 }
 
+impl ChangeKind {
+    /// What a person says of an object with such a change.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Modified => "modified",
+            Self::SoftDeleted => "soft-deleted",
+            Self::HardDeleted => "hard-deleted",
+            Self::Restored => "restored",
+        }
+    }
+}
+
 /// One attribute that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttributeChange {

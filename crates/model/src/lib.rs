@@ -17,6 +17,7 @@ pub mod licence;
 pub mod object;
 pub mod plan;
 pub mod references;
+pub mod slot;
 pub mod snapshot;
 
 pub use catalogue::{LinkKind, ObjectType};

@@ -175,6 +175,26 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     Plan { steps: order::numbered(draft.steps), exclusions, risks }
 }
 
+/// What a comparison after the restore shows beyond the plan's exclusions, in a
+/// sentence each; empty where the tenant is as the snapshot says.
+#[must_use]
+pub fn unexpected(left: &[Change], exclusions: &[Exclusion]) -> Vec<String> {
+    let excluded: HashSet<(&ObjectId, &str)> = exclusions.iter().map(|exclusion| (&exclusion.object.id, exclusion.part.as_str())).collect();
+    let mut sentences = Vec::new();
+    for change in left.iter().filter(|change| !excluded.contains(&(&change.object.id, ""))) {
+        let ObjectRef { object_type, id, name } = &change.object;
+        if change.kind != ChangeKind::Modified {
+            sentences.push(format!("{object_type} \"{name}\" ({id}) is still {}", change.kind.name()));
+            continue;
+        }
+        let attributes = change.attributes.iter().map(|attribute| attribute.path.clone());
+        for part in attributes.chain(change.links.iter().map(link_part)).filter(|part| !excluded.contains(&(id, part.as_str()))) {
+            sentences.push(format!("{object_type} \"{name}\" ({id}) still differs in {part}"));
+        }
+    }
+    sentences
+}
+
 /// The soft-deleted objects that the plan may bring back.
 fn returning(difference: &Difference) -> HashMap<ObjectId, ObjectRef> {
     difference

@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What every service needs to run, and nothing about tenants.
+//!
+//! Owns configuration, telemetry, TLS, the gRPC server with health, reflection
+//! and bounded drain, the one mapping of errors to statuses and exit codes, the
+//! registry of running jobs, paging, and the seams for time and identity. It
+//! knows no service, no message and no tenant, and it never writes anything.
+
+pub mod clock;
+pub mod config;
+pub mod credentials;
+pub mod exit;
+pub mod ids;
+pub mod jobs;
+pub mod page;
+pub mod program;
+pub mod serve;
+pub mod signal;
+pub mod status;
+pub mod telemetry;
+pub mod tls;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use ids::{Ids, SeededIds, SystemIds};
+pub use jobs::Jobs;
+pub use serve::{MAX_MESSAGE_SIZE, Server, connect};
+pub use status::{Fault, Remote, status};

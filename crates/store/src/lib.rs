@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The vault: tenants, keys, claims, snapshots and documents in object storage.
+//!
+//! Owns the layout of the store, the formats of its files, the commit protocol
+//! and the encryption. It must never change or delete a file that was written,
+//! rest correctness on a lock or a clock, let one tenant's key open another's
+//! data, or put key material into an error, a log or a `Debug` text.
+//!
+//! The seam to storage is [`object_store::ObjectStore`] itself; faults, retries
+//! and measurements are decorators of that trait.
+
+mod blocking;
+mod chance;
+mod data_key;
+pub mod error;
+mod file;
+mod format;
+pub mod keys;
+pub mod layout;
+pub mod manifest;
+pub mod run;
+mod seal;
+pub mod tenant_record;
+pub mod tenant_vault;
+pub mod vault;
+
+/// The stream type in the storage seam's signatures, for its decorators.
+pub use futures::stream::BoxStream;
+/// The version of the storage seam that the vault speaks, for its decorators.
+pub use object_store;
+
+pub use error::{KeyError, StoreError};
+pub use keys::{Kek, KeyWrap};
+pub use layout::Area;
+pub use manifest::{LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount};
+pub use tenant_record::{CredentialRef, TenantRecord, TenantState};
+pub use tenant_vault::{Claim, Problem, TenantVault};
+pub use vault::{Vault, Versioned};

@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod directory;
+pub mod store;

@@ -1,1 +1,126 @@
-//! Placeholder.
+//! The one public door: who calls, what they may do, and who answers.
+//!
+//! Owns authentication, authorisation from the access options of the contract,
+//! the way to the services behind, and the registration of tenants. It never
+//! resolves a credential, never calls Graph, and never lets a caller of one
+//! tenant learn that another exists.
+
+pub mod access;
+pub mod auth;
+mod check_tenant;
+pub mod config;
+pub mod error;
+mod proxy;
+mod registration;
+mod request;
+mod rpc;
+mod tenants;
+
+pub use auth::{Caller, Tenants, Token, Tokens};
+pub use config::{Backends, Config, PeerError, Peers};
+pub use error::GatewayError;
+
+use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
+use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
+use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
+use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
+use runtime::serve::ServeError;
+use runtime::tls::{Tls, TlsError};
+use runtime::{Clock, Ids, Server};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// What the gateway works with; chosen by `main`, by the all-in-one program or
+/// by a test.
+#[derive(Debug)]
+pub struct Deps {
+    /// Where tenants are registered.
+    pub vault: store::Vault,
+    /// The wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh request ids.
+    pub ids: Arc<dyn Ids>,
+    /// The services behind.
+    pub backends: Backends,
+    /// Who may call.
+    pub tokens: Tokens,
+}
+
+/// Why the gateway could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The contract's access options contradict themselves.
+    #[error(transparent)]
+    Access(#[from] access::AccessError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The listener is not bound.
+    #[error("the listener cannot be used")]
+    Listener(#[from] std::io::Error),
+}
+
+/// A gateway ready to serve.
+#[derive(Debug)]
+pub struct App {
+    server: Server,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Puts the gateway together.
+    ///
+    /// # Errors
+    /// Where the contract's access options or the certificate cannot be used.
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, BuildError> {
+        let access = access::Table::new(proto::json::pool())?;
+        let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
+        let address = listener.local_addr()?;
+        if tls.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "tokens travel in the clear: REWIND_TLS_CERT is not set");
+        }
+        let clouds = if config.common.custom_clouds {
+            registration::CustomClouds::Allow
+        } else {
+            registration::CustomClouds::Refuse
+        };
+        let service = rpc::Service::new(
+            tenants::Registry::new(deps.vault, deps.clock, clouds),
+            deps.backends.clone(),
+        );
+        let local = Routes::new(TenantServiceServer::new(service)).prepare();
+        let proxy = proxy::Proxy::new(access, deps.tokens, deps.backends, local, deps.ids);
+        let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
+        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE])
+            .reflection(proto::DESCRIPTORS)
+            .tls(tls)
+            .grace(config.common.grace);
+        Ok(Self {
+            server,
+            listener,
+            address,
+        })
+    }
+
+    /// Where the gateway serves; tells the port where any was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the token is cancelled, then drains.
+    ///
+    /// # Errors
+    /// Where the transport fails.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the gateway serves");
+        self.server.run(self.listener, stop).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,135 @@
-//! Placeholder.
+//! The restorer: plans restores, applies plans, and tells how they went.
+//!
+//! The only service that writes to a tenant, and only what stands in a stored
+//! plan. Right before each write the object is read again. It has no call that
+//! purges a deleted object.
+
+pub mod config;
+mod access;
+mod apply;
+mod documents;
+mod error;
+mod fresh;
+mod make_plan;
+mod references;
+mod report;
+mod rpc;
+mod step;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use graph::DirectoryWriter;
+use proto::v1::access_check_service_server::AccessCheckServiceServer;
+use proto::v1::restore_service_server::RestoreServiceServer;
+use proto::v1::{WatchPlanResponse, WatchRestoreResponse};
+use runtime::clock::{Clock, SystemClock};
+use runtime::config::Source;
+use runtime::ids::{Ids, SystemIds};
+use runtime::jobs::Jobs;
+use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
+use runtime::tls::Tls;
+use store::{Kek, StoreError, TenantRecord, Vault};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Channel;
+
+pub use config::Config;
+pub use error::{Error, OpenError};
+
+/// Opens a tenant's directory for writing.
+pub type Connect = Arc<dyn Fn(&TenantRecord) -> Result<Arc<dyn DirectoryWriter>, Error> + Send + Sync>;
+
+/// What the service works with; never configuration.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where snapshots, plans and journals are kept.
+    pub vault: Vault,
+    /// The wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh identifiers.
+    pub ids: Arc<dyn Ids>,
+    /// How tenants are reached.
+    pub connect: Connect,
+    /// The differ, which makes the reports that plans start and end with.
+    pub differ: Channel,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").finish_non_exhaustive()
+    }
+}
+
+/// What every use case of the service needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) deps: Deps,
+    pub(crate) plans: Jobs<WatchPlanResponse>,
+    pub(crate) restores: Jobs<WatchRestoreResponse>,
+}
+
+/// The service, ready to run.
+#[derive(Debug)]
+pub struct App {
+    server: Server,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Opens what the settings name: the store, the listener, the way to Graph.
+    ///
+    /// # Errors
+    /// [`OpenError`] saying which of them cannot be had.
+    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, OpenError> {
+        let common = &config.common;
+        let tls = common.tls.as_ref().map(Tls::load).transpose()?;
+        let key = Kek::load(common.required_key_file()?).map_err(StoreError::from)?;
+        let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+        let deps = Deps {
+            vault: Vault::open(&common.store_url, Arc::new(key))?,
+            clock: Arc::new(SystemClock),
+            connect: config::connect(common, source, Arc::clone(&ids))?,
+            ids,
+            differ: runtime::connect(&config.differ_url, tls.as_ref())?,
+        };
+        let listener = TcpListener::bind(common.listen).await?;
+        Self::build(config, deps, listener)
+    }
+
+    /// Puts the service together; nothing is read or written yet.
+    ///
+    /// # Errors
+    /// Where the certificate or the listener cannot be used.
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
+        let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
+        let address = listener.local_addr()?;
+        let rpc = rpc::Rpc::new(Context { deps, plans: Jobs::new(), restores: Jobs::new() });
+        let routes = Routes::new(RestoreServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE))
+            .add_service(AccessCheckServiceServer::new(rpc));
+        let server = Server::new(routes, &["rewind.v1.RestoreService", "rewind.v1.AccessCheckService"])
+            .reflection(proto::DESCRIPTORS)
+            .tls(tls)
+            .grace(config.common.grace);
+        Ok(Self { server, listener, address })
+    }
+
+    /// Where the service listens; tells the port where any was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the token is cancelled, then drains.
+    ///
+    /// A restore under way is left where it is, as after a crash; it goes on
+    /// when its plan is applied again.
+    ///
+    /// # Errors
+    /// Where the server cannot be built or the transport fails.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        self.server.run(self.listener, stop).await
+    }
+}

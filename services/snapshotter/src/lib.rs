@@ -1,1 +1,136 @@
-//! Placeholder.
+//! The snapshotter: takes snapshots of tenants, on schedule and on demand.
+//!
+//! Owns the reading of tenants with the reader application's credential and
+//! the commit of what was read. It never writes to a tenant.
+
+pub mod config;
+mod access;
+mod error;
+mod message;
+mod rpc;
+mod schedule;
+mod take;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use graph::Directory;
+use proto::v1::access_check_service_server::AccessCheckServiceServer;
+use proto::v1::snapshot_service_server::SnapshotServiceServer;
+use proto::v1::{Snapshot, WatchSnapshotResponse};
+use runtime::clock::{Clock, SystemClock};
+use runtime::config::Source;
+use runtime::ids::{Ids, SystemIds};
+use runtime::jobs::Jobs;
+use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
+use runtime::tls::Tls;
+use store::{Kek, StoreError, TenantRecord, Vault};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+pub use config::Config;
+pub use error::{Error, OpenError};
+
+/// Opens a tenant's directory for reading.
+pub type Connect = Arc<dyn Fn(&TenantRecord) -> Result<Arc<dyn Directory>, Error> + Send + Sync>;
+
+/// What the service works with; never configuration.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where snapshots are kept.
+    pub vault: Vault,
+    /// The wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh identifiers.
+    pub ids: Arc<dyn Ids>,
+    /// How tenants are reached.
+    pub connect: Connect,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").finish_non_exhaustive()
+    }
+}
+
+/// What every use case of the service needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) deps: Deps,
+    pub(crate) jobs: Jobs<WatchSnapshotResponse>,
+}
+
+impl Context {
+    /// Tells the progress of a running snapshot.
+    pub(crate) fn running(snapshot: Snapshot) -> WatchSnapshotResponse {
+        WatchSnapshotResponse { snapshot: Some(snapshot), phase: "reading".to_owned(), read_count: 0 }
+    }
+}
+
+/// The service, ready to run.
+#[derive(Debug)]
+pub struct App {
+    context: Context,
+    schedule: config::Schedule,
+    server: Server,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Opens what the settings name: the store, the listener, the way to Graph.
+    ///
+    /// # Errors
+    /// [`OpenError`] saying which of them cannot be had.
+    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, OpenError> {
+        let common = &config.common;
+        let key = Kek::load(common.required_key_file()?).map_err(StoreError::from)?;
+        let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+        let deps = Deps {
+            vault: Vault::open(&common.store_url, Arc::new(key))?,
+            clock: Arc::new(SystemClock),
+            connect: config::connect(common, source, Arc::clone(&ids))?,
+            ids,
+        };
+        let listener = TcpListener::bind(common.listen).await?;
+        Self::build(config, deps, listener)
+    }
+
+    /// Puts the service together; nothing is read or written yet.
+    ///
+    /// # Errors
+    /// Where the certificate or the listener cannot be used.
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
+        let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
+        let address = listener.local_addr()?;
+        let context = Context { deps, jobs: Jobs::new() };
+        let rpc = rpc::Rpc::new(context.clone());
+        let routes = Routes::new(SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE))
+            .add_service(AccessCheckServiceServer::new(rpc));
+        let server = Server::new(routes, &["rewind.v1.SnapshotService", "rewind.v1.AccessCheckService"])
+            .reflection(proto::DESCRIPTORS)
+            .tls(tls)
+            .grace(config.common.grace);
+        Ok(Self { context, schedule: config.schedule, server, listener, address })
+    }
+
+    /// Where the service listens; tells the port where any was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until the token is cancelled, then drains.
+    ///
+    /// A snapshot that is being taken is given up: it is absent, as after a crash.
+    ///
+    /// # Errors
+    /// Where the server cannot be built or the transport fails.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
+        let result = self.server.run(self.listener, stop).await;
+        schedule.abort();
+        result
+    }
+}

@@ -29,6 +29,7 @@ fn allowed(krate: &str) -> Option<&'static [&'static str]> {
             "restorer",
             "gateway",
             "runtime",
+            "store",
             "proto",
             "model",
             "simulator",

@@ -43,6 +43,13 @@ impl Draft<'_> {
         }
         for (kind, links) in missing {
             self.add_links(kind, &change.object, &links, "was removed since the snapshot");
+            if kind.spec().cardinality == Cardinality::One
+                && let Some(step) = self.steps.last_mut()
+            {
+                // What the write replaces, so that a third value is a conflict.
+                let replaced = change.links.iter().filter(|link| link.kind == kind && link.direction == Direction::Added);
+                step.links.extend(replaced.map(|link| LinkChange { direction: Direction::Removed, ..link.clone() }));
+            }
         }
     }
 

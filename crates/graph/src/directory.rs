@@ -1,0 +1,302 @@
+//! The seam between this program and a directory.
+//!
+//! Owns what may be asked of a directory, and the form of the answers. Reading
+//! and writing are two traits, so that whoever holds a [`Directory`] cannot
+//! write.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use async_trait::async_trait;
+use model::call::Call;
+use model::catalogue::{Cardinality, LinkRead};
+use model::snapshot::Kind;
+use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::GraphError;
+
+/// Where the next page is; opaque, since it may hold a skip token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NextLink(String);
+
+impl NextLink {
+    /// Takes a link as the directory gave it.
+    #[must_use]
+    pub fn new(link: String) -> Self {
+        Self(link)
+    }
+
+    /// The link, for the directory that gave it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NextLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextLink(…)")
+    }
+}
+
+/// One page of raw objects.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The objects as they were sent; for links, the objects at the other end.
+    pub items: Vec<Box<RawValue>>,
+    /// Where to go on; an empty page may have one.
+    pub next: Option<NextLink>,
+}
+
+/// A list to read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Query {
+    /// The live objects of a type. Relations that the catalogue expands come
+    /// inside the objects.
+    Objects(ObjectType),
+    /// The soft-deleted objects of a type.
+    Deleted(ObjectType),
+    /// The other ends of one object's links.
+    Links {
+        /// The relation.
+        kind: LinkKind,
+        /// The object that holds it.
+        source: ObjectId,
+    },
+}
+
+impl Query {
+    /// The kind that the list belongs to.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Objects(object_type) => Kind::Objects(*object_type),
+            Self::Deleted(object_type) => Kind::Deleted(*object_type),
+            Self::Links { kind, .. } => Kind::Links(*kind),
+        }
+    }
+
+    /// The request below the version root.
+    ///
+    /// # Errors
+    /// [`GraphError::Refused`] where the type has no recycle bin.
+    pub(crate) fn url(&self) -> Result<String, GraphError> {
+        match self {
+            Self::Objects(object_type) => {
+                let spec = object_type.spec();
+                let expand: Vec<String> = expanded(*object_type)
+                    .map(|relation| format!("{relation}($select=id)"))
+                    .collect();
+                let expand = (!expand.is_empty()).then(|| format!("$expand={}", expand.join(",")));
+                Ok(with_options(
+                    spec.list_path.to_owned(),
+                    [select(*object_type), top(*object_type), expand],
+                ))
+            }
+            Self::Deleted(object_type) => {
+                let Some(deleted) = object_type.spec().deleted else {
+                    let what = "the type has no recycle bin".to_owned();
+                    return Err(GraphError::Refused {
+                        what,
+                        path: Kind::Deleted(*object_type).name(),
+                    });
+                };
+                Ok(with_options(
+                    deleted.list_path.to_owned(),
+                    [select(*object_type), top(*object_type), None],
+                ))
+            }
+            Self::Links { kind, source } => {
+                let item = kind.source_type().spec().item_path(source);
+                let relation = kind.spec().relation;
+                // GET /users/{id}/manager answers 404 both where the user is gone and
+                // where there is no manager; through the user the two differ.
+                if kind.spec().cardinality == Cardinality::One {
+                    return Ok(format!("{item}?$select=id&$expand={relation}($select=id)"));
+                }
+                // "List sponsors" documents $select and $expand only.
+                let top = (*kind != LinkKind::UserSponsors).then(|| "$top=999".to_owned());
+                Ok(with_options(
+                    format!("{item}/{relation}"),
+                    [Some("$select=id".to_owned()), top, None],
+                ))
+            }
+        }
+    }
+}
+
+/// The relations that come inside the objects of a type.
+pub(crate) fn expanded(object_type: ObjectType) -> impl Iterator<Item = &'static str> {
+    object_type
+        .spec()
+        .links
+        .iter()
+        .filter(|link| link.read == LinkRead::Expand)
+        .map(|link| link.relation)
+}
+
+/// The request for one object.
+pub(crate) fn item_url(
+    object_type: ObjectType,
+    state: ObjectState,
+    id: &ObjectId,
+) -> Result<String, GraphError> {
+    let spec = object_type.spec();
+    let path = match (state, spec.deleted) {
+        (ObjectState::Live, _) => spec.item_path(id),
+        (ObjectState::Deleted, Some(deleted)) => format!("{}/{id}", deleted.item_path),
+        (ObjectState::Deleted, None) => {
+            let what = "the type has no recycle bin".to_owned();
+            return Err(GraphError::Refused {
+                what,
+                path: Kind::Deleted(object_type).name(),
+            });
+        }
+    };
+    Ok(with_options(path, [select(object_type), None, None]))
+}
+
+fn select(object_type: ObjectType) -> Option<String> {
+    object_type
+        .spec()
+        .select_list()
+        .map(|list| format!("$select={list}"))
+}
+
+fn top(object_type: ObjectType) -> Option<String> {
+    object_type
+        .spec()
+        .page_size
+        .map(|size| format!("$top={size}"))
+}
+
+fn with_options(path: String, options: [Option<String>; 3]) -> String {
+    let options: Vec<String> = options.into_iter().flatten().collect();
+    if options.is_empty() {
+        path
+    } else {
+        format!("{path}?{}", options.join("&"))
+    }
+}
+
+/// A directory that can be read.
+#[async_trait]
+pub trait Directory: Send + Sync + fmt::Debug {
+    /// The tenant's subscriptions, for [`model::licence::Licence`].
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of a read.
+    async fn subscribed_skus(&self) -> Result<Vec<Value>, GraphError>;
+
+    /// One page of a list: the first, or the one behind a link of the page before.
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of a read.
+    async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError>;
+
+    /// The first pages of many lists; result i belongs to query i. An owner
+    /// that vanished is a [`GraphError::NotFound`] for that item only.
+    ///
+    /// # Errors
+    /// A [`GraphError`] that concerns all items.
+    async fn first_pages(
+        &self,
+        queries: &[Query],
+    ) -> Result<Vec<Result<Page, GraphError>>, GraphError>;
+
+    /// Single objects; `Ok(None)` where there is none in that state. Relations
+    /// that lists expand are not part of these.
+    ///
+    /// # Errors
+    /// A [`GraphError`] that concerns all items.
+    async fn read_many(
+        &self,
+        ids: &[(ObjectType, ObjectState, ObjectId)],
+    ) -> Result<Vec<Result<Option<Object>, GraphError>>, GraphError>;
+
+    /// Which of these ids are live directory objects, each with its
+    /// `@odata.type` as Graph writes it. Ids that are no GUID are not asked for.
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of a read.
+    async fn existing(&self, ids: &[ObjectId]) -> Result<HashMap<ObjectId, String>, GraphError>;
+
+    /// The ids of the directory role templates, which policies name as roles.
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of a read.
+    async fn role_template_ids(&self) -> Result<HashSet<ObjectId>, GraphError>;
+
+    /// Which of these application ids have a service principal in the tenant.
+    /// Words such as `All` or `Office365` are not asked for.
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of a read.
+    async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError>;
+}
+
+/// A directory that can be written.
+#[async_trait]
+pub trait DirectoryWriter: Directory {
+    /// Sends one write and returns the body of the answer, where it has one.
+    ///
+    /// `{graph}` in the body is replaced with the version root.
+    ///
+    /// # Errors
+    /// [`GraphError::Ambiguous`] where the write may have been carried out;
+    /// [`GraphError::Refused`] where this program does not send such a write;
+    /// otherwise the [`GraphError`] of the refusal.
+    async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_built_from_the_catalogue() {
+        let id = ObjectId::parse("00000000-0000-0000-0000-000000000001").unwrap();
+        let links = |kind| {
+            Query::Links {
+                kind,
+                source: id.clone(),
+            }
+            .url()
+            .unwrap()
+        };
+        assert_eq!(
+            links(LinkKind::GroupMembers),
+            format!("/groups/{id}/members?$select=id&$top=999")
+        );
+        assert_eq!(
+            links(LinkKind::UserSponsors),
+            format!("/users/{id}/sponsors?$select=id")
+        );
+        assert_eq!(
+            links(LinkKind::UserManager),
+            format!("/users/{id}?$select=id&$expand=manager($select=id)")
+        );
+
+        let users = Query::Objects(ObjectType::User).url().unwrap();
+        assert!(
+            users.starts_with("/users?$select=id,accountEnabled,"),
+            "{users}"
+        );
+        assert!(
+            users.ends_with("&$top=999&$expand=manager($select=id)"),
+            "{users}"
+        );
+        let deleted = Query::Deleted(ObjectType::User).url().unwrap();
+        assert!(
+            deleted.starts_with("/directory/deletedItems/microsoft.graph.user?$select=id,"),
+            "{deleted}"
+        );
+        assert!(!deleted.contains("$expand"), "{deleted}");
+        assert_eq!(
+            Query::Objects(ObjectType::NamedLocation).url().unwrap(),
+            "/identity/conditionalAccess/namedLocations"
+        );
+    }
+}

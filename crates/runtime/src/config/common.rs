@@ -1,0 +1,99 @@
+//! The settings that every service has.
+//!
+//! Owns their names, defaults and types. It opens no file and no port.
+
+use super::{ConfigError, Settings};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a certificate, its key and the trusted authority are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The authority that the other side's certificate must come from, PEM.
+    /// Where it is set, a server asks every client for a certificate.
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsPaths {
+    /// Reads `{prefix}_CERT`, `{prefix}_KEY` and `{prefix}_CA`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] where only some of them are set.
+    pub fn read(settings: &Settings<'_>, prefix: &str) -> Result<Option<Self>, ConfigError> {
+        let name = |part: &str| format!("{prefix}_{part}");
+        let [cert, key, ca] = ["CERT", "KEY", "CA"].map(|part| settings.path(&name(part)));
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Some(Self { cert, key, ca })),
+            (None, None) if ca.is_none() => Ok(None),
+            (None, _) => Err(ConfigError::Missing { key: name("CERT") }),
+            (Some(_), None) => Err(ConfigError::Missing { key: name("KEY") }),
+        }
+    }
+}
+
+/// The settings that every service has.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// `REWIND_LISTEN`: where to serve.
+    pub listen: SocketAddr,
+    /// `REWIND_STORE_URL`: the object store; has to be set, since a default
+    /// would lose data or find none.
+    pub store_url: String,
+    /// `REWIND_KEY_FILE`: the key that wraps the tenants' data keys.
+    pub key_file: Option<PathBuf>,
+    /// `REWIND_TLS_CERT`, `REWIND_TLS_KEY`, `REWIND_TLS_CA`.
+    pub tls: Option<TlsPaths>,
+    /// `REWIND_CUSTOM_CLOUDS=allow`: whether tenants may name hosts of their own.
+    pub custom_clouds: bool,
+    /// `REWIND_CREDENTIALS_DIR`: below which `file:` credentials lie.
+    pub credentials_dir: Option<PathBuf>,
+    /// `REWIND_GRACE`: how long calls in flight may take when stopping; 20 s.
+    pub grace: Duration,
+}
+
+impl Common {
+    /// The key file, for a service that cannot do without.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`].
+    pub fn required_key_file(&self) -> Result<&std::path::Path, ConfigError> {
+        self.key_file
+            .as_deref()
+            .ok_or_else(|| ConfigError::Missing {
+                key: "REWIND_KEY_FILE".to_owned(),
+            })
+    }
+
+    /// Reads the shared settings; the address is the service's own default.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key.
+    pub fn read(settings: &Settings<'_>, listen: SocketAddr) -> Result<Self, ConfigError> {
+        let custom_clouds = match settings.text("REWIND_CUSTOM_CLOUDS").as_deref() {
+            None | Some("refuse") => false,
+            Some("allow") => true,
+            Some(_) => {
+                return Err(ConfigError::invalid(
+                    "REWIND_CUSTOM_CLOUDS",
+                    "allow or refuse is expected",
+                ));
+            }
+        };
+        Ok(Self {
+            listen: settings.parsed("REWIND_LISTEN")?.unwrap_or(listen),
+            store_url: settings.required("REWIND_STORE_URL")?,
+            key_file: settings.path("REWIND_KEY_FILE"),
+            tls: TlsPaths::read(settings, "REWIND_TLS")?,
+            custom_clouds,
+            credentials_dir: settings.path("REWIND_CREDENTIALS_DIR"),
+            grace: settings
+                .duration("REWIND_GRACE")?
+                .unwrap_or(Duration::from_secs(20)),
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! What can go wrong in the vault, and what that means for the caller.
+
+use chrono::{DateTime, Utc};
+use model::error::reason;
+use model::{ErrorKind, Reason};
+
+/// An error of the vault.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The object store did not answer, or with an error.
+    #[error("the object store cannot serve {path}")]
+    Unavailable {
+        /// The key that was asked for.
+        path: String,
+        /// What the store said.
+        source: Box<object_store::Error>,
+    },
+    /// The thing named is not in the vault.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// What was asked for.
+        what: String,
+    },
+    /// Somebody created the thing first.
+    #[error("{what} exists already")]
+    Exists {
+        /// What was to be created.
+        what: String,
+    },
+    /// Somebody changed the thing since it was read.
+    #[error("{what} was changed by another writer")]
+    Changed {
+        /// What was to be changed.
+        what: String,
+    },
+    /// Another process holds the slot.
+    #[error("slot {slot} is held by {holder} until {until}")]
+    SlotTaken {
+        /// The slot.
+        slot: String,
+        /// Who holds it.
+        holder: String,
+        /// When the claim expires.
+        until: DateTime<Utc>,
+    },
+    /// A stored file is missing, changed, foreign or of an unknown format.
+    #[error("stored file {path} is damaged: {detail}")]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// What is wrong, and what it touches.
+        detail: String,
+    },
+    /// The key that opens the tenant's data cannot be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// A defect of this program.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Why a key cannot be had. Never carries key material.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The key-encryption key is not the one that the data key was wrapped with.
+    #[error("the tenant's data key cannot be opened with this key file")]
+    Refused,
+    /// There is no data key, as after an erasure.
+    #[error("the tenant has no data key")]
+    Absent,
+    /// The key file cannot be read.
+    #[error("the key file cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
+    /// The key file does not hold a key.
+    #[error("the key file does not hold 32 bytes in base64")]
+    Malformed,
+    /// The holder of the key-encryption key does not answer.
+    #[error("the key holder cannot be reached: {0}")]
+    Unreachable(String),
+}
+
+impl StoreError {
+    /// What the error means for the caller's next move.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unavailable { .. } => ErrorKind::Unavailable,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Exists { .. } | Self::Changed { .. } | Self::SlotTaken { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Key(KeyError::Refused | KeyError::Absent) => ErrorKind::Denied,
+            Self::Key(KeyError::Unreadable(_) | KeyError::Unreachable(_)) => ErrorKind::Unavailable,
+            Self::Key(KeyError::Malformed) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// The stable word that clients match on.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        Reason(match self {
+            Self::Unavailable { .. } => reason::STORE_UNAVAILABLE,
+            Self::NotFound { .. } => reason::NOT_FOUND,
+            Self::Exists { .. } => reason::ALREADY_EXISTS,
+            Self::Changed { .. } => reason::CONFLICT,
+            Self::SlotTaken { .. } => reason::SLOT_TAKEN,
+            Self::Corrupt { .. } => reason::STORE_CORRUPT,
+            Self::Key(_) => reason::KEY_UNAVAILABLE,
+            Self::Invalid(_) => reason::INVALID_ARGUMENT,
+            Self::Internal(_) => reason::INTERNAL,
+        })
+    }
+
+    pub(crate) fn corrupt(path: impl Into<String>, detail: impl std::fmt::Display) -> Self {
+        Self::Corrupt {
+            path: path.into(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(crate) fn unavailable(path: impl Into<String>, source: object_store::Error) -> Self {
+        Self::Unavailable {
+            path: path.into(),
+            source: Box::new(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Whole files in the object store: created once, read, listed.
+//!
+//! It must never overwrite a file, and never report a write as failed that
+//! landed.
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use crate::error::StoreError;
+
+/// Who made the file that is now at the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// This call did.
+    Ours,
+    /// Another writer did; nothing was changed.
+    Theirs,
+}
+
+/// Creates a file unless there is one.
+///
+/// After any error the file is read back, since a put whose answer was lost may
+/// have landed, and a client that repeats it sees its own file in the way.
+/// `bytes` must hold something that no other writer writes.
+///
+/// # Errors
+/// `Unavailable` where it is unknown whether the file was created.
+pub(crate) async fn create(
+    store: &dyn ObjectStore,
+    path: &Path,
+    bytes: Bytes,
+) -> Result<Created, StoreError> {
+    let put = store
+        .put_opts(
+            path,
+            bytes.clone().into(),
+            PutOptions::from(PutMode::Create),
+        )
+        .await;
+    let Err(error) = put else {
+        return Ok(Created::Ours);
+    };
+    match read(store, path).await {
+        Ok(Some(found)) if found == bytes => Ok(Created::Ours),
+        Ok(Some(_)) => Ok(Created::Theirs),
+        Ok(None) | Err(_) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
+}
+
+/// Reads a file; `None` where there is none.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn read(
+    store: &dyn ObjectStore,
+    path: &Path,
+) -> Result<Option<Bytes>, StoreError> {
+    let answer = async { store.get(path).await?.bytes().await }.await;
+    match answer {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
+}
+
+/// Whether there is a file.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool, StoreError> {
+    match store.head(path).await {
+        Ok(_) => Ok(true),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
+}
+
+/// All files below a folder, sorted.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn list(store: &dyn ObjectStore, folder: &Path) -> Result<Vec<Path>, StoreError> {
+    let mut paths: Vec<Path> = store
+        .list(Some(folder))
+        .map_ok(|meta| meta.location)
+        .try_collect()
+        .await
+        .map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The names of the folders in a folder, sorted.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn folders(
+    store: &dyn ObjectStore,
+    folder: &Path,
+) -> Result<Vec<String>, StoreError> {
+    let listing = store
+        .list_with_delimiter(Some(folder))
+        .await
+        .map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
+    let mut names: Vec<String> = listing
+        .common_prefixes
+        .iter()
+        .filter_map(|prefix| prefix.filename().map(str::to_owned))
+        .collect();
+    names.sort();
+    Ok(names)
+}

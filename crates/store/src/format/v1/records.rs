@@ -1,0 +1,171 @@
+//! Small files of format 1: registration, data key, claim.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
+use model::{ObjectId, TenantId};
+use serde::{Deserialize, Serialize};
+
+use super::FORMAT;
+use crate::chance;
+use crate::error::StoreError;
+use crate::keys::Wrapped;
+use crate::tenant_record as domain;
+
+/// A registration.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TenantRecord {
+    format: u32,
+    /// Tells the writer its own file.
+    write: String,
+    id: String,
+    name: String,
+    cloud: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graph_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login_url: Option<String>,
+    reader: CredentialRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    writer: Option<CredentialRef>,
+    break_glass: Vec<String>,
+    state: State,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct CredentialRef {
+    client_id: String,
+    secret: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Active,
+    Suspended,
+}
+
+impl From<&domain::TenantRecord> for TenantRecord {
+    fn from(record: &domain::TenantRecord) -> Self {
+        let credential = |from: &domain::CredentialRef| CredentialRef {
+            client_id: from.client_id.clone(),
+            secret: from.secret.clone(),
+        };
+        Self {
+            format: FORMAT,
+            write: chance::token(),
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            cloud: record.cloud.clone(),
+            graph_url: record.graph_url.clone(),
+            login_url: record.login_url.clone(),
+            reader: credential(&record.reader),
+            writer: record.writer.as_ref().map(credential),
+            break_glass: record.break_glass.iter().map(ObjectId::to_string).collect(),
+            state: match record.state {
+                domain::TenantState::Active => State::Active,
+                domain::TenantState::Suspended => State::Suspended,
+            },
+            created_at: record.created_at,
+        }
+    }
+}
+
+impl TenantRecord {
+    /// The registration of `tenant`.
+    ///
+    /// # Errors
+    /// `Corrupt` where the file speaks of another tenant or holds an invalid id.
+    pub(crate) fn into_domain(
+        self,
+        path: &str,
+        tenant: &TenantId,
+    ) -> Result<domain::TenantRecord, StoreError> {
+        let id = TenantId::parse(&self.id).map_err(|error| StoreError::corrupt(path, error))?;
+        if id != *tenant {
+            return Err(StoreError::corrupt(
+                path,
+                "it is the registration of another tenant",
+            ));
+        }
+        let credential = |from: CredentialRef| domain::CredentialRef {
+            client_id: from.client_id,
+            secret: from.secret,
+        };
+        let break_glass = self
+            .break_glass
+            .iter()
+            .map(|id| ObjectId::parse(id))
+            .collect::<Result<_, _>>();
+        Ok(domain::TenantRecord {
+            id,
+            name: self.name,
+            cloud: self.cloud,
+            graph_url: self.graph_url,
+            login_url: self.login_url,
+            reader: credential(self.reader),
+            writer: self.writer.map(credential),
+            break_glass: break_glass.map_err(|error| StoreError::corrupt(path, error))?,
+            state: match self.state {
+                State::Active => domain::TenantState::Active,
+                State::Suspended => domain::TenantState::Suspended,
+            },
+            created_at: self.created_at,
+        })
+    }
+}
+
+/// A wrapped data key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DataKeyFile {
+    format: u32,
+    number: u32,
+    wrap: String,
+    nonce: String,
+    ciphertext: String,
+    /// The public half, so that a re-wrapped key can be checked.
+    pub(crate) recipient: String,
+}
+
+impl DataKeyFile {
+    pub(crate) fn new(number: u32, wrap: &str, wrapped: &Wrapped, recipient: String) -> Self {
+        Self {
+            format: FORMAT,
+            number,
+            wrap: wrap.to_owned(),
+            nonce: BASE64_STANDARD.encode(&wrapped.nonce),
+            ciphertext: BASE64_STANDARD.encode(&wrapped.ciphertext),
+            recipient,
+        }
+    }
+
+    pub(crate) fn wrapped(&self) -> Option<Wrapped> {
+        let nonce = BASE64_STANDARD.decode(&self.nonce).ok()?;
+        let ciphertext = BASE64_STANDARD.decode(&self.ciphertext).ok()?;
+        Some(Wrapped { nonce, ciphertext })
+    }
+}
+
+/// Who holds a slot.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    format: u32,
+    /// Tells the writer its own file.
+    write: String,
+    pub(crate) holder: String,
+    pub(crate) claimed_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+impl Claim {
+    pub(crate) fn new(holder: &str, claimed_at: DateTime<Utc>, expires_at: DateTime<Utc>) -> Self {
+        Self {
+            format: FORMAT,
+            write: chance::token(),
+            holder: holder.to_owned(),
+            claimed_at,
+            expires_at,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Where everything lies: every key of the store is made here and nowhere else.
+//!
+//! A path's variable parts are validated identifiers, so that no key leaves its
+//! tenant's folder.
+
+use model::{SnapshotId, TenantId};
+use object_store::path::Path;
+
+use crate::error::StoreError;
+
+/// A folder of create-only documents inside a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Area {
+    /// Difference reports.
+    Reports,
+    /// Restore plans, journals and results.
+    Restores,
+}
+
+impl Area {
+    /// The folder's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reports => "reports",
+            Self::Restores => "restores",
+        }
+    }
+}
+
+/// The folder of all tenants.
+#[must_use]
+pub fn tenants() -> Path {
+    Path::from("tenants")
+}
+
+/// The numbered versions of a tenant's registration.
+#[must_use]
+pub fn registrations(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/tenant"))
+}
+
+/// One version of a tenant's registration.
+#[must_use]
+pub fn registration(tenant: &TenantId, version: u64) -> Path {
+    Path::from(format!("tenants/{tenant}/tenant/{version:010}.json"))
+}
+
+/// The version number in the key of a registration.
+#[must_use]
+pub fn registration_version(path: &Path) -> Option<u64> {
+    path.filename()?
+        .strip_suffix(".json")
+        .filter(|digits| digits.len() == 10)?
+        .parse()
+        .ok()
+}
+
+/// A tenant's wrapped data keys.
+#[must_use]
+pub fn data_keys(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/keys"))
+}
+
+/// One data key under one wrap.
+#[must_use]
+pub fn data_key(tenant: &TenantId, number: u32, wrap: &str) -> Path {
+    Path::from(format!("tenants/{tenant}/keys/{number}/{wrap}.json"))
+}
+
+/// Who ran or runs a slot.
+#[must_use]
+pub fn claims(tenant: &TenantId, slot: &SnapshotId) -> Path {
+    Path::from(format!("tenants/{tenant}/claims/{slot}"))
+}
+
+/// One attempt at a slot.
+#[must_use]
+pub fn claim(tenant: &TenantId, slot: &SnapshotId, attempt: u32) -> Path {
+    Path::from(format!("tenants/{tenant}/claims/{slot}/{attempt:06}"))
+}
+
+/// The mark that an attempt ended before its expiry.
+#[must_use]
+pub fn claim_release(tenant: &TenantId, slot: &SnapshotId, attempt: u32) -> Path {
+    Path::from(format!(
+        "tenants/{tenant}/claims/{slot}/{attempt:06}.released"
+    ))
+}
+
+/// A run: immutable data, named by the hash of its encrypted bytes.
+#[must_use]
+pub fn run(tenant: &TenantId, hash: &blake3::Hash) -> Path {
+    Path::from(format!(
+        "tenants/{tenant}/runs/{}.parquet.age",
+        hash.to_hex()
+    ))
+}
+
+/// A tenant's snapshots.
+#[must_use]
+pub fn snapshots(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/snapshots"))
+}
+
+/// The file whose existence makes a snapshot.
+#[must_use]
+pub fn manifest(tenant: &TenantId, slot: &SnapshotId) -> Path {
+    Path::from(format!("tenants/{tenant}/snapshots/{slot}/manifest"))
+}
+
+/// One area of a tenant.
+#[must_use]
+pub fn area(tenant: &TenantId, area: Area) -> Path {
+    Path::from(format!("tenants/{tenant}/{}", area.name()))
+}
+
+/// The documents of one report or restore.
+///
+/// # Errors
+/// `Invalid` where the id is not fit for a key.
+pub fn documents(tenant: &TenantId, area: Area, id: &str) -> Result<Path, StoreError> {
+    part("document id", id)?;
+    Ok(Path::from(format!("tenants/{tenant}/{}/{id}", area.name())))
+}
+
+/// One document: `plan`, `page-00001`, `journal/000001`.
+///
+/// # Errors
+/// `Invalid` where id or name are not fit for a key.
+pub fn document(tenant: &TenantId, area: Area, id: &str, name: &str) -> Result<Path, StoreError> {
+    part("document id", id)?;
+    for piece in name.split('/') {
+        part("document name", piece)?;
+    }
+    Ok(Path::from(format!(
+        "tenants/{tenant}/{}/{id}/{name}",
+        area.name()
+    )))
+}
+
+/// Lowercase letters, digits, `T`, hyphens and inner dots, at most 80: what a
+/// key's part may hold.
+fn part(what: &str, text: &str) -> Result<(), StoreError> {
+    let fits = (1..=80).contains(&text.len())
+        && !text.starts_with('.')
+        && text.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'T')
+        });
+    if fits {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(80).collect();
+    Err(StoreError::Invalid(format!(
+        "{what} {shown:?} is not valid: lowercase letters, digits, hyphens and dots are expected"
+    )))
+}

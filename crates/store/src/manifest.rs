@@ -1,0 +1,195 @@
+//! What a manifest says: which files make a snapshot, and how completely each
+//! kind was read.
+
+use chrono::{DateTime, Utc};
+use model::licence::Licence;
+use model::snapshot::{Completeness, Content, Kind};
+use model::{LinkKind, ObjectState, ObjectType, SnapshotId, TenantId};
+
+/// What a snapshot's taker knows about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotMeta {
+    /// The slot.
+    pub id: SnapshotId,
+    /// A word that only this attempt at the slot carries, so that it knows its
+    /// own manifest again.
+    pub attempt: String,
+    /// Why it was taken.
+    pub trigger: Trigger,
+    /// Before the first read.
+    pub started: DateTime<Utc>,
+    /// After the last read.
+    pub finished: DateTime<Utc>,
+    /// The tenant's licence at the time.
+    pub licence: Licence,
+}
+
+/// Why a snapshot was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// The schedule's daily slot.
+    Scheduled,
+    /// A person or a program asked.
+    OnDemand,
+}
+
+impl Trigger {
+    /// `scheduled` or `on-demand`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::OnDemand => "on-demand",
+        }
+    }
+
+    /// The reverse of [`Trigger::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Scheduled, Self::OnDemand]
+            .into_iter()
+            .find(|trigger| trigger.name() == name)
+    }
+}
+
+/// A committed snapshot, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// What its taker said.
+    pub meta: SnapshotMeta,
+    /// The files that hold it.
+    pub runs: Vec<RunFile>,
+    /// One record for each kind that was asked for.
+    pub completeness: Vec<Completeness>,
+    /// Objects of each type.
+    pub counts: Vec<TypeCount>,
+    /// Links of each kind.
+    pub link_counts: Vec<LinkCount>,
+}
+
+/// An encrypted file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFile {
+    /// BLAKE3 of the encrypted file; also its name.
+    pub hash: blake3::Hash,
+    /// What it holds.
+    pub kind: RunKind,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// BLAKE3 of the Parquet file inside.
+    pub plain_hash: blake3::Hash,
+}
+
+/// What a run holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunKind {
+    /// Objects, live and soft-deleted.
+    Objects,
+    /// Links.
+    Links,
+}
+
+impl RunKind {
+    /// `objects` or `links`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Objects => "objects",
+            Self::Links => "links",
+        }
+    }
+
+    /// The reverse of [`RunKind::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Objects, Self::Links]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+}
+
+/// How many objects of a type a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypeCount {
+    /// The type.
+    pub object_type: ObjectType,
+    /// Live objects.
+    pub live: u64,
+    /// Soft-deleted objects.
+    pub deleted: u64,
+}
+
+/// How many links of a kind a snapshot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkCount {
+    /// The kind.
+    pub kind: LinkKind,
+    /// Links.
+    pub count: u64,
+}
+
+impl Manifest {
+    /// The snapshot's id.
+    #[must_use]
+    pub fn id(&self) -> &SnapshotId {
+        &self.meta.id
+    }
+
+    /// Whether every kind that was asked for was read completely.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.completeness.iter().all(Completeness::is_complete)
+    }
+
+    /// Whether the kind was asked for and read completely.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.completeness
+            .iter()
+            .any(|record| record.kind == kind && record.is_complete())
+    }
+
+    /// Objects in the snapshot, live and soft-deleted.
+    #[must_use]
+    pub fn object_count(&self) -> u64 {
+        self.counts
+            .iter()
+            .map(|count| count.live + count.deleted)
+            .sum()
+    }
+}
+
+/// Counts the objects of each type, in storage order, without empty types.
+pub(crate) fn count_objects(content: &Content) -> Vec<TypeCount> {
+    content
+        .objects
+        .chunk_by(|a, b| a.object_type == b.object_type)
+        .map(|same| {
+            let live = same
+                .iter()
+                .filter(|object| object.state == ObjectState::Live)
+                .count() as u64;
+            TypeCount {
+                object_type: same[0].object_type,
+                live,
+                deleted: same.len() as u64 - live,
+            }
+        })
+        .collect()
+}
+
+/// Counts the links of each kind, in storage order, without empty kinds.
+pub(crate) fn count_links(content: &Content) -> Vec<LinkCount> {
+    content
+        .links
+        .chunk_by(|a, b| a.kind == b.kind)
+        .map(|same| LinkCount {
+            kind: same[0].kind,
+            count: same.len() as u64,
+        })
+        .collect()
+}

@@ -1,0 +1,48 @@
+//! A tenant's registration: what Rewind must know to reach it. Never a secret's
+//! value, only where the service that needs it finds it.
+
+use chrono::{DateTime, Utc};
+use model::{ObjectId, TenantId};
+
+/// A registered tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantRecord {
+    /// The directory's id.
+    pub id: TenantId,
+    /// What the operator calls it.
+    pub name: String,
+    /// The national cloud: `global`, `usgov`, `usgov-dod`, `china`.
+    pub cloud: String,
+    /// A Graph host other than the cloud's, where the server allows it.
+    pub graph_url: Option<String>,
+    /// A login host other than the cloud's, where the server allows it.
+    pub login_url: Option<String>,
+    /// The application that reads.
+    pub reader: CredentialRef,
+    /// The application that writes, where restores are wanted.
+    pub writer: Option<CredentialRef>,
+    /// Accounts that a restore must never lock out.
+    pub break_glass: Vec<ObjectId>,
+    /// Whether the tenant is served.
+    pub state: TenantState,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+}
+
+/// An application and where its secret is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialRef {
+    /// The application's client id.
+    pub client_id: String,
+    /// `env:NAME` or `file:PATH`; never a value.
+    pub secret: String,
+}
+
+/// Whether a tenant is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantState {
+    /// Snapshots are taken.
+    Active,
+    /// Nothing is read or written until it is resumed.
+    Suspended,
+}

@@ -1,0 +1,61 @@
+//! One tenant's part of the vault: claims, snapshots, documents.
+//!
+//! Everything here is sealed with the tenant's own key. It must never read or
+//! write below another tenant's folder.
+
+mod claim;
+mod documents;
+mod find;
+mod snapshot;
+
+use std::sync::Arc;
+
+use model::TenantId;
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+use crate::blocking;
+use crate::data_key::DataKey;
+use crate::error::StoreError;
+use crate::file;
+use crate::seal;
+
+pub use claim::Claim;
+pub use snapshot::Problem;
+
+/// One tenant's part of the vault, with its key opened.
+#[derive(Debug, Clone)]
+pub struct TenantVault {
+    store: Arc<dyn ObjectStore>,
+    key: Arc<DataKey>,
+}
+
+impl TenantVault {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, key: Arc<DataKey>) -> Self {
+        Self { store, key }
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        self.key.tenant()
+    }
+
+    /// Reads and opens a document; `None` where there is none.
+    async fn open(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(sealed) = file::read(self.store.as_ref(), path).await? else {
+            return Ok(None);
+        };
+        let (key, path) = (Arc::clone(&self.key), path.clone());
+        blocking::run(move || seal::open_document(&key, &path, &sealed))
+            .await
+            .map(Some)
+    }
+
+    /// Seals a document and creates it.
+    async fn create(&self, path: &Path, content: Vec<u8>) -> Result<file::Created, StoreError> {
+        let (key, place) = (Arc::clone(&self.key), path.clone());
+        let sealed = blocking::run(move || seal::seal_document(&key, &place, &content)).await?;
+        file::create(self.store.as_ref(), path, sealed.into()).await
+    }
+}

@@ -1,0 +1,235 @@
+//! The vault as a whole: which tenants there are, and the way into each.
+//!
+//! It must never hand out one tenant's key for another, nor tell the data of a
+//! tenant from outside its [`TenantVault`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::TenantId;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use parking_lot::RwLock;
+use url::Url;
+
+use crate::data_key::{self, DataKey};
+use crate::error::StoreError;
+use crate::file::{self, Created};
+use crate::format::v1;
+use crate::keys::KeyWrap;
+use crate::layout;
+use crate::tenant_record::TenantRecord;
+use crate::tenant_vault::TenantVault;
+
+/// A mutable record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The version read; the next write is the one after it.
+    pub version: u64,
+    /// The record.
+    pub value: T,
+}
+
+/// All tenants of an installation in one object store.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    store: Arc<dyn ObjectStore>,
+    keys: Arc<dyn ObjectStore>,
+    wrap: Arc<dyn KeyWrap>,
+    opened: Arc<RwLock<HashMap<TenantId, Arc<DataKey>>>>,
+}
+
+impl Vault {
+    /// A vault in `store`, whose data keys are wrapped by `wrap` and lie there too.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, wrap: Arc<dyn KeyWrap>) -> Self {
+        Self {
+            keys: Arc::clone(&store),
+            store,
+            wrap,
+            opened: Arc::default(),
+        }
+    }
+
+    /// Opens the vault at a URL: `file:///path`, or `memory:///`, which is empty
+    /// at every call and lives as long as its clones.
+    ///
+    /// # Errors
+    /// `Invalid` for a URL that names no known kind of store; `Unavailable`
+    /// where its folder cannot be made.
+    pub fn open(url: &str, wrap: Arc<dyn KeyWrap>) -> Result<Self, StoreError> {
+        Ok(Self::new(open_store(url)?, wrap))
+    }
+
+    /// Keeps the wrapped data keys in a store of their own, without object lock
+    /// or history, so that dropping one is an erasure.
+    #[must_use]
+    pub fn with_key_store(self, keys: Arc<dyn ObjectStore>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Registers a tenant. The key is stored first, so that a registered tenant
+    /// always has one; an interrupted registration is simply repeated.
+    ///
+    /// # Errors
+    /// `Exists` where it is registered already; `Key` where there is a data key
+    /// that this vault's wrap does not open; `Unavailable`.
+    pub async fn create_tenant(&self, record: &TenantRecord) -> Result<(), StoreError> {
+        let key = data_key::create(self.keys.as_ref(), self.wrap.as_ref(), &record.id).await?;
+        match self.write_record(record, 1).await? {
+            Created::Ours => {
+                self.opened.write().insert(record.id.clone(), Arc::new(key));
+                Ok(())
+            }
+            Created::Theirs => Err(StoreError::Exists {
+                what: format!("tenant {}", record.id),
+            }),
+        }
+    }
+
+    /// The newest version of a registration; `None` where there is none.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is damaged; `Unavailable`.
+    pub async fn tenant_record(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Option<Versioned<TenantRecord>>, StoreError> {
+        let paths = file::list(self.store.as_ref(), &layout::registrations(tenant)).await?;
+        let Some(version) = paths.iter().filter_map(layout::registration_version).max() else {
+            return Ok(None);
+        };
+        let path = layout::registration(tenant, version);
+        let bytes = file::read(self.store.as_ref(), &path)
+            .await?
+            .ok_or_else(|| StoreError::corrupt(path.as_ref(), "it is listed but missing"))?;
+        let stored: v1::TenantRecord = v1::from_json(path.as_ref(), &bytes)?;
+        Ok(Some(Versioned {
+            version,
+            value: stored.into_domain(path.as_ref(), tenant)?,
+        }))
+    }
+
+    /// Writes the version after the one that was read.
+    ///
+    /// # Errors
+    /// `Changed` where another writer was faster: read again; `NotFound` where
+    /// the tenant is not registered; `Unavailable`.
+    pub async fn update_tenant(&self, record: &Versioned<TenantRecord>) -> Result<(), StoreError> {
+        let tenant = &record.value.id;
+        if !file::exists(
+            self.store.as_ref(),
+            &layout::registration(tenant, record.version),
+        )
+        .await?
+        {
+            return Err(StoreError::NotFound {
+                what: format!("version {} of tenant {tenant}", record.version),
+            });
+        }
+        match self.write_record(&record.value, record.version + 1).await? {
+            Created::Ours => Ok(()),
+            Created::Theirs => Err(StoreError::Changed {
+                what: format!("tenant {tenant}"),
+            }),
+        }
+    }
+
+    /// Every tenant that has anything in the vault, sorted. One whose
+    /// registration was cut short has no record yet.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn tenant_ids(&self) -> Result<Vec<TenantId>, StoreError> {
+        let names = file::folders(self.store.as_ref(), &layout::tenants()).await?;
+        Ok(names
+            .iter()
+            .filter_map(|name| TenantId::parse(name).ok())
+            .collect())
+    }
+
+    /// The vault of one tenant, its key opened.
+    ///
+    /// # Errors
+    /// `NotFound` where the tenant is not registered; `Key` where its data key
+    /// cannot be had; `Unavailable`.
+    pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantVault, StoreError> {
+        let records = file::list(self.store.as_ref(), &layout::registrations(tenant)).await?;
+        if !records
+            .iter()
+            .any(|path| layout::registration_version(path).is_some())
+        {
+            return Err(StoreError::NotFound {
+                what: format!("tenant {tenant}"),
+            });
+        }
+        Ok(TenantVault::new(
+            Arc::clone(&self.store),
+            self.key(tenant).await?,
+        ))
+    }
+
+    /// Forgets the opened key of a tenant, as after its erasure.
+    pub fn forget(&self, tenant: &TenantId) {
+        self.opened.write().remove(tenant);
+    }
+
+    async fn key(&self, tenant: &TenantId) -> Result<Arc<DataKey>, StoreError> {
+        if let Some(key) = self.opened.read().get(tenant) {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(data_key::open(self.keys.as_ref(), self.wrap.as_ref(), tenant).await?);
+        Ok(Arc::clone(
+            self.opened.write().entry(tenant.clone()).or_insert(key),
+        ))
+    }
+
+    async fn write_record(
+        &self,
+        record: &TenantRecord,
+        version: u64,
+    ) -> Result<Created, StoreError> {
+        let bytes = Bytes::from(v1::to_json(&v1::TenantRecord::from(record))?);
+        file::create(
+            self.store.as_ref(),
+            &layout::registration(&record.id, version),
+            bytes,
+        )
+        .await
+    }
+}
+
+/// Opens the object store at a URL.
+///
+/// # Errors
+/// As [`Vault::open`]. The URL itself is not repeated, as it may hold a secret.
+pub fn open_store(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    let url = Url::parse(url)
+        .map_err(|error| StoreError::Invalid(format!("the store's URL cannot be read: {error}")))?;
+    match url.scheme() {
+        "memory" => Ok(Arc::new(InMemory::new())),
+        "file" => {
+            let folder = url.to_file_path().map_err(|()| {
+                StoreError::Invalid("the store's URL names no local path".to_owned())
+            })?;
+            std::fs::create_dir_all(&folder).map_err(|error| {
+                StoreError::unavailable(
+                    "",
+                    object_store::Error::Generic {
+                        store: "file",
+                        source: error.into(),
+                    },
+                )
+            })?;
+            let disk = LocalFileSystem::new_with_prefix(folder)
+                .map_err(|error| StoreError::unavailable("", error))?;
+            // Without it a power cut could take back a manifest that was reported as written.
+            Ok(Arc::new(disk.with_fsync(true)))
+        }
+        scheme => Err(StoreError::Invalid(format!(
+            "a store of the kind {scheme:?} is not supported: memory:/// and file:///path are"
+        ))),
+    }
+}

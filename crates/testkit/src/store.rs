@@ -1,0 +1,9 @@
+//! Storage for tests: a store that fails on demand, sample content, and the
+//! contract that every backend of the vault must keep.
+
+pub mod contract;
+mod faults;
+mod sample;
+
+pub use faults::{Fault, FaultStore, tamper};
+pub use sample::{content, meta, moment, record, tenant};

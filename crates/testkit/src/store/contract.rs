@@ -1,0 +1,262 @@
+//! The contract that every backend of the vault must keep.
+//!
+//! It speaks only the vault's public interface.
+
+use chrono::TimeDelta;
+use model::TenantId;
+use model::snapshot::Content;
+use store::{Area, SnapshotMeta, StoreError, TenantState, Vault};
+
+use super::sample::{content, meta, moment, record, tenant};
+
+/// What every backend of the vault must do alike. `vault` must be empty.
+///
+/// # Panics
+/// Where the backend breaks the contract.
+pub async fn check(vault: &Vault) {
+    assert!(
+        vault
+            .tenant_ids()
+            .await
+            .expect("an empty vault lists")
+            .is_empty()
+    );
+    let id = tenant(1);
+    assert!(matches!(
+        vault.tenant(&id).await,
+        Err(StoreError::NotFound { .. })
+    ));
+    assert_eq!(
+        vault
+            .tenant_record(&id)
+            .await
+            .expect("an unknown tenant is looked up"),
+        None
+    );
+    records(vault, &id).await;
+    assert_eq!(
+        vault.tenant_ids().await.expect("tenants list"),
+        std::slice::from_ref(&id)
+    );
+    claims(vault, &id).await;
+    snapshots(vault, &id).await;
+    documents(vault, &id).await;
+}
+
+async fn records(vault: &Vault, id: &TenantId) {
+    let record = record(id);
+    vault
+        .create_tenant(&record)
+        .await
+        .expect("a tenant is registered");
+    assert!(matches!(
+        vault.create_tenant(&record).await,
+        Err(StoreError::Exists { .. })
+    ));
+    let first = vault
+        .tenant_record(id)
+        .await
+        .expect("a record is read")
+        .expect("there is a record");
+    assert_eq!((first.version, &first.value), (1, &record));
+
+    let mut renamed = first.clone();
+    renamed.value.name = "Fabrikam".to_owned();
+    renamed.value.state = TenantState::Suspended;
+    vault
+        .update_tenant(&renamed)
+        .await
+        .expect("the newest version is updated");
+    assert!(matches!(
+        vault.update_tenant(&first).await,
+        Err(StoreError::Changed { .. })
+    ));
+    let second = vault
+        .tenant_record(id)
+        .await
+        .expect("a record is read")
+        .expect("there is a record");
+    assert_eq!((second.version, second.value), (2, renamed.value));
+}
+
+async fn claims(vault: &Vault, id: &TenantId) {
+    let tenant = vault.tenant(id).await.expect("a registered tenant opens");
+    let slot = meta("20261120-daily", "a", 0).id;
+    let ttl = TimeDelta::seconds(60);
+    let first = tenant
+        .claim(&slot, "one", moment(0), ttl)
+        .await
+        .expect("a free slot is claimed");
+    let refused = tenant.claim(&slot, "two", moment(59), ttl).await;
+    assert!(matches!(refused, Err(StoreError::SlotTaken { holder, .. }) if holder == "one"));
+    let second = tenant
+        .claim(&slot, "two", moment(60), ttl)
+        .await
+        .expect("an expired claim is taken over");
+    assert_eq!((first.attempt, second.attempt), (1, 2));
+    tenant.release(&second).await.expect("a claim is released");
+    tenant
+        .release(&second)
+        .await
+        .expect("a release is repeated");
+    let third = tenant
+        .claim(&slot, "three", moment(61), ttl)
+        .await
+        .expect("a released slot is claimed");
+    assert_eq!(third.attempt, 3);
+}
+
+async fn snapshots(vault: &Vault, id: &TenantId) {
+    let tenant = vault.tenant(id).await.expect("a registered tenant opens");
+    let (older, newer) = (
+        meta("20261121-daily", "a", 0),
+        meta("20261122T101112-0123abcd", "b", 100),
+    );
+    let content = content(30);
+    let empty = Content::default();
+    tenant
+        .commit_snapshot(&older, &empty)
+        .await
+        .expect("an empty snapshot is committed");
+    let manifest = tenant
+        .commit_snapshot(&newer, &content)
+        .await
+        .expect("a snapshot is committed");
+    assert_eq!(
+        tenant.read(&manifest).await.expect("a snapshot is read"),
+        content
+    );
+    assert_eq!(
+        tenant
+            .manifest(&newer.id)
+            .await
+            .expect("a manifest is read"),
+        manifest
+    );
+    assert_eq!(
+        (manifest.object_count(), manifest.is_complete()),
+        (31, false)
+    );
+
+    let again = tenant
+        .commit_snapshot(&newer, &content)
+        .await
+        .expect("the same attempt commits again");
+    assert_eq!(again, manifest);
+    let late = SnapshotMeta {
+        attempt: "c".to_owned(),
+        ..newer.clone()
+    };
+    assert!(matches!(
+        tenant.commit_snapshot(&late, &empty).await,
+        Err(StoreError::Exists { .. })
+    ));
+    let claim = tenant
+        .claim(&newer.id, "one", moment(0), TimeDelta::seconds(60))
+        .await;
+    assert!(matches!(claim, Err(StoreError::Exists { .. })));
+
+    let (manifests, problems) = tenant.manifests().await.expect("snapshots list");
+    assert!(problems.is_empty(), "{problems:?}");
+    let ids: Vec<_> = manifests
+        .iter()
+        .map(|manifest| manifest.id().clone())
+        .collect();
+    assert_eq!(ids, [newer.id, older.id.clone()]);
+    let oldest = tenant
+        .manifest(&older.id)
+        .await
+        .expect("a manifest is read");
+    assert_eq!(
+        tenant
+            .read(&oldest)
+            .await
+            .expect("an empty snapshot is read"),
+        empty
+    );
+}
+
+async fn documents(vault: &Vault, id: &TenantId) {
+    let tenant = vault.tenant(id).await.expect("a registered tenant opens");
+    assert!(
+        tenant
+            .list_ids(Area::Restores)
+            .await
+            .expect("an empty area lists")
+            .is_empty()
+    );
+    assert!(
+        tenant
+            .list_names(Area::Restores, "r1")
+            .await
+            .expect("an unknown id lists")
+            .is_empty()
+    );
+    assert!(matches!(
+        tenant.get(Area::Restores, "r1", "plan").await,
+        Err(StoreError::NotFound { .. })
+    ));
+    for name in ["plan", "journal/000002", "journal/000001"] {
+        let text = name.as_bytes().to_vec();
+        tenant
+            .put(Area::Restores, "r1", name, text.into())
+            .await
+            .expect("a document is created");
+    }
+    tenant
+        .put(Area::Restores, "r2", "plan", Vec::new().into())
+        .await
+        .expect("an empty document is created");
+    let second = tenant
+        .put(Area::Restores, "r1", "plan", vec![1].into())
+        .await;
+    assert!(matches!(second, Err(StoreError::Exists { .. })));
+    assert_eq!(
+        tenant
+            .get(Area::Restores, "r1", "plan")
+            .await
+            .expect("a document is read"),
+        "plan"
+    );
+    assert_eq!(
+        tenant
+            .get(Area::Restores, "r2", "plan")
+            .await
+            .expect("a document is read"),
+        ""
+    );
+    assert_eq!(
+        tenant.list_ids(Area::Restores).await.expect("ids list"),
+        ["r1", "r2"]
+    );
+    let names = tenant
+        .list_names(Area::Restores, "r1")
+        .await
+        .expect("names list");
+    assert_eq!(names, ["journal/000001", "journal/000002", "plan"]);
+    assert!(
+        tenant
+            .list_ids(Area::Reports)
+            .await
+            .expect("another area lists")
+            .is_empty()
+    );
+    for bad in ["", "../plan", "a//b", "Plan", ".hidden", "a#1"] {
+        assert!(
+            matches!(
+                tenant
+                    .put(Area::Reports, "r1", bad, Vec::new().into())
+                    .await,
+                Err(StoreError::Invalid(_))
+            ),
+            "{bad:?}"
+        );
+        assert!(
+            matches!(
+                tenant.list_names(Area::Reports, bad).await,
+                Err(StoreError::Invalid(_))
+            ),
+            "{bad:?}"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! A store that fails on demand, and the hand of an attacker.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use store::BoxStream;
+use store::object_store::path::Path;
+use store::object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+/// What goes wrong with a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written, and an error comes back.
+    Refuse,
+    /// The file is written, and an error comes back.
+    LoseAnswer,
+    /// The file is written with one bit turned, and success comes back.
+    FlipBit,
+    /// The first half of the file is written, and success comes back.
+    Truncate,
+}
+
+/// A store that does what it is told to do to single puts, counted from 1.
+#[derive(Debug)]
+pub struct FaultStore {
+    inner: Arc<dyn ObjectStore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    puts: usize,
+    faults: BTreeMap<usize, Fault>,
+}
+
+impl FaultStore {
+    /// Passes everything on to `inner` until told otherwise.
+    #[must_use]
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            inner,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Sets a fault for the `nth` put from now on, counted from 1.
+    pub fn on_put(&self, nth: usize, fault: Fault) {
+        let mut state = self.state.lock();
+        let at = state.puts + nth;
+        state.faults.insert(at, fault);
+    }
+
+    /// How many puts there were.
+    #[must_use]
+    pub fn puts(&self) -> usize {
+        self.state.lock().puts
+    }
+
+    fn next(&self) -> Option<Fault> {
+        let mut state = self.state.lock();
+        state.puts += 1;
+        let nth = state.puts;
+        state.faults.remove(&nth)
+    }
+}
+
+impl fmt::Display for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultStore({})", self.inner)
+    }
+}
+
+fn injected() -> Error {
+    Error::Generic {
+        store: "fault",
+        source: "injected by the test".into(),
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let whole = |payload: PutPayload| {
+            payload
+                .iter()
+                .flat_map(|part| part.to_vec())
+                .collect::<Vec<u8>>()
+        };
+        match self.next() {
+            None => self.inner.put_opts(location, payload, options).await,
+            Some(Fault::Refuse) => Err(injected()),
+            Some(Fault::LoseAnswer) => {
+                self.inner.put_opts(location, payload, options).await?;
+                Err(injected())
+            }
+            Some(Fault::FlipBit) => {
+                let mut bytes = whole(payload);
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                self.inner.put_opts(location, bytes.into(), options).await
+            }
+            Some(Fault::Truncate) => {
+                let mut bytes = whole(payload);
+                bytes.truncate(bytes.len() / 2);
+                self.inner.put_opts(location, bytes.into(), options).await
+            }
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// Replaces a stored file by what `change` makes of it, as an attacker with
+/// access to the store would.
+///
+/// # Panics
+/// Where the file is not there.
+pub async fn tamper(store: &dyn ObjectStore, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let found = store.get(path).await.expect("the file is there");
+    let mut bytes = found.bytes().await.expect("the file can be read").to_vec();
+    change(&mut bytes);
+    store
+        .put(path, bytes.into())
+        .await
+        .expect("the file can be replaced");
+}

@@ -1,0 +1,131 @@
+//! Small tenants, registrations and snapshots that are the same in every run.
+
+use chrono::{DateTime, Utc};
+use model::licence::Licence;
+use model::snapshot::{Completeness, Content, Kind, Method};
+use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId, TenantId};
+use serde_json::json;
+use store::{CredentialRef, SnapshotMeta, TenantRecord, TenantState, Trigger};
+
+/// A moment, in seconds after the tests' epoch.
+///
+/// # Panics
+/// Beyond the range of dates.
+#[must_use]
+pub fn moment(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a date in range")
+}
+
+/// The `n`th tenant of a test.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn tenant(n: u32) -> TenantId {
+    TenantId::parse(&format!("{n:08x}-0000-4000-8000-000000000000")).expect("a GUID")
+}
+
+/// A registration.
+#[must_use]
+pub fn record(id: &TenantId) -> TenantRecord {
+    let credential = |name: &str| CredentialRef {
+        client_id: format!("client-{name}"),
+        secret: format!("env:{name}"),
+    };
+    TenantRecord {
+        id: id.clone(),
+        name: "Contoso".to_owned(),
+        cloud: "global".to_owned(),
+        graph_url: None,
+        login_url: Some("https://login.example".to_owned()),
+        reader: credential("READER"),
+        writer: Some(credential("WRITER")),
+        break_glass: vec![object_id(1, 0)],
+        state: TenantState::Active,
+        created_at: moment(0),
+    }
+}
+
+/// The meta data of a snapshot that starts at [`moment`]`(start)`.
+///
+/// # Panics
+/// Where `slot` is no snapshot id.
+#[must_use]
+pub fn meta(slot: &str, attempt: &str, start: i64) -> SnapshotMeta {
+    SnapshotMeta {
+        id: SnapshotId::parse(slot).expect("a slot"),
+        attempt: attempt.to_owned(),
+        trigger: Trigger::Scheduled,
+        started: moment(start),
+        finished: moment(start + 60),
+        licence: Licence::P1,
+    }
+}
+
+fn object_id(family: u32, n: usize) -> ObjectId {
+    ObjectId::parse(&format!("{family:08x}-0000-4000-8000-{n:012x}")).expect("a GUID")
+}
+
+/// The content of a small tenant: `users` users, every tenth deleted, and one
+/// group with all others as members.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn content(users: usize) -> Content {
+    let object = |object_type, state, body: serde_json::Value| {
+        Object::from_json(object_type, state, &body.to_string()).expect("an object")
+    };
+    let group = object_id(2, 0);
+    let mut content = Content::default();
+    content.objects.push(object(
+        ObjectType::Group,
+        ObjectState::Live,
+        json!({"id": group.as_str(), "displayName": "Everyone", "securityEnabled": true}),
+    ));
+    for n in 0..users {
+        let id = object_id(1, n);
+        let state = if n % 10 == 9 {
+            ObjectState::Deleted
+        } else {
+            ObjectState::Live
+        };
+        let body = json!({
+            "@odata.context": "https://graph.example/$metadata#users/$entity",
+            "id": id.as_str(),
+            "displayName": format!("Zoë Müller {n} 🦀"),
+            "userPrincipalName": format!("user{n}@contoso.example"),
+            "accountEnabled": n % 7 != 0,
+            "jobTitle": null,
+            "department": format!("Department {}", n % 50),
+            "businessPhones": ["+49 30 1234567"],
+            "employeeOrgData": {"costCenter": format!("{}", n % 100), "division": "Köln"},
+            "proxyAddresses": [format!("SMTP:user{n}@contoso.example"), format!("smtp:u{n}@contoso.example")],
+        });
+        content.objects.push(object(ObjectType::User, state, body));
+        if state == ObjectState::Live {
+            content.links.push(Link {
+                kind: LinkKind::GroupMembers,
+                source: group.clone(),
+                target: id,
+            });
+        }
+    }
+    let complete = |kind| Completeness {
+        kind,
+        problem: None,
+        method: Method::Delta,
+        not_before: moment(0),
+        not_after: moment(30),
+        count: 1,
+    };
+    content.completeness = vec![
+        complete(Kind::Objects(ObjectType::User)),
+        complete(Kind::Links(LinkKind::GroupMembers)),
+        Completeness {
+            problem: Some("Graph answered 403".to_owned()),
+            ..complete(Kind::Objects(ObjectType::Application))
+        },
+    ];
+    content.sorted()
+}

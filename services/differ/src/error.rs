@@ -1,0 +1,98 @@
+//! What can go wrong in the differ, as kinds and reasons.
+
+use std::sync::Arc;
+
+use graph::GraphError;
+use model::ErrorKind;
+use model::error::reason;
+use proto::convert::InvalidMessage;
+use proto::name::InvalidName;
+use runtime::credentials::CredentialError;
+use runtime::page::PageError;
+use runtime::status::Fault;
+use store::StoreError;
+
+/// An error of the differ.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The vault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Microsoft Graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A name in the request.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Another field of the request.
+    #[error(transparent)]
+    Request(#[from] InvalidMessage),
+    /// A page size or token in the request.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// The tenant's credential.
+    #[error("the credential of the reader application cannot be used")]
+    Credential(#[source] CredentialError),
+    /// A stored report cannot be read.
+    #[error("report {id} is damaged: {detail}")]
+    Damaged {
+        /// The report.
+        id: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A load that several callers waited for.
+    #[error(transparent)]
+    Shared(Arc<Error>),
+    /// The comparison ended without a result.
+    #[error("the comparison was given up")]
+    GivenUp,
+}
+
+impl Fault for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Graph(error) => error.kind(),
+            Self::Name(_) | Self::Request(_) => ErrorKind::Invalid,
+            Self::Page(error) => error.kind(),
+            Self::Credential(error) => error.kind(),
+            Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::Shared(error) => error.kind(),
+            Self::GivenUp => ErrorKind::Internal,
+        }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Store(error) => error.reason().0,
+            Self::Graph(error) => error.reason(),
+            Self::Name(_) | Self::Request(_) => reason::INVALID_ARGUMENT,
+            Self::Page(error) => error.reason(),
+            Self::Credential(error) => error.reason(),
+            Self::Damaged { .. } => reason::STORE_CORRUPT,
+            Self::Shared(error) => error.reason(),
+            Self::GivenUp => reason::INTERNAL,
+        }
+    }
+}
+
+/// Why the service could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
+    /// The store or its key cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No connection to Graph can be prepared.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] runtime::tls::TlsError),
+    /// The address cannot be listened on.
+    #[error("the address cannot be listened on")]
+    Listen(#[from] std::io::Error),
+}

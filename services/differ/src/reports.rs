@@ -1,0 +1,77 @@
+//! Stored reports: pages of changes first, the report itself last, so that a
+//! report is whole or not there.
+
+use bytes::Bytes;
+use model::ReportId;
+use model::diff::Difference;
+use proto::convert;
+use proto::v1::{Change, ListChangesResponse, Report};
+use prost::Message;
+use store::{Area, StoreError, TenantVault};
+
+use crate::Error;
+
+/// Changes in one stored page.
+const PAGE: usize = 1000;
+/// The document that makes a report visible.
+const REPORT: &str = "report";
+
+fn page_name(number: usize) -> String {
+    format!("changes/{number:06}")
+}
+
+/// Stores a report.
+pub(crate) async fn write(vault: &TenantVault, id: &ReportId, report: &Report, difference: &Difference) -> Result<(), Error> {
+    for (number, changes) in difference.changes.chunks(PAGE).enumerate() {
+        let page = ListChangesResponse { changes: changes.iter().map(convert::change).collect(), next_page_token: String::new() };
+        put(vault, id, &page_name(number + 1), &page).await?;
+    }
+    put(vault, id, REPORT, report).await
+}
+
+async fn put(vault: &TenantVault, id: &ReportId, name: &str, message: &impl Message) -> Result<(), Error> {
+    Ok(vault.put(Area::Reports, id.as_str(), name, Bytes::from(message.encode_to_vec())).await?)
+}
+
+/// Reads a report without its changes.
+pub(crate) async fn read(vault: &TenantVault, id: &ReportId) -> Result<Report, Error> {
+    let bytes = vault.get(Area::Reports, id.as_str(), REPORT).await?;
+    Report::decode(bytes).map_err(|error| damaged(id, &error))
+}
+
+/// Reads all changes of a report, in order.
+pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Change>, Error> {
+    let mut changes = Vec::new();
+    for number in 1.. {
+        match vault.get(Area::Reports, id.as_str(), &page_name(number)).await {
+            Ok(bytes) => changes.extend(ListChangesResponse::decode(bytes).map_err(|error| damaged(id, &error))?.changes),
+            Err(StoreError::NotFound { .. }) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let expected = read(vault, id).await?.counts.unwrap_or_default();
+    let objects = expected.added + expected.modified + expected.soft_deleted + expected.hard_deleted + expected.restored;
+    if i64::try_from(changes.len()) != Ok(objects) {
+        return Err(damaged(id, &format!("{} changes are stored where the report counts {objects}", changes.len())));
+    }
+    Ok(changes)
+}
+
+/// All reports of a tenant, newest first.
+pub(crate) async fn list(vault: &TenantVault) -> Result<Vec<Report>, Error> {
+    let mut reports = Vec::new();
+    for id in vault.list_ids(Area::Reports).await?.into_iter().rev() {
+        let Ok(id) = ReportId::parse(&id) else { continue };
+        match read(vault, &id).await {
+            Ok(report) => reports.push(report),
+            // Not finished, or given up.
+            Err(Error::Store(StoreError::NotFound { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(reports)
+}
+
+fn damaged(id: &ReportId, detail: &impl std::fmt::Display) -> Error {
+    Error::Damaged { id: id.to_string(), detail: detail.to_string() }
+}

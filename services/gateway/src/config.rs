@@ -1,0 +1,251 @@
+//! The gateway's settings.
+//!
+//! Owns the keys beyond those that all services share. The token itself is read
+//! from its file on demand and is never part of the settings.
+
+use crate::auth::{Tenants, Token, Tokens};
+use proto::v1::Role;
+use runtime::config::{Common, ConfigError, Settings, TlsPaths};
+use runtime::serve::ConnectError;
+use runtime::tls::{Tls, TlsError};
+use secrecy::{ExposeSecret, SecretString};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use tonic::transport::Channel;
+
+const TOKEN_FILE: &str = "REWIND_DEVELOPMENT_TOKEN_FILE";
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+
+/// The validated settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What all services share.
+    pub common: Common,
+    /// The services behind.
+    pub peers: Peers,
+    /// `REWIND_DEVELOPMENT_TOKEN_FILE`: a token that may do everything.
+    pub development_token_file: Option<PathBuf>,
+}
+
+/// Where the services behind the gateway are.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// `REWIND_SNAPSHOTTER_URL`.
+    pub snapshotter: String,
+    /// `REWIND_DIFFER_URL`.
+    pub differ: String,
+    /// `REWIND_RESTORER_URL`.
+    pub restorer: String,
+    /// `REWIND_PEER_TLS_{CERT,KEY,CA}`, else what the gateway serves with: the
+    /// authority of the public door need not be that of the services.
+    pub tls: Option<TlsPaths>,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key.
+    pub fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
+        let peer = |key: &str| {
+            settings.url(key)?.ok_or_else(|| ConfigError::Missing {
+                key: key.to_owned(),
+            })
+        };
+        let common = Common::read(settings, DEFAULT_LISTEN)?;
+        let tls = TlsPaths::read(settings, "REWIND_PEER_TLS")?.or_else(|| common.tls.clone());
+        let peers = Peers {
+            snapshotter: peer("REWIND_SNAPSHOTTER_URL")?,
+            differ: peer("REWIND_DIFFER_URL")?,
+            restorer: peer("REWIND_RESTORER_URL")?,
+            tls,
+        };
+        let config = Self {
+            common,
+            peers,
+            development_token_file: settings.path(TOKEN_FILE),
+        };
+        settings.finish()?;
+        Ok(config)
+    }
+
+    /// Who may call. There is no other authentication yet, so without the file
+    /// nobody could.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the file is not named, cannot be read or holds no
+    /// fit token.
+    pub fn tokens(&self) -> Result<Tokens, ConfigError> {
+        let path = self
+            .development_token_file
+            .as_ref()
+            .ok_or_else(|| ConfigError::Missing {
+                key: TOKEN_FILE.to_owned(),
+            })?;
+        let text = std::fs::read_to_string(path).map(SecretString::from);
+        let text = text.map_err(|error| ConfigError::invalid(TOKEN_FILE, error))?;
+        let token = Token {
+            token: SecretString::from(text.expose_secret().trim()),
+            name: "development".to_owned(),
+            roles: [
+                Role::Reader,
+                Role::Administrator,
+                Role::Approver,
+                Role::Operator,
+            ]
+            .into(),
+            tenants: Tenants::All,
+        };
+        Tokens::new(vec![token]).map_err(|error| ConfigError::invalid(TOKEN_FILE, error))
+    }
+
+    /// The key that wraps the tenants' data keys, which registration needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`].
+    pub fn key_file(&self) -> Result<PathBuf, ConfigError> {
+        self.common
+            .key_file
+            .clone()
+            .ok_or_else(|| ConfigError::Missing {
+                key: "REWIND_KEY_FILE".to_owned(),
+            })
+    }
+}
+
+/// The connections to the services behind the gateway.
+#[derive(Debug, Clone)]
+pub struct Backends {
+    /// Takes snapshots.
+    pub snapshotter: Channel,
+    /// Makes difference reports.
+    pub differ: Channel,
+    /// Plans and applies restores.
+    pub restorer: Channel,
+}
+
+/// Why a service behind cannot be connected to.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be used.
+    #[error("{peer}")]
+    Address {
+        /// Which service.
+        peer: &'static str,
+        /// Why.
+        source: ConnectError,
+    },
+}
+
+impl Backends {
+    /// Connections that are made when they are first used.
+    ///
+    /// # Errors
+    /// Where an address or the certificate cannot be used.
+    pub fn connect(config: &Config) -> Result<Self, PeerError> {
+        let tls = config.peers.tls.as_ref().map(Tls::load).transpose()?;
+        let connect = |peer, url: &str| {
+            runtime::connect(url, tls.as_ref())
+                .map_err(|source| PeerError::Address { peer, source })
+        };
+        Ok(Self {
+            snapshotter: connect("snapshotter", &config.peers.snapshotter)?,
+            differ: connect("differ", &config.peers.differ)?,
+            restorer: connect("restorer", &config.peers.restorer)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::config::fixed;
+
+    const FULL: [(&str, &str); 4] = [
+        ("REWIND_STORE_URL", "memory:///"),
+        ("REWIND_SNAPSHOTTER_URL", "http://127.0.0.1:1"),
+        ("REWIND_DIFFER_URL", "http://127.0.0.1:2"),
+        ("REWIND_RESTORER_URL", "http://127.0.0.1:3"),
+    ];
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let source: std::collections::BTreeMap<String, String> = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::read(&Settings::load(&source)?)
+    }
+
+    #[test]
+    fn every_peer_has_to_be_named() {
+        assert_eq!(read(&FULL).expect("valid").common.listen, DEFAULT_LISTEN);
+        for missing in 1..FULL.len() {
+            let mut pairs = FULL.to_vec();
+            let (key, _) = pairs.remove(missing);
+            assert_eq!(
+                read(&pairs).expect_err("missing").to_string(),
+                format!("{key} is not set")
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_fit_token_the_gateway_does_not_start() {
+        let config = read(&FULL).expect("valid");
+        assert_eq!(
+            config.tokens().expect_err("none").to_string(),
+            "REWIND_DEVELOPMENT_TOKEN_FILE is not set"
+        );
+        assert_eq!(
+            config.key_file().expect_err("none").to_string(),
+            "REWIND_KEY_FILE is not set"
+        );
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("operator.token");
+        let with = Config {
+            development_token_file: Some(path.clone()),
+            ..config
+        };
+        assert!(with.tokens().is_err(), "the file is missing");
+        std::fs::write(&path, "short\n").expect("written");
+        let error = with.tokens().expect_err("too short").to_string();
+        assert_eq!(
+            error,
+            "REWIND_DEVELOPMENT_TOKEN_FILE is not valid: a token must have at least 16 characters"
+        );
+        std::fs::write(&path, "0123456789abcdef\n").expect("written");
+        let caller = with
+            .tokens()
+            .expect("fit")
+            .authenticate("0123456789abcdef")
+            .expect("known");
+        assert_eq!(
+            (caller.name.as_str(), caller.roles.len()),
+            ("development", 4)
+        );
+    }
+
+    #[test]
+    fn the_peers_may_have_an_authority_of_their_own() {
+        let mut pairs = FULL.to_vec();
+        pairs.extend([("REWIND_TLS_CERT", "c"), ("REWIND_TLS_KEY", "k")]);
+        assert_eq!(
+            read(&pairs).expect("valid").peers.tls.expect("shared").ca,
+            None
+        );
+        pairs.extend([
+            ("REWIND_PEER_TLS_CERT", "c"),
+            ("REWIND_PEER_TLS_KEY", "k"),
+            ("REWIND_PEER_TLS_CA", "a"),
+        ]);
+        assert_eq!(
+            read(&pairs).expect("valid").peers.tls.expect("own").ca,
+            Some("a".into())
+        );
+        let settings = fixed([]);
+        assert!(Config::read(&Settings::load(&settings).expect("empty")).is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! TenantService, as far as messages go.
+//!
+//! Owns the turning of messages into calls and of results into messages. The
+//! door has checked caller and tenant before.
+
+use crate::check_tenant::check_tenant;
+use crate::config::Backends;
+use crate::error::GatewayError;
+use crate::registration::message;
+use crate::request::Passage;
+use crate::tenants::Registry;
+use model::TenantId;
+use proto::v1::tenant_service_server::TenantService;
+use proto::v1::{
+    CheckTenantRequest, CheckTenantResponse, CreateTenantRequest, CreateTenantResponse,
+    GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse,
+};
+use tonic::{Request, Response, Status};
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    registry: Registry,
+    backends: Backends,
+}
+
+impl Service {
+    pub(crate) fn new(registry: Registry, backends: Backends) -> Self {
+        Self { registry, backends }
+    }
+}
+
+/// Who calls; the door leaves it with every request.
+fn passage<T>(request: &Request<T>) -> Result<Passage, GatewayError> {
+    let passage = request.extensions().get::<Passage>().cloned();
+    passage.ok_or_else(|| GatewayError::Internal("a call came past the door".to_owned()))
+}
+
+fn tenant(name: &str) -> Result<TenantId, GatewayError> {
+    proto::name::parse_tenant("name", name)
+        .map_err(|_| GatewayError::invalid("name", "tenants/GUID is expected"))
+}
+
+#[tonic::async_trait]
+impl TenantService for Service {
+    async fn create_tenant(
+        &self,
+        request: Request<CreateTenantRequest>,
+    ) -> Result<Response<CreateTenantResponse>, Status> {
+        passage(&request)?;
+        let tenant = request
+            .into_inner()
+            .tenant
+            .ok_or_else(|| GatewayError::invalid("tenant", "a tenant is expected"))?;
+        let record = self.registry.create(tenant).await?;
+        Ok(Response::new(CreateTenantResponse {
+            tenant: Some(message(&record)),
+        }))
+    }
+
+    async fn get_tenant(
+        &self,
+        request: Request<GetTenantRequest>,
+    ) -> Result<Response<GetTenantResponse>, Status> {
+        passage(&request)?;
+        let record = self
+            .registry
+            .get(&tenant(&request.into_inner().name)?)
+            .await?;
+        Ok(Response::new(GetTenantResponse {
+            tenant: Some(message(&record)),
+        }))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        let passage = passage(&request)?;
+        let request = request.into_inner();
+        let page = self
+            .registry
+            .list(&passage.caller, request.page_size, &request.page_token)
+            .await?;
+        Ok(Response::new(ListTenantsResponse {
+            tenants: page.items,
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    async fn check_tenant(
+        &self,
+        request: Request<CheckTenantRequest>,
+    ) -> Result<Response<CheckTenantResponse>, Status> {
+        let passage = passage(&request)?;
+        let record = self
+            .registry
+            .get(&tenant(&request.into_inner().name)?)
+            .await?;
+        Ok(Response::new(
+            check_tenant(&self.backends, &record, &passage).await,
+        ))
+    }
+}

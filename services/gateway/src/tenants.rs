@@ -1,0 +1,127 @@
+//! Registering and showing tenants.
+//!
+//! Owns what is done with a registration once the caller may ask for it. Lists
+//! are filtered by the caller's tenants before anything else is looked at.
+
+use crate::auth::Caller;
+use crate::error::GatewayError;
+use crate::registration::{self, CustomClouds};
+use futures::{StreamExt, TryStreamExt};
+use model::{ErrorKind, TenantId};
+use proto::v1::Tenant;
+use runtime::Clock;
+use runtime::page::{self, Order, Page};
+use std::sync::Arc;
+use store::{StoreError, TenantRecord, Vault};
+
+/// How many registrations are read at a time.
+const AT_A_TIME: usize = 16;
+
+/// The registered tenants.
+#[derive(Debug, Clone)]
+pub(crate) struct Registry {
+    vault: Vault,
+    clock: Arc<dyn Clock>,
+    clouds: CustomClouds,
+}
+
+impl Registry {
+    pub(crate) fn new(vault: Vault, clock: Arc<dyn Clock>, clouds: CustomClouds) -> Self {
+        Self {
+            vault,
+            clock,
+            clouds,
+        }
+    }
+
+    /// Registers a tenant. The same registration again succeeds.
+    ///
+    /// # Errors
+    /// Invalid or Denied where it is not fit, Conflict where the tenant is
+    /// registered with other content.
+    pub(crate) async fn create(&self, tenant: Tenant) -> Result<TenantRecord, GatewayError> {
+        let record = registration::record(tenant, self.clouds, self.clock.now())?;
+        match self.vault.create_tenant(&record).await {
+            Ok(()) => Ok(record),
+            Err(StoreError::Exists { .. }) => {
+                let existing = self.get(&record.id).await?;
+                if registration::is_same(&record, &existing) {
+                    Ok(existing)
+                } else {
+                    Err(GatewayError::Registered(record.id))
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One registration.
+    ///
+    /// # Errors
+    /// NotFound where there is none.
+    pub(crate) async fn get(&self, tenant: &TenantId) -> Result<TenantRecord, GatewayError> {
+        let found = self.vault.tenant_record(tenant).await?;
+        found
+            .map(|record| record.value)
+            .ok_or_else(|| GatewayError::NotRegistered(tenant.clone()))
+    }
+
+    /// The caller's tenants, ordered by id. One whose registration is damaged
+    /// is shown by its id alone rather than hidden.
+    ///
+    /// # Errors
+    /// Invalid where the page is not valid; Unavailable.
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        page_size: i32,
+        page_token: &str,
+    ) -> Result<Page<Tenant>, GatewayError> {
+        let mut ids = self.vault.tenant_ids().await?;
+        ids.retain(|id| caller.may_see(id));
+        ids.sort();
+        let page = page::paginate_by_key(
+            ids,
+            page_size,
+            page_token,
+            Order::Ascending,
+            TenantId::as_str,
+        )
+        .map_err(invalid_page)?;
+        let shown = futures::stream::iter(page.items)
+            .map(|id| self.shown(id))
+            .buffered(AT_A_TIME);
+        let items = shown
+            .try_filter_map(|tenant| std::future::ready(Ok(tenant)))
+            .try_collect()
+            .await?;
+        Ok(Page {
+            items,
+            next_page_token: page.next_page_token,
+        })
+    }
+
+    /// A tenant in a list; `None` where its registration was cut short.
+    async fn shown(&self, id: TenantId) -> Result<Option<Tenant>, GatewayError> {
+        match self.vault.tenant_record(&id).await {
+            Ok(record) => Ok(record.map(|record| registration::message(&record.value))),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(tenant = %id, %error, "a registration is damaged");
+                Ok(Some(Tenant {
+                    name: proto::name::tenant(&id),
+                    id: id.to_string(),
+                    ..Tenant::default()
+                }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn invalid_page(error: page::PageError) -> GatewayError {
+    let (field, problem) = match error {
+        page::PageError::Size => ("page_size", "a number from 0 to 1000 is expected"),
+        page::PageError::Token => ("page_token", "the token of an earlier answer is expected"),
+    };
+    GatewayError::invalid(field, problem)
+}

@@ -1,0 +1,386 @@
+//! Registering, showing and checking tenants.
+
+use super::support::{
+    A, B, OPERATOR, OWNER_A, OWNER_B, Sandbox, UNKNOWN, sandbox, sandbox_with, tenant, with,
+};
+use model::TenantId;
+use proto::v1::tenant_service_client::TenantServiceClient;
+use proto::v1::*;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+fn client(sandbox: &Sandbox) -> TenantServiceClient<Channel> {
+    TenantServiceClient::new(sandbox.channel.clone())
+}
+
+async fn create(sandbox: &Sandbox, tenant: Tenant) -> Result<Tenant, Status> {
+    let request = with(
+        OPERATOR,
+        CreateTenantRequest {
+            tenant: Some(tenant),
+            request_id: "r".to_owned(),
+        },
+    );
+    client(sandbox)
+        .create_tenant(request)
+        .await
+        .map(|response| response.into_inner().tenant.expect("there"))
+}
+
+fn told(error: &Status) -> String {
+    format!(
+        "{} {}",
+        runtime::status::parse(error).reason.unwrap_or_default(),
+        error.message()
+    )
+}
+
+#[tokio::test]
+async fn a_registration_is_kept_and_shown() {
+    let sandbox = sandbox().await;
+    let created = create(&sandbox, tenant(A)).await.expect("registered");
+    assert_eq!(created.name, format!("tenants/{A}"));
+    assert_eq!(created.create_time.expect("there").seconds, 1_795_420_800);
+    let shown = client(&sandbox)
+        .get_tenant(with(
+            OWNER_A,
+            GetTenantRequest {
+                name: created.name.clone(),
+            },
+        ))
+        .await
+        .expect("shown");
+    assert_eq!(shown.into_inner().tenant.as_ref(), Some(&created));
+    let expected = Tenant {
+        name: created.name.clone(),
+        create_time: created.create_time,
+        ..tenant(A)
+    };
+    assert_eq!(created, expected, "everything that was given is kept");
+    assert!(
+        sandbox
+            .vault
+            .tenant(&TenantId::parse(A).expect("valid"))
+            .await
+            .is_ok(),
+        "the tenant has its key"
+    );
+
+    let missing = client(&sandbox)
+        .get_tenant(with(
+            OPERATOR,
+            GetTenantRequest {
+                name: UNKNOWN.to_owned(),
+            },
+        ))
+        .await
+        .expect_err("unknown");
+    assert_eq!(
+        told(&missing),
+        format!("NOT_FOUND tenant {UNKNOWN} is not registered")
+    );
+}
+
+#[tokio::test]
+async fn the_same_registration_again_is_the_first_and_another_a_conflict() {
+    let sandbox = sandbox().await;
+    let first = create(&sandbox, tenant(A)).await.expect("registered");
+    let loud = Tenant {
+        id: A.to_uppercase(),
+        ..tenant(A)
+    };
+    assert_eq!(create(&sandbox, loud).await.expect("the same"), first);
+    let other = create(
+        &sandbox,
+        Tenant {
+            display_name: "Fabrikam".to_owned(),
+            ..tenant(A)
+        },
+    )
+    .await
+    .expect_err("another");
+    assert_eq!(other.code(), Code::AlreadyExists);
+    assert_eq!(
+        told(&other),
+        format!("ALREADY_EXISTS tenant {A} is registered already, with other content")
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_named_and_no_secret_is_repeated() {
+    let sandbox = sandbox().await;
+    let app = |client_id: &str, secret_ref: &str| {
+        Some(AppCredential {
+            client_id: client_id.to_owned(),
+            secret_ref: secret_ref.to_owned(),
+        })
+    };
+    let cases = [
+        Tenant {
+            id: "contoso.com".to_owned(),
+            ..tenant(A)
+        },
+        Tenant {
+            display_name: " ".to_owned(),
+            ..tenant(A)
+        },
+        Tenant {
+            cloud: "mars".to_owned(),
+            ..tenant(A)
+        },
+        Tenant {
+            graph_url: "https://graph.example/v1.0".to_owned(),
+            ..tenant(A)
+        },
+        Tenant {
+            login_url: "https://login.example".to_owned(),
+            ..tenant(A)
+        },
+        Tenant {
+            reader: None,
+            ..tenant(A)
+        },
+        Tenant {
+            reader: app("", "file:x"),
+            ..tenant(A)
+        },
+        Tenant {
+            reader: app("id", "hunter2"),
+            ..tenant(A)
+        },
+        Tenant {
+            reader: app("id", "env:REWIND_CREDENTIAL_WRITER_X"),
+            ..tenant(A)
+        },
+        Tenant {
+            writer: app("id", "env:HUNTER2"),
+            ..tenant(A)
+        },
+        Tenant {
+            writer: app("id", "file:../hunter2"),
+            ..tenant(A)
+        },
+        Tenant {
+            break_glass_ids: vec!["ann@contoso.com".to_owned()],
+            ..tenant(A)
+        },
+    ];
+    let mut lines = Vec::new();
+    for case in cases {
+        let line = told(
+            &create(&sandbox, case)
+                .await
+                .expect_err("must not be registered"),
+        );
+        assert!(!line.to_lowercase().contains("hunter2"), "{line}");
+        lines.push(line);
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    INVALID_ARGUMENT tenant.id: a tenant's GUID or a name that begins tenants/GUID is expected
+    INVALID_ARGUMENT tenant.display_name: 1 to 200 visible characters are expected
+    INVALID_ARGUMENT tenant.cloud: global, usgov, usgov-dod or china is expected
+    CUSTOM_CLOUD_REFUSED tenant.graph_url: this server does not allow custom Graph or login hosts
+    CUSTOM_CLOUD_REFUSED tenant.login_url: this server does not allow custom Graph or login hosts
+    INVALID_ARGUMENT tenant.reader: an application that reads the tenant is needed
+    INVALID_ARGUMENT tenant.reader.client_id: an application's client id is expected
+    INVALID_ARGUMENT tenant.reader.secret_ref: a credential is given as env:NAME or file:PATH, never as its value
+    CREDENTIAL_REFERENCE_REFUSED tenant.reader.secret_ref: the environment name of this credential must begin with REWIND_CREDENTIAL_READER_ and go on with capital letters, digits or underscores
+    CREDENTIAL_REFERENCE_REFUSED tenant.writer.secret_ref: the environment name of this credential must begin with REWIND_CREDENTIAL_WRITER_ and go on with capital letters, digits or underscores
+    CREDENTIAL_REFERENCE_REFUSED tenant.writer.secret_ref: the file of this credential must lie below the directory that REWIND_CREDENTIALS_DIR names
+    INVALID_ARGUMENT tenant.break_glass_ids[0]: a user's GUID is expected
+    ");
+    assert!(
+        sandbox.vault.tenant_ids().await.expect("listed").is_empty(),
+        "nothing was registered"
+    );
+}
+
+#[tokio::test]
+async fn custom_hosts_are_taken_where_the_server_allows_them() {
+    let sandbox = sandbox_with(true).await;
+    let custom = Tenant {
+        graph_url: "http://127.0.0.1:8080/v1.0".to_owned(),
+        login_url: "http://127.0.0.1:8080".to_owned(),
+        ..tenant(A)
+    };
+    let created = create(&sandbox, custom).await.expect("registered");
+    assert_eq!(created.graph_url, "http://127.0.0.1:8080/v1.0");
+    for bad in [
+        "ftp://x",
+        "http://user:secret@x/",
+        "http://x/?a=b",
+        "nonsense",
+    ] {
+        let error = create(
+            &sandbox,
+            Tenant {
+                graph_url: bad.to_owned(),
+                ..tenant(B)
+            },
+        )
+        .await
+        .expect_err(bad);
+        assert_eq!(
+            told(&error),
+            "INVALID_ARGUMENT tenant.graph_url: an http or https URL without credentials or query is expected"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_list_holds_the_callers_tenants_in_pages() {
+    let sandbox = sandbox().await;
+    for id in [B, A] {
+        create(&sandbox, tenant(id)).await.expect("registered");
+    }
+    let list = async |token: &str, page_size, page_token: &str| {
+        let request = with(
+            token,
+            ListTenantsRequest {
+                page_size,
+                page_token: page_token.to_owned(),
+            },
+        );
+        client(&sandbox)
+            .list_tenants(request)
+            .await
+            .map(|response| {
+                let list = response.into_inner();
+                (
+                    list.tenants
+                        .into_iter()
+                        .map(|tenant| tenant.id)
+                        .collect::<Vec<_>>(),
+                    list.next_page_token,
+                )
+            })
+    };
+    assert_eq!(
+        list(OPERATOR, 0, "").await.expect("listed"),
+        (vec![A.to_owned(), B.to_owned()], String::new())
+    );
+    let (first, next) = list(OPERATOR, 1, "").await.expect("listed");
+    assert_eq!(
+        (first, list(OPERATOR, 1, &next).await.expect("listed")),
+        (vec![A.to_owned()], (vec![B.to_owned()], String::new()))
+    );
+    assert_eq!(
+        list(OWNER_B, 0, "").await.expect("listed"),
+        (vec![B.to_owned()], String::new())
+    );
+    assert_eq!(
+        list(OWNER_B, 1, "").await.expect("listed").1,
+        "",
+        "not even the number of others is told"
+    );
+    let bad = list(OPERATOR, 1, "x").await.expect_err("no token of ours");
+    assert_eq!(
+        told(&bad),
+        "INVALID_ARGUMENT page_token: the token of an earlier answer is expected"
+    );
+}
+
+fn item(subject: &str, ok: bool, reason: &str) -> CheckItem {
+    CheckItem {
+        app: "reader".to_owned(),
+        subject: subject.to_owned(),
+        ok,
+        detail: String::new(),
+        reason: reason.to_owned(),
+    }
+}
+
+async fn check(sandbox: &Sandbox, answer: Result<Vec<CheckItem>, Status>) -> CheckTenantResponse {
+    sandbox
+        .fake
+        .checks
+        .lock()
+        .expect("unpoisoned")
+        .push_back(answer);
+    let request = with(
+        OPERATOR,
+        CheckTenantRequest {
+            name: format!("tenants/{A}"),
+        },
+    );
+    client(sandbox)
+        .check_tenant(request)
+        .await
+        .expect("answered")
+        .into_inner()
+}
+
+#[tokio::test]
+async fn a_check_merges_what_the_services_find_and_one_that_is_down_is_a_finding() {
+    let sandbox = sandbox().await;
+    create(&sandbox, tenant(A)).await.expect("registered");
+    let good = vec![
+        item("token", true, ""),
+        item("licence", true, ""),
+        item("user", false, "CONSENT_MISSING"),
+    ];
+    let answer = check(&sandbox, Ok(good.clone())).await;
+    assert_eq!((answer.can_snapshot, answer.can_restore), (true, false));
+    assert_eq!(answer.items[..3], good);
+    let down = CheckItem {
+        app: "writer".to_owned(),
+        subject: "token".to_owned(),
+        ok: false,
+        detail: "the restorer cannot be reached".to_owned(),
+        reason: "BACKEND_UNAVAILABLE".to_owned(),
+    };
+    assert_eq!(answer.items[3..], [down]);
+    {
+        let seen = sandbox.fake.seen.lock().expect("unpoisoned");
+        assert_eq!(seen[0].get("x-rewind-caller").expect("there"), "operator");
+        assert!(seen[0].contains_key("x-request-id") && !seen[0].contains_key("authorization"));
+    }
+
+    for poor in [
+        vec![
+            item("token", true, ""),
+            item("licence", false, "LICENCE_REQUIRED"),
+        ],
+        vec![item("token", true, "")],
+        vec![],
+    ] {
+        assert!(!check(&sandbox, Ok(poor)).await.can_snapshot);
+    }
+    let failed = check(&sandbox, Err(Status::internal("internal error"))).await;
+    assert_eq!(
+        (
+            failed.items[0].reason.as_str(),
+            failed.items[0].detail.as_str()
+        ),
+        ("INTERNAL", "the snapshotter could not try: internal error")
+    );
+}
+
+#[tokio::test]
+async fn a_check_without_a_writer_says_so_and_an_unknown_tenant_is_not_found() {
+    let sandbox = sandbox().await;
+    create(
+        &sandbox,
+        Tenant {
+            writer: None,
+            ..tenant(A)
+        },
+    )
+    .await
+    .expect("registered");
+    let answer = check(&sandbox, Ok(vec![item("token", true, "")])).await;
+    assert!(
+        answer.items[1].detail.starts_with("no writer application"),
+        "{:?}",
+        answer.items
+    );
+    let missing = client(&sandbox)
+        .check_tenant(with(
+            OWNER_B,
+            CheckTenantRequest {
+                name: format!("tenants/{B}"),
+            },
+        ))
+        .await;
+    assert_eq!(missing.expect_err("not registered").code(), Code::NotFound);
+}

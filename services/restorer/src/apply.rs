@@ -1,0 +1,254 @@
+//! Applies a plan, wave by wave, with a journal: the intent before each write,
+//! the outcome after it. Killed anywhere, it goes on where the journal ends.
+
+use std::collections::BTreeMap;
+
+use graph::DirectoryWriter;
+use model::catalogue::Lane;
+use model::diff::Scope;
+use model::plan::{Step, unexpected};
+use model::{PlanId, TenantId};
+use proto::convert::{self, model_scope, timestamp};
+use proto::v1::{JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse};
+use runtime::jobs::{JobHandle, Start};
+use runtime::status::{chain, status};
+use store::{StoreError, TenantVault};
+use tracing::Instrument;
+
+use crate::documents::Documents;
+use crate::make_plan::count;
+use crate::{Context, Error, report, step};
+
+/// Steps under way at a time.
+const AT_ONCE: usize = 16;
+
+/// The outcomes by step.
+type Outcomes = BTreeMap<u32, Outcome>;
+
+/// Starts to apply a plan in the background, or joins the restore that runs. A
+/// finished restore is only shown.
+pub(crate) async fn start(context: &Context, vault: TenantVault, tenant: &TenantId, id: &PlanId) -> Result<WatchRestoreResponse, Error> {
+    let documents = Documents::new(vault, id.clone());
+    let plan = documents.plan().await?;
+    if let Some(result) = documents.result().await? {
+        return Ok(WatchRestoreResponse { restore: Some(result), phase: "done".to_owned() });
+    }
+    let mut restore = shown(context, &documents, tenant, &plan).await?;
+    restore.state = RestoreState::Running as i32;
+    let initial = WatchRestoreResponse { restore: Some(restore.clone()), phase: "applying".to_owned() };
+    match context.restores.start(restore.name.clone(), initial.clone()) {
+        Start::Running(value) => Ok(value),
+        Start::New(job) => {
+            let span = tracing::info_span!("restore", %tenant, restore = %id);
+            let (context, tenant) = (context.clone(), tenant.clone());
+            let run = async move {
+                let result = apply(&context, &documents, &tenant, &plan, &job).await;
+                match &result {
+                    Ok(restore) => tracing::info!(verified = restore.verified, applied = restore.applied, failed = restore.failed, "restore ended"),
+                    Err(error) => tracing::warn!(error = chain(error), "restore stopped; it can be resumed"),
+                }
+                let done = |restore| WatchRestoreResponse { restore: Some(restore), phase: "done".to_owned() };
+                job.finish(result.map(done).map_err(|error| status(&error)));
+            };
+            tokio::spawn(run.instrument(span));
+            Ok(initial)
+        }
+    }
+}
+
+/// A restore as the store and this process know it.
+pub(crate) async fn shown(context: &Context, documents: &Documents, tenant: &TenantId, plan: &Plan) -> Result<Restore, Error> {
+    if let Some(result) = documents.result().await? {
+        return Ok(result);
+    }
+    let name = format!("tenants/{tenant}/restores/{}", documents.id());
+    if let Some(progress) = context.restores.get(&name).filter(|_| context.restores.is_running(&name)) {
+        return Ok(progress.restore.unwrap_or_default());
+    }
+    let journal = documents.journal().await?;
+    let state = if journal.is_empty() { RestoreState::Planned } else { RestoreState::Interrupted };
+    let mut restore = Restore {
+        name,
+        plan: plan.name.clone(),
+        state: state as i32,
+        start_time: journal.first().and_then(|entry| entry.time),
+        step_count: plan.step_count,
+        snapshot: plan.snapshot.clone(),
+        ..Restore::default()
+    };
+    tally(&mut restore, &outcomes(&journal));
+    Ok(restore)
+}
+
+/// The outcomes that a journal tells of.
+pub(crate) fn outcomes(journal: &[JournalEntry]) -> Outcomes {
+    let all = journal.iter().flat_map(|entry| &entry.outcomes);
+    all.filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome.clone()))).collect()
+}
+
+fn tally(restore: &mut Restore, outcomes: &Outcomes) {
+    let of = |state: OutcomeState| count(outcomes.values().filter(|outcome| outcome.state() == state).count());
+    restore.applied = of(OutcomeState::Applied);
+    restore.already_done = of(OutcomeState::AlreadyDone);
+    restore.conflicts = of(OutcomeState::Conflict);
+    restore.failed = of(OutcomeState::Failed);
+    restore.skipped = of(OutcomeState::Skipped);
+}
+
+async fn apply(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    plan: &Plan,
+    job: &JobHandle<WatchRestoreResponse>,
+) -> Result<Restore, Error> {
+    let deps = &context.deps;
+    let record = deps.vault.tenant_record(tenant).await?;
+    let record = record.ok_or_else(|| StoreError::NotFound { what: format!("tenant {tenant}") })?.value;
+    let directory = (deps.connect)(&record)?;
+    let steps = documents.model_steps().await?;
+    let journal = documents.journal().await?;
+    let mut run = Run { context, documents, entries: journal.len(), outcomes: outcomes(&journal) };
+    while let Some(wave) = run.next_wave(&steps).await? {
+        run.carry_out(directory.as_ref(), &wave).await?;
+        job.modify(|value| tally(value.restore.get_or_insert_default(), &run.outcomes));
+    }
+    job.modify(|value| value.phase = "verifying".to_owned());
+    let mut restore = Restore {
+        start_time: documents.journal().await?.first().and_then(|entry| entry.time),
+        ..shown_base(tenant, documents, plan)
+    };
+    tally(&mut restore, &run.outcomes);
+    verify(context, documents, tenant, plan, &mut restore).await?;
+    restore.end_time = Some(timestamp(deps.clock.now()));
+    let clean = restore.verified && restore.failed + restore.conflicts + restore.skipped == 0;
+    restore.state = if clean { RestoreState::Succeeded } else { RestoreState::SucceededWithWarnings } as i32;
+    match documents.write_result(&restore).await {
+        // Another process ended it in the meantime; its result stands.
+        Err(Error::Store(StoreError::Exists { .. })) => Ok(documents.result().await?.unwrap_or(restore)),
+        other => other.map(|()| restore),
+    }
+}
+
+fn shown_base(tenant: &TenantId, documents: &Documents, plan: &Plan) -> Restore {
+    Restore {
+        name: format!("tenants/{tenant}/restores/{}", documents.id()),
+        plan: plan.name.clone(),
+        step_count: plan.step_count,
+        snapshot: plan.snapshot.clone(),
+        ..Restore::default()
+    }
+}
+
+/// One attempt at a plan.
+struct Run<'a> {
+    context: &'a Context,
+    documents: &'a Documents,
+    /// Journal entries that stand.
+    entries: usize,
+    outcomes: Outcomes,
+}
+
+impl Run<'_> {
+    /// The next steps that may go together: alike, and waiting for nothing.
+    /// Steps whose predecessors did not succeed are skipped on the way.
+    async fn next_wave<'s>(&mut self, steps: &'s [Step]) -> Result<Option<Vec<&'s Step>>, Error> {
+        let mut wave: Vec<&Step> = Vec::new();
+        let mut skipped = Vec::new();
+        for step in steps.iter().filter(|step| !self.outcomes.contains_key(&step.number)) {
+            let alike = wave.first().is_none_or(|first| (first.action, first.object.object_type) == (step.action, step.object.object_type));
+            let width = if step.object.object_type.spec().lane == Lane::ConditionalAccess { 1 } else { AT_ONCE };
+            if !alike || wave.len() >= width {
+                break;
+            }
+            let state = |number: &u32| self.outcomes.get(number).map(Outcome::state);
+            let good = |state| matches!(state, OutcomeState::Applied | OutcomeState::AlreadyDone);
+            if let Some(failed) = step.after.iter().find(|number| state(number).is_some_and(|state| !good(state))) {
+                skipped.push(self.outcome(step, OutcomeState::Skipped, format!("step {failed}, which it needs, did not succeed")));
+                // What waits for a skipped step is looked at again.
+                break;
+            }
+            if step.after.iter().any(|number| state(number).is_none()) {
+                break;
+            }
+            wave.push(step);
+        }
+        if !skipped.is_empty() {
+            self.record(Vec::new(), skipped).await?;
+            return Box::pin(self.next_wave(steps)).await;
+        }
+        Ok((!wave.is_empty()).then_some(wave))
+    }
+
+    async fn carry_out(&mut self, directory: &dyn DirectoryWriter, wave: &[&Step]) -> Result<(), Error> {
+        self.record(wave.iter().map(|step| number(step.number)).collect(), Vec::new()).await?;
+        let endings = futures::future::join_all(wave.iter().map(|step| step::perform(directory, step))).await;
+        let outcomes = wave.iter().zip(endings).map(|(step, (state, detail))| self.outcome(step, state, detail)).collect();
+        self.record(Vec::new(), outcomes).await
+    }
+
+    fn outcome(&self, step: &Step, state: OutcomeState, detail: String) -> Outcome {
+        let message = convert::step(step);
+        Outcome {
+            step: number(step.number),
+            state: state as i32,
+            detail,
+            time: Some(timestamp(self.context.deps.clock.now())),
+            object: message.object,
+            action: message.action,
+        }
+    }
+
+    async fn record(&mut self, intents: Vec<i32>, outcomes: Vec<Outcome>) -> Result<(), Error> {
+        let entry = JournalEntry { intents, outcomes, time: Some(timestamp(self.context.deps.clock.now())) };
+        self.documents.append(self.entries, &entry).await?;
+        self.entries += 1;
+        self.outcomes.extend(outcomes_of(entry));
+        Ok(())
+    }
+}
+
+fn outcomes_of(entry: JournalEntry) -> impl Iterator<Item = (u32, Outcome)> {
+    entry.outcomes.into_iter().filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome)))
+}
+
+fn number(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Compares the tenant with the snapshot again; whatever is left must be what
+/// the plan excluded.
+async fn verify(context: &Context, documents: &Documents, tenant: &TenantId, plan: &Plan, restore: &mut Restore) -> Result<(), Error> {
+    let scope = model_scope(plan.scope.as_ref())?;
+    let made = verification(context, documents, tenant, plan, &scope).await;
+    match made {
+        Ok((report, left)) => {
+            restore.verification_report = report;
+            restore.unexpected = left;
+            restore.verified = restore.unexpected.is_empty();
+        }
+        Err(error) => {
+            tracing::warn!(error = chain(&error), "the restore could not be verified");
+            restore.unexpected = vec![format!("the tenant could not be compared afterwards: {}", chain(&error))];
+        }
+    }
+    Ok(())
+}
+
+async fn verification(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    plan: &Plan,
+    scope: &Scope,
+) -> Result<(String, Vec<String>), Error> {
+    let deps = &context.deps;
+    let exclusions = documents.model_exclusions().await?;
+    // Named after the attempt, since a report of an earlier one is of no use.
+    let request_id = format!("{}-after-{}", documents.id(), deps.ids.uuid());
+    let report = report::fresh(&deps.differ, tenant, &plan.snapshot, scope, request_id).await?;
+    let left = report::changes(&deps.differ, &report.name).await?;
+    let mut sentences = unexpected(&left, &exclusions);
+    sentences.extend(report.not_compared.iter().map(|kind| format!("could not be compared: {kind}")));
+    Ok((report.name, sentences))
+}

@@ -1,0 +1,113 @@
+//! What can go wrong in the restorer, as kinds and reasons.
+
+use graph::GraphError;
+use model::ErrorKind;
+use model::error::reason;
+use proto::convert::InvalidMessage;
+use proto::name::InvalidName;
+use runtime::credentials::CredentialError;
+use runtime::page::PageError;
+use runtime::status::{Fault, Remote, parse};
+use store::StoreError;
+
+/// An error of the restorer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The vault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Microsoft Graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A name in the request.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Another field of the request.
+    #[error(transparent)]
+    Request(#[from] InvalidMessage),
+    /// A page size or token in the request.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// The differ.
+    #[error(transparent)]
+    Differ(#[from] Remote),
+    /// The tenant's credential.
+    #[error("the credential of the writer application cannot be used")]
+    Credential(#[source] CredentialError),
+    /// The tenant has no writer application.
+    #[error("the tenant has no writer application, so nothing can be restored")]
+    NoWriter,
+    /// A stored document cannot be read.
+    #[error("restore {id} is damaged: {detail}")]
+    Damaged {
+        /// The plan and restore.
+        id: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Another process writes the same journal.
+    #[error("restore {id} is being applied by another process")]
+    AppliedElsewhere {
+        /// The plan and restore.
+        id: String,
+    },
+}
+
+impl From<tonic::Status> for Error {
+    fn from(status: tonic::Status) -> Self {
+        Self::Differ(parse(&status))
+    }
+}
+
+impl Fault for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Graph(error) => error.kind(),
+            Self::Name(_) | Self::Request(_) => ErrorKind::Invalid,
+            Self::Page(error) => error.kind(),
+            Self::Differ(error) => error.kind(),
+            Self::Credential(error) => error.kind(),
+            Self::NoWriter => ErrorKind::Denied,
+            Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::AppliedElsewhere { .. } => ErrorKind::Conflict,
+        }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Store(error) => error.reason().0,
+            Self::Graph(error) => error.reason(),
+            Self::Name(_) | Self::Request(_) => reason::INVALID_ARGUMENT,
+            Self::Page(error) => error.reason(),
+            Self::Differ(error) => error.reason(),
+            Self::Credential(error) => error.reason(),
+            Self::NoWriter => reason::CONSENT_MISSING,
+            Self::Damaged { .. } => reason::STORE_CORRUPT,
+            Self::AppliedElsewhere { .. } => reason::CONFLICT,
+        }
+    }
+}
+
+/// Why the service could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
+    /// The store or its key cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No connection to Graph can be prepared.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] runtime::tls::TlsError),
+    /// The address cannot be listened on.
+    #[error("the address cannot be listened on")]
+    Listen(#[from] std::io::Error),
+    /// The differ's address cannot be used.
+    #[error("the differ's address cannot be used")]
+    Differ(#[from] runtime::serve::ConnectError),
+}

@@ -1,0 +1,183 @@
+//! Makes one plan: take or make a report, read what it names again, plan, store.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use model::diff::{Change, ChangeKind, Difference, Scope, diff};
+use model::plan::{Options, Situation, plan};
+use model::snapshot::Content;
+use model::{ObjectId, ObjectType, PlanId, TenantId};
+use proto::convert::{self, timestamp};
+use proto::v1::{Plan, PlanState, Report, ReportState, WatchPlanResponse};
+use runtime::jobs::{JobHandle, Start};
+use runtime::status::status;
+use store::{StoreError, TenantVault};
+use tracing::Instrument;
+
+use crate::documents::Documents;
+use crate::fresh::{self, Wanted};
+use crate::{Context, Error, references, report};
+
+/// The documented write quota: 3,000 writes in 150 seconds per app and tenant.
+const WRITES_PER_SECOND: usize = 20;
+/// A Conditional Access step reads, writes and reads again at one request a second.
+const SECONDS_PER_POLICY_STEP: usize = 3;
+
+/// Where a plan starts.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// A report that was made before.
+    Report(Report),
+    /// A snapshot; a report is made first.
+    Snapshot(store::Manifest),
+}
+
+/// What a plan is about, validated.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) tenant: TenantId,
+    pub(crate) id: PlanId,
+    pub(crate) origin: Origin,
+    pub(crate) scope: Scope,
+    pub(crate) options: Options,
+    pub(crate) asked_at: DateTime<Utc>,
+}
+
+/// Starts the making of a plan in the background.
+pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> WatchPlanResponse {
+    let running = Plan {
+        name: proto::name::plan(&order.tenant, &order.id),
+        state: PlanState::Running as i32,
+        scope: Some(convert::scope(&order.scope)),
+        options: Some(convert::options(order.options)),
+        create_time: Some(timestamp(order.asked_at)),
+        ..Plan::default()
+    };
+    let initial = WatchPlanResponse { plan: Some(running.clone()), phase: "comparing".to_owned() };
+    match context.plans.start(running.name.clone(), initial.clone()) {
+        Start::Running(value) => value,
+        Start::New(job) => {
+            let span = tracing::info_span!("plan", tenant = %order.tenant, plan = %order.id);
+            let context = context.clone();
+            let run = async move {
+                let result = make(&context, vault, &order, running, &job).await;
+                if let Err(error) = &result {
+                    tracing::warn!(error = runtime::status::chain(error), "plan not made");
+                }
+                let done = |plan| WatchPlanResponse { plan: Some(plan), phase: "done".to_owned() };
+                job.finish(result.map(done).map_err(|error| status(&error)));
+            };
+            tokio::spawn(run.instrument(span));
+            initial
+        }
+    }
+}
+
+async fn make(
+    context: &Context,
+    vault: TenantVault,
+    order: &Order,
+    running: Plan,
+    job: &JobHandle<WatchPlanResponse>,
+) -> Result<Plan, Error> {
+    let deps = &context.deps;
+    let record = deps.vault.tenant_record(&order.tenant).await?;
+    let record = record.ok_or_else(|| StoreError::NotFound { what: format!("tenant {}", order.tenant) })?.value;
+    let directory = (deps.connect)(&record)?;
+    let report = match &order.origin {
+        Origin::Report(report) => report.clone(),
+        Origin::Snapshot(manifest) => {
+            let base = proto::name::snapshot(&order.tenant, manifest.id());
+            report::fresh(&deps.differ, &order.tenant, &base, &order.scope, format!("{}-before", order.id)).await?
+        }
+    };
+    if report.state() != ReportState::Succeeded {
+        return Err(convert::InvalidMessage::new("report", "the report is not finished").into());
+    }
+    let mut reported = report::changes(&deps.differ, &report.name).await?;
+    reported.retain(|change| order.scope.holds(change.object.object_type, &change.object.id));
+
+    job.modify(|value| value.phase = "reading".to_owned());
+    let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
+    let base = vault.read(&vault.manifest(&snapshot).await?).await?;
+    let wanted = wanted(&reported, &base);
+    let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
+    let difference = compare(&base, &live, &wanted);
+    let resolved = references::resolved(directory.as_ref(), &base, &policies(&difference)).await?;
+
+    job.modify(|value| value.phase = "planning".to_owned());
+    let content =
+        plan(&Situation { difference: &difference, base: &base, live: &live, resolved: &resolved, options: order.options });
+    let made = Plan {
+        state: PlanState::Ready as i32,
+        snapshot: report.base,
+        report: report.name,
+        step_count: count(content.steps.len()),
+        exclusion_count: count(content.exclusions.len()),
+        risks: risks(&content.risks, &report.not_compared),
+        estimate_seconds: estimate(&content),
+        drift: drift(&reported, &difference.changes),
+        ..running
+    };
+    Documents::new(vault, order.id.clone()).write_plan(&made, &content).await?;
+    Ok(made)
+}
+
+pub(crate) fn count(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// What has to be read again: what the report names, and the ends of its links.
+fn wanted(changes: &[Change], base: &Content) -> Wanted {
+    let types: BTreeMap<&ObjectId, ObjectType> = base.objects.iter().map(|object| (&object.id, object.object_type)).collect();
+    let compared = changes.iter().map(|change| (change.object.object_type, change.object.id.clone())).collect();
+    let ends = changes.iter().flat_map(|change| &change.links);
+    // A member whose links vanished with it is an end of the snapshot's links.
+    let changed: HashSet<&ObjectId> = changes.iter().map(|change| &change.object.id).collect();
+    let sources = base.links.iter().filter(|link| changed.contains(&link.source));
+    let ends = ends.map(|link| &link.target).chain(sources.map(|link| &link.target));
+    let ends = ends.filter_map(|id| Some((*types.get(id)?, id.clone()))).collect();
+    Wanted { compared, ends }
+}
+
+fn compare(base: &Content, live: &Content, wanted: &Wanted) -> Difference {
+    let scope = Scope { ids: wanted.compared.iter().map(|(_, id)| id.clone()).collect(), ..Scope::default() };
+    if scope.ids.is_empty() {
+        return Difference::default();
+    }
+    diff(&fresh::part_of(base, wanted), live, &scope)
+}
+
+fn policies(difference: &Difference) -> Vec<ObjectId> {
+    let of_type = difference.changes.iter().filter(|change| change.object.object_type == ObjectType::ConditionalAccessPolicy);
+    of_type.map(|change| change.object.id.clone()).collect()
+}
+
+fn risks(planned: &[String], not_compared: &[String]) -> Vec<String> {
+    let unseen = not_compared.iter().map(|kind| format!("not compared, so not restored: {kind}"));
+    planned.iter().cloned().chain(unseen).collect()
+}
+
+fn estimate(plan: &model::plan::Plan) -> i64 {
+    use model::catalogue::Lane;
+    let policy_steps = plan.steps.iter().filter(|step| step.object.object_type.spec().lane == Lane::ConditionalAccess).count();
+    let seconds = (plan.steps.len() - policy_steps).div_ceil(WRITES_PER_SECOND) + policy_steps * SECONDS_PER_POLICY_STEP;
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+/// Where the tenant is no longer as the report says.
+fn drift(reported: &[Change], now: &[Change]) -> Vec<String> {
+    fn shape(change: &Change) -> (ChangeKind, Vec<&str>, usize) {
+        (change.kind, change.attributes.iter().map(|attribute| attribute.path.as_str()).collect(), change.links.len())
+    }
+    let now: BTreeMap<&ObjectId, &Change> = now.iter().map(|change| (&change.object.id, change)).collect();
+    let sentence = |change: &Change| {
+        let object = format!("{} \"{}\"", change.object.object_type, change.object.name);
+        match now.get(&change.object.id) {
+            None => Some(format!("{object} no longer differs from the snapshot")),
+            Some(current) if shape(current) != shape(change) => Some(format!("{object} differs in another way than the report says")),
+            Some(_) => None,
+        }
+    };
+    reported.iter().filter_map(sentence).collect()
+}

@@ -1,0 +1,190 @@
+//! Carries out one step: read again, decide, write, read back.
+//!
+//! A step whose object is already as the step leaves it has nothing to do, so
+//! that repeating a step after a crash does no harm. One whose object is
+//! neither that nor what the plan saw stops as a conflict.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use graph::{DirectoryWriter, GraphError};
+use model::call::Call;
+use model::catalogue::Cardinality;
+use model::diff::Direction;
+use model::plan::{Action, Step, add_call};
+use model::{ObjectId, ObjectState, canonical};
+use proto::v1::OutcomeState;
+use runtime::status::chain;
+use serde_json::{Map, Value};
+
+use crate::fresh;
+
+/// Waits between reads while Graph replicates a write, 45 seconds in all.
+const WAITS: [Duration; 8] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(14),
+    Duration::from_secs(16),
+];
+
+/// How a step ended, with a sentence where there is something to say.
+pub(crate) type Ending = (OutcomeState, String);
+
+/// What the read before a write says.
+enum Verdict {
+    /// Write this.
+    Write(Call),
+    /// The object is as the step leaves it.
+    Done,
+    /// The object is neither as before nor as after.
+    Conflict(String),
+    /// Nothing can be done.
+    Fail(String),
+    /// The object is not there, which may pass where an earlier step brings it.
+    Missing(String),
+}
+
+/// Carries out a step.
+pub(crate) async fn perform(directory: &dyn DirectoryWriter, step: &Step) -> Ending {
+    match attempt(directory, step).await {
+        Ok(ending) => ending,
+        Err(error) => (OutcomeState::Failed, chain(&error)),
+    }
+}
+
+async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending, GraphError> {
+    let mut waits = WAITS.into_iter();
+    let mut written = false;
+    loop {
+        let problem = match verdict(directory, step).await? {
+            Verdict::Done if written => return Ok((OutcomeState::Applied, String::new())),
+            Verdict::Done => return Ok((OutcomeState::AlreadyDone, "was as the snapshot says already".to_owned())),
+            Verdict::Conflict(detail) if !written => return Ok((OutcomeState::Conflict, detail)),
+            Verdict::Fail(detail) => return Ok((OutcomeState::Failed, detail)),
+            Verdict::Missing(detail) if step.after.is_empty() && !written => return Ok((OutcomeState::Failed, detail)),
+            Verdict::Missing(detail) | Verdict::Conflict(detail) => detail,
+            Verdict::Write(_) if written => "was written, but reads do not show it".to_owned(),
+            Verdict::Write(call) => match directory.write(&call).await {
+                Ok(_) => {
+                    written = true;
+                    continue;
+                }
+                // Whether it was carried out, the next read tells.
+                Err(error @ GraphError::Ambiguous { .. }) => chain(&error),
+                Err(error) if may_pass(&error, step) => chain(&error),
+                Err(error) => return Err(error),
+            },
+        };
+        let Some(wait) = waits.next() else { return Ok((OutcomeState::Failed, problem)) };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Refusals that Graph gives while an object that was just brought back is not
+/// known everywhere yet, or while another write to it is under way.
+fn may_pass(error: &GraphError, step: &Step) -> bool {
+    match error {
+        GraphError::Conflict { .. } => true,
+        GraphError::NotFound { .. } => !step.after.is_empty(),
+        GraphError::BadRequest { message, .. } => {
+            !step.after.is_empty() && (message.contains("queried reference-property objects are not present") || message.contains("Not a valid reference update"))
+        }
+        _ => false,
+    }
+}
+
+async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    match step.action {
+        Action::RestoreDeleted => restore_deleted(directory, step).await,
+        Action::Update | Action::DisableEntries | Action::Untrust => update(directory, step).await,
+        Action::SoftDelete => soft_delete(directory, step).await,
+        Action::AddLinks => add_links(directory, step).await,
+        Action::RemoveLink => remove_link(directory, step).await,
+    }
+}
+
+async fn body(directory: &dyn DirectoryWriter, step: &Step, state: ObjectState) -> Result<Option<Map<String, Value>>, GraphError> {
+    let object = fresh::object(directory, step.object.object_type, &step.object.id, state).await?;
+    Ok(object.map(|object| object.body()))
+}
+
+fn write(step: &Step) -> Verdict {
+    Verdict::Write(step.call.clone())
+}
+
+async fn restore_deleted(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    if body(directory, step, ObjectState::Live).await?.is_some() {
+        return Ok(Verdict::Done);
+    }
+    match body(directory, step, ObjectState::Deleted).await? {
+        Some(_) => Ok(write(step)),
+        None => Ok(Verdict::Missing("is neither live nor in the recycle bin any more".to_owned())),
+    }
+}
+
+async fn update(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    let Some(body) = body(directory, step, ObjectState::Live).await? else {
+        return Ok(Verdict::Missing("does not exist any more".to_owned()));
+    };
+    let spec = step.object.object_type.spec();
+    let mut done = true;
+    for guard in &step.guards {
+        let Some(property) = spec.property(&guard.property) else {
+            return Ok(Verdict::Fail(format!("property {} is not in the catalogue", guard.property)));
+        };
+        let current = canonical::hash(canonical::property(property, body.get(property.name)).as_ref());
+        if current != guard.after {
+            done = false;
+            if current != guard.before {
+                return Ok(Verdict::Conflict(format!("{} was changed since the plan was made", guard.property)));
+            }
+        }
+    }
+    Ok(if done { Verdict::Done } else { write(step) })
+}
+
+async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    let Some(body) = body(directory, step, ObjectState::Live).await? else { return Ok(Verdict::Done) };
+    let seen = step.guards.first().map(|guard| guard.before.as_str());
+    if seen == Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
+        return Ok(write(step));
+    }
+    Ok(Verdict::Conflict("was changed since the plan was made, so it is not deleted".to_owned()))
+}
+
+/// The targets of a step's links in one direction.
+fn targets(step: &Step, direction: Direction) -> BTreeSet<&ObjectId> {
+    step.links.iter().filter(|link| link.direction == direction).map(|link| &link.target).collect()
+}
+
+async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    let Some(kind) = step.links.first().map(|link| link.kind) else {
+        return Ok(Verdict::Fail("the step names no link".to_owned()));
+    };
+    let present = fresh::ends(directory, kind, &step.object.id).await?;
+    let wanted = targets(step, Direction::Added);
+    let missing: Vec<ObjectId> = wanted.iter().filter(|id| !present.contains(**id)).map(|id| (*id).clone()).collect();
+    if missing.is_empty() {
+        return Ok(Verdict::Done);
+    }
+    if kind.spec().cardinality == Cardinality::One {
+        let replaced = targets(step, Direction::Removed);
+        if let Some(third) = present.iter().find(|id| !replaced.contains(id)) {
+            return Ok(Verdict::Conflict(format!("{} was set to {third} since the plan was made", kind.name())));
+        }
+    }
+    // Adding what is there already would fail the whole write.
+    Ok(Verdict::Write(if missing.len() == wanted.len() { step.call.clone() } else { add_call(kind, &step.object.id, &missing) }))
+}
+
+async fn remove_link(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    let Some(link) = step.links.first() else {
+        return Ok(Verdict::Fail("the step names no link".to_owned()));
+    };
+    let present = fresh::ends(directory, link.kind, &step.object.id).await?;
+    Ok(if present.contains(&link.target) { write(step) } else { Verdict::Done })
+}

@@ -1,0 +1,62 @@
+//! The settings of the snapshotter.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use graph::GraphError;
+use runtime::config::{Common, ConfigError, Settings, Source};
+use runtime::credentials::{Credentials, Kind};
+use runtime::ids::Ids;
+
+use crate::{Connect, Error};
+
+/// Whether daily snapshots are taken by this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// Each active tenant once a day.
+    Daily,
+    /// Only on demand.
+    Off,
+}
+
+/// The validated settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What all services share.
+    pub common: Common,
+    /// `REWIND_SCHEDULE`: `daily` (the default) or `off`.
+    pub schedule: Schedule,
+}
+
+impl Config {
+    /// Reads and validates the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key.
+    pub fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
+        let common = Common::read(settings, SocketAddr::from((Ipv4Addr::LOCALHOST, 7001)))?;
+        let schedule = match settings.text("REWIND_SCHEDULE").as_deref() {
+            None | Some("daily") => Schedule::Daily,
+            Some("off") => Schedule::Off,
+            Some(_) => return Err(ConfigError::invalid("REWIND_SCHEDULE", "daily or off is expected")),
+        };
+        settings.finish()?;
+        Ok(Self { common, schedule })
+    }
+}
+
+/// Reaches tenants through Microsoft Graph with the reader's credential.
+///
+/// # Errors
+/// Where TLS cannot be set up.
+pub fn connect(common: &Common, source: Arc<dyn Source>, ids: Arc<dyn Ids>) -> Result<Connect, GraphError> {
+    let credentials = Credentials::new(Kind::Reader, common.credentials_dir.clone(), source);
+    let ids: graph::Ids = Arc::new(move || ids.uuid());
+    let settings = graph::Settings::new(graph::Connections::new()?, ids);
+    Ok(Arc::new(move |record| {
+        let secret = credentials.resolve(&record.reader.secret).map_err(Error::Credential)?;
+        let hosts = (record.graph_url.as_deref(), record.login_url.as_deref());
+        let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &record.reader.client_id)?;
+        Ok(Arc::new(graph::GraphReader::new(&endpoint, graph::Credential::Secret(secret), settings.clone())))
+    }))
+}

@@ -1,0 +1,91 @@
+//! What can go wrong in the snapshotter, as kinds and reasons.
+
+use graph::GraphError;
+use model::ErrorKind;
+use model::error::reason;
+use proto::name::InvalidName;
+use runtime::credentials::CredentialError;
+use runtime::page::PageError;
+use runtime::status::Fault;
+use store::StoreError;
+
+/// An error of the snapshotter.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The vault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Microsoft Graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A name in the request.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// A page size or token in the request.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// The tenant's credential.
+    #[error("the credential of the reader application cannot be used")]
+    Credential(#[source] CredentialError),
+    /// No active P1 or P2.
+    #[error("the tenant has no active Entra ID P1 or P2 licence")]
+    Licence,
+    /// Nothing of the tenant could be read.
+    #[error("no type could be read completely: {0}")]
+    NothingRead(String),
+    /// The tenant is suspended.
+    #[error("the tenant is suspended")]
+    Suspended,
+    /// No such snapshot.
+    #[error("the tenant has no snapshot {0}")]
+    NoSnapshot(String),
+}
+
+impl Fault for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Graph(error) => error.kind(),
+            Self::Name(_) => ErrorKind::Invalid,
+            Self::Page(error) => error.kind(),
+            Self::Credential(error) => error.kind(),
+            Self::Licence | Self::Suspended => ErrorKind::Denied,
+            Self::NothingRead(_) => ErrorKind::Unavailable,
+            Self::NoSnapshot(_) => ErrorKind::NotFound,
+        }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Store(error) => error.reason().0,
+            Self::Graph(error) => error.reason(),
+            Self::Name(_) => reason::INVALID_ARGUMENT,
+            Self::Page(error) => error.reason(),
+            Self::Credential(error) => error.reason(),
+            Self::Licence => reason::LICENCE_REQUIRED,
+            Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
+            Self::Suspended => reason::PERMISSION_DENIED,
+            Self::NoSnapshot(_) => reason::NOT_FOUND,
+        }
+    }
+}
+
+/// Why the service could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
+    /// The store or its key cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No connection to Graph can be prepared.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] runtime::tls::TlsError),
+    /// The address cannot be listened on.
+    #[error("the address cannot be listened on")]
+    Listen(#[from] std::io::Error),
+}

@@ -1,0 +1,35 @@
+//! Manifests as messages of the contract.
+
+use proto::convert::timestamp;
+use proto::v1::{KindRecord, Snapshot, SnapshotState};
+use store::Manifest;
+
+/// A committed snapshot.
+pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
+    let state = if manifest.is_complete() { SnapshotState::Complete } else { SnapshotState::Incomplete };
+    let kinds = manifest.completeness.iter().map(|record| KindRecord {
+        kind: record.kind.name(),
+        complete: record.is_complete(),
+        problem: record.problem.clone().unwrap_or_default(),
+        method: record.method.name().to_owned(),
+        not_before: Some(timestamp(record.not_before)),
+        not_after: Some(timestamp(record.not_after)),
+        count: count(record.count),
+    });
+    Snapshot {
+        name: proto::name::snapshot(&manifest.tenant, manifest.id()),
+        state: state as i32,
+        start_time: Some(timestamp(manifest.meta.started)),
+        end_time: Some(timestamp(manifest.meta.finished)),
+        trigger: manifest.meta.trigger.name().to_owned(),
+        licence: manifest.meta.licence.name().to_owned(),
+        object_count: count(manifest.counts.iter().map(|entry| entry.live).sum()),
+        link_count: count(manifest.link_counts.iter().map(|entry| entry.count).sum()),
+        stored_bytes: count(manifest.runs.iter().map(|run| run.bytes).sum()),
+        kinds: kinds.collect(),
+    }
+}
+
+pub(crate) fn count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,114 @@
+//! Takes one snapshot: claim, licence, read, commit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::TimeDelta;
+use graph::{Progress, Scope, collect};
+use model::licence::Licence;
+use model::snapshot::Kind;
+use model::{SnapshotId, TenantId};
+use proto::convert::timestamp;
+use proto::v1::{Snapshot, SnapshotState, WatchSnapshotResponse};
+use runtime::jobs::{JobHandle, Start};
+use runtime::status::status;
+use store::{Manifest, SnapshotMeta, StoreError, TenantState, Trigger};
+use tracing::Instrument;
+
+use crate::{Context, Error, message};
+
+/// How long a claim on a slot is honoured by others. A claim only saves work:
+/// the manifest's conditional create decides who wins.
+const CLAIM: TimeDelta = TimeDelta::hours(2);
+
+/// Starts a snapshot in the background, or joins the one that runs.
+pub(crate) fn start(context: &Context, tenant: &TenantId, slot: &SnapshotId, trigger: Trigger) -> WatchSnapshotResponse {
+    let name = proto::name::snapshot(tenant, slot);
+    let initial = Context::running(Snapshot {
+        name: name.clone(),
+        state: SnapshotState::Running as i32,
+        start_time: Some(timestamp(context.deps.clock.now())),
+        trigger: trigger.name().to_owned(),
+        ..Snapshot::default()
+    });
+    match context.jobs.start(name, initial.clone()) {
+        Start::Running(value) => value,
+        Start::New(job) => {
+            let span = tracing::info_span!("snapshot", %tenant, snapshot = %slot);
+            let (context, tenant, slot) = (context.clone(), tenant.clone(), slot.clone());
+            let run = async move {
+                let result = take(&context, &tenant, &slot, trigger, &job).await;
+                match &result {
+                    Ok(manifest) => tracing::info!(complete = manifest.is_complete(), "snapshot committed"),
+                    Err(error) => tracing::warn!(error = runtime::status::chain(error), "snapshot not taken"),
+                }
+                let done = |manifest: Manifest| WatchSnapshotResponse {
+                    read_count: message::count(manifest.object_count()),
+                    snapshot: Some(message::snapshot(&manifest)),
+                    phase: "done".to_owned(),
+                };
+                job.finish(result.map(done).map_err(|error| status(&error)));
+            };
+            tokio::spawn(run.instrument(span));
+            initial
+        }
+    }
+}
+
+async fn take(
+    context: &Context,
+    tenant: &TenantId,
+    slot: &SnapshotId,
+    trigger: Trigger,
+    job: &JobHandle<WatchSnapshotResponse>,
+) -> Result<Manifest, Error> {
+    let deps = &context.deps;
+    let vault = deps.vault.tenant(tenant).await?;
+    let record = deps.vault.tenant_record(tenant).await?.ok_or_else(|| StoreError::NotFound { what: format!("tenant {tenant}") })?.value;
+    if record.state == TenantState::Suspended {
+        return Err(Error::Suspended);
+    }
+    let attempt = deps.ids.uuid().to_string();
+    let claim = vault.claim(slot, &attempt, deps.clock.now(), CLAIM).await?;
+    let taken = read_and_commit(context, &vault, &record, slot, trigger, &attempt, job).await;
+    if taken.is_err()
+        && let Err(error) = vault.release(&claim).await
+    {
+        tracing::warn!(error = runtime::status::chain(&error), "the claim could not be released; it expires by itself");
+    }
+    taken
+}
+
+async fn read_and_commit(
+    context: &Context,
+    vault: &store::TenantVault,
+    record: &store::TenantRecord,
+    slot: &SnapshotId,
+    trigger: Trigger,
+    attempt: &str,
+    job: &JobHandle<WatchSnapshotResponse>,
+) -> Result<Manifest, Error> {
+    let deps = &context.deps;
+    let directory = (deps.connect)(record)?;
+    let started = deps.clock.now();
+    let licence = Licence::from_subscribed_skus(&directory.subscribed_skus().await?);
+    if licence == Licence::None {
+        return Err(Error::Licence);
+    }
+    let progress = job.progress();
+    let read = AtomicU64::new(0);
+    let clock = deps.clock.clone();
+    let content = collect(directory.as_ref(), &Scope::all(), &move || clock.now(), &|step: Progress| {
+        let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
+        progress.modify(|value| value.read_count = message::count(total));
+    })
+    .await?;
+    let objects = |kind: Kind| matches!(kind, Kind::Objects(_));
+    let mut kinds = content.completeness.iter().filter(|record| objects(record.kind));
+    if kinds.clone().all(|record| !record.is_complete()) {
+        let problem = kinds.find_map(|record| record.problem.clone()).unwrap_or_default();
+        return Err(Error::NothingRead(problem));
+    }
+    job.modify(|value| value.phase = "writing".to_owned());
+    let meta = SnapshotMeta { id: slot.clone(), attempt: attempt.to_owned(), trigger, started, finished: deps.clock.now(), licence };
+    Ok(vault.commit_snapshot(&meta, &content).await?)
+}
