@@ -19,6 +19,9 @@ use crate::retry::{Attempts, FAILED, Next, RetryPolicy, Sleeper, THROTTLED, retr
 /// How long before its end a token is replaced.
 const MARGIN: Duration = Duration::from_secs(300);
 
+/// How often a token is asked for in a row, eight seconds in all.
+const LOGIN_ATTEMPTS: u32 = 5;
+
 /// What the application proves its identity with.
 #[derive(Clone, Debug)]
 pub enum Credential {
@@ -102,7 +105,13 @@ impl Tokens {
     }
 
     async fn fetch(&self) -> Result<Kept, GraphError> {
-        let mut attempts = Attempts::new(self.retry, &self.sleep);
+        // A login host that is out of reach should be told to the person who
+        // waits, not after a minute.
+        let policy = RetryPolicy {
+            attempts: self.retry.attempts.min(LOGIN_ATTEMPTS),
+            ..self.retry
+        };
+        let mut attempts = Attempts::new(policy, &self.sleep);
         loop {
             let (error, told, first) = match self.ask().await {
                 Ok(kept) => return Ok(kept),

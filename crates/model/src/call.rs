@@ -30,7 +30,9 @@ impl HttpMethod {
     /// The reverse of [`HttpMethod::as_str`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Post, Self::Patch, Self::Put, Self::Delete].into_iter().find(|method| method.as_str() == name)
+        [Self::Post, Self::Patch, Self::Put, Self::Delete]
+            .into_iter()
+            .find(|method| method.as_str() == name)
     }
 }
 

@@ -25,33 +25,50 @@ pub fn property(property: &Property, value: Option<&Value>) -> Option<Value> {
 /// those that the catalogue does not know.
 #[must_use]
 pub fn properties(spec: &TypeSpec, body: &Map<String, Value>) -> Vec<(String, Class, Value)> {
-    let known = spec.properties.iter().filter(|entry| entry.class != Class::Volatile).filter_map(|entry| {
-        let value = property(entry, body.get(entry.name))?;
-        Some((entry.name.to_owned(), entry.class, value))
-    });
+    let known = spec
+        .properties
+        .iter()
+        .filter(|entry| entry.class != Class::Volatile)
+        .filter_map(|entry| {
+            let value = property(entry, body.get(entry.name))?;
+            Some((entry.name.to_owned(), entry.class, value))
+        });
     let unknown = body
         .iter()
-        .filter(|(name, _)| *name != "id" && (*name == "@odata.type" || !name.contains('@')) && spec.property(name).is_none())
-        .filter_map(|(name, value)| Some((name.clone(), Class::ReadOnly, normal(value, Shape::Object)?)));
+        .filter(|(name, _)| {
+            // A type annotation tells something only where there are several types.
+            let annotation =
+                name.contains('@') && !(*name == "@odata.type" && spec.entities.len() > 1);
+            *name != "id" && !annotation && spec.property(name).is_none()
+        })
+        .filter_map(|(name, value)| {
+            Some((name.clone(), Class::ReadOnly, normal(value, Shape::Object)?))
+        });
     known.chain(unknown).collect()
 }
 
 /// JSON text by RFC 8785: equal values have equal texts.
 #[must_use]
 pub fn text(value: &Value) -> String {
-    serde_json_canonicalizer::to_string(value).expect("invariant: a JSON value has a canonical text")
+    serde_json_canonicalizer::to_string(value)
+        .expect("invariant: a JSON value has a canonical text")
 }
 
 /// BLAKE3 over the canonical text, in hex; the hash of nothing is empty.
 #[must_use]
 pub fn hash(value: Option<&Value>) -> String {
-    value.map(|value| blake3::hash(text(value).as_bytes()).to_hex().to_string()).unwrap_or_default()
+    value
+        .map(|value| blake3::hash(text(value).as_bytes()).to_hex().to_string())
+        .unwrap_or_default()
 }
 
 /// BLAKE3 over every compared property of a body, in hex.
 #[must_use]
 pub fn body_hash(spec: &TypeSpec, body: &Map<String, Value>) -> String {
-    let compared: Map<String, Value> = properties(spec, body).into_iter().map(|(name, _, value)| (name, value)).collect();
+    let compared: Map<String, Value> = properties(spec, body)
+        .into_iter()
+        .map(|(name, _, value)| (name, value))
+        .collect();
     hash(Some(&Value::Object(compared)))
 }
 
@@ -62,7 +79,11 @@ pub fn body_hash(spec: &TypeSpec, body: &Map<String, Value>) -> String {
 /// does not name.
 #[must_use]
 pub fn writable(entry: &Property, target: Option<&Value>, live: Option<&Value>) -> Value {
-    let nothing = if matches!(entry.shape, Shape::Set | Shape::List) { Value::Array(Vec::new()) } else { Value::Null };
+    let nothing = if matches!(entry.shape, Shape::Set | Shape::List) {
+        Value::Array(Vec::new())
+    } else {
+        Value::Null
+    };
     if property(entry, target).is_none() {
         return nothing;
     }
@@ -74,13 +95,17 @@ pub fn writable(entry: &Property, target: Option<&Value>, live: Option<&Value>) 
         without_annotations(&mut value);
         value
     };
-    let Some(mut target) = target.map(prepare) else { return nothing };
+    let Some(mut target) = target.map(prepare) else {
+        return nothing;
+    };
     if entry.shape == Shape::Object
         && let Some(live) = live.map(prepare)
     {
         clear_missing(&mut target, &live);
     }
-    if entry.name == "sessionControls" || entry.write == Write::Plain && entry.shape == Shape::Object {
+    if entry.name == "sessionControls"
+        || entry.write == Write::Plain && entry.shape == Shape::Object
+    {
         drop_nulls_without_counterpart(&mut target, live);
     }
     target
@@ -89,12 +114,21 @@ pub fn writable(entry: &Property, target: Option<&Value>, live: Option<&Value>) 
 /// Drops nulls that the live value does not need either: Graph rejects some
 /// explicit nulls inside objects that were never set.
 fn drop_nulls_without_counterpart(target: &mut Value, live: Option<&Value>) {
-    let Some(target) = target.as_object_mut() else { return };
-    target.retain(|key, value| !value.is_null() || live.and_then(|live| live.get(key)).is_some_and(|live| !live.is_null()));
+    let Some(target) = target.as_object_mut() else {
+        return;
+    };
+    target.retain(|key, value| {
+        !value.is_null()
+            || live
+                .and_then(|live| live.get(key))
+                .is_some_and(|live| !live.is_null())
+    });
 }
 
 fn clear_missing(target: &mut Value, live: &Value) {
-    let (Some(target), Some(live)) = (target.as_object_mut(), live.as_object()) else { return };
+    let (Some(target), Some(live)) = (target.as_object_mut(), live.as_object()) else {
+        return;
+    };
     for (key, live) in live.iter().filter(|(key, _)| !key.contains('@')) {
         match target.get_mut(key) {
             Some(target) => clear_missing(target, live),
@@ -137,7 +171,10 @@ fn normal(value: &Value, shape: Shape) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::Array(items) => {
-            let mut items: Vec<Value> = items.iter().filter_map(|item| normal(item, shape)).collect();
+            let mut items: Vec<Value> = items
+                .iter()
+                .filter_map(|item| normal(item, shape))
+                .collect();
             if shape != Shape::List {
                 items.sort_by_cached_key(text);
                 items.dedup();

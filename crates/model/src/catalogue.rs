@@ -66,7 +66,9 @@ impl ObjectType {
     /// The reverse of [`ObjectType::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|object_type| object_type.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|object_type| object_type.name() == name)
     }
 }
 
@@ -77,8 +79,14 @@ impl std::fmt::Display for ObjectType {
 }
 
 /// All entries, in storage order.
-pub static TYPES: [&TypeSpec; 6] =
-    [&USER, &GROUP, &APPLICATION, &SERVICE_PRINCIPAL, &NAMED_LOCATION, &CONDITIONAL_ACCESS_POLICY];
+pub static TYPES: [&TypeSpec; 6] = [
+    &USER,
+    &GROUP,
+    &APPLICATION,
+    &SERVICE_PRINCIPAL,
+    &NAMED_LOCATION,
+    &CONDITIONAL_ACCESS_POLICY,
+];
 
 /// One entry of the catalogue.
 #[derive(Debug)]
@@ -207,7 +215,13 @@ pub struct Property {
 
 impl Property {
     const fn new(name: &'static str, class: Class, shape: Shape) -> Self {
-        Self { name, class, shape, write: Write::Plain, quirk: None }
+        Self {
+            name,
+            class,
+            shape,
+            write: Write::Plain,
+            quirk: None,
+        }
     }
 
     const fn written(mut self, write: Write) -> Self {
@@ -348,14 +362,19 @@ impl TypeSpec {
     /// The entry of a property.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&'static Property> {
-        self.properties.iter().find(|property| property.name == name)
+        self.properties
+            .iter()
+            .find(|property| property.name == name)
     }
 
     /// The `$select` list, where reads name their properties.
     #[must_use]
     pub fn select_list(&self) -> Option<String> {
         self.select.then(|| {
-            std::iter::once("id").chain(self.properties.iter().map(|property| property.name)).collect::<Vec<_>>().join(",")
+            std::iter::once("id")
+                .chain(self.properties.iter().map(|property| property.name))
+                .collect::<Vec<_>>()
+                .join(",")
         })
     }
 

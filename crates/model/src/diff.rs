@@ -26,7 +26,8 @@ impl Scope {
     /// Whether an object belongs to it.
     #[must_use]
     pub fn holds(&self, object_type: ObjectType, id: &ObjectId) -> bool {
-        (self.types.is_empty() || self.types.contains(&object_type)) && (self.ids.is_empty() || self.ids.contains(id))
+        (self.types.is_empty() || self.types.contains(&object_type))
+            && (self.ids.is_empty() || self.ids.contains(id))
     }
 }
 
@@ -80,7 +81,11 @@ impl AttributeChange {
     /// The property that holds the attribute.
     #[must_use]
     pub fn property(&self) -> &str {
-        if self.path.starts_with('@') { &self.path } else { self.path.split('.').next().unwrap_or_default() }
+        if self.path.starts_with('@') {
+            &self.path
+        } else {
+            self.path.split('.').next().unwrap_or_default()
+        }
     }
 }
 
@@ -164,22 +169,40 @@ pub struct Difference {
 pub fn diff(base: &Content, target: &Content, scope: &Scope) -> Difference {
     let mut not_compared = Vec::new();
     let mut comparable = |kind: Kind| {
-        let missing = [("base", base), ("target", target)].into_iter().find(|(_, content)| !content.has(kind));
+        let missing = [("base", base), ("target", target)]
+            .into_iter()
+            .find(|(_, content)| !content.has(kind));
         if let Some((side, content)) = missing {
-            let problem = content.completeness.iter().find(|record| record.kind == kind).and_then(|record| record.problem.as_deref());
-            not_compared.push(format!("{}: {} in the {side}", kind.name(), problem.unwrap_or("not read")));
+            let problem = content
+                .completeness
+                .iter()
+                .find(|record| record.kind == kind)
+                .and_then(|record| record.problem.as_deref());
+            not_compared.push(format!(
+                "{}: {} in the {side}",
+                kind.name(),
+                problem.unwrap_or("not read")
+            ));
         }
         missing.is_none()
     };
-    let in_scope = |object_type: ObjectType| scope.types.is_empty() || scope.types.contains(&object_type);
-    let types: HashSet<ObjectType> = ObjectType::ALL.into_iter().filter(|t| in_scope(*t) && comparable(Kind::Objects(*t))).collect();
+    let in_scope =
+        |object_type: ObjectType| scope.types.is_empty() || scope.types.contains(&object_type);
+    let types: HashSet<ObjectType> = ObjectType::ALL
+        .into_iter()
+        .filter(|t| in_scope(*t) && comparable(Kind::Objects(*t)))
+        .collect();
     let bins: HashSet<ObjectType> = types
         .iter()
         .copied()
-        .filter(|object_type| object_type.spec().deleted.is_some() && comparable(Kind::Deleted(*object_type)))
+        .filter(|object_type| {
+            object_type.spec().deleted.is_some() && comparable(Kind::Deleted(*object_type))
+        })
         .collect();
-    let links: Vec<LinkKind> =
-        LinkKind::ALL.into_iter().filter(|kind| types.contains(&kind.source_type()) && comparable(Kind::Links(*kind))).collect();
+    let links: Vec<LinkKind> = LinkKind::ALL
+        .into_iter()
+        .filter(|kind| types.contains(&kind.source_type()) && comparable(Kind::Links(*kind)))
+        .collect();
     not_compared.sort();
 
     let names = Names::of(base, target);
@@ -188,9 +211,21 @@ pub fn diff(base: &Content, target: &Content, scope: &Scope) -> Difference {
             let (object_type, id) = pair.key();
             types.contains(&object_type) && scope.holds(object_type, id)
         })
-        .filter_map(|pair| change(pair, bins.contains(&pair.key().0), &links, base, target, &names))
+        .filter_map(|pair| {
+            change(
+                pair,
+                bins.contains(&pair.key().0),
+                &links,
+                base,
+                target,
+                &names,
+            )
+        })
         .collect();
-    Difference { changes, not_compared }
+    Difference {
+        changes,
+        not_compared,
+    }
 }
 
 /// The two sides of one key; at least one is there.
@@ -202,7 +237,10 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn key(&self) -> (ObjectType, &'a ObjectId) {
-        self.base.or(self.target).expect("invariant: a pair has a side").key()
+        self.base
+            .or(self.target)
+            .expect("invariant: a pair has a side")
+            .key()
     }
 }
 
@@ -218,20 +256,38 @@ fn pairs<'a>(base: &'a Content, target: &'a Content) -> impl Iterator<Item = Pai
             (Some(base), Some(target)) => base.key().cmp(&target.key()),
         };
         Some(match order {
-            std::cmp::Ordering::Less => Pair { base: base.next(), target: None },
-            std::cmp::Ordering::Greater => Pair { base: None, target: target.next() },
-            std::cmp::Ordering::Equal => Pair { base: base.next(), target: target.next() },
+            std::cmp::Ordering::Less => Pair {
+                base: base.next(),
+                target: None,
+            },
+            std::cmp::Ordering::Greater => Pair {
+                base: None,
+                target: target.next(),
+            },
+            std::cmp::Ordering::Equal => Pair {
+                base: base.next(),
+                target: target.next(),
+            },
         })
     })
 }
 
-fn change(pair: Pair<'_>, bin_known: bool, links: &[LinkKind], base: &Content, target: &Content, names: &Names<'_>) -> Option<Change> {
+fn change(
+    pair: Pair<'_>,
+    bin_known: bool,
+    links: &[LinkKind],
+    base: &Content,
+    target: &Content,
+    names: &Names<'_>,
+) -> Option<Change> {
     use ObjectState::{Deleted, Live};
     let state = |side: Option<&Object>| side.map(|object| object.state);
     let kind = match (state(pair.base), state(pair.target)) {
         (Some(Live), Some(Live)) => ChangeKind::Modified,
         (Some(Live), Some(Deleted)) => ChangeKind::SoftDeleted,
-        (Some(Live), None) if bin_known || pair.key().0.spec().deleted.is_none() => ChangeKind::HardDeleted,
+        (Some(Live), None) if bin_known || pair.key().0.spec().deleted.is_none() => {
+            ChangeKind::HardDeleted
+        }
         (Some(Deleted), Some(Live)) => ChangeKind::Restored,
         (None, Some(Live)) => ChangeKind::Added,
         // Deleted on both sides, purged since, or deleted without a readable bin.
@@ -269,18 +325,36 @@ fn change(pair: Pair<'_>, bin_known: bool, links: &[LinkKind], base: &Content, t
         .and_then(name_of)
         .or_else(|| target_body.as_ref().and_then(name_of))
         .unwrap_or_else(|| id.to_string());
-    let object = ObjectRef { object_type, id: id.clone(), name };
+    let object = ObjectRef {
+        object_type,
+        id: id.clone(),
+        name,
+    };
     let current = target_body.as_ref().or(base_body.as_ref());
     let obstacles = obstacles(kind, &attributes, current);
-    Some(Change { object, kind, attributes, links: link_changes, obstacles })
+    Some(Change {
+        object,
+        kind,
+        attributes,
+        links: link_changes,
+        obstacles,
+    })
 }
 
 /// Whether the recycle bin shows the property as false, whatever it was.
 fn shown_false(spec: &TypeSpec, property: &str) -> bool {
-    spec.deleted.is_some_and(|deleted| deleted.distorted.contains(&(property, Distortion::ShownFalse)))
+    spec.deleted.is_some_and(|deleted| {
+        deleted
+            .distorted
+            .contains(&(property, Distortion::ShownFalse))
+    })
 }
 
-fn obstacles(kind: ChangeKind, attributes: &[AttributeChange], current: Option<&Map<String, Value>>) -> BTreeSet<Obstacle> {
+fn obstacles(
+    kind: ChangeKind,
+    attributes: &[AttributeChange],
+    current: Option<&Map<String, Value>>,
+) -> BTreeSet<Obstacle> {
     let mut obstacles = BTreeSet::new();
     if kind == ChangeKind::HardDeleted {
         obstacles.insert(Obstacle::HardDeleted);
@@ -290,7 +364,11 @@ fn obstacles(kind: ChangeKind, attributes: &[AttributeChange], current: Option<&
         obstacles.insert(Obstacle::OnPremisesSynced);
     }
     if kind == ChangeKind::Modified {
-        obstacles.extend(attributes.iter().filter_map(|attribute| class_obstacle(attribute.class)));
+        obstacles.extend(
+            attributes
+                .iter()
+                .filter_map(|attribute| class_obstacle(attribute.class)),
+        );
     }
     obstacles
 }
@@ -321,15 +399,35 @@ pub fn is_dynamic(body: &Map<String, Value>) -> bool {
 
 /// The attributes that differ between two bodies, as paths into them.
 #[must_use]
-pub fn attribute_changes(spec: &TypeSpec, base: Option<&Map<String, Value>>, target: Option<&Map<String, Value>>) -> Vec<AttributeChange> {
-    let read = |body: Option<&Map<String, Value>>| body.map(|body| canonical::properties(spec, body)).unwrap_or_default();
+pub fn attribute_changes(
+    spec: &TypeSpec,
+    base: Option<&Map<String, Value>>,
+    target: Option<&Map<String, Value>>,
+) -> Vec<AttributeChange> {
+    let read = |body: Option<&Map<String, Value>>| {
+        body.map(|body| canonical::properties(spec, body))
+            .unwrap_or_default()
+    };
     let (before, after) = (read(base), read(target));
-    let find = |list: &[(String, Class, Value)], name: &str| list.iter().find(|(other, _, _)| other == name).map(|(_, _, value)| value.clone());
+    let find = |list: &[(String, Class, Value)], name: &str| {
+        list.iter()
+            .find(|(other, _, _)| other == name)
+            .map(|(_, _, value)| value.clone())
+    };
     let mut changes = Vec::new();
     for (name, class, value) in &before {
-        leaves(name, *class, Some(value.clone()), find(&after, name), &mut changes);
+        leaves(
+            name,
+            *class,
+            Some(value.clone()),
+            find(&after, name),
+            &mut changes,
+        );
     }
-    for (name, class, value) in after.iter().filter(|(name, _, _)| find(&before, name).is_none()) {
+    for (name, class, value) in after
+        .iter()
+        .filter(|(name, _, _)| find(&before, name).is_none())
+    {
         leaves(name, *class, None, Some(value.clone()), &mut changes);
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -337,24 +435,55 @@ pub fn attribute_changes(spec: &TypeSpec, base: Option<&Map<String, Value>>, tar
 }
 
 /// Descends into objects that both sides have, down to the values that differ.
-fn leaves(path: &str, class: Class, before: Option<Value>, after: Option<Value>, into: &mut Vec<AttributeChange>) {
+fn leaves(
+    path: &str,
+    class: Class,
+    before: Option<Value>,
+    after: Option<Value>,
+    into: &mut Vec<AttributeChange>,
+) {
     match (before, after) {
         (before, after) if before == after => {}
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
             let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
             for key in keys {
-                leaves(&format!("{path}.{key}"), class, before.get(key).cloned(), after.get(key).cloned(), into);
+                leaves(
+                    &format!("{path}.{key}"),
+                    class,
+                    before.get(key).cloned(),
+                    after.get(key).cloned(),
+                    into,
+                );
             }
         }
         (before, after) => {
             let (mut added, mut removed) = (Vec::new(), Vec::new());
-            let elements = |value: &Option<Value>| value.as_ref().and_then(Value::as_array).cloned();
+            let elements =
+                |value: &Option<Value>| value.as_ref().and_then(Value::as_array).cloned();
             if elements(&before).is_some() || elements(&after).is_some() {
-                let (old, new) = (elements(&before).unwrap_or_default(), elements(&after).unwrap_or_default());
-                added = new.iter().filter(|item| !old.contains(item)).cloned().collect();
-                removed = old.iter().filter(|item| !new.contains(item)).cloned().collect();
+                let (old, new) = (
+                    elements(&before).unwrap_or_default(),
+                    elements(&after).unwrap_or_default(),
+                );
+                added = new
+                    .iter()
+                    .filter(|item| !old.contains(item))
+                    .cloned()
+                    .collect();
+                removed = old
+                    .iter()
+                    .filter(|item| !new.contains(item))
+                    .cloned()
+                    .collect();
             }
-            into.push(AttributeChange { path: path.to_owned(), before, after, added, removed, class });
+            into.push(AttributeChange {
+                path: path.to_owned(),
+                before,
+                after,
+                added,
+                removed,
+                class,
+            });
         }
     }
 }
@@ -367,27 +496,65 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn of(base: &'a Content, target: &'a Content) -> Self {
-        let index = |content: &'a Content| content.objects.iter().map(|object| (&object.id, object)).collect();
-        Self { base: index(base), target: index(target) }
+        let index = |content: &'a Content| {
+            content
+                .objects
+                .iter()
+                .map(|object| (&object.id, object))
+                .collect()
+        };
+        Self {
+            base: index(base),
+            target: index(target),
+        }
     }
 
     /// Whether an object was live in the base and is not in the target.
     fn gone(&self, id: &ObjectId) -> bool {
-        let live = |object: Option<&&Object>| object.is_some_and(|object| object.state == ObjectState::Live);
+        let live = |object: Option<&&Object>| {
+            object.is_some_and(|object| object.state == ObjectState::Live)
+        };
         live(self.base.get(id)) && !live(self.target.get(id))
     }
 
     fn name(&self, id: &ObjectId) -> Option<String> {
-        self.base.get(id).or_else(|| self.target.get(id)).map(|object| object.name())
+        self.base
+            .get(id)
+            .or_else(|| self.target.get(id))
+            .map(|object| object.name())
     }
 }
 
-fn link_changes(kind: LinkKind, source: &ObjectId, base: &Content, target: &Content, names: &Names<'_>) -> Vec<LinkChange> {
-    let before: BTreeSet<&ObjectId> = base.links_of(kind, source).iter().map(|link| &link.target).collect();
-    let after: BTreeSet<&ObjectId> = target.links_of(kind, source).iter().map(|link| &link.target).collect();
-    let change = |id: &ObjectId, direction| LinkChange { kind, target: id.clone(), target_name: names.name(id), direction };
-    let removed = before.difference(&after).filter(|id| !names.gone(id)).map(|id| change(id, Direction::Removed));
-    let added = after.difference(&before).map(|id| change(id, Direction::Added));
+fn link_changes(
+    kind: LinkKind,
+    source: &ObjectId,
+    base: &Content,
+    target: &Content,
+    names: &Names<'_>,
+) -> Vec<LinkChange> {
+    let before: BTreeSet<&ObjectId> = base
+        .links_of(kind, source)
+        .iter()
+        .map(|link| &link.target)
+        .collect();
+    let after: BTreeSet<&ObjectId> = target
+        .links_of(kind, source)
+        .iter()
+        .map(|link| &link.target)
+        .collect();
+    let change = |id: &ObjectId, direction| LinkChange {
+        kind,
+        target: id.clone(),
+        target_name: names.name(id),
+        direction,
+    };
+    let removed = before
+        .difference(&after)
+        .filter(|id| !names.gone(id))
+        .map(|id| change(id, Direction::Removed));
+    let added = after
+        .difference(&before)
+        .map(|id| change(id, Direction::Added));
     removed.chain(added).collect()
 }
 

@@ -13,13 +13,22 @@ pub(crate) fn id(n: u8) -> ObjectId {
 }
 
 /// An object with id `n` and the given further properties.
-pub(crate) fn object(object_type: ObjectType, n: u8, state: ObjectState, mut body: Value) -> Object {
+pub(crate) fn object(
+    object_type: ObjectType,
+    n: u8,
+    state: ObjectState,
+    mut body: Value,
+) -> Object {
     body["id"] = json!(id(n).as_str());
     Object::from_body(object_type, state, body.as_object().expect("object")).expect("well-formed")
 }
 
 pub(crate) fn link(kind: LinkKind, source: u8, target: u8) -> Link {
-    Link { kind, source: id(source), target: id(target) }
+    Link {
+        kind,
+        source: id(source),
+        target: id(target),
+    }
 }
 
 /// Content in which every kind is complete.
@@ -32,13 +41,28 @@ pub(crate) fn content(objects: Vec<Object>, links: Vec<Link>) -> Content {
         not_after: DateTime::UNIX_EPOCH,
         count: 0,
     });
-    Content { objects, links, completeness: completeness.collect() }.sorted()
+    Content {
+        objects,
+        links,
+        completeness: completeness.collect(),
+    }
+    .sorted()
 }
 
 pub(crate) fn group(n: u8) -> Object {
-    object(ObjectType::Group, n, ObjectState::Live, json!({"displayName": format!("Group {n}"), "groupTypes": [], "securityEnabled": true}))
+    object(
+        ObjectType::Group,
+        n,
+        ObjectState::Live,
+        json!({"displayName": format!("Group {n}"), "groupTypes": [], "securityEnabled": true}),
+    )
 }
 
 pub(crate) fn user(n: u8, title: &str) -> Object {
-    object(ObjectType::User, n, ObjectState::Live, json!({"displayName": format!("User {n}"), "jobTitle": title, "accountEnabled": true}))
+    object(
+        ObjectType::User,
+        n,
+        ObjectState::Live,
+        json!({"displayName": format!("User {n}"), "jobTitle": title, "accountEnabled": true}),
+    )
 }

@@ -64,7 +64,9 @@ macro_rules! identifier {
 fn slug(text: &str) -> Option<String> {
     let fits = !text.is_empty()
         && text.len() <= 80
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'T');
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'T');
     fits.then(|| text.to_owned())
 }
 

@@ -38,17 +38,30 @@ impl Licence {
     /// `Warning`; a plan inside it while its `provisioningStatus` is `Success`.
     #[must_use]
     pub fn from_subscribed_skus(skus: &[Value]) -> Self {
-        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |value: &Value, key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         skus.iter()
-            .filter(|sku| matches!(text(sku, "capabilityStatus").as_str(), "Enabled" | "Warning"))
+            .filter(|sku| {
+                matches!(
+                    text(sku, "capabilityStatus").as_str(),
+                    "Enabled" | "Warning"
+                )
+            })
             .filter_map(|sku| sku.get("servicePlans").and_then(Value::as_array))
             .flatten()
             .filter(|plan| text(plan, "provisioningStatus") == "Success")
-            .map(|plan| match text(plan, "servicePlanId").to_ascii_lowercase().as_str() {
-                AAD_PREMIUM_P2 => Self::P2,
-                AAD_PREMIUM => Self::P1,
-                _ => Self::None,
-            })
+            .map(
+                |plan| match text(plan, "servicePlanId").to_ascii_lowercase().as_str() {
+                    AAD_PREMIUM_P2 => Self::P2,
+                    AAD_PREMIUM => Self::P1,
+                    _ => Self::None,
+                },
+            )
             .max()
             .unwrap_or(Self::None)
     }
@@ -63,7 +76,11 @@ mod tests {
         let skus = [json!({"capabilityStatus": capability, "servicePlans": [
             {"servicePlanId": "00000000-0000-0000-0000-000000000001", "provisioningStatus": "Success"},
             {"servicePlanId": plan, "provisioningStatus": provisioning}]})];
-        assert_eq!(Licence::from_subscribed_skus(&skus), expected, "{capability} {plan} {provisioning}");
+        assert_eq!(
+            Licence::from_subscribed_skus(&skus),
+            expected,
+            "{capability} {plan} {provisioning}"
+        );
     }
 
     #[test]
@@ -72,7 +89,12 @@ mod tests {
         check("Warning", AAD_PREMIUM_P2, "Success", Licence::P2);
         check("Suspended", AAD_PREMIUM_P2, "Success", Licence::None);
         check("Enabled", AAD_PREMIUM_P2, "Disabled", Licence::None);
-        check("Enabled", "00000000-0000-0000-0000-000000000002", "Success", Licence::None);
+        check(
+            "Enabled",
+            "00000000-0000-0000-0000-000000000002",
+            "Success",
+            Licence::None,
+        );
         assert_eq!(Licence::from_subscribed_skus(&[]), Licence::None);
     }
 }

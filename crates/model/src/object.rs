@@ -49,35 +49,57 @@ impl Object {
     ///
     /// # Errors
     /// [`MalformedObject`] where it is no JSON object with an `id`.
-    pub fn from_json(object_type: ObjectType, state: ObjectState, json: &str) -> Result<Self, MalformedObject> {
-        #[derive(serde::Deserialize)]
-        struct Head<'a> {
-            #[serde(borrow, default)]
-            id: Option<std::borrow::Cow<'a, str>>,
-        }
-        if !json.trim_start().starts_with('{') {
-            return Err(MalformedObject::NotAnObject);
-        }
-        let head: Head<'_> = serde_json::from_str(json)?;
-        let id = ObjectId::parse(&head.id.ok_or(MalformedObject::NoId)?)?;
-        Ok(Self { object_type, id, state, json: json.into() })
+    pub fn from_json(
+        object_type: ObjectType,
+        state: ObjectState,
+        json: &str,
+    ) -> Result<Self, MalformedObject> {
+        // Parsed whole: what is taken here must never fail to parse later.
+        let body: Map<String, Value> = match serde_json::from_str(json)? {
+            Value::Object(body) => body,
+            _ => return Err(MalformedObject::NotAnObject),
+        };
+        let id = body
+            .get("id")
+            .and_then(Value::as_str)
+            .ok_or(MalformedObject::NoId)?;
+        let id = ObjectId::parse(id)?;
+        Ok(Self {
+            object_type,
+            id,
+            state,
+            json: json.into(),
+        })
     }
 
     /// Takes a parsed body.
     ///
     /// # Errors
     /// [`MalformedObject`] where it has no usable `id`.
-    pub fn from_body(object_type: ObjectType, state: ObjectState, body: &Map<String, Value>) -> Result<Self, MalformedObject> {
-        let id = body.get("id").and_then(Value::as_str).ok_or(MalformedObject::NoId)?;
+    pub fn from_body(
+        object_type: ObjectType,
+        state: ObjectState,
+        body: &Map<String, Value>,
+    ) -> Result<Self, MalformedObject> {
+        let id = body
+            .get("id")
+            .and_then(Value::as_str)
+            .ok_or(MalformedObject::NoId)?;
         let id = ObjectId::parse(id)?;
         let json = serde_json::to_string(body)?.into();
-        Ok(Self { object_type, id, state, json })
+        Ok(Self {
+            object_type,
+            id,
+            state,
+            json,
+        })
     }
 
     /// The body, parsed.
     #[must_use]
     pub fn body(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.json).expect("invariant: an object's json was parsed when it was taken")
+        serde_json::from_str(&self.json)
+            .expect("invariant: an object's json was parsed when it was taken")
     }
 
     /// What a person calls the object: `displayName`, else the id.
@@ -98,7 +120,11 @@ impl Object {
 pub fn name_of(body: &Map<String, Value>) -> Option<String> {
     ["displayName", "userPrincipalName"]
         .iter()
-        .find_map(|key| body.get(*key).and_then(Value::as_str).filter(|text| !text.is_empty()))
+        .find_map(|key| {
+            body.get(*key)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        })
         .map(str::to_owned)
 }
 
@@ -122,4 +148,30 @@ pub struct Link {
     pub source: ObjectId,
     /// The object at the other end: the member, the owner, the manager.
     pub target: ObjectId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_can_be_parsed_again() {
+        let take = |json: &str| Object::from_json(ObjectType::User, ObjectState::Live, json);
+        let deep = format!(r#"{{"id":"a","x":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        for bad in [
+            r#"{"id":"a","x":1e999}"#,
+            r#"{"id":"a","x":"\ud800"}"#,
+            &deep,
+            "[]",
+            "{}",
+            r#"{"id":""}"#,
+            r#"{"id":7}"#,
+            "x",
+        ] {
+            assert!(take(bad).is_err(), "{bad}");
+        }
+        let object = take(r#"{"id":"a","userPrincipalName":"u@example.com","displayName":""}"#)
+            .expect("well-formed");
+        assert_eq!(object.name(), "u@example.com");
+    }
 }

@@ -162,9 +162,21 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         exclusions: Vec::new(),
         risks: BTreeSet::new(),
     };
-    let gone = |change: &&Change| matches!(change.kind, ChangeKind::HardDeleted | ChangeKind::SoftDeleted);
-    let deleted = situation.difference.changes.iter().filter(gone).map(|change| change.object.id.clone());
-    draft.lost = deleted.filter(|id| !draft.returning.contains_key(id)).collect();
+    let gone = |change: &&Change| {
+        matches!(
+            change.kind,
+            ChangeKind::HardDeleted | ChangeKind::SoftDeleted
+        )
+    };
+    let deleted = situation
+        .difference
+        .changes
+        .iter()
+        .filter(gone)
+        .map(|change| change.object.id.clone());
+    draft.lost = deleted
+        .filter(|id| !draft.returning.contains_key(id))
+        .collect();
     for change in &situation.difference.changes {
         draft.object(change);
     }
@@ -172,24 +184,49 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;
     exclusions.sort_by(|a, b| (&a.object, &a.part).cmp(&(&b.object, &b.part)));
-    Plan { steps: order::numbered(draft.steps), exclusions, risks }
+    Plan {
+        steps: order::numbered(draft.steps),
+        exclusions,
+        risks,
+    }
 }
 
 /// What a comparison after the restore shows beyond the plan's exclusions, in a
 /// sentence each; empty where the tenant is as the snapshot says.
 #[must_use]
 pub fn unexpected(left: &[Change], exclusions: &[Exclusion]) -> Vec<String> {
-    let excluded: HashSet<(&ObjectId, &str)> = exclusions.iter().map(|exclusion| (&exclusion.object.id, exclusion.part.as_str())).collect();
+    let excluded: HashSet<(&ObjectId, &str)> = exclusions
+        .iter()
+        .map(|exclusion| (&exclusion.object.id, exclusion.part.as_str()))
+        .collect();
     let mut sentences = Vec::new();
-    for change in left.iter().filter(|change| !excluded.contains(&(&change.object.id, ""))) {
-        let ObjectRef { object_type, id, name } = &change.object;
+    for change in left
+        .iter()
+        .filter(|change| !excluded.contains(&(&change.object.id, "")))
+    {
+        let ObjectRef {
+            object_type,
+            id,
+            name,
+        } = &change.object;
         if change.kind != ChangeKind::Modified {
-            sentences.push(format!("{object_type} \"{name}\" ({id}) is still {}", change.kind.name()));
+            sentences.push(format!(
+                "{object_type} \"{name}\" ({id}) is still {}",
+                change.kind.name()
+            ));
             continue;
         }
-        let attributes = change.attributes.iter().map(|attribute| attribute.path.clone());
-        for part in attributes.chain(change.links.iter().map(link_part)).filter(|part| !excluded.contains(&(id, part.as_str()))) {
-            sentences.push(format!("{object_type} \"{name}\" ({id}) still differs in {part}"));
+        let attributes = change
+            .attributes
+            .iter()
+            .map(|attribute| attribute.path.clone());
+        for part in attributes
+            .chain(change.links.iter().map(link_part))
+            .filter(|part| !excluded.contains(&(id, part.as_str())))
+        {
+            sentences.push(format!(
+                "{object_type} \"{name}\" ({id}) still differs in {part}"
+            ));
         }
     }
     sentences
@@ -232,8 +269,19 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn exclude(&mut self, change: &Change, obstacle: Obstacle, part: impl Into<String>, detail: impl Into<String>) {
-        self.exclusions.push(Exclusion { object: change.object.clone(), obstacle, part: part.into(), detail: detail.into() });
+    fn exclude(
+        &mut self,
+        change: &Change,
+        obstacle: Obstacle,
+        part: impl Into<String>,
+        detail: impl Into<String>,
+    ) {
+        self.exclusions.push(Exclusion {
+            object: change.object.clone(),
+            obstacle,
+            part: part.into(),
+            detail: detail.into(),
+        });
     }
 }
 

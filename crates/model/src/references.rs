@@ -53,12 +53,30 @@ const PLACES: [(&str, ReferenceKind); 12] = [
     ("/conditions/users/excludeGroups", ReferenceKind::Group),
     ("/conditions/users/includeRoles", ReferenceKind::Role),
     ("/conditions/users/excludeRoles", ReferenceKind::Role),
-    ("/conditions/applications/includeApplications", ReferenceKind::Application),
-    ("/conditions/applications/excludeApplications", ReferenceKind::Application),
-    ("/conditions/clientApplications/includeServicePrincipals", ReferenceKind::ServicePrincipal),
-    ("/conditions/clientApplications/excludeServicePrincipals", ReferenceKind::ServicePrincipal),
-    ("/conditions/locations/includeLocations", ReferenceKind::Location),
-    ("/conditions/locations/excludeLocations", ReferenceKind::Location),
+    (
+        "/conditions/applications/includeApplications",
+        ReferenceKind::Application,
+    ),
+    (
+        "/conditions/applications/excludeApplications",
+        ReferenceKind::Application,
+    ),
+    (
+        "/conditions/clientApplications/includeServicePrincipals",
+        ReferenceKind::ServicePrincipal,
+    ),
+    (
+        "/conditions/clientApplications/excludeServicePrincipals",
+        ReferenceKind::ServicePrincipal,
+    ),
+    (
+        "/conditions/locations/includeLocations",
+        ReferenceKind::Location,
+    ),
+    (
+        "/conditions/locations/excludeLocations",
+        ReferenceKind::Location,
+    ),
 ];
 
 /// The all-zero GUID stands for the multifactor-authentication trusted IPs.
@@ -71,8 +89,17 @@ pub fn references(policy: &Map<String, Value>) -> Vec<Reference> {
     let mut found: Vec<Reference> = PLACES
         .iter()
         .flat_map(|(place, kind)| {
-            let ids = conditions.pointer(place).and_then(Value::as_array).cloned().unwrap_or_default();
-            ids.into_iter().filter_map(move |id| Some(Reference { kind: *kind, id: object_id(id.as_str()?)? }))
+            let ids = conditions
+                .pointer(place)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            ids.into_iter().filter_map(move |id| {
+                Some(Reference {
+                    kind: *kind,
+                    id: object_id(id.as_str()?)?,
+                })
+            })
         })
         .collect();
     found.sort();
@@ -98,6 +125,12 @@ mod tests {
             "applications": {"includeApplications": ["Office365"]},
             "locations": {"includeLocations": ["All"], "excludeLocations": ["AllTrusted", ZERO]}}});
         let found = references(body.as_object().expect("object"));
-        assert_eq!(found, [Reference { kind: ReferenceKind::Group, id: "0a1b2c3d-0000-4000-8000-000000000001".to_owned() }]);
+        assert_eq!(
+            found,
+            [Reference {
+                kind: ReferenceKind::Group,
+                id: "0a1b2c3d-0000-4000-8000-000000000001".to_owned()
+            }]
+        );
     }
 }

@@ -10,7 +10,8 @@ use crate::id::SnapshotId;
 /// The slot of a day's scheduled snapshot, `YYYYMMDD-daily`.
 #[must_use]
 pub fn daily(day: NaiveDate) -> SnapshotId {
-    SnapshotId::parse(&format!("{}-daily", day.format("%Y%m%d"))).expect("invariant: digits and letters are a snapshot id")
+    SnapshotId::parse(&format!("{}-daily", day.format("%Y%m%d")))
+        .expect("invariant: digits and letters are a snapshot id")
 }
 
 /// Whether a slot is a scheduled one.
@@ -30,7 +31,11 @@ pub fn request_mark(request_id: &str) -> String {
 /// The name of what a request makes, `YYYYMMDDTHHMMSS-{hash of request_id}`.
 #[must_use]
 pub fn on_demand(now: DateTime<Utc>, request_id: &str) -> String {
-    format!("{}{}", now.format("%Y%m%dT%H%M%S"), request_mark(request_id))
+    format!(
+        "{}{}",
+        now.format("%Y%m%dT%H%M%S"),
+        request_mark(request_id)
+    )
 }
 
 #[cfg(test)]
@@ -39,12 +44,19 @@ mod tests {
 
     #[test]
     fn names_are_ids_and_sort_by_time() {
-        let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("in range");
+        let at =
+            |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("in range");
         let (first, second) = (on_demand(at(0), "b"), on_demand(at(1), "a"));
         assert!(first < second);
-        assert_eq!(SnapshotId::parse(&first).map(|id| id.to_string()), Ok(first.clone()));
+        assert_eq!(
+            SnapshotId::parse(&first).map(|id| id.to_string()),
+            Ok(first.clone())
+        );
         assert!(first.ends_with(&request_mark("b")) && !first.ends_with(&request_mark("a")));
-        assert!(is_daily(&daily(at(0).date_naive())) && !is_daily(&SnapshotId::parse(&first).expect("valid")));
+        assert!(
+            is_daily(&daily(at(0).date_naive()))
+                && !is_daily(&SnapshotId::parse(&first).expect("valid"))
+        );
         assert_eq!(daily(at(0).date_naive()).as_str(), "20231114-daily");
     }
 }

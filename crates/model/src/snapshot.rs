@@ -73,7 +73,9 @@ impl Method {
     /// The reverse of [`Method::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Delta, Self::StableReread, Self::SingleRead].into_iter().find(|method| method.name() == name)
+        [Self::Delta, Self::StableReread, Self::SingleRead]
+            .into_iter()
+            .find(|method| method.name() == name)
     }
 }
 
@@ -120,8 +122,10 @@ impl Content {
     /// Sorts and removes duplicates, so that the order of reading leaves no trace.
     #[must_use]
     pub fn sorted(mut self) -> Self {
-        self.objects.sort_by(|a, b| (a.key(), a.state).cmp(&(b.key(), b.state)));
-        self.objects.dedup_by(|later, first| later.key() == first.key());
+        self.objects
+            .sort_by(|a, b| (a.key(), a.state).cmp(&(b.key(), b.state)));
+        self.objects
+            .dedup_by(|later, first| later.key() == first.key());
         self.links.sort();
         self.links.dedup();
         self.completeness.sort_by_key(|record| record.kind);
@@ -131,7 +135,9 @@ impl Content {
     /// Whether the kind was asked for and read completely.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
-        self.completeness.iter().any(|record| record.kind == kind && record.is_complete())
+        self.completeness
+            .iter()
+            .any(|record| record.kind == kind && record.is_complete())
     }
 
     /// Finds an object by type and id.
@@ -146,8 +152,12 @@ impl Content {
     /// The links of one kind that start at one object.
     #[must_use]
     pub fn links_of(&self, kind: LinkKind, source: &crate::ObjectId) -> &[Link] {
-        let start = self.links.partition_point(|link| (link.kind, &link.source) < (kind, source));
-        let end = self.links.partition_point(|link| (link.kind, &link.source) <= (kind, source));
+        let start = self
+            .links
+            .partition_point(|link| (link.kind, &link.source) < (kind, source));
+        let end = self
+            .links
+            .partition_point(|link| (link.kind, &link.source) <= (kind, source));
         &self.links[start..end]
     }
 }

@@ -3,8 +3,9 @@
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use std::sync::LazyLock;
 
-static POOL: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(crate::DESCRIPTORS).expect("invariant: the build wrote the descriptors"));
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(crate::DESCRIPTORS).expect("invariant: the build wrote the descriptors")
+});
 
 /// The descriptors of the contract, custom options included.
 #[must_use]
@@ -23,10 +24,17 @@ pub fn pool() -> &'static DescriptorPool {
 /// Where the package has no message of that name.
 #[must_use]
 pub fn to_json(message: &str, value: &impl prost::Message) -> serde_json::Value {
-    let descriptor = POOL.get_message_by_name(&format!("rewind.v1.{message}")).expect("invariant: the message is in the contract");
-    let dynamic = DynamicMessage::decode(descriptor, value.encode_to_vec().as_slice()).expect("invariant: a message decodes as itself");
-    let options = SerializeOptions::new().skip_default_fields(false).stringify_64_bit_integers(false);
-    dynamic.serialize_with_options(serde_json::value::Serializer, &options).expect("invariant: a message has a JSON form")
+    let descriptor = POOL
+        .get_message_by_name(&format!("rewind.v1.{message}"))
+        .expect("invariant: the message is in the contract");
+    let dynamic = DynamicMessage::decode(descriptor, value.encode_to_vec().as_slice())
+        .expect("invariant: a message decodes as itself");
+    let options = SerializeOptions::new()
+        .skip_default_fields(false)
+        .stringify_64_bit_integers(false);
+    dynamic
+        .serialize_with_options(serde_json::value::Serializer, &options)
+        .expect("invariant: a message has a JSON form")
 }
 
 #[cfg(test)]
@@ -35,7 +43,12 @@ mod tests {
 
     #[test]
     fn defaults_and_numbers_are_plain() {
-        let snapshot = crate::v1::Snapshot { name: "tenants/x/snapshots/y".to_owned(), object_count: 3, state: 2, ..Default::default() };
+        let snapshot = crate::v1::Snapshot {
+            name: "tenants/x/snapshots/y".to_owned(),
+            object_count: 3,
+            state: 2,
+            ..Default::default()
+        };
         let json = to_json("Snapshot", &snapshot);
         assert_eq!(json["name"], "tenants/x/snapshots/y");
         assert_eq!(json["objectCount"], 3);
@@ -45,11 +58,20 @@ mod tests {
 
     #[test]
     fn every_method_declares_its_access() {
-        let extension = pool().get_extension_by_name("rewind.v1.access").expect("the option is in the contract");
+        let extension = pool()
+            .get_extension_by_name("rewind.v1.access")
+            .expect("the option is in the contract");
         let mut methods = 0;
-        for service in pool().services().filter(|service| service.package_name() == "rewind.v1") {
+        for service in pool()
+            .services()
+            .filter(|service| service.package_name() == "rewind.v1")
+        {
             for method in service.methods() {
-                assert!(method.options().has_extension(&extension), "{} declares no access", method.full_name());
+                assert!(
+                    method.options().has_extension(&extension),
+                    "{} declares no access",
+                    method.full_name()
+                );
                 methods += 1;
             }
         }

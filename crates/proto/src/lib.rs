@@ -8,7 +8,14 @@ pub mod convert;
 pub mod json;
 pub mod name;
 
-#[allow(missing_docs, clippy::all, reason = "generated code; the comments stand in the proto files")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::or_fun_call,
+    clippy::semicolon_if_nothing_returned,
+    reason = "generated code; the comments stand in the proto files"
+)]
 pub mod v1 {
     //! Generated messages, clients and servers of `rewind.v1`.
     tonic::include_proto!("rewind.v1");

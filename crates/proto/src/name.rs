@@ -76,29 +76,54 @@ macro_rules! resource {
                 form: concat!("tenants/{tenant}/", $collection, "/{id}"),
             };
             let parts: Vec<&str> = value.split('/').collect();
-            let ["tenants", tenant, $collection, id] = parts[..] else { return Err(shape()) };
+            let ["tenants", tenant, $collection, id] = parts[..] else {
+                return Err(shape());
+            };
             let id_error = |source| InvalidName::Id { field, source };
-            Ok((TenantId::parse(tenant).map_err(id_error)?, $id::parse(id).map_err(id_error)?))
+            Ok((
+                TenantId::parse(tenant).map_err(id_error)?,
+                $id::parse(id).map_err(id_error)?,
+            ))
         }
 
         #[doc = concat!("Reads a full name or a bare id among a known tenant's ", $collection, ".")]
         ///
         /// # Errors
         /// [`InvalidName`] where it has another shape or names another tenant.
-        pub fn $parse_in(field: &'static str, tenant: &TenantId, value: &str) -> Result<$id, InvalidName> {
+        pub fn $parse_in(
+            field: &'static str,
+            tenant: &TenantId,
+            value: &str,
+        ) -> Result<$id, InvalidName> {
             if !value.contains('/') {
                 return $id::parse(value).map_err(|source| InvalidName::Id { field, source });
             }
             let (named, id) = $parse(field, value)?;
-            if named == *tenant { Ok(id) } else { Err(InvalidName::OtherTenant { field }) }
+            if named == *tenant {
+                Ok(id)
+            } else {
+                Err(InvalidName::OtherTenant { field })
+            }
         }
     };
 }
 
-resource!(snapshot, parse_snapshot, parse_snapshot_in, SnapshotId, "snapshots");
+resource!(
+    snapshot,
+    parse_snapshot,
+    parse_snapshot_in,
+    SnapshotId,
+    "snapshots"
+);
 resource!(report, parse_report, parse_report_in, ReportId, "reports");
 resource!(plan, parse_plan, parse_plan_in, PlanId, "plans");
-resource!(restore, parse_restore, parse_restore_in, RestoreId, "restores");
+resource!(
+    restore,
+    parse_restore,
+    parse_restore_in,
+    RestoreId,
+    "restores"
+);
 
 #[cfg(test)]
 mod tests {
@@ -111,12 +136,24 @@ mod tests {
         let tenant = TenantId::parse(TENANT).expect("valid");
         let id = SnapshotId::parse("20261123-daily").expect("valid");
         let name = snapshot(&tenant, &id);
-        assert_eq!(parse_snapshot("name", &name), Ok((tenant.clone(), id.clone())));
+        assert_eq!(
+            parse_snapshot("name", &name),
+            Ok((tenant.clone(), id.clone()))
+        );
         assert_eq!(parse_snapshot_in("name", &tenant, "20261123-daily"), Ok(id));
-        assert_eq!(tenant_of(&name), Some(tenant.clone()));
+        assert_eq!(tenant_of(&name), Some(tenant));
         let other = TenantId::parse("0a1b2c3d-0000-4000-8000-000000000002").expect("valid");
-        assert_eq!(parse_snapshot_in("name", &other, &name), Err(InvalidName::OtherTenant { field: "name" }));
-        for bad in ["", "tenants/x", "tenants/x/snapshots/y", "a/b/c/d", "tenants//snapshots/"] {
+        assert_eq!(
+            parse_snapshot_in("name", &other, &name),
+            Err(InvalidName::OtherTenant { field: "name" })
+        );
+        for bad in [
+            "",
+            "tenants/x",
+            "tenants/x/snapshots/y",
+            "a/b/c/d",
+            "tenants//snapshots/",
+        ] {
             assert!(parse_snapshot("name", bad).is_err(), "{bad}");
         }
     }

@@ -131,6 +131,18 @@ impl<P: Clone + Send + Sync + 'static> Jobs<P> {
         (!matches!(state.end, Some(Err(_)))).then_some(state.value)
     }
 
+    /// How far a running job is whose name begins and ends so: what a repeated
+    /// request is known by before anything of it is stored.
+    #[must_use]
+    pub fn running_like(&self, prefix: &str, suffix: &str) -> Option<P> {
+        let entries = self.entries.lock();
+        let alike = |key: &str| key.starts_with(prefix) && key.ends_with(suffix);
+        let found = entries
+            .iter()
+            .find(|(key, entry)| entry.ended_at.is_none() && alike(key));
+        found.map(|(_, entry)| entry.state.borrow().value.clone())
+    }
+
     /// Whether a job runs under this name.
     #[must_use]
     pub fn is_running(&self, key: &str) -> bool {

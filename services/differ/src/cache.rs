@@ -38,8 +38,14 @@ impl Caches {
     /// Caches that hold about `bytes` together.
     pub(crate) fn new(bytes: u64) -> Self {
         Self {
-            snapshots: Cache::builder().max_capacity(bytes / 2).weigher(|_, content: &Arc<Content>| weight(content)).build(),
-            live: Cache::builder().max_capacity(bytes / 4).weigher(|_, live: &Arc<Live>| weight(&live.content)).build(),
+            snapshots: Cache::builder()
+                .max_capacity(bytes / 2)
+                .weigher(|_, content: &Arc<Content>| weight(content))
+                .build(),
+            live: Cache::builder()
+                .max_capacity(bytes / 4)
+                .weigher(|_, live: &Arc<Live>| weight(&live.content))
+                .build(),
             changes: Cache::builder()
                 .max_capacity(bytes / 4)
                 .weigher(|_, changes: &Arc<Vec<Change>>| clamp(changes.iter().map(prost_len).sum()))
@@ -54,7 +60,10 @@ impl Caches {
         id: &str,
         load: impl Future<Output = Result<Arc<Content>, Error>>,
     ) -> Result<Arc<Content>, Error> {
-        self.snapshots.try_get_with((tenant.clone(), id.to_owned()), load).await.map_err(Error::Shared)
+        self.snapshots
+            .try_get_with((tenant.clone(), id.to_owned()), load)
+            .await
+            .map_err(Error::Shared)
     }
 
     /// A report's changes, loaded once for all who ask.
@@ -64,22 +73,39 @@ impl Caches {
         id: &str,
         load: impl Future<Output = Result<Arc<Vec<Change>>, Error>>,
     ) -> Result<Arc<Vec<Change>>, Error> {
-        self.changes.try_get_with((tenant.clone(), id.to_owned()), load).await.map_err(Error::Shared)
+        self.changes
+            .try_get_with((tenant.clone(), id.to_owned()), load)
+            .await
+            .map_err(Error::Shared)
     }
 
     /// A live state whose reading began at `oldest` or later; whether it was
     /// there already stands beside it.
-    pub(crate) async fn live<F>(&self, tenant: &TenantId, oldest: DateTime<Utc>, load: impl Fn() -> F) -> Result<(Arc<Live>, Source), Error>
+    pub(crate) async fn live<F>(
+        &self,
+        tenant: &TenantId,
+        oldest: DateTime<Utc>,
+        load: impl Fn() -> F,
+    ) -> Result<(Arc<Live>, Source), Error>
     where
         F: Future<Output = Result<Arc<Live>, Error>>,
     {
-        if let Some(live) = self.live.get(tenant).await.filter(|live| live.read_at >= oldest) {
+        if let Some(live) = self
+            .live
+            .get(tenant)
+            .await
+            .filter(|live| live.read_at >= oldest)
+        {
             return Ok((live, Source::Cache));
         }
         loop {
             self.live.invalidate(tenant).await;
             // Joins a load under way; where that began too early, the next turn starts another.
-            let live = self.live.try_get_with(tenant.clone(), load()).await.map_err(Error::Shared)?;
+            let live = self
+                .live
+                .try_get_with(tenant.clone(), load())
+                .await
+                .map_err(Error::Shared)?;
             if live.read_at >= oldest {
                 return Ok((live, Source::Graph));
             }
@@ -102,7 +128,11 @@ fn prost_len(change: &Change) -> u64 {
 
 /// About the bytes that a content holds.
 fn weight(content: &Content) -> u32 {
-    let objects: u64 = content.objects.iter().map(|object| object.json.len() as u64 + 96).sum();
+    let objects: u64 = content
+        .objects
+        .iter()
+        .map(|object| object.json.len() as u64 + 96)
+        .sum();
     clamp(objects + content.links.len() as u64 * 128)
 }
 
@@ -127,21 +157,44 @@ mod tests {
     async fn a_live_state_is_used_only_while_it_is_young_enough() {
         let caches = Caches::new(1 << 20);
         let reads = AtomicI64::new(0);
-        let load = || async { Ok(Arc::new(Live { content: Content::default(), read_at: at(10 * (1 + reads.fetch_add(1, Ordering::SeqCst))) })) };
-        let ask = async |oldest| caches.live(&tenant(), at(oldest), load).await.map(|(live, source)| (live.read_at, source)).expect("loads");
+        let load = || async {
+            Ok(Arc::new(Live {
+                content: Content::default(),
+                read_at: at(10 * (1 + reads.fetch_add(1, Ordering::SeqCst))),
+            }))
+        };
+        let ask = async |oldest| {
+            caches
+                .live(&tenant(), at(oldest), load)
+                .await
+                .map(|(live, source)| (live.read_at, source))
+                .expect("loads")
+        };
         assert_eq!(ask(5).await, (at(10), Source::Graph));
         assert_eq!(ask(10).await, (at(10), Source::Cache));
-        assert_eq!(ask(11).await, (at(20), Source::Graph), "too old is read again");
-        assert_eq!(ask(40).await, (at(40), Source::Graph), "until it is young enough");
+        assert_eq!(
+            ask(11).await,
+            (at(20), Source::Graph),
+            "too old is read again"
+        );
+        assert_eq!(
+            ask(40).await,
+            (at(40), Source::Graph),
+            "until it is young enough"
+        );
         assert_eq!(reads.load(Ordering::SeqCst), 4);
     }
 
     #[tokio::test]
     async fn a_failed_load_is_not_kept() {
         let caches = Caches::new(1 << 20);
-        let failed = caches.snapshot(&tenant(), "s", async { Err(Error::GivenUp) }).await;
+        let failed = caches
+            .snapshot(&tenant(), "s", async { Err(Error::GivenUp) })
+            .await;
         assert!(matches!(failed, Err(Error::Shared(_))));
-        let loaded = caches.snapshot(&tenant(), "s", async { Ok(Arc::new(Content::default())) }).await;
+        let loaded = caches
+            .snapshot(&tenant(), "s", async { Ok(Arc::new(Content::default())) })
+            .await;
         assert!(loaded.is_ok());
     }
 }

@@ -29,9 +29,14 @@ impl Config {
     /// [`ConfigError`] naming the key.
     pub fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let common = Common::read(settings, SocketAddr::from((Ipv4Addr::LOCALHOST, 7002)))?;
-        let cache_bytes = settings.parsed("REWIND_CACHE_BYTES")?.unwrap_or(CACHE_BYTES);
+        let cache_bytes = settings
+            .parsed("REWIND_CACHE_BYTES")?
+            .unwrap_or(CACHE_BYTES);
         settings.finish()?;
-        Ok(Self { common, cache_bytes })
+        Ok(Self {
+            common,
+            cache_bytes,
+        })
     }
 }
 
@@ -39,15 +44,29 @@ impl Config {
 ///
 /// # Errors
 /// Where TLS cannot be set up.
-pub fn connect(common: &Common, source: Arc<dyn Source>, ids: Arc<dyn Ids>) -> Result<Connect, GraphError> {
+pub fn connect(
+    common: &Common,
+    source: Arc<dyn Source>,
+    ids: Arc<dyn Ids>,
+) -> Result<Connect, GraphError> {
     let credentials = Credentials::new(Kind::Reader, common.credentials_dir.clone(), source);
     let ids: graph::Ids = Arc::new(move || ids.uuid());
     // A person waits.
-    let settings = graph::Settings { priority: graph::Priority::Normal, ..graph::Settings::new(graph::Connections::new()?, ids) };
+    let settings = graph::Settings {
+        priority: graph::Priority::Normal,
+        ..graph::Settings::new(graph::Connections::new()?, ids)
+    };
     Ok(Arc::new(move |record| {
-        let secret = credentials.resolve(&record.reader.secret).map_err(Error::Credential)?;
+        let secret = credentials
+            .resolve(&record.reader.secret)
+            .map_err(Error::Credential)?;
         let hosts = (record.graph_url.as_deref(), record.login_url.as_deref());
-        let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &record.reader.client_id)?;
-        Ok(Arc::new(graph::GraphReader::new(&endpoint, graph::Credential::Secret(secret), settings.clone())))
+        let endpoint =
+            graph::Endpoint::of(&record.id, &record.cloud, hosts, &record.reader.client_id)?;
+        Ok(Arc::new(graph::GraphReader::new(
+            &endpoint,
+            graph::Credential::Secret(secret),
+            settings.clone(),
+        )))
     }))
 }

@@ -34,12 +34,16 @@ pub(crate) struct Order {
 
 impl Order {
     fn report(&self, state: ReportState) -> Report {
-        let snapshot = |manifest: &store::Manifest| proto::name::snapshot(&self.tenant, manifest.id());
+        let snapshot =
+            |manifest: &store::Manifest| proto::name::snapshot(&self.tenant, manifest.id());
         Report {
             name: proto::name::report(&self.tenant, &self.id),
             state: state as i32,
             base: snapshot(&self.base),
-            target: self.target.as_ref().map_or_else(|| "live".to_owned(), snapshot),
+            target: self
+                .target
+                .as_ref()
+                .map_or_else(|| "live".to_owned(), snapshot),
             scope: Some(convert::scope(&self.scope)),
             create_time: Some(timestamp(self.asked_at)),
             ..Report::default()
@@ -50,7 +54,11 @@ impl Order {
 /// Starts a report in the background.
 pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> WatchReportResponse {
     let running = order.report(ReportState::Running);
-    let initial = WatchReportResponse { report: Some(running.clone()), phase: "reading snapshot".to_owned(), read_count: 0 };
+    let initial = WatchReportResponse {
+        report: Some(running.clone()),
+        phase: "reading snapshot".to_owned(),
+        read_count: 0,
+    };
     match context.jobs.start(running.name, initial.clone()) {
         Start::Running(value) => value,
         Start::New(job) => {
@@ -61,7 +69,11 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
                 if let Err(error) = &result {
                     tracing::warn!(error = runtime::status::chain(error), "report not made");
                 }
-                let done = |report| WatchReportResponse { report: Some(report), phase: "done".to_owned(), read_count: 0 };
+                let done = |report| WatchReportResponse {
+                    report: Some(report),
+                    phase: "done".to_owned(),
+                    read_count: 0,
+                };
                 job.finish(result.map(done).map_err(|error| status(&error)));
             };
             tokio::spawn(run.instrument(span));
@@ -70,7 +82,12 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
     }
 }
 
-async fn make(context: &Context, vault: &TenantVault, order: &Order, job: &JobHandle<WatchReportResponse>) -> Result<Report, Error> {
+async fn make(
+    context: &Context,
+    vault: &TenantVault,
+    order: &Order,
+    job: &JobHandle<WatchReportResponse>,
+) -> Result<Report, Error> {
     let base = content(context, vault, &order.base).await?;
     let mut report = order.report(ReportState::Succeeded);
     let difference = match &order.target {
@@ -108,27 +125,50 @@ async fn compare<T: Send + Sync + 'static>(
     scope: &Scope,
 ) -> Result<Difference, Error> {
     let scope = scope.clone();
-    tokio::task::spawn_blocking(move || diff(&base, view(&target), &scope)).await.map_err(|_| Error::GivenUp)
+    tokio::task::spawn_blocking(move || diff(&base, view(&target), &scope))
+        .await
+        .map_err(|_| Error::GivenUp)
 }
 
-async fn content(context: &Context, vault: &TenantVault, manifest: &store::Manifest) -> Result<Arc<Content>, Error> {
+async fn content(
+    context: &Context,
+    vault: &TenantVault,
+    manifest: &store::Manifest,
+) -> Result<Arc<Content>, Error> {
     let load = async { Ok(Arc::new(vault.read(manifest).await?)) };
-    context.caches.snapshot(&manifest.tenant, manifest.id().as_str(), load).await
+    context
+        .caches
+        .snapshot(&manifest.tenant, manifest.id().as_str(), load)
+        .await
 }
 
-async fn live(context: &Context, order: &Order, job: &JobHandle<WatchReportResponse>) -> Result<(Arc<Live>, Source), Error> {
+async fn live(
+    context: &Context,
+    order: &Order,
+    job: &JobHandle<WatchReportResponse>,
+) -> Result<(Arc<Live>, Source), Error> {
     let deps = &context.deps;
     let oldest = order.asked_at - order.max_age;
     let load = || async {
         let record = deps.vault.tenant_record(&order.tenant).await?;
-        let record = record.ok_or_else(|| StoreError::NotFound { what: format!("tenant {}", order.tenant) })?.value;
+        let record = record
+            .ok_or_else(|| StoreError::NotFound {
+                what: format!("tenant {}", order.tenant),
+            })?
+            .value;
         let directory = (deps.connect)(&record)?;
         let read_at = deps.clock.now();
         let (progress, clock, read) = (job.progress(), Arc::clone(&deps.clock), AtomicU64::new(0));
-        let content = graph::collect(directory.as_ref(), &graph::Scope::all(), &move || clock.now(), &move |step: graph::Progress| {
-            let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
-            progress.modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
-        })
+        let content = graph::collect(
+            directory.as_ref(),
+            &graph::Scope::all(),
+            &move || clock.now(),
+            &move |step: graph::Progress| {
+                let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
+                progress
+                    .modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
+            },
+        )
         .await?;
         Ok(Arc::new(Live { content, read_at }))
     };

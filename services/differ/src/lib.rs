@@ -4,8 +4,8 @@
 //! Owns reports and the caches that make the next one quick. A replica that
 //! loses its caches answers right, only slower. It never writes to a tenant.
 
-pub mod config;
 mod cache;
+pub mod config;
 mod create;
 mod error;
 mod reports;
@@ -96,13 +96,22 @@ impl App {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
         let caches = cache::Caches::new(config.cache_bytes);
-        let rpc = rpc::Rpc::new(Context { deps, jobs: Jobs::new(), caches });
-        let routes = Routes::new(DiffServiceServer::new(rpc).max_decoding_message_size(MAX_MESSAGE_SIZE));
+        let rpc = rpc::Rpc::new(Context {
+            deps,
+            jobs: Jobs::new(),
+            caches,
+        });
+        let routes =
+            Routes::new(DiffServiceServer::new(rpc).max_decoding_message_size(MAX_MESSAGE_SIZE));
         let server = Server::new(routes, &["rewind.v1.DiffService"])
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
             .grace(config.common.grace);
-        Ok(Self { server, listener, address })
+        Ok(Self {
+            server,
+            listener,
+            address,
+        })
     }
 
     /// Where the service listens; tells the port where any was asked for.

@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use runtime::config::Environment;
 use differ::{App, Config};
+use runtime::config::Environment;
+use runtime::program::{self, Ended};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    runtime::program::run("differ", Config::read, async |config, stop| {
-        App::open(&config, Arc::new(Environment)).await?.run(stop).await?;
-        Ok(())
+    program::run("differ", Config::read, async |config, stop| {
+        let app = App::open(&config, Arc::new(Environment)).await;
+        let app = app.map_err(|error| Ended::new(error.exit_code(), error))?;
+        Ok(app.run(stop).await?)
     })
     .await
 }

@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use model::ReportId;
 use model::diff::Difference;
+use prost::Message;
 use proto::convert;
 use proto::v1::{Change, ListChangesResponse, Report};
-use prost::Message;
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
@@ -21,16 +21,36 @@ fn page_name(number: usize) -> String {
 }
 
 /// Stores a report.
-pub(crate) async fn write(vault: &TenantVault, id: &ReportId, report: &Report, difference: &Difference) -> Result<(), Error> {
+pub(crate) async fn write(
+    vault: &TenantVault,
+    id: &ReportId,
+    report: &Report,
+    difference: &Difference,
+) -> Result<(), Error> {
     for (number, changes) in difference.changes.chunks(PAGE).enumerate() {
-        let page = ListChangesResponse { changes: changes.iter().map(convert::change).collect(), next_page_token: String::new() };
+        let page = ListChangesResponse {
+            changes: changes.iter().map(convert::change).collect(),
+            next_page_token: String::new(),
+        };
         put(vault, id, &page_name(number + 1), &page).await?;
     }
     put(vault, id, REPORT, report).await
 }
 
-async fn put(vault: &TenantVault, id: &ReportId, name: &str, message: &impl Message) -> Result<(), Error> {
-    Ok(vault.put(Area::Reports, id.as_str(), name, Bytes::from(message.encode_to_vec())).await?)
+async fn put(
+    vault: &TenantVault,
+    id: &ReportId,
+    name: &str,
+    message: &impl Message,
+) -> Result<(), Error> {
+    Ok(vault
+        .put(
+            Area::Reports,
+            id.as_str(),
+            name,
+            Bytes::from(message.encode_to_vec()),
+        )
+        .await?)
 }
 
 /// Reads a report without its changes.
@@ -43,16 +63,33 @@ pub(crate) async fn read(vault: &TenantVault, id: &ReportId) -> Result<Report, E
 pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::new();
     for number in 1.. {
-        match vault.get(Area::Reports, id.as_str(), &page_name(number)).await {
-            Ok(bytes) => changes.extend(ListChangesResponse::decode(bytes).map_err(|error| damaged(id, &error))?.changes),
+        match vault
+            .get(Area::Reports, id.as_str(), &page_name(number))
+            .await
+        {
+            Ok(bytes) => changes.extend(
+                ListChangesResponse::decode(bytes)
+                    .map_err(|error| damaged(id, &error))?
+                    .changes,
+            ),
             Err(StoreError::NotFound { .. }) => break,
             Err(error) => return Err(error.into()),
         }
     }
     let expected = read(vault, id).await?.counts.unwrap_or_default();
-    let objects = expected.added + expected.modified + expected.soft_deleted + expected.hard_deleted + expected.restored;
+    let objects = expected.added
+        + expected.modified
+        + expected.soft_deleted
+        + expected.hard_deleted
+        + expected.restored;
     if i64::try_from(changes.len()) != Ok(objects) {
-        return Err(damaged(id, &format!("{} changes are stored where the report counts {objects}", changes.len())));
+        return Err(damaged(
+            id,
+            &format!(
+                "{} changes are stored where the report counts {objects}",
+                changes.len()
+            ),
+        ));
     }
     Ok(changes)
 }
@@ -61,7 +98,9 @@ pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Ch
 pub(crate) async fn list(vault: &TenantVault) -> Result<Vec<Report>, Error> {
     let mut reports = Vec::new();
     for id in vault.list_ids(Area::Reports).await?.into_iter().rev() {
-        let Ok(id) = ReportId::parse(&id) else { continue };
+        let Ok(id) = ReportId::parse(&id) else {
+            continue;
+        };
         match read(vault, &id).await {
             Ok(report) => reports.push(report),
             // Not finished, or given up.
@@ -73,5 +112,8 @@ pub(crate) async fn list(vault: &TenantVault) -> Result<Vec<Report>, Error> {
 }
 
 fn damaged(id: &ReportId, detail: &impl std::fmt::Display) -> Error {
-    Error::Damaged { id: id.to_string(), detail: detail.to_string() }
+    Error::Damaged {
+        id: id.to_string(),
+        detail: detail.to_string(),
+    }
 }

@@ -8,8 +8,9 @@ use proto::convert::{InvalidMessage, model_scope};
 use proto::name;
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::{
-    Change, CreateReportRequest, CreateReportResponse, GetReportRequest, GetReportResponse, ListChangesRequest, ListChangesResponse,
-    ListReportsRequest, ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
+    Change, CreateReportRequest, CreateReportResponse, GetReportRequest, GetReportResponse,
+    ListChangesRequest, ListChangesResponse, ListReportsRequest, ListReportsResponse, Report,
+    WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate, paginate_by_key};
@@ -36,7 +37,9 @@ impl Rpc {
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let scope = model_scope(request.scope.as_ref())?;
         let vault = deps.vault.tenant(&tenant).await?;
-        let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(|| deps.ids.uuid().to_string());
+        let request_id = Some(request.request_id)
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| deps.ids.uuid().to_string());
         if let Some(report) = self.made_before(&vault, &request_id).await? {
             return Ok(report);
         }
@@ -46,24 +49,47 @@ impl Rpc {
             target => Some(snapshot(&vault, "target", target).await?),
         };
         let asked_at = deps.clock.now();
-        let id = ReportId::parse(&slot::on_demand(asked_at, &request_id)).expect("invariant: a slot is a report id");
+        let id = ReportId::parse(&slot::on_demand(asked_at, &request_id))
+            .expect("invariant: a slot is a report id");
         let max_age = request.max_age.unwrap_or_default();
         let max_age = TimeDelta::new(max_age.seconds, 0)
             .filter(|age| *age >= TimeDelta::zero())
-            .ok_or_else(|| InvalidMessage::new("max_age", "a length of time that is not negative is expected"))?;
-        let order = Order { tenant, id, base, target, scope, max_age, asked_at };
-        Ok(create::start(&self.context, vault, order).report.unwrap_or_default())
+            .ok_or_else(|| {
+                InvalidMessage::new(
+                    "max_age",
+                    "a length of time that is not negative is expected",
+                )
+            })?;
+        let order = Order {
+            tenant,
+            id,
+            base,
+            target,
+            scope,
+            max_age,
+            asked_at,
+        };
+        Ok(create::start(&self.context, vault, order)
+            .report
+            .unwrap_or_default())
     }
 
     /// The report of an earlier call with the same request id.
-    async fn made_before(&self, vault: &TenantVault, request_id: &str) -> Result<Option<Report>, Error> {
+    async fn made_before(
+        &self,
+        vault: &TenantVault,
+        request_id: &str,
+    ) -> Result<Option<Report>, Error> {
         let mark = slot::request_mark(request_id);
-        for id in vault.list_ids(Area::Reports).await?.iter().filter(|id| id.ends_with(&mark)) {
-            let Ok(id) = ReportId::parse(id) else { continue };
-            let name = name::report(vault.id(), &id);
-            if let Some(progress) = self.context.jobs.get(&name).filter(|_| self.context.jobs.is_running(&name)) {
-                return Ok(progress.report);
-            }
+        let prefix = name::tenant(vault.id());
+        if let Some(progress) = self.context.jobs.running_like(&prefix, &mark) {
+            return Ok(progress.report);
+        }
+        let ids = vault.list_ids(Area::Reports).await?;
+        for id in ids.iter().filter(|id| id.ends_with(&mark)) {
+            let Ok(id) = ReportId::parse(id) else {
+                continue;
+            };
             match reports::read(vault, &id).await {
                 Ok(report) => return Ok(Some(report)),
                 Err(Error::Store(store::StoreError::NotFound { .. })) => {}
@@ -74,7 +100,12 @@ impl Rpc {
     }
 
     async fn get(&self, full_name: &str) -> Result<Report, Error> {
-        if let Some(progress) = self.context.jobs.get(full_name).filter(|_| self.context.jobs.is_running(full_name)) {
+        if let Some(progress) = self
+            .context
+            .jobs
+            .get(full_name)
+            .filter(|_| self.context.jobs.is_running(full_name))
+        {
             return Ok(progress.report.unwrap_or_default());
         }
         let (tenant, id) = name::parse_report("name", full_name)?;
@@ -86,34 +117,66 @@ impl Rpc {
             return Ok(watch);
         }
         let report = self.get(full_name).await?;
-        let last = WatchReportResponse { report: Some(report), phase: "done".to_owned(), read_count: 0 };
+        let last = WatchReportResponse {
+            report: Some(report),
+            phase: "done".to_owned(),
+            read_count: 0,
+        };
         Ok(Box::pin(tokio_stream::once(Ok(last))))
     }
 
     async fn list(&self, request: ListReportsRequest) -> Result<ListReportsResponse, Error> {
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let reports = reports::list(&self.context.deps.vault.tenant(&tenant).await?).await?;
-        let page = paginate_by_key(reports, request.page_size, &request.page_token, Sorting::Descending, |report| &report.name)?;
-        Ok(ListReportsResponse { reports: page.items, next_page_token: page.next_page_token })
+        let page = paginate_by_key(
+            reports,
+            request.page_size,
+            &request.page_token,
+            Sorting::Descending,
+            |report| &report.name,
+        )?;
+        Ok(ListReportsResponse {
+            reports: page.items,
+            next_page_token: page.next_page_token,
+        })
     }
 
     async fn changes(&self, request: ListChangesRequest) -> Result<ListChangesResponse, Error> {
         let (tenant, id) = name::parse_report("parent", &request.parent)?;
         let vault = self.context.deps.vault.tenant(&tenant).await?;
         let load = async { Ok(Arc::new(reports::changes(&vault, &id).await?)) };
-        let all = self.context.caches.changes(&tenant, id.as_str(), load).await?;
+        let all = self
+            .context
+            .caches
+            .changes(&tenant, id.as_str(), load)
+            .await?;
         let wanted = |change: &&Change| {
-            let object_type = change.object.as_ref().map(|object| object.r#type.as_str()).unwrap_or_default();
+            let object_type = change
+                .object
+                .as_ref()
+                .map(|object| object.r#type.as_str())
+                .unwrap_or_default();
             (request.types.is_empty() || request.types.iter().any(|wanted| wanted == object_type))
                 && (request.kinds.is_empty() || request.kinds.contains(&change.kind))
         };
-        let page = paginate(all.iter().filter(wanted).collect(), request.page_size, &request.page_token)?;
-        Ok(ListChangesResponse { changes: page.items.into_iter().cloned().collect(), next_page_token: page.next_page_token })
+        let page = paginate(
+            all.iter().filter(wanted).collect(),
+            request.page_size,
+            &request.page_token,
+        )?;
+        Ok(ListChangesResponse {
+            changes: page.items.into_iter().cloned().collect(),
+            next_page_token: page.next_page_token,
+        })
     }
 }
 
 /// A snapshot by name, id or `latest`.
-async fn snapshot(vault: &TenantVault, field: &'static str, value: &str) -> Result<Manifest, Error> {
+async fn snapshot(
+    vault: &TenantVault,
+    field: &'static str,
+    value: &str,
+) -> Result<Manifest, Error> {
     let id = name::parse_snapshot_in(field, vault.id(), value)?;
     Ok(vault.find(&id).await?)
 }
@@ -126,25 +189,52 @@ fn refuse(error: Error) -> Status {
 impl DiffService for Rpc {
     type WatchReportStream = Watch<WatchReportResponse>;
 
-    async fn create_report(&self, request: Request<CreateReportRequest>) -> Result<Response<CreateReportResponse>, Status> {
+    async fn create_report(
+        &self,
+        request: Request<CreateReportRequest>,
+    ) -> Result<Response<CreateReportResponse>, Status> {
         let report = self.create(request.into_inner()).await.map_err(refuse)?;
-        Ok(Response::new(CreateReportResponse { report: Some(report) }))
+        Ok(Response::new(CreateReportResponse {
+            report: Some(report),
+        }))
     }
 
-    async fn watch_report(&self, request: Request<WatchReportRequest>) -> Result<Response<Self::WatchReportStream>, Status> {
-        Ok(Response::new(self.watch(&request.into_inner().name).await.map_err(refuse)?))
+    async fn watch_report(
+        &self,
+        request: Request<WatchReportRequest>,
+    ) -> Result<Response<Self::WatchReportStream>, Status> {
+        Ok(Response::new(
+            self.watch(&request.into_inner().name)
+                .await
+                .map_err(refuse)?,
+        ))
     }
 
-    async fn get_report(&self, request: Request<GetReportRequest>) -> Result<Response<GetReportResponse>, Status> {
+    async fn get_report(
+        &self,
+        request: Request<GetReportRequest>,
+    ) -> Result<Response<GetReportResponse>, Status> {
         let report = self.get(&request.into_inner().name).await.map_err(refuse)?;
-        Ok(Response::new(GetReportResponse { report: Some(report) }))
+        Ok(Response::new(GetReportResponse {
+            report: Some(report),
+        }))
     }
 
-    async fn list_reports(&self, request: Request<ListReportsRequest>) -> Result<Response<ListReportsResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await.map_err(refuse)?))
+    async fn list_reports(
+        &self,
+        request: Request<ListReportsRequest>,
+    ) -> Result<Response<ListReportsResponse>, Status> {
+        Ok(Response::new(
+            self.list(request.into_inner()).await.map_err(refuse)?,
+        ))
     }
 
-    async fn list_changes(&self, request: Request<ListChangesRequest>) -> Result<Response<ListChangesResponse>, Status> {
-        Ok(Response::new(self.changes(request.into_inner()).await.map_err(refuse)?))
+    async fn list_changes(
+        &self,
+        request: Request<ListChangesRequest>,
+    ) -> Result<Response<ListChangesResponse>, Status> {
+        Ok(Response::new(
+            self.changes(request.into_inner()).await.map_err(refuse)?,
+        ))
     }
 }

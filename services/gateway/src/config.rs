@@ -98,19 +98,6 @@ impl Config {
         };
         Tokens::new(vec![token]).map_err(|error| ConfigError::invalid(TOKEN_FILE, error))
     }
-
-    /// The key that wraps the tenants' data keys, which registration needs.
-    ///
-    /// # Errors
-    /// [`ConfigError::Missing`].
-    pub fn key_file(&self) -> Result<PathBuf, ConfigError> {
-        self.common
-            .key_file
-            .clone()
-            .ok_or_else(|| ConfigError::Missing {
-                key: "REWIND_KEY_FILE".to_owned(),
-            })
-    }
 }
 
 /// The connections to the services behind the gateway.
@@ -200,7 +187,11 @@ mod tests {
             "REWIND_DEVELOPMENT_TOKEN_FILE is not set"
         );
         assert_eq!(
-            config.key_file().expect_err("none").to_string(),
+            config
+                .common
+                .required_key_file()
+                .expect_err("none")
+                .to_string(),
             "REWIND_KEY_FILE is not set"
         );
         let dir = tempfile::tempdir().expect("a directory");

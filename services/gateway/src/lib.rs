@@ -20,15 +20,18 @@ pub use auth::{Caller, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
 pub use error::GatewayError;
 
+use model::ErrorKind;
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
+use runtime::config::ConfigError;
 use runtime::serve::ServeError;
 use runtime::tls::{Tls, TlsError};
-use runtime::{Clock, Ids, Server};
+use runtime::{Clock, Ids, Server, SystemClock, SystemIds, exit};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use store::{Kek, StoreError, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -49,18 +52,42 @@ pub struct Deps {
     pub tokens: Tokens,
 }
 
-/// Why the gateway could not be built.
+/// Why the gateway could not be put together.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub enum OpenError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store or its key cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A service behind cannot be connected to.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// The contract's access options contradict themselves.
     #[error(transparent)]
     Access(#[from] access::AccessError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The listener is not bound.
-    #[error("the listener cannot be used")]
-    Listener(#[from] std::io::Error),
+    /// The address cannot be listened on.
+    #[error("the address cannot be listened on")]
+    Listen(#[from] std::io::Error),
+}
+
+impl OpenError {
+    /// The exit code that a process ends with.
+    ///
+    /// A setting that cannot be right is 64; a store, a key or a port that is
+    /// out of reach may come back.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Store(error) if error.kind() != ErrorKind::Invalid => exit::UNAVAILABLE,
+            Self::Listen(_) => exit::UNAVAILABLE,
+            _ => exit::CONFIGURATION,
+        }
+    }
 }
 
 /// A gateway ready to serve.
@@ -72,11 +99,29 @@ pub struct App {
 }
 
 impl App {
+    /// Opens what the settings name: the store, the tokens, the listener.
+    ///
+    /// # Errors
+    /// [`OpenError`] saying which of them cannot be had.
+    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+        let tokens = config.tokens()?;
+        let key = Kek::load(config.common.required_key_file()?).map_err(StoreError::from)?;
+        let deps = Deps {
+            vault: Vault::open(&config.common.store_url, Arc::new(key))?,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            backends: Backends::connect(config)?,
+            tokens,
+        };
+        let listener = TcpListener::bind(config.common.listen).await?;
+        Self::build(config, deps, listener)
+    }
+
     /// Puts the gateway together.
     ///
     /// # Errors
     /// Where the contract's access options or the certificate cannot be used.
-    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, BuildError> {
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
         let access = access::Table::new(proto::json::pool())?;
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;

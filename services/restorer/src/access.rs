@@ -12,7 +12,11 @@ use crate::{Context, Error};
 /// each finding is an item.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
     let record = context.deps.vault.tenant_record(tenant).await?;
-    let record = record.ok_or_else(|| StoreError::NotFound { what: format!("tenant {tenant}") })?.value;
+    let record = record
+        .ok_or_else(|| StoreError::NotFound {
+            what: format!("tenant {tenant}"),
+        })?
+        .value;
     let directory = match (context.deps.connect)(&record) {
         Ok(directory) => directory,
         Err(error) => return Ok(vec![item("token", Err(&error))]),
@@ -22,7 +26,10 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
         let answer = directory.page(&Query::Objects(object_type), None).await;
         if items.is_empty() {
             // A denial comes from Graph, so the credential itself was accepted.
-            let token = answer.as_ref().err().filter(|error| !matches!(error, GraphError::Denied { .. }));
+            let token = answer
+                .as_ref()
+                .err()
+                .filter(|error| !matches!(error, GraphError::Denied { .. }));
             if let Some(error) = token {
                 return Ok(vec![item("token", Err(&Error::Graph(error.clone())))]);
             }
@@ -41,7 +48,7 @@ fn item(subject: &str, finding: Result<&str, &Error>) -> CheckItem {
         app: "writer".to_owned(),
         subject: subject.to_owned(),
         ok: finding.is_ok(),
-        detail: finding.map_or_else(|error| chain(error), str::to_owned),
+        detail: finding.map_or_else(chain, str::to_owned),
         reason: finding.map_or_else(|error| error.reason().to_owned(), |_| String::new()),
     }
 }

@@ -9,7 +9,9 @@ use model::diff::Scope;
 use model::plan::{Step, unexpected};
 use model::{PlanId, TenantId};
 use proto::convert::{self, model_scope, timestamp};
-use proto::v1::{JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse};
+use proto::v1::{
+    JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
+};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::{chain, status};
 use store::{StoreError, TenantVault};
@@ -27,16 +29,27 @@ type Outcomes = BTreeMap<u32, Outcome>;
 
 /// Starts to apply a plan in the background, or joins the restore that runs. A
 /// finished restore is only shown.
-pub(crate) async fn start(context: &Context, vault: TenantVault, tenant: &TenantId, id: &PlanId) -> Result<WatchRestoreResponse, Error> {
+pub(crate) async fn start(
+    context: &Context,
+    vault: TenantVault,
+    tenant: &TenantId,
+    id: &PlanId,
+) -> Result<WatchRestoreResponse, Error> {
     let documents = Documents::new(vault, id.clone());
     let plan = documents.plan().await?;
     if let Some(result) = documents.result().await? {
-        return Ok(WatchRestoreResponse { restore: Some(result), phase: "done".to_owned() });
+        return Ok(WatchRestoreResponse {
+            restore: Some(result),
+            phase: "done".to_owned(),
+        });
     }
     let mut restore = shown(context, &documents, tenant, &plan).await?;
     restore.state = RestoreState::Running as i32;
-    let initial = WatchRestoreResponse { restore: Some(restore.clone()), phase: "applying".to_owned() };
-    match context.restores.start(restore.name.clone(), initial.clone()) {
+    let initial = WatchRestoreResponse {
+        restore: Some(restore.clone()),
+        phase: "applying".to_owned(),
+    };
+    match context.restores.start(restore.name, initial.clone()) {
         Start::Running(value) => Ok(value),
         Start::New(job) => {
             let span = tracing::info_span!("restore", %tenant, restore = %id);
@@ -44,10 +57,20 @@ pub(crate) async fn start(context: &Context, vault: TenantVault, tenant: &Tenant
             let run = async move {
                 let result = apply(&context, &documents, &tenant, &plan, &job).await;
                 match &result {
-                    Ok(restore) => tracing::info!(verified = restore.verified, applied = restore.applied, failed = restore.failed, "restore ended"),
-                    Err(error) => tracing::warn!(error = chain(error), "restore stopped; it can be resumed"),
+                    Ok(restore) => tracing::info!(
+                        verified = restore.verified,
+                        applied = restore.applied,
+                        failed = restore.failed,
+                        "restore ended"
+                    ),
+                    Err(error) => {
+                        tracing::warn!(error = chain(error), "restore stopped; it can be resumed");
+                    }
                 }
-                let done = |restore| WatchRestoreResponse { restore: Some(restore), phase: "done".to_owned() };
+                let done = |restore| WatchRestoreResponse {
+                    restore: Some(restore),
+                    phase: "done".to_owned(),
+                };
                 job.finish(result.map(done).map_err(|error| status(&error)));
             };
             tokio::spawn(run.instrument(span));
@@ -57,16 +80,29 @@ pub(crate) async fn start(context: &Context, vault: TenantVault, tenant: &Tenant
 }
 
 /// A restore as the store and this process know it.
-pub(crate) async fn shown(context: &Context, documents: &Documents, tenant: &TenantId, plan: &Plan) -> Result<Restore, Error> {
+pub(crate) async fn shown(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    plan: &Plan,
+) -> Result<Restore, Error> {
     if let Some(result) = documents.result().await? {
         return Ok(result);
     }
     let name = format!("tenants/{tenant}/restores/{}", documents.id());
-    if let Some(progress) = context.restores.get(&name).filter(|_| context.restores.is_running(&name)) {
+    if let Some(progress) = context
+        .restores
+        .get(&name)
+        .filter(|_| context.restores.is_running(&name))
+    {
         return Ok(progress.restore.unwrap_or_default());
     }
     let journal = documents.journal().await?;
-    let state = if journal.is_empty() { RestoreState::Planned } else { RestoreState::Interrupted };
+    let state = if journal.is_empty() {
+        RestoreState::Planned
+    } else {
+        RestoreState::Interrupted
+    };
     let mut restore = Restore {
         name,
         plan: plan.name.clone(),
@@ -83,11 +119,19 @@ pub(crate) async fn shown(context: &Context, documents: &Documents, tenant: &Ten
 /// The outcomes that a journal tells of.
 pub(crate) fn outcomes(journal: &[JournalEntry]) -> Outcomes {
     let all = journal.iter().flat_map(|entry| &entry.outcomes);
-    all.filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome.clone()))).collect()
+    all.filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome.clone())))
+        .collect()
 }
 
 fn tally(restore: &mut Restore, outcomes: &Outcomes) {
-    let of = |state: OutcomeState| count(outcomes.values().filter(|outcome| outcome.state() == state).count());
+    let of = |state: OutcomeState| {
+        count(
+            outcomes
+                .values()
+                .filter(|outcome| outcome.state() == state)
+                .count(),
+        )
+    };
     restore.applied = of(OutcomeState::Applied);
     restore.already_done = of(OutcomeState::AlreadyDone);
     restore.conflicts = of(OutcomeState::Conflict);
@@ -104,28 +148,47 @@ async fn apply(
 ) -> Result<Restore, Error> {
     let deps = &context.deps;
     let record = deps.vault.tenant_record(tenant).await?;
-    let record = record.ok_or_else(|| StoreError::NotFound { what: format!("tenant {tenant}") })?.value;
+    let record = record
+        .ok_or_else(|| StoreError::NotFound {
+            what: format!("tenant {tenant}"),
+        })?
+        .value;
     let directory = (deps.connect)(&record)?;
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;
-    let mut run = Run { context, documents, entries: journal.len(), outcomes: outcomes(&journal) };
+    let mut run = Run {
+        context,
+        documents,
+        entries: journal.len(),
+        outcomes: outcomes(&journal),
+    };
     while let Some(wave) = run.next_wave(&steps).await? {
         run.carry_out(directory.as_ref(), &wave).await?;
         job.modify(|value| tally(value.restore.get_or_insert_default(), &run.outcomes));
     }
     job.modify(|value| value.phase = "verifying".to_owned());
     let mut restore = Restore {
-        start_time: documents.journal().await?.first().and_then(|entry| entry.time),
+        start_time: documents
+            .journal()
+            .await?
+            .first()
+            .and_then(|entry| entry.time),
         ..shown_base(tenant, documents, plan)
     };
     tally(&mut restore, &run.outcomes);
     verify(context, documents, tenant, plan, &mut restore).await?;
     restore.end_time = Some(timestamp(deps.clock.now()));
     let clean = restore.verified && restore.failed + restore.conflicts + restore.skipped == 0;
-    restore.state = if clean { RestoreState::Succeeded } else { RestoreState::SucceededWithWarnings } as i32;
+    restore.state = if clean {
+        RestoreState::Succeeded
+    } else {
+        RestoreState::SucceededWithWarnings
+    } as i32;
     match documents.write_result(&restore).await {
         // Another process ended it in the meantime; its result stands.
-        Err(Error::Store(StoreError::Exists { .. })) => Ok(documents.result().await?.unwrap_or(restore)),
+        Err(Error::Store(StoreError::Exists { .. })) => {
+            Ok(documents.result().await?.unwrap_or(restore))
+        }
         other => other.map(|()| restore),
     }
 }
@@ -155,16 +218,33 @@ impl Run<'_> {
     async fn next_wave<'s>(&mut self, steps: &'s [Step]) -> Result<Option<Vec<&'s Step>>, Error> {
         let mut wave: Vec<&Step> = Vec::new();
         let mut skipped = Vec::new();
-        for step in steps.iter().filter(|step| !self.outcomes.contains_key(&step.number)) {
-            let alike = wave.first().is_none_or(|first| (first.action, first.object.object_type) == (step.action, step.object.object_type));
-            let width = if step.object.object_type.spec().lane == Lane::ConditionalAccess { 1 } else { AT_ONCE };
+        for step in steps
+            .iter()
+            .filter(|step| !self.outcomes.contains_key(&step.number))
+        {
+            let alike = wave.first().is_none_or(|first| {
+                (first.action, first.object.object_type) == (step.action, step.object.object_type)
+            });
+            let width = if step.object.object_type.spec().lane == Lane::ConditionalAccess {
+                1
+            } else {
+                AT_ONCE
+            };
             if !alike || wave.len() >= width {
                 break;
             }
             let state = |number: &u32| self.outcomes.get(number).map(Outcome::state);
             let good = |state| matches!(state, OutcomeState::Applied | OutcomeState::AlreadyDone);
-            if let Some(failed) = step.after.iter().find(|number| state(number).is_some_and(|state| !good(state))) {
-                skipped.push(self.outcome(step, OutcomeState::Skipped, format!("step {failed}, which it needs, did not succeed")));
+            if let Some(failed) = step
+                .after
+                .iter()
+                .find(|number| state(number).is_some_and(|state| !good(state)))
+            {
+                skipped.push(self.outcome(
+                    step,
+                    OutcomeState::Skipped,
+                    format!("step {failed}, which it needs, did not succeed"),
+                ));
                 // What waits for a skipped step is looked at again.
                 break;
             }
@@ -180,10 +260,23 @@ impl Run<'_> {
         Ok((!wave.is_empty()).then_some(wave))
     }
 
-    async fn carry_out(&mut self, directory: &dyn DirectoryWriter, wave: &[&Step]) -> Result<(), Error> {
-        self.record(wave.iter().map(|step| number(step.number)).collect(), Vec::new()).await?;
-        let endings = futures::future::join_all(wave.iter().map(|step| step::perform(directory, step))).await;
-        let outcomes = wave.iter().zip(endings).map(|(step, (state, detail))| self.outcome(step, state, detail)).collect();
+    async fn carry_out(
+        &mut self,
+        directory: &dyn DirectoryWriter,
+        wave: &[&Step],
+    ) -> Result<(), Error> {
+        self.record(
+            wave.iter().map(|step| number(step.number)).collect(),
+            Vec::new(),
+        )
+        .await?;
+        let endings =
+            futures::future::join_all(wave.iter().map(|step| step::perform(directory, step))).await;
+        let outcomes = wave
+            .iter()
+            .zip(endings)
+            .map(|(step, (state, detail))| self.outcome(step, state, detail))
+            .collect();
         self.record(Vec::new(), outcomes).await
     }
 
@@ -200,7 +293,11 @@ impl Run<'_> {
     }
 
     async fn record(&mut self, intents: Vec<i32>, outcomes: Vec<Outcome>) -> Result<(), Error> {
-        let entry = JournalEntry { intents, outcomes, time: Some(timestamp(self.context.deps.clock.now())) };
+        let entry = JournalEntry {
+            intents,
+            outcomes,
+            time: Some(timestamp(self.context.deps.clock.now())),
+        };
         self.documents.append(self.entries, &entry).await?;
         self.entries += 1;
         self.outcomes.extend(outcomes_of(entry));
@@ -209,7 +306,10 @@ impl Run<'_> {
 }
 
 fn outcomes_of(entry: JournalEntry) -> impl Iterator<Item = (u32, Outcome)> {
-    entry.outcomes.into_iter().filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome)))
+    entry
+        .outcomes
+        .into_iter()
+        .filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome)))
 }
 
 fn number(number: u32) -> i32 {
@@ -218,7 +318,13 @@ fn number(number: u32) -> i32 {
 
 /// Compares the tenant with the snapshot again; whatever is left must be what
 /// the plan excluded.
-async fn verify(context: &Context, documents: &Documents, tenant: &TenantId, plan: &Plan, restore: &mut Restore) -> Result<(), Error> {
+async fn verify(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    plan: &Plan,
+    restore: &mut Restore,
+) -> Result<(), Error> {
     let scope = model_scope(plan.scope.as_ref())?;
     let made = verification(context, documents, tenant, plan, &scope).await;
     match made {
@@ -229,7 +335,10 @@ async fn verify(context: &Context, documents: &Documents, tenant: &TenantId, pla
         }
         Err(error) => {
             tracing::warn!(error = chain(&error), "the restore could not be verified");
-            restore.unexpected = vec![format!("the tenant could not be compared afterwards: {}", chain(&error))];
+            restore.unexpected = vec![format!(
+                "the tenant could not be compared afterwards: {}",
+                chain(&error)
+            )];
         }
     }
     Ok(())
@@ -249,6 +358,11 @@ async fn verification(
     let report = report::fresh(&deps.differ, tenant, &plan.snapshot, scope, request_id).await?;
     let left = report::changes(&deps.differ, &report.name).await?;
     let mut sentences = unexpected(&left, &exclusions);
-    sentences.extend(report.not_compared.iter().map(|kind| format!("could not be compared: {kind}")));
+    sentences.extend(
+        report
+            .not_compared
+            .iter()
+            .map(|kind| format!("could not be compared: {kind}")),
+    );
     Ok((report.name, sentences))
 }

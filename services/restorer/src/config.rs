@@ -26,7 +26,11 @@ impl Config {
     /// [`ConfigError`] naming the key.
     pub fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let common = Common::read(settings, SocketAddr::from((Ipv4Addr::LOCALHOST, 7003)))?;
-        let differ_url = settings.url("REWIND_DIFFER_URL")?.ok_or(ConfigError::Missing { key: "REWIND_DIFFER_URL".to_owned() })?;
+        let differ_url = settings
+            .url("REWIND_DIFFER_URL")?
+            .ok_or(ConfigError::Missing {
+                key: "REWIND_DIFFER_URL".to_owned(),
+            })?;
         settings.finish()?;
         Ok(Self { common, differ_url })
     }
@@ -36,16 +40,29 @@ impl Config {
 ///
 /// # Errors
 /// Where TLS cannot be set up.
-pub fn connect(common: &Common, source: Arc<dyn Source>, ids: Arc<dyn Ids>) -> Result<Connect, GraphError> {
+pub fn connect(
+    common: &Common,
+    source: Arc<dyn Source>,
+    ids: Arc<dyn Ids>,
+) -> Result<Connect, GraphError> {
     let credentials = Credentials::new(Kind::Writer, common.credentials_dir.clone(), source);
     let ids: graph::Ids = Arc::new(move || ids.uuid());
     // A person waits.
-    let settings = graph::Settings { priority: graph::Priority::Normal, ..graph::Settings::new(graph::Connections::new()?, ids) };
+    let settings = graph::Settings {
+        priority: graph::Priority::Normal,
+        ..graph::Settings::new(graph::Connections::new()?, ids)
+    };
     Ok(Arc::new(move |record| {
         let writer = record.writer.as_ref().ok_or(Error::NoWriter)?;
-        let secret = credentials.resolve(&writer.secret).map_err(Error::Credential)?;
+        let secret = credentials
+            .resolve(&writer.secret)
+            .map_err(Error::Credential)?;
         let hosts = (record.graph_url.as_deref(), record.login_url.as_deref());
         let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &writer.client_id)?;
-        Ok(Arc::new(graph::GraphWriter::new(&endpoint, graph::Credential::Secret(secret), settings.clone())))
+        Ok(Arc::new(graph::GraphWriter::new(
+            &endpoint,
+            graph::Credential::Secret(secret),
+            settings.clone(),
+        )))
     }))
 }

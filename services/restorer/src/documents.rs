@@ -5,9 +5,12 @@
 use bytes::Bytes;
 use model::PlanId;
 use model::plan::{Exclusion, Step};
-use proto::convert;
-use proto::v1::{Exclusion as ExclusionMessage, JournalEntry, ListPlanExclusionsResponse, ListPlanStepsResponse, Plan, PlanStep, Restore};
 use prost::Message;
+use proto::convert;
+use proto::v1::{
+    Exclusion as ExclusionMessage, JournalEntry, ListPlanExclusionsResponse, ListPlanStepsResponse,
+    Plan, PlanStep, Restore,
+};
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
@@ -36,14 +39,24 @@ impl Documents {
     }
 
     /// Stores a plan.
-    pub(crate) async fn write_plan(&self, plan: &Plan, content: &model::plan::Plan) -> Result<(), Error> {
+    pub(crate) async fn write_plan(
+        &self,
+        plan: &Plan,
+        content: &model::plan::Plan,
+    ) -> Result<(), Error> {
         for (number, steps) in (1..).zip(content.steps.chunks(PAGE)) {
-            let page = ListPlanStepsResponse { steps: steps.iter().map(convert::step).collect(), next_page_token: String::new() };
+            let page = ListPlanStepsResponse {
+                steps: steps.iter().map(convert::step).collect(),
+                next_page_token: String::new(),
+            };
             self.put(&format!("steps/{number:06}"), &page).await?;
         }
         for (number, exclusions) in (1..).zip(content.exclusions.chunks(PAGE)) {
             let exclusions = exclusions.iter().map(convert::exclusion).collect();
-            let page = ListPlanExclusionsResponse { exclusions, next_page_token: String::new() };
+            let page = ListPlanExclusionsResponse {
+                exclusions,
+                next_page_token: String::new(),
+            };
             self.put(&format!("exclusions/{number:06}"), &page).await?;
         }
         self.put(PLAN, plan).await
@@ -63,21 +76,36 @@ impl Documents {
 
     /// The steps, in order.
     pub(crate) async fn model_steps(&self) -> Result<Vec<Step>, Error> {
-        let steps: Result<Vec<Step>, _> = self.steps().await?.iter().map(convert::model_step).collect();
+        let steps: Result<Vec<Step>, _> = self
+            .steps()
+            .await?
+            .iter()
+            .map(convert::model_step)
+            .collect();
         steps.map_err(|error| self.damaged(error))
     }
 
     /// The exclusions as messages, in order.
     pub(crate) async fn exclusions(&self) -> Result<Vec<ExclusionMessage>, Error> {
         let pages: Vec<ListPlanExclusionsResponse> = self.pages("exclusions").await?;
-        let exclusions: Vec<ExclusionMessage> = pages.into_iter().flat_map(|page| page.exclusions).collect();
-        self.counted(exclusions.len(), self.plan().await?.exclusion_count, "exclusions")?;
+        let exclusions: Vec<ExclusionMessage> =
+            pages.into_iter().flat_map(|page| page.exclusions).collect();
+        self.counted(
+            exclusions.len(),
+            self.plan().await?.exclusion_count,
+            "exclusions",
+        )?;
         Ok(exclusions)
     }
 
     /// The exclusions, in order.
     pub(crate) async fn model_exclusions(&self) -> Result<Vec<Exclusion>, Error> {
-        let exclusions: Result<Vec<Exclusion>, _> = self.exclusions().await?.iter().map(convert::model_exclusion).collect();
+        let exclusions: Result<Vec<Exclusion>, _> = self
+            .exclusions()
+            .await?
+            .iter()
+            .map(convert::model_exclusion)
+            .collect();
         exclusions.map_err(|error| self.damaged(error))
     }
 
@@ -91,7 +119,9 @@ impl Documents {
     /// A number that is taken means that another process applies the plan.
     pub(crate) async fn append(&self, stood: usize, entry: &JournalEntry) -> Result<(), Error> {
         match self.put(&format!("journal/{:06}", stood + 1), entry).await {
-            Err(Error::Store(StoreError::Exists { .. })) => Err(Error::AppliedElsewhere { id: self.id.to_string() }),
+            Err(Error::Store(StoreError::Exists { .. })) => Err(Error::AppliedElsewhere {
+                id: self.id.to_string(),
+            }),
             other => other,
         }
     }
@@ -113,19 +143,35 @@ impl Documents {
         if i32::try_from(found) == Ok(expected) {
             return Ok(());
         }
-        Err(self.damaged(format!("{found} {what} are stored where the plan counts {expected}")))
+        Err(self.damaged(format!(
+            "{found} {what} are stored where the plan counts {expected}"
+        )))
     }
 
     fn damaged(&self, detail: impl std::fmt::Display) -> Error {
-        Error::Damaged { id: self.id.to_string(), detail: detail.to_string() }
+        Error::Damaged {
+            id: self.id.to_string(),
+            detail: detail.to_string(),
+        }
     }
 
     async fn put(&self, name: &str, message: &impl Message) -> Result<(), Error> {
-        Ok(self.vault.put(Area::Restores, self.id.as_str(), name, Bytes::from(message.encode_to_vec())).await?)
+        Ok(self
+            .vault
+            .put(
+                Area::Restores,
+                self.id.as_str(),
+                name,
+                Bytes::from(message.encode_to_vec()),
+            )
+            .await?)
     }
 
     async fn get<M: Message + Default>(&self, name: &str) -> Result<M, Error> {
-        let bytes = self.vault.get(Area::Restores, self.id.as_str(), name).await?;
+        let bytes = self
+            .vault
+            .get(Area::Restores, self.id.as_str(), name)
+            .await?;
         M::decode(bytes).map_err(|error| self.damaged(error))
     }
 

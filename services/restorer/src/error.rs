@@ -6,6 +6,7 @@ use model::error::reason;
 use proto::convert::InvalidMessage;
 use proto::name::InvalidName;
 use runtime::credentials::CredentialError;
+use runtime::exit;
 use runtime::page::PageError;
 use runtime::status::{Fault, Remote, parse};
 use store::StoreError;
@@ -110,4 +111,19 @@ pub enum OpenError {
     /// The differ's address cannot be used.
     #[error("the differ's address cannot be used")]
     Differ(#[from] runtime::serve::ConnectError),
+}
+
+impl OpenError {
+    /// The exit code that a process ends with.
+    ///
+    /// A setting that cannot be right is 64; a store, a key or a port that is
+    /// out of reach may come back.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Store(error) if error.kind() != ErrorKind::Invalid => exit::UNAVAILABLE,
+            Self::Listen(_) => exit::UNAVAILABLE,
+            _ => exit::CONFIGURATION,
+        }
+    }
 }

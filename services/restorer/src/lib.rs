@@ -4,9 +4,9 @@
 //! plan. Right before each write the object is read again. It has no call that
 //! purges a deleted object.
 
-pub mod config;
 mod access;
 mod apply;
+pub mod config;
 mod documents;
 mod error;
 mod fresh;
@@ -39,7 +39,8 @@ pub use config::Config;
 pub use error::{Error, OpenError};
 
 /// Opens a tenant's directory for writing.
-pub type Connect = Arc<dyn Fn(&TenantRecord) -> Result<Arc<dyn DirectoryWriter>, Error> + Send + Sync>;
+pub type Connect =
+    Arc<dyn Fn(&TenantRecord) -> Result<Arc<dyn DirectoryWriter>, Error> + Send + Sync>;
 
 /// What the service works with; never configuration.
 #[derive(Clone)]
@@ -106,14 +107,27 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
-        let rpc = rpc::Rpc::new(Context { deps, plans: Jobs::new(), restores: Jobs::new() });
-        let routes = Routes::new(RestoreServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE))
-            .add_service(AccessCheckServiceServer::new(rpc));
-        let server = Server::new(routes, &["rewind.v1.RestoreService", "rewind.v1.AccessCheckService"])
-            .reflection(proto::DESCRIPTORS)
-            .tls(tls)
-            .grace(config.common.grace);
-        Ok(Self { server, listener, address })
+        let rpc = rpc::Rpc::new(Context {
+            deps,
+            plans: Jobs::new(),
+            restores: Jobs::new(),
+        });
+        let routes = Routes::new(
+            RestoreServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
+        )
+        .add_service(AccessCheckServiceServer::new(rpc));
+        let server = Server::new(
+            routes,
+            &["rewind.v1.RestoreService", "rewind.v1.AccessCheckService"],
+        )
+        .reflection(proto::DESCRIPTORS)
+        .tls(tls)
+        .grace(config.common.grace);
+        Ok(Self {
+            server,
+            listener,
+            address,
+        })
     }
 
     /// Where the service listens; tells the port where any was asked for.

@@ -53,7 +53,10 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
         create_time: Some(timestamp(order.asked_at)),
         ..Plan::default()
     };
-    let initial = WatchPlanResponse { plan: Some(running.clone()), phase: "comparing".to_owned() };
+    let initial = WatchPlanResponse {
+        plan: Some(running.clone()),
+        phase: "comparing".to_owned(),
+    };
     match context.plans.start(running.name.clone(), initial.clone()) {
         Start::Running(value) => value,
         Start::New(job) => {
@@ -64,7 +67,10 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
                 if let Err(error) = &result {
                     tracing::warn!(error = runtime::status::chain(error), "plan not made");
                 }
-                let done = |plan| WatchPlanResponse { plan: Some(plan), phase: "done".to_owned() };
+                let done = |plan| WatchPlanResponse {
+                    plan: Some(plan),
+                    phase: "done".to_owned(),
+                };
                 job.finish(result.map(done).map_err(|error| status(&error)));
             };
             tokio::spawn(run.instrument(span));
@@ -82,20 +88,35 @@ async fn make(
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
     let record = deps.vault.tenant_record(&order.tenant).await?;
-    let record = record.ok_or_else(|| StoreError::NotFound { what: format!("tenant {}", order.tenant) })?.value;
+    let record = record
+        .ok_or_else(|| StoreError::NotFound {
+            what: format!("tenant {}", order.tenant),
+        })?
+        .value;
     let directory = (deps.connect)(&record)?;
     let report = match &order.origin {
         Origin::Report(report) => report.clone(),
         Origin::Snapshot(manifest) => {
             let base = proto::name::snapshot(&order.tenant, manifest.id());
-            report::fresh(&deps.differ, &order.tenant, &base, &order.scope, format!("{}-before", order.id)).await?
+            report::fresh(
+                &deps.differ,
+                &order.tenant,
+                &base,
+                &order.scope,
+                format!("{}-before", order.id),
+            )
+            .await?
         }
     };
     if report.state() != ReportState::Succeeded {
         return Err(convert::InvalidMessage::new("report", "the report is not finished").into());
     }
     let mut reported = report::changes(&deps.differ, &report.name).await?;
-    reported.retain(|change| order.scope.holds(change.object.object_type, &change.object.id));
+    reported.retain(|change| {
+        order
+            .scope
+            .holds(change.object.object_type, &change.object.id)
+    });
 
     job.modify(|value| value.phase = "reading".to_owned());
     let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
@@ -106,8 +127,13 @@ async fn make(
     let resolved = references::resolved(directory.as_ref(), &base, &policies(&difference)).await?;
 
     job.modify(|value| value.phase = "planning".to_owned());
-    let content =
-        plan(&Situation { difference: &difference, base: &base, live: &live, resolved: &resolved, options: order.options });
+    let content = plan(&Situation {
+        difference: &difference,
+        base: &base,
+        live: &live,
+        resolved: &resolved,
+        options: order.options,
+    });
     let made = Plan {
         state: PlanState::Ready as i32,
         snapshot: report.base,
@@ -119,7 +145,9 @@ async fn make(
         drift: drift(&reported, &difference.changes),
         ..running
     };
-    Documents::new(vault, order.id.clone()).write_plan(&made, &content).await?;
+    Documents::new(vault, order.id.clone())
+        .write_plan(&made, &content)
+        .await?;
     Ok(made)
 }
 
@@ -129,19 +157,36 @@ pub(crate) fn count(count: usize) -> i32 {
 
 /// What has to be read again: what the report names, and the ends of its links.
 fn wanted(changes: &[Change], base: &Content) -> Wanted {
-    let types: BTreeMap<&ObjectId, ObjectType> = base.objects.iter().map(|object| (&object.id, object.object_type)).collect();
-    let compared = changes.iter().map(|change| (change.object.object_type, change.object.id.clone())).collect();
+    let types: BTreeMap<&ObjectId, ObjectType> = base
+        .objects
+        .iter()
+        .map(|object| (&object.id, object.object_type))
+        .collect();
+    let compared = changes
+        .iter()
+        .map(|change| (change.object.object_type, change.object.id.clone()))
+        .collect();
     let ends = changes.iter().flat_map(|change| &change.links);
     // A member whose links vanished with it is an end of the snapshot's links.
     let changed: HashSet<&ObjectId> = changes.iter().map(|change| &change.object.id).collect();
-    let sources = base.links.iter().filter(|link| changed.contains(&link.source));
-    let ends = ends.map(|link| &link.target).chain(sources.map(|link| &link.target));
-    let ends = ends.filter_map(|id| Some((*types.get(id)?, id.clone()))).collect();
+    let sources = base
+        .links
+        .iter()
+        .filter(|link| changed.contains(&link.source));
+    let ends = ends
+        .map(|link| &link.target)
+        .chain(sources.map(|link| &link.target));
+    let ends = ends
+        .filter_map(|id| Some((*types.get(id)?, id.clone())))
+        .collect();
     Wanted { compared, ends }
 }
 
 fn compare(base: &Content, live: &Content, wanted: &Wanted) -> Difference {
-    let scope = Scope { ids: wanted.compared.iter().map(|(_, id)| id.clone()).collect(), ..Scope::default() };
+    let scope = Scope {
+        ids: wanted.compared.iter().map(|(_, id)| id.clone()).collect(),
+        ..Scope::default()
+    };
     if scope.ids.is_empty() {
         return Difference::default();
     }
@@ -149,33 +194,56 @@ fn compare(base: &Content, live: &Content, wanted: &Wanted) -> Difference {
 }
 
 fn policies(difference: &Difference) -> Vec<ObjectId> {
-    let of_type = difference.changes.iter().filter(|change| change.object.object_type == ObjectType::ConditionalAccessPolicy);
+    let of_type = difference
+        .changes
+        .iter()
+        .filter(|change| change.object.object_type == ObjectType::ConditionalAccessPolicy);
     of_type.map(|change| change.object.id.clone()).collect()
 }
 
 fn risks(planned: &[String], not_compared: &[String]) -> Vec<String> {
-    let unseen = not_compared.iter().map(|kind| format!("not compared, so not restored: {kind}"));
+    let unseen = not_compared
+        .iter()
+        .map(|kind| format!("not compared, so not restored: {kind}"));
     planned.iter().cloned().chain(unseen).collect()
 }
 
 fn estimate(plan: &model::plan::Plan) -> i64 {
     use model::catalogue::Lane;
-    let policy_steps = plan.steps.iter().filter(|step| step.object.object_type.spec().lane == Lane::ConditionalAccess).count();
-    let seconds = (plan.steps.len() - policy_steps).div_ceil(WRITES_PER_SECOND) + policy_steps * SECONDS_PER_POLICY_STEP;
+    let policy_steps = plan
+        .steps
+        .iter()
+        .filter(|step| step.object.object_type.spec().lane == Lane::ConditionalAccess)
+        .count();
+    let seconds = (plan.steps.len() - policy_steps).div_ceil(WRITES_PER_SECOND)
+        + policy_steps * SECONDS_PER_POLICY_STEP;
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
 /// Where the tenant is no longer as the report says.
 fn drift(reported: &[Change], now: &[Change]) -> Vec<String> {
     fn shape(change: &Change) -> (ChangeKind, Vec<&str>, usize) {
-        (change.kind, change.attributes.iter().map(|attribute| attribute.path.as_str()).collect(), change.links.len())
+        (
+            change.kind,
+            change
+                .attributes
+                .iter()
+                .map(|attribute| attribute.path.as_str())
+                .collect(),
+            change.links.len(),
+        )
     }
-    let now: BTreeMap<&ObjectId, &Change> = now.iter().map(|change| (&change.object.id, change)).collect();
+    let now: BTreeMap<&ObjectId, &Change> = now
+        .iter()
+        .map(|change| (&change.object.id, change))
+        .collect();
     let sentence = |change: &Change| {
         let object = format!("{} \"{}\"", change.object.object_type, change.object.name);
         match now.get(&change.object.id) {
             None => Some(format!("{object} no longer differs from the snapshot")),
-            Some(current) if shape(current) != shape(change) => Some(format!("{object} differs in another way than the report says")),
+            Some(current) if shape(current) != shape(change) => Some(format!(
+                "{object} differs in another way than the report says"
+            )),
             Some(_) => None,
         }
     };

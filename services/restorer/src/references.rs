@@ -14,15 +14,27 @@ pub(crate) async fn resolved(
     base: &Content,
     policies: &[ObjectId],
 ) -> Result<HashSet<Reference>, GraphError> {
-    let bodies = policies.iter().filter_map(|id| base.object(ObjectType::ConditionalAccessPolicy, id)).map(|policy| policy.body());
+    let bodies = policies
+        .iter()
+        .filter_map(|id| base.object(ObjectType::ConditionalAccessPolicy, id))
+        .map(|policy| policy.body());
     let named: HashSet<Reference> = bodies.flat_map(|body| references(&body)).collect();
     let ids = |kinds: &[ReferenceKind]| -> Vec<ObjectId> {
-        named.iter().filter(|reference| kinds.contains(&reference.kind)).filter_map(|reference| ObjectId::parse(&reference.id).ok()).collect()
+        named
+            .iter()
+            .filter(|reference| kinds.contains(&reference.kind))
+            .filter_map(|reference| ObjectId::parse(&reference.id).ok())
+            .collect()
     };
-    let of_kind = |kind: ReferenceKind| named.iter().filter(move |reference| reference.kind == kind);
+    let of_kind =
+        |kind: ReferenceKind| named.iter().filter(move |reference| reference.kind == kind);
 
     let mut found = HashSet::new();
-    let principals = ids(&[ReferenceKind::User, ReferenceKind::Group, ReferenceKind::ServicePrincipal]);
+    let principals = ids(&[
+        ReferenceKind::User,
+        ReferenceKind::Group,
+        ReferenceKind::ServicePrincipal,
+    ]);
     if !principals.is_empty() {
         let existing = directory.existing(&principals).await?;
         for reference in &named {
@@ -30,28 +42,52 @@ pub(crate) async fn resolved(
                 ReferenceKind::User => "user",
                 ReferenceKind::Group => "group",
                 ReferenceKind::ServicePrincipal => "servicePrincipal",
-                ReferenceKind::Role | ReferenceKind::Application | ReferenceKind::Location => continue,
+                ReferenceKind::Role | ReferenceKind::Application | ReferenceKind::Location => {
+                    continue;
+                }
             };
-            let answers = |(id, object_type): (&ObjectId, &String)| id.as_str().eq_ignore_ascii_case(&reference.id) && object_type.ends_with(wanted);
+            let answers = |(id, object_type): (&ObjectId, &String)| {
+                id.as_str().eq_ignore_ascii_case(&reference.id) && object_type.ends_with(wanted)
+            };
             if existing.iter().any(answers) {
                 found.insert(reference.clone());
             }
         }
     }
     if of_kind(ReferenceKind::Role).next().is_some() {
-        let roles: HashSet<String> = directory.role_template_ids().await?.iter().map(|id| id.as_str().to_ascii_lowercase()).collect();
-        found.extend(of_kind(ReferenceKind::Role).filter(|reference| roles.contains(&reference.id)).cloned());
+        let roles: HashSet<String> = directory
+            .role_template_ids()
+            .await?
+            .iter()
+            .map(|id| id.as_str().to_ascii_lowercase())
+            .collect();
+        found.extend(
+            of_kind(ReferenceKind::Role)
+                .filter(|reference| roles.contains(&reference.id))
+                .cloned(),
+        );
     }
-    let applications: Vec<String> = of_kind(ReferenceKind::Application).map(|reference| reference.id.clone()).collect();
+    let applications: Vec<String> = of_kind(ReferenceKind::Application)
+        .map(|reference| reference.id.clone())
+        .collect();
     if !applications.is_empty() {
         let existing = directory.existing_app_ids(&applications).await?;
-        found.extend(of_kind(ReferenceKind::Application).filter(|reference| existing.contains(&reference.id)).cloned());
+        found.extend(
+            of_kind(ReferenceKind::Application)
+                .filter(|reference| existing.contains(&reference.id))
+                .cloned(),
+        );
     }
-    let locations: Vec<_> =
-        ids(&[ReferenceKind::Location]).into_iter().map(|id| (ObjectType::NamedLocation, ObjectState::Live, id)).collect();
+    let locations: Vec<_> = ids(&[ReferenceKind::Location])
+        .into_iter()
+        .map(|id| (ObjectType::NamedLocation, ObjectState::Live, id))
+        .collect();
     for ((_, _, id), answer) in locations.iter().zip(directory.read_many(&locations).await?) {
         if answer?.is_some() {
-            found.insert(Reference { kind: ReferenceKind::Location, id: id.as_str().to_ascii_lowercase() });
+            found.insert(Reference {
+                kind: ReferenceKind::Location,
+                id: id.as_str().to_ascii_lowercase(),
+            });
         }
     }
     Ok(found)

@@ -5,7 +5,10 @@ use model::TenantId;
 use model::diff::{Change, Scope};
 use proto::convert::{model_change, scope};
 use proto::v1::diff_service_client::DiffServiceClient;
-use proto::v1::{CreateReportRequest, GetReportRequest, ListChangesRequest, Report, ReportState, WatchReportRequest};
+use proto::v1::{
+    CreateReportRequest, GetReportRequest, ListChangesRequest, Report, ReportState,
+    WatchReportRequest,
+};
 use runtime::serve::MAX_MESSAGE_SIZE;
 use tonic::transport::Channel;
 
@@ -19,7 +22,13 @@ fn client(channel: &Channel) -> DiffServiceClient<Channel> {
 }
 
 /// Compares a snapshot with the live tenant, read fresh.
-pub(crate) async fn fresh(channel: &Channel, tenant: &TenantId, base: &str, within: &Scope, request_id: String) -> Result<Report, Error> {
+pub(crate) async fn fresh(
+    channel: &Channel,
+    tenant: &TenantId,
+    base: &str,
+    within: &Scope,
+    request_id: String,
+) -> Result<Report, Error> {
     let request = CreateReportRequest {
         parent: proto::name::tenant(tenant),
         base: base.to_owned(),
@@ -27,11 +36,19 @@ pub(crate) async fn fresh(channel: &Channel, tenant: &TenantId, base: &str, with
         request_id,
         ..CreateReportRequest::default()
     };
-    let report = client(channel).create_report(request).await?.into_inner().report.unwrap_or_default();
+    let report = client(channel)
+        .create_report(request)
+        .await?
+        .into_inner()
+        .report
+        .unwrap_or_default();
     if report.state() == ReportState::Succeeded {
         return Ok(report);
     }
-    let mut watch = client(channel).watch_report(WatchReportRequest { name: report.name }).await?.into_inner();
+    let mut watch = client(channel)
+        .watch_report(WatchReportRequest { name: report.name })
+        .await?
+        .into_inner();
     let mut last = None;
     while let Some(message) = watch.try_next().await? {
         last = message.report;
@@ -42,8 +59,15 @@ pub(crate) async fn fresh(channel: &Channel, tenant: &TenantId, base: &str, with
 
 /// A report that was made before.
 pub(crate) async fn made(channel: &Channel, name: &str) -> Result<Report, Error> {
-    let request = GetReportRequest { name: name.to_owned() };
-    Ok(client(channel).get_report(request).await?.into_inner().report.unwrap_or_default())
+    let request = GetReportRequest {
+        name: name.to_owned(),
+    };
+    Ok(client(channel)
+        .get_report(request)
+        .await?
+        .into_inner()
+        .report
+        .unwrap_or_default())
 }
 
 /// All changes of a report.
@@ -51,7 +75,12 @@ pub(crate) async fn changes(channel: &Channel, name: &str) -> Result<Vec<Change>
     let mut changes = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListChangesRequest { parent: name.to_owned(), page_size: PAGE, page_token, ..ListChangesRequest::default() };
+        let request = ListChangesRequest {
+            parent: name.to_owned(),
+            page_size: PAGE,
+            page_token,
+            ..ListChangesRequest::default()
+        };
         let page = client(channel).list_changes(request).await?.into_inner();
         for change in &page.changes {
             changes.push(model_change(change)?);

@@ -6,10 +6,12 @@ use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::{
-    ApplyPlanRequest, ApplyPlanResponse, CheckAccessRequest, CheckAccessResponse, CreatePlanRequest, CreatePlanResponse, GetPlanRequest,
-    GetPlanResponse, GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse, ListPlanExclusionsRequest,
-    ListPlanExclusionsResponse, ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse, Outcome, Plan,
-    Restore, WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest, WatchRestoreResponse,
+    ApplyPlanRequest, ApplyPlanResponse, CheckAccessRequest, CheckAccessResponse,
+    CreatePlanRequest, CreatePlanResponse, GetPlanRequest, GetPlanResponse, GetRestoreRequest,
+    GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse, ListPlanExclusionsRequest,
+    ListPlanExclusionsResponse, ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest,
+    ListRestoresResponse, Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse,
+    WatchRestoreRequest, WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate, paginate_by_key};
@@ -33,17 +35,28 @@ impl Rpc {
     }
 
     async fn documents(&self, tenant: &TenantId, id: PlanId) -> Result<Documents, Error> {
-        Ok(Documents::new(self.context.deps.vault.tenant(tenant).await?, id))
+        Ok(Documents::new(
+            self.context.deps.vault.tenant(tenant).await?,
+            id,
+        ))
     }
 
     /// The documents that a plan's or a restore's name points to.
-    async fn of_plan(&self, field: &'static str, value: &str) -> Result<(TenantId, Documents), Error> {
+    async fn of_plan(
+        &self,
+        field: &'static str,
+        value: &str,
+    ) -> Result<(TenantId, Documents), Error> {
         let (tenant, id) = name::parse_plan(field, value)?;
         let documents = self.documents(&tenant, id).await?;
         Ok((tenant, documents))
     }
 
-    async fn of_restore(&self, field: &'static str, value: &str) -> Result<(TenantId, Documents), Error> {
+    async fn of_restore(
+        &self,
+        field: &'static str,
+        value: &str,
+    ) -> Result<(TenantId, Documents), Error> {
         let (tenant, id) = name::parse_restore(field, value)?;
         let id = PlanId::parse(id.as_str()).expect("invariant: a restore's id is its plan's");
         let documents = self.documents(&tenant, id).await?;
@@ -56,30 +69,72 @@ impl Rpc {
         let scope = model_scope(request.scope.as_ref())?;
         let options = model_options(request.options.as_ref())?;
         let vault = deps.vault.tenant(&tenant).await?;
-        let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(|| deps.ids.uuid().to_string());
+        let request_id = Some(request.request_id)
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| deps.ids.uuid().to_string());
         if let Some(plan) = self.made_before(&tenant, &request_id).await? {
             return Ok(plan);
         }
         let origin = match (request.report.as_str(), request.snapshot.as_str()) {
-            ("", "") => return Err(InvalidMessage::new("snapshot", "a report or a snapshot is needed").into()),
-            ("", snapshot) => Origin::Snapshot(vault.find(&name::parse_snapshot_in("snapshot", &tenant, snapshot)?).await?),
+            ("", "") => {
+                return Err(
+                    InvalidMessage::new("snapshot", "a report or a snapshot is needed").into(),
+                );
+            }
+            ("", snapshot) => Origin::Snapshot(
+                vault
+                    .find(&name::parse_snapshot_in("snapshot", &tenant, snapshot)?)
+                    .await?,
+            ),
             (report, "") => {
                 let id = name::parse_report_in("report", &tenant, report)?;
                 Origin::Report(report::made(&deps.differ, &name::report(&tenant, &id)).await?)
             }
-            _ => return Err(InvalidMessage::new("snapshot", "either a report or a snapshot is needed, not both").into()),
+            _ => {
+                return Err(InvalidMessage::new(
+                    "snapshot",
+                    "either a report or a snapshot is needed, not both",
+                )
+                .into());
+            }
         };
         let asked_at = deps.clock.now();
-        let id = PlanId::parse(&slot::on_demand(asked_at, &request_id)).expect("invariant: a slot is a plan id");
-        let order = Order { tenant, id, origin, scope, options, asked_at };
-        Ok(make_plan::start(&self.context, vault, order).plan.unwrap_or_default())
+        let id = PlanId::parse(&slot::on_demand(asked_at, &request_id))
+            .expect("invariant: a slot is a plan id");
+        let order = Order {
+            tenant,
+            id,
+            origin,
+            scope,
+            options,
+            asked_at,
+        };
+        Ok(make_plan::start(&self.context, vault, order)
+            .plan
+            .unwrap_or_default())
     }
 
     /// The plan of an earlier call with the same request id.
-    async fn made_before(&self, tenant: &TenantId, request_id: &str) -> Result<Option<Plan>, Error> {
+    async fn made_before(
+        &self,
+        tenant: &TenantId,
+        request_id: &str,
+    ) -> Result<Option<Plan>, Error> {
         let mark = slot::request_mark(request_id);
+        if let Some(progress) = self
+            .context
+            .plans
+            .running_like(&name::tenant(tenant), &mark)
+        {
+            return Ok(progress.plan);
+        }
         let vault = self.context.deps.vault.tenant(tenant).await?;
-        for id in vault.list_ids(Area::Restores).await?.iter().filter(|id| id.ends_with(&mark)) {
+        for id in vault
+            .list_ids(Area::Restores)
+            .await?
+            .iter()
+            .filter(|id| id.ends_with(&mark))
+        {
             let Ok(id) = PlanId::parse(id) else { continue };
             match self.plan(&name::plan(tenant, &id)).await {
                 Ok(plan) => return Ok(Some(plan)),
@@ -91,7 +146,12 @@ impl Rpc {
     }
 
     async fn plan(&self, full_name: &str) -> Result<Plan, Error> {
-        if let Some(progress) = self.context.plans.get(full_name).filter(|_| self.context.plans.is_running(full_name)) {
+        if let Some(progress) = self
+            .context
+            .plans
+            .get(full_name)
+            .filter(|_| self.context.plans.is_running(full_name))
+        {
             return Ok(progress.plan.unwrap_or_default());
         }
         let (_, documents) = self.of_plan("name", full_name).await?;
@@ -102,7 +162,10 @@ impl Rpc {
         if let Some(watch) = self.context.plans.watch(full_name) {
             return Ok(watch);
         }
-        let last = WatchPlanResponse { plan: Some(self.plan(full_name).await?), phase: "done".to_owned() };
+        let last = WatchPlanResponse {
+            plan: Some(self.plan(full_name).await?),
+            phase: "done".to_owned(),
+        };
         Ok(Box::pin(tokio_stream::once(Ok(last))))
     }
 
@@ -116,7 +179,10 @@ impl Rpc {
         if let Some(watch) = self.context.restores.watch(full_name) {
             return Ok(watch);
         }
-        let last = WatchRestoreResponse { restore: Some(self.restore(full_name).await?), phase: "done".to_owned() };
+        let last = WatchRestoreResponse {
+            restore: Some(self.restore(full_name).await?),
+            phase: "done".to_owned(),
+        };
         Ok(Box::pin(tokio_stream::once(Ok(last))))
     }
 
@@ -128,29 +194,52 @@ impl Rpc {
             let Ok(id) = PlanId::parse(&id) else { continue };
             let documents = Documents::new(vault.clone(), id);
             match documents.plan().await {
-                Ok(plan) => restores.push(apply::shown(&self.context, &documents, &tenant, &plan).await?),
+                Ok(plan) => {
+                    restores.push(apply::shown(&self.context, &documents, &tenant, &plan).await?);
+                }
                 // Not finished, or given up.
                 Err(Error::Store(StoreError::NotFound { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        let page = paginate_by_key(restores, request.page_size, &request.page_token, Sorting::Descending, |restore| &restore.name)?;
-        Ok(ListRestoresResponse { restores: page.items, next_page_token: page.next_page_token })
+        let page = paginate_by_key(
+            restores,
+            request.page_size,
+            &request.page_token,
+            Sorting::Descending,
+            |restore| &restore.name,
+        )?;
+        Ok(ListRestoresResponse {
+            restores: page.items,
+            next_page_token: page.next_page_token,
+        })
     }
 
     async fn outcomes(&self, request: ListOutcomesRequest) -> Result<ListOutcomesResponse, Error> {
         let (_, documents) = self.of_restore("parent", &request.parent).await?;
         documents.plan().await?;
         let outcomes = apply::outcomes(&documents.journal().await?);
-        let wanted = |outcome: &Outcome| request.states.is_empty() || request.states.contains(&outcome.state);
-        let page = paginate(outcomes.into_values().filter(wanted).collect(), request.page_size, &request.page_token)?;
-        Ok(ListOutcomesResponse { outcomes: page.items, next_page_token: page.next_page_token })
+        let wanted = |outcome: &Outcome| {
+            request.states.is_empty() || request.states.contains(&outcome.state)
+        };
+        let page = paginate(
+            outcomes.into_values().filter(wanted).collect(),
+            request.page_size,
+            &request.page_token,
+        )?;
+        Ok(ListOutcomesResponse {
+            outcomes: page.items,
+            next_page_token: page.next_page_token,
+        })
     }
 
     async fn apply(&self, full_name: &str) -> Result<Restore, Error> {
         let (tenant, id) = name::parse_plan("name", full_name)?;
         let vault = self.context.deps.vault.tenant(&tenant).await?;
-        Ok(apply::start(&self.context, vault, &tenant, &id).await?.restore.unwrap_or_default())
+        Ok(apply::start(&self.context, vault, &tenant, &id)
+            .await?
+            .restore
+            .unwrap_or_default())
     }
 }
 
@@ -163,26 +252,52 @@ impl RestoreService for Rpc {
     type WatchPlanStream = Watch<WatchPlanResponse>;
     type WatchRestoreStream = Watch<WatchRestoreResponse>;
 
-    async fn create_plan(&self, request: Request<CreatePlanRequest>) -> Result<Response<CreatePlanResponse>, Status> {
+    async fn create_plan(
+        &self,
+        request: Request<CreatePlanRequest>,
+    ) -> Result<Response<CreatePlanResponse>, Status> {
         let plan = self.create(request.into_inner()).await.map_err(refuse)?;
         Ok(Response::new(CreatePlanResponse { plan: Some(plan) }))
     }
 
-    async fn watch_plan(&self, request: Request<WatchPlanRequest>) -> Result<Response<Self::WatchPlanStream>, Status> {
-        Ok(Response::new(self.watch_plan(&request.into_inner().name).await.map_err(refuse)?))
+    async fn watch_plan(
+        &self,
+        request: Request<WatchPlanRequest>,
+    ) -> Result<Response<Self::WatchPlanStream>, Status> {
+        Ok(Response::new(
+            self.watch_plan(&request.into_inner().name)
+                .await
+                .map_err(refuse)?,
+        ))
     }
 
-    async fn get_plan(&self, request: Request<GetPlanRequest>) -> Result<Response<GetPlanResponse>, Status> {
-        let plan = self.plan(&request.into_inner().name).await.map_err(refuse)?;
+    async fn get_plan(
+        &self,
+        request: Request<GetPlanRequest>,
+    ) -> Result<Response<GetPlanResponse>, Status> {
+        let plan = self
+            .plan(&request.into_inner().name)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(GetPlanResponse { plan: Some(plan) }))
     }
 
-    async fn list_plan_steps(&self, request: Request<ListPlanStepsRequest>) -> Result<Response<ListPlanStepsResponse>, Status> {
+    async fn list_plan_steps(
+        &self,
+        request: Request<ListPlanStepsRequest>,
+    ) -> Result<Response<ListPlanStepsResponse>, Status> {
         let request = request.into_inner();
         let read = async {
             let (_, documents) = self.of_plan("parent", &request.parent).await?;
-            let page = paginate(documents.steps().await?, request.page_size, &request.page_token)?;
-            Ok(ListPlanStepsResponse { steps: page.items, next_page_token: page.next_page_token })
+            let page = paginate(
+                documents.steps().await?,
+                request.page_size,
+                &request.page_token,
+            )?;
+            Ok(ListPlanStepsResponse {
+                steps: page.items,
+                next_page_token: page.next_page_token,
+            })
         };
         Ok(Response::new(read.await.map_err(refuse)?))
     }
@@ -194,40 +309,86 @@ impl RestoreService for Rpc {
         let request = request.into_inner();
         let read = async {
             let (_, documents) = self.of_plan("parent", &request.parent).await?;
-            let page = paginate(documents.exclusions().await?, request.page_size, &request.page_token)?;
-            Ok(ListPlanExclusionsResponse { exclusions: page.items, next_page_token: page.next_page_token })
+            let page = paginate(
+                documents.exclusions().await?,
+                request.page_size,
+                &request.page_token,
+            )?;
+            Ok(ListPlanExclusionsResponse {
+                exclusions: page.items,
+                next_page_token: page.next_page_token,
+            })
         };
         Ok(Response::new(read.await.map_err(refuse)?))
     }
 
-    async fn apply_plan(&self, request: Request<ApplyPlanRequest>) -> Result<Response<ApplyPlanResponse>, Status> {
-        let restore = self.apply(&request.into_inner().name).await.map_err(refuse)?;
-        Ok(Response::new(ApplyPlanResponse { restore: Some(restore) }))
+    async fn apply_plan(
+        &self,
+        request: Request<ApplyPlanRequest>,
+    ) -> Result<Response<ApplyPlanResponse>, Status> {
+        let restore = self
+            .apply(&request.into_inner().name)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(ApplyPlanResponse {
+            restore: Some(restore),
+        }))
     }
 
-    async fn watch_restore(&self, request: Request<WatchRestoreRequest>) -> Result<Response<Self::WatchRestoreStream>, Status> {
-        Ok(Response::new(self.watch_restore(&request.into_inner().name).await.map_err(refuse)?))
+    async fn watch_restore(
+        &self,
+        request: Request<WatchRestoreRequest>,
+    ) -> Result<Response<Self::WatchRestoreStream>, Status> {
+        Ok(Response::new(
+            self.watch_restore(&request.into_inner().name)
+                .await
+                .map_err(refuse)?,
+        ))
     }
 
-    async fn get_restore(&self, request: Request<GetRestoreRequest>) -> Result<Response<GetRestoreResponse>, Status> {
-        let restore = self.restore(&request.into_inner().name).await.map_err(refuse)?;
-        Ok(Response::new(GetRestoreResponse { restore: Some(restore) }))
+    async fn get_restore(
+        &self,
+        request: Request<GetRestoreRequest>,
+    ) -> Result<Response<GetRestoreResponse>, Status> {
+        let restore = self
+            .restore(&request.into_inner().name)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(GetRestoreResponse {
+            restore: Some(restore),
+        }))
     }
 
-    async fn list_restores(&self, request: Request<ListRestoresRequest>) -> Result<Response<ListRestoresResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await.map_err(refuse)?))
+    async fn list_restores(
+        &self,
+        request: Request<ListRestoresRequest>,
+    ) -> Result<Response<ListRestoresResponse>, Status> {
+        Ok(Response::new(
+            self.list(request.into_inner()).await.map_err(refuse)?,
+        ))
     }
 
-    async fn list_outcomes(&self, request: Request<ListOutcomesRequest>) -> Result<Response<ListOutcomesResponse>, Status> {
-        Ok(Response::new(self.outcomes(request.into_inner()).await.map_err(refuse)?))
+    async fn list_outcomes(
+        &self,
+        request: Request<ListOutcomesRequest>,
+    ) -> Result<Response<ListOutcomesResponse>, Status> {
+        Ok(Response::new(
+            self.outcomes(request.into_inner()).await.map_err(refuse)?,
+        ))
     }
 }
 
 #[tonic::async_trait]
 impl AccessCheckService for Rpc {
-    async fn check_access(&self, request: Request<CheckAccessRequest>) -> Result<Response<CheckAccessResponse>, Status> {
-        let tenant = name::parse_tenant("name", &request.into_inner().name).map_err(|error| refuse(error.into()))?;
-        let items = access::check(&self.context, &tenant).await.map_err(refuse)?;
+    async fn check_access(
+        &self,
+        request: Request<CheckAccessRequest>,
+    ) -> Result<Response<CheckAccessResponse>, Status> {
+        let tenant = name::parse_tenant("name", &request.into_inner().name)
+            .map_err(|error| refuse(error.into()))?;
+        let items = access::check(&self.context, &tenant)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(CheckAccessResponse { items }))
     }
 }

@@ -62,10 +62,17 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
     loop {
         let problem = match verdict(directory, step).await? {
             Verdict::Done if written => return Ok((OutcomeState::Applied, String::new())),
-            Verdict::Done => return Ok((OutcomeState::AlreadyDone, "was as the snapshot says already".to_owned())),
+            Verdict::Done => {
+                return Ok((
+                    OutcomeState::AlreadyDone,
+                    "was as the snapshot says already".to_owned(),
+                ));
+            }
             Verdict::Conflict(detail) if !written => return Ok((OutcomeState::Conflict, detail)),
             Verdict::Fail(detail) => return Ok((OutcomeState::Failed, detail)),
-            Verdict::Missing(detail) if step.after.is_empty() && !written => return Ok((OutcomeState::Failed, detail)),
+            Verdict::Missing(detail) if step.after.is_empty() && !written => {
+                return Ok((OutcomeState::Failed, detail));
+            }
             Verdict::Missing(detail) | Verdict::Conflict(detail) => detail,
             Verdict::Write(_) if written => "was written, but reads do not show it".to_owned(),
             Verdict::Write(call) => match directory.write(&call).await {
@@ -79,7 +86,9 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
                 Err(error) => return Err(error),
             },
         };
-        let Some(wait) = waits.next() else { return Ok((OutcomeState::Failed, problem)) };
+        let Some(wait) = waits.next() else {
+            return Ok((OutcomeState::Failed, problem));
+        };
         tokio::time::sleep(wait).await;
     }
 }
@@ -91,7 +100,9 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
         GraphError::Conflict { .. } => true,
         GraphError::NotFound { .. } => !step.after.is_empty(),
         GraphError::BadRequest { message, .. } => {
-            !step.after.is_empty() && (message.contains("queried reference-property objects are not present") || message.contains("Not a valid reference update"))
+            !step.after.is_empty()
+                && (message.contains("queried reference-property objects are not present")
+                    || message.contains("Not a valid reference update"))
         }
         _ => false,
     }
@@ -107,7 +118,11 @@ async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict
     }
 }
 
-async fn body(directory: &dyn DirectoryWriter, step: &Step, state: ObjectState) -> Result<Option<Map<String, Value>>, GraphError> {
+async fn body(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    state: ObjectState,
+) -> Result<Option<Map<String, Value>>, GraphError> {
     let object = fresh::object(directory, step.object.object_type, &step.object.id, state).await?;
     Ok(object.map(|object| object.body()))
 }
@@ -116,13 +131,18 @@ fn write(step: &Step) -> Verdict {
     Verdict::Write(step.call.clone())
 }
 
-async fn restore_deleted(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+async fn restore_deleted(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+) -> Result<Verdict, GraphError> {
     if body(directory, step, ObjectState::Live).await?.is_some() {
         return Ok(Verdict::Done);
     }
     match body(directory, step, ObjectState::Deleted).await? {
         Some(_) => Ok(write(step)),
-        None => Ok(Verdict::Missing("is neither live nor in the recycle bin any more".to_owned())),
+        None => Ok(Verdict::Missing(
+            "is neither live nor in the recycle bin any more".to_owned(),
+        )),
     }
 }
 
@@ -134,13 +154,20 @@ async fn update(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict,
     let mut done = true;
     for guard in &step.guards {
         let Some(property) = spec.property(&guard.property) else {
-            return Ok(Verdict::Fail(format!("property {} is not in the catalogue", guard.property)));
+            return Ok(Verdict::Fail(format!(
+                "property {} is not in the catalogue",
+                guard.property
+            )));
         };
-        let current = canonical::hash(canonical::property(property, body.get(property.name)).as_ref());
+        let current =
+            canonical::hash(canonical::property(property, body.get(property.name)).as_ref());
         if current != guard.after {
             done = false;
             if current != guard.before {
-                return Ok(Verdict::Conflict(format!("{} was changed since the plan was made", guard.property)));
+                return Ok(Verdict::Conflict(format!(
+                    "{} was changed since the plan was made",
+                    guard.property
+                )));
             }
         }
     }
@@ -148,17 +175,25 @@ async fn update(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict,
 }
 
 async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    let Some(body) = body(directory, step, ObjectState::Live).await? else { return Ok(Verdict::Done) };
+    let Some(body) = body(directory, step, ObjectState::Live).await? else {
+        return Ok(Verdict::Done);
+    };
     let seen = step.guards.first().map(|guard| guard.before.as_str());
     if seen == Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
         return Ok(write(step));
     }
-    Ok(Verdict::Conflict("was changed since the plan was made, so it is not deleted".to_owned()))
+    Ok(Verdict::Conflict(
+        "was changed since the plan was made, so it is not deleted".to_owned(),
+    ))
 }
 
 /// The targets of a step's links in one direction.
 fn targets(step: &Step, direction: Direction) -> BTreeSet<&ObjectId> {
-    step.links.iter().filter(|link| link.direction == direction).map(|link| &link.target).collect()
+    step.links
+        .iter()
+        .filter(|link| link.direction == direction)
+        .map(|link| &link.target)
+        .collect()
 }
 
 async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
@@ -167,18 +202,29 @@ async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdi
     };
     let present = fresh::ends(directory, kind, &step.object.id).await?;
     let wanted = targets(step, Direction::Added);
-    let missing: Vec<ObjectId> = wanted.iter().filter(|id| !present.contains(**id)).map(|id| (*id).clone()).collect();
+    let missing: Vec<ObjectId> = wanted
+        .iter()
+        .filter(|id| !present.contains(**id))
+        .map(|id| (*id).clone())
+        .collect();
     if missing.is_empty() {
         return Ok(Verdict::Done);
     }
     if kind.spec().cardinality == Cardinality::One {
         let replaced = targets(step, Direction::Removed);
         if let Some(third) = present.iter().find(|id| !replaced.contains(id)) {
-            return Ok(Verdict::Conflict(format!("{} was set to {third} since the plan was made", kind.name())));
+            return Ok(Verdict::Conflict(format!(
+                "{} was set to {third} since the plan was made",
+                kind.name()
+            )));
         }
     }
     // Adding what is there already would fail the whole write.
-    Ok(Verdict::Write(if missing.len() == wanted.len() { step.call.clone() } else { add_call(kind, &step.object.id, &missing) }))
+    Ok(Verdict::Write(if missing.len() == wanted.len() {
+        step.call.clone()
+    } else {
+        add_call(kind, &step.object.id, &missing)
+    }))
 }
 
 async fn remove_link(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
@@ -186,5 +232,9 @@ async fn remove_link(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ver
         return Ok(Verdict::Fail("the step names no link".to_owned()));
     };
     let present = fresh::ends(directory, link.kind, &step.object.id).await?;
-    Ok(if present.contains(&link.target) { write(step) } else { Verdict::Done })
+    Ok(if present.contains(&link.target) {
+        write(step)
+    } else {
+        Verdict::Done
+    })
 }

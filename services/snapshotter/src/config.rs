@@ -38,7 +38,12 @@ impl Config {
         let schedule = match settings.text("REWIND_SCHEDULE").as_deref() {
             None | Some("daily") => Schedule::Daily,
             Some("off") => Schedule::Off,
-            Some(_) => return Err(ConfigError::invalid("REWIND_SCHEDULE", "daily or off is expected")),
+            Some(_) => {
+                return Err(ConfigError::invalid(
+                    "REWIND_SCHEDULE",
+                    "daily or off is expected",
+                ));
+            }
         };
         settings.finish()?;
         Ok(Self { common, schedule })
@@ -49,14 +54,25 @@ impl Config {
 ///
 /// # Errors
 /// Where TLS cannot be set up.
-pub fn connect(common: &Common, source: Arc<dyn Source>, ids: Arc<dyn Ids>) -> Result<Connect, GraphError> {
+pub fn connect(
+    common: &Common,
+    source: Arc<dyn Source>,
+    ids: Arc<dyn Ids>,
+) -> Result<Connect, GraphError> {
     let credentials = Credentials::new(Kind::Reader, common.credentials_dir.clone(), source);
     let ids: graph::Ids = Arc::new(move || ids.uuid());
     let settings = graph::Settings::new(graph::Connections::new()?, ids);
     Ok(Arc::new(move |record| {
-        let secret = credentials.resolve(&record.reader.secret).map_err(Error::Credential)?;
+        let secret = credentials
+            .resolve(&record.reader.secret)
+            .map_err(Error::Credential)?;
         let hosts = (record.graph_url.as_deref(), record.login_url.as_deref());
-        let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &record.reader.client_id)?;
-        Ok(Arc::new(graph::GraphReader::new(&endpoint, graph::Credential::Secret(secret), settings.clone())))
+        let endpoint =
+            graph::Endpoint::of(&record.id, &record.cloud, hosts, &record.reader.client_id)?;
+        Ok(Arc::new(graph::GraphReader::new(
+            &endpoint,
+            graph::Credential::Secret(secret),
+            settings.clone(),
+        )))
     }))
 }

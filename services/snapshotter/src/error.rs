@@ -5,6 +5,7 @@ use model::ErrorKind;
 use model::error::reason;
 use proto::name::InvalidName;
 use runtime::credentials::CredentialError;
+use runtime::exit;
 use runtime::page::PageError;
 use runtime::status::Fault;
 use store::StoreError;
@@ -88,4 +89,19 @@ pub enum OpenError {
     /// The address cannot be listened on.
     #[error("the address cannot be listened on")]
     Listen(#[from] std::io::Error),
+}
+
+impl OpenError {
+    /// The exit code that a process ends with.
+    ///
+    /// A setting that cannot be right is 64; a store, a key or a port that is
+    /// out of reach may come back.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Store(error) if error.kind() != ErrorKind::Invalid => exit::UNAVAILABLE,
+            Self::Listen(_) => exit::UNAVAILABLE,
+            _ => exit::CONFIGURATION,
+        }
+    }
 }

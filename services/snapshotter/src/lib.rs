@@ -3,8 +3,8 @@
 //! Owns the reading of tenants with the reader application's credential and
 //! the commit of what was read. It never writes to a tenant.
 
-pub mod config;
 mod access;
+pub mod config;
 mod error;
 mod message;
 mod rpc;
@@ -64,7 +64,11 @@ pub(crate) struct Context {
 impl Context {
     /// Tells the progress of a running snapshot.
     pub(crate) fn running(snapshot: Snapshot) -> WatchSnapshotResponse {
-        WatchSnapshotResponse { snapshot: Some(snapshot), phase: "reading".to_owned(), read_count: 0 }
+        WatchSnapshotResponse {
+            snapshot: Some(snapshot),
+            phase: "reading".to_owned(),
+            read_count: 0,
+        }
     }
 }
 
@@ -104,15 +108,29 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
-        let context = Context { deps, jobs: Jobs::new() };
+        let context = Context {
+            deps,
+            jobs: Jobs::new(),
+        };
         let rpc = rpc::Rpc::new(context.clone());
-        let routes = Routes::new(SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE))
-            .add_service(AccessCheckServiceServer::new(rpc));
-        let server = Server::new(routes, &["rewind.v1.SnapshotService", "rewind.v1.AccessCheckService"])
-            .reflection(proto::DESCRIPTORS)
-            .tls(tls)
-            .grace(config.common.grace);
-        Ok(Self { context, schedule: config.schedule, server, listener, address })
+        let routes = Routes::new(
+            SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
+        )
+        .add_service(AccessCheckServiceServer::new(rpc));
+        let server = Server::new(
+            routes,
+            &["rewind.v1.SnapshotService", "rewind.v1.AccessCheckService"],
+        )
+        .reflection(proto::DESCRIPTORS)
+        .tls(tls)
+        .grace(config.common.grace);
+        Ok(Self {
+            context,
+            schedule: config.schedule,
+            server,
+            listener,
+            address,
+        })
     }
 
     /// Where the service listens; tells the port where any was asked for.

@@ -4,13 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use runtime::config::Environment;
+use runtime::program::{self, Ended};
 use snapshotter::{App, Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    runtime::program::run("snapshotter", Config::read, async |config, stop| {
-        App::open(&config, Arc::new(Environment)).await?.run(stop).await?;
-        Ok(())
+    program::run("snapshotter", Config::read, async |config, stop| {
+        let app = App::open(&config, Arc::new(Environment)).await;
+        let app = app.map_err(|error| Ended::new(error.exit_code(), error))?;
+        Ok(app.run(stop).await?)
     })
     .await
 }

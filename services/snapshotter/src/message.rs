@@ -6,7 +6,11 @@ use store::Manifest;
 
 /// A committed snapshot.
 pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
-    let state = if manifest.is_complete() { SnapshotState::Complete } else { SnapshotState::Incomplete };
+    let state = if manifest.is_complete() {
+        SnapshotState::Complete
+    } else {
+        SnapshotState::Incomplete
+    };
     let kinds = manifest.completeness.iter().map(|record| KindRecord {
         kind: record.kind.name(),
         complete: record.is_complete(),

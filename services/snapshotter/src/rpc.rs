@@ -5,8 +5,9 @@ use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::{
-    CheckAccessRequest, CheckAccessResponse, GetSnapshotRequest, GetSnapshotResponse, ListSnapshotsRequest, ListSnapshotsResponse,
-    Snapshot, TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
+    CheckAccessRequest, CheckAccessResponse, GetSnapshotRequest, GetSnapshotResponse,
+    ListSnapshotsRequest, ListSnapshotsResponse, Snapshot, TakeSnapshotRequest,
+    TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -31,20 +32,38 @@ impl Rpc {
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let deps = &self.context.deps;
         let vault = deps.vault.tenant(&tenant).await?;
-        let request_id = Some(request.request_id).filter(|id| !id.is_empty()).unwrap_or_else(|| deps.ids.uuid().to_string());
+        let request_id = Some(request.request_id)
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| deps.ids.uuid().to_string());
         let mark = slot::request_mark(&request_id);
+        if let Some(progress) = self
+            .context
+            .jobs
+            .running_like(&name::tenant(&tenant), &mark)
+        {
+            return Ok(progress.snapshot.unwrap_or_default());
+        }
         let (manifests, _) = vault.manifests().await?;
-        if let Some(manifest) = manifests.iter().find(|manifest| manifest.id().as_str().ends_with(&mark)) {
+        if let Some(manifest) = manifests
+            .iter()
+            .find(|manifest| manifest.id().as_str().ends_with(&mark))
+        {
             return Ok(message::snapshot(manifest));
         }
         let now = deps.clock.now();
-        let id = SnapshotId::parse(&slot::on_demand(now, &request_id)).expect("invariant: a slot is a snapshot id");
+        let id = SnapshotId::parse(&slot::on_demand(now, &request_id))
+            .expect("invariant: a slot is a snapshot id");
         let progress = take::start(&self.context, &tenant, &id, Trigger::OnDemand);
         Ok(progress.snapshot.unwrap_or_default())
     }
 
     async fn get(&self, request: &str) -> Result<Snapshot, Error> {
-        if let Some(progress) = self.context.jobs.get(request).filter(|_| self.context.jobs.is_running(request)) {
+        if let Some(progress) = self
+            .context
+            .jobs
+            .get(request)
+            .filter(|_| self.context.jobs.is_running(request))
+        {
             return Ok(progress.snapshot.unwrap_or_default());
         }
         let (tenant, id) = name::parse_snapshot("name", request)?;
@@ -57,11 +76,20 @@ impl Rpc {
         let vault = self.context.deps.vault.tenant(&tenant).await?;
         let (manifests, problems) = vault.manifests().await?;
         let snapshots: Vec<Snapshot> = manifests.iter().map(message::snapshot).collect();
-        let page = paginate_by_key(snapshots, request.page_size, &request.page_token, Order::Descending, |snapshot| &snapshot.name)?;
+        let page = paginate_by_key(
+            snapshots,
+            request.page_size,
+            &request.page_token,
+            Order::Descending,
+            |snapshot| &snapshot.name,
+        )?;
         Ok(ListSnapshotsResponse {
             snapshots: page.items,
             next_page_token: page.next_page_token,
-            problems: problems.iter().map(|problem| problem.error.to_string()).collect(),
+            problems: problems
+                .iter()
+                .map(|problem| problem.error.to_string())
+                .collect(),
         })
     }
 
@@ -70,7 +98,11 @@ impl Rpc {
             return Ok(watch);
         }
         let snapshot = self.get(name).await?;
-        let last = WatchSnapshotResponse { read_count: snapshot.object_count, snapshot: Some(snapshot), phase: "done".to_owned() };
+        let last = WatchSnapshotResponse {
+            read_count: snapshot.object_count,
+            snapshot: Some(snapshot),
+            phase: "done".to_owned(),
+        };
         Ok(Box::pin(tokio_stream::once(Ok(last))))
     }
 }
@@ -83,30 +115,58 @@ fn refuse(error: Error) -> Status {
 impl SnapshotService for Rpc {
     type WatchSnapshotStream = Watch<WatchSnapshotResponse>;
 
-    async fn take_snapshot(&self, request: Request<TakeSnapshotRequest>) -> Result<Response<TakeSnapshotResponse>, Status> {
+    async fn take_snapshot(
+        &self,
+        request: Request<TakeSnapshotRequest>,
+    ) -> Result<Response<TakeSnapshotResponse>, Status> {
         let snapshot = self.take(request.into_inner()).await.map_err(refuse)?;
-        Ok(Response::new(TakeSnapshotResponse { snapshot: Some(snapshot) }))
+        Ok(Response::new(TakeSnapshotResponse {
+            snapshot: Some(snapshot),
+        }))
     }
 
-    async fn watch_snapshot(&self, request: Request<WatchSnapshotRequest>) -> Result<Response<Self::WatchSnapshotStream>, Status> {
-        Ok(Response::new(self.watch(&request.into_inner().name).await.map_err(refuse)?))
+    async fn watch_snapshot(
+        &self,
+        request: Request<WatchSnapshotRequest>,
+    ) -> Result<Response<Self::WatchSnapshotStream>, Status> {
+        Ok(Response::new(
+            self.watch(&request.into_inner().name)
+                .await
+                .map_err(refuse)?,
+        ))
     }
 
-    async fn get_snapshot(&self, request: Request<GetSnapshotRequest>) -> Result<Response<GetSnapshotResponse>, Status> {
+    async fn get_snapshot(
+        &self,
+        request: Request<GetSnapshotRequest>,
+    ) -> Result<Response<GetSnapshotResponse>, Status> {
         let snapshot = self.get(&request.into_inner().name).await.map_err(refuse)?;
-        Ok(Response::new(GetSnapshotResponse { snapshot: Some(snapshot) }))
+        Ok(Response::new(GetSnapshotResponse {
+            snapshot: Some(snapshot),
+        }))
     }
 
-    async fn list_snapshots(&self, request: Request<ListSnapshotsRequest>) -> Result<Response<ListSnapshotsResponse>, Status> {
-        Ok(Response::new(self.list(request.into_inner()).await.map_err(refuse)?))
+    async fn list_snapshots(
+        &self,
+        request: Request<ListSnapshotsRequest>,
+    ) -> Result<Response<ListSnapshotsResponse>, Status> {
+        Ok(Response::new(
+            self.list(request.into_inner()).await.map_err(refuse)?,
+        ))
     }
 }
 
 #[tonic::async_trait]
 impl AccessCheckService for Rpc {
-    async fn check_access(&self, request: Request<CheckAccessRequest>) -> Result<Response<CheckAccessResponse>, Status> {
-        let tenant = name::parse_tenant("name", &request.into_inner().name).map_err(|error| refuse(error.into()))?;
-        let items = access::check(&self.context, &tenant).await.map_err(refuse)?;
+    async fn check_access(
+        &self,
+        request: Request<CheckAccessRequest>,
+    ) -> Result<Response<CheckAccessResponse>, Status> {
+        let tenant = name::parse_tenant("name", &request.into_inner().name)
+            .map_err(|error| refuse(error.into()))?;
+        let items = access::check(&self.context, &tenant)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(CheckAccessResponse { items }))
     }
 }

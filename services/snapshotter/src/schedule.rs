@@ -31,7 +31,10 @@ pub(crate) async fn run(context: Context, schedule: Schedule, stop: Cancellation
             _ = ticker.tick() => {}
         }
         if let Err(error) = round(&context, &mut seen).await {
-            tracing::warn!(error = runtime::status::chain(&error), "a round of the schedule failed; the next one tries again");
+            tracing::warn!(
+                error = runtime::status::chain(&error),
+                "a round of the schedule failed; the next one tries again"
+            );
         }
     }
 }
@@ -50,7 +53,11 @@ async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
         if context.jobs.running() >= AT_ONCE {
             return Ok(());
         }
-        if seen.done.get(&tenant) == Some(&today) || context.jobs.is_running(&proto::name::snapshot(&tenant, &today)) {
+        if seen.done.get(&tenant) == Some(&today)
+            || context
+                .jobs
+                .is_running(&proto::name::snapshot(&tenant, &today))
+        {
             continue;
         }
         if seen.tried.get(&tenant).is_some_and(|at| now - *at < REST) {

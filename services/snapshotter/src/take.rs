@@ -21,7 +21,12 @@ use crate::{Context, Error, message};
 const CLAIM: TimeDelta = TimeDelta::hours(2);
 
 /// Starts a snapshot in the background, or joins the one that runs.
-pub(crate) fn start(context: &Context, tenant: &TenantId, slot: &SnapshotId, trigger: Trigger) -> WatchSnapshotResponse {
+pub(crate) fn start(
+    context: &Context,
+    tenant: &TenantId,
+    slot: &SnapshotId,
+    trigger: Trigger,
+) -> WatchSnapshotResponse {
     let name = proto::name::snapshot(tenant, slot);
     let initial = Context::running(Snapshot {
         name: name.clone(),
@@ -38,8 +43,12 @@ pub(crate) fn start(context: &Context, tenant: &TenantId, slot: &SnapshotId, tri
             let run = async move {
                 let result = take(&context, &tenant, &slot, trigger, &job).await;
                 match &result {
-                    Ok(manifest) => tracing::info!(complete = manifest.is_complete(), "snapshot committed"),
-                    Err(error) => tracing::warn!(error = runtime::status::chain(error), "snapshot not taken"),
+                    Ok(manifest) => {
+                        tracing::info!(complete = manifest.is_complete(), "snapshot committed");
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = runtime::status::chain(error), "snapshot not taken");
+                    }
                 }
                 let done = |manifest: Manifest| WatchSnapshotResponse {
                     read_count: message::count(manifest.object_count()),
@@ -63,7 +72,14 @@ async fn take(
 ) -> Result<Manifest, Error> {
     let deps = &context.deps;
     let vault = deps.vault.tenant(tenant).await?;
-    let record = deps.vault.tenant_record(tenant).await?.ok_or_else(|| StoreError::NotFound { what: format!("tenant {tenant}") })?.value;
+    let record = deps
+        .vault
+        .tenant_record(tenant)
+        .await?
+        .ok_or_else(|| StoreError::NotFound {
+            what: format!("tenant {tenant}"),
+        })?
+        .value;
     if record.state == TenantState::Suspended {
         return Err(Error::Suspended);
     }
@@ -73,7 +89,10 @@ async fn take(
     if taken.is_err()
         && let Err(error) = vault.release(&claim).await
     {
-        tracing::warn!(error = runtime::status::chain(&error), "the claim could not be released; it expires by itself");
+        tracing::warn!(
+            error = runtime::status::chain(&error),
+            "the claim could not be released; it expires by itself"
+        );
     }
     taken
 }
@@ -97,18 +116,35 @@ async fn read_and_commit(
     let progress = job.progress();
     let read = AtomicU64::new(0);
     let clock = deps.clock.clone();
-    let content = collect(directory.as_ref(), &Scope::all(), &move || clock.now(), &|step: Progress| {
-        let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
-        progress.modify(|value| value.read_count = message::count(total));
-    })
+    let content = collect(
+        directory.as_ref(),
+        &Scope::all(),
+        &move || clock.now(),
+        &|step: Progress| {
+            let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
+            progress.modify(|value| value.read_count = message::count(total));
+        },
+    )
     .await?;
     let objects = |kind: Kind| matches!(kind, Kind::Objects(_));
-    let mut kinds = content.completeness.iter().filter(|record| objects(record.kind));
+    let mut kinds = content
+        .completeness
+        .iter()
+        .filter(|record| objects(record.kind));
     if kinds.clone().all(|record| !record.is_complete()) {
-        let problem = kinds.find_map(|record| record.problem.clone()).unwrap_or_default();
+        let problem = kinds
+            .find_map(|record| record.problem.clone())
+            .unwrap_or_default();
         return Err(Error::NothingRead(problem));
     }
     job.modify(|value| value.phase = "writing".to_owned());
-    let meta = SnapshotMeta { id: slot.clone(), attempt: attempt.to_owned(), trigger, started, finished: deps.clock.now(), licence };
+    let meta = SnapshotMeta {
+        id: slot.clone(),
+        attempt: attempt.to_owned(),
+        trigger,
+        started,
+        finished: deps.clock.now(),
+        licence,
+    };
     Ok(vault.commit_snapshot(&meta, &content).await?)
 }

@@ -5,7 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::{DeletedPaths, Distortion, Lane, ObjectType, TypeSpec, Write, object, read_only, scalar, set, volatile};
+use super::{
+    DeletedPaths, Distortion, Lane, ObjectType, TypeSpec, Write, object, read_only, scalar, set,
+    volatile,
+};
 
 /// `conditionalAccessPolicy`.
 pub static CONDITIONAL_ACCESS_POLICY: TypeSpec = TypeSpec {
@@ -23,10 +26,14 @@ pub static CONDITIONAL_ACCESS_POLICY: TypeSpec = TypeSpec {
     }),
     lane: Lane::ConditionalAccess,
     properties: &[
-        object("conditions").written(Write::Whole).with_quirk(normalise_conditions),
+        object("conditions")
+            .written(Write::Whole)
+            .with_quirk(normalise_conditions),
         scalar("description"),
         scalar("displayName"),
-        object("grantControls").written(Write::Whole).with_quirk(strength_by_id),
+        object("grantControls")
+            .written(Write::Whole)
+            .with_quirk(strength_by_id),
         object("sessionControls").written(Write::Whole),
         scalar("state"),
         read_only("createdDateTime"),
@@ -75,8 +82,13 @@ pub static NAMED_LOCATION: TypeSpec = TypeSpec {
 /// Graph expands the strength with its name, dates and combinations, which are
 /// another object's; on writing it accepts the id alone.
 fn strength_by_id(value: &mut Value) {
-    let Some(controls) = value.as_object_mut() else { return };
-    let id = controls.get("authenticationStrength").and_then(|strength| strength.get("id")).cloned();
+    let Some(controls) = value.as_object_mut() else {
+        return;
+    };
+    let id = controls
+        .get("authenticationStrength")
+        .and_then(|strength| strength.get("id"))
+        .cloned();
     match id {
         Some(id) => controls.insert("authenticationStrength".to_owned(), json!({ "id": id })),
         None => controls.remove("authenticationStrength"),
@@ -86,7 +98,10 @@ fn strength_by_id(value: &mut Value) {
 /// `guestOrExternalUserTypes` is a set of flags joined by commas, in no fixed
 /// order.
 fn normalise_conditions(value: &mut Value) {
-    for key in ["includeGuestsOrExternalUsers", "excludeGuestsOrExternalUsers"] {
+    for key in [
+        "includeGuestsOrExternalUsers",
+        "excludeGuestsOrExternalUsers",
+    ] {
         let flags = value.pointer_mut(&format!("/users/{key}/guestOrExternalUserTypes"));
         if let Some(flags) = flags
             && let Some(text) = flags.as_str()

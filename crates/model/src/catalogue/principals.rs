@@ -7,8 +7,8 @@
 //! group settings (allowExternalSenders, hideFromAddressLists and the like).
 
 use super::{
-    Cardinality, Class, DeletedPaths, Distortion, Lane, LinkKind, LinkRead, LinkSpec, ObjectType, Property, Shape, TypeSpec, Write, object,
-    read_only, scalar, set, volatile,
+    Cardinality, Class, DeletedPaths, Distortion, Lane, LinkKind, LinkRead, LinkSpec, ObjectType,
+    Property, Shape, TypeSpec, Write, object, read_only, scalar, set, volatile,
 };
 
 /// `user`.

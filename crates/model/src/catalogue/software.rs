@@ -4,8 +4,8 @@
 //! dates) and never written by a plain update.
 
 use super::{
-    Cardinality, Class, DeletedPaths, Lane, LinkKind, LinkRead, LinkSpec, ObjectType, Property, Shape, TypeSpec, Write, object, read_only,
-    scalar, set, volatile,
+    Cardinality, Class, DeletedPaths, Lane, LinkKind, LinkRead, LinkSpec, ObjectType, Property,
+    Shape, TypeSpec, Write, object, read_only, scalar, set, volatile,
 };
 
 /// `application`.
@@ -123,7 +123,11 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         read_only("applicationTemplateId"),
         read_only("disabledByMicrosoftStatus"),
         read_only("info"),
-        Property::new("resourceSpecificApplicationPermissions", Class::ReadOnly, Shape::Set),
+        Property::new(
+            "resourceSpecificApplicationPermissions",
+            Class::ReadOnly,
+            Shape::Set,
+        ),
         read_only("servicePrincipalType"),
         read_only("signInAudience"),
         read_only("verifiedPublisher"),
@@ -152,7 +156,10 @@ fn drop_logo_url(value: &mut serde_json::Value) {
 /// `web.redirectUriSettings` repeats `redirectUris` with an index that the
 /// service assigns; only entries with an index of their own mean anything.
 fn drop_redirect_index(value: &mut serde_json::Value) {
-    if let Some(settings) = value.get_mut("redirectUriSettings").and_then(serde_json::Value::as_array_mut) {
+    if let Some(settings) = value
+        .get_mut("redirectUriSettings")
+        .and_then(serde_json::Value::as_array_mut)
+    {
         settings.retain(|setting| setting.get("index").is_some_and(|index| !index.is_null()));
     }
 }

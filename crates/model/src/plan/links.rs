@@ -15,7 +15,9 @@ impl Draft<'_> {
     /// Plans the link changes and the links of objects that come back.
     pub(super) fn links(&mut self) {
         for change in &self.situation.difference.changes {
-            if change.kind == ChangeKind::Modified && !change.obstacles.contains(&Obstacle::OnPremisesSynced) {
+            if change.kind == ChangeKind::Modified
+                && !change.obstacles.contains(&Obstacle::OnPremisesSynced)
+            {
                 self.changed_links(change);
             }
         }
@@ -28,27 +30,50 @@ impl Draft<'_> {
             let part = link_part(link);
             match (self.situation.options.relationships, link.direction) {
                 (Relationships::Skip, _) => {
-                    self.exclude(change, Obstacle::RelationshipsSkipped, part, "relationships stay as they are");
+                    self.exclude(
+                        change,
+                        Obstacle::RelationshipsSkipped,
+                        part,
+                        "relationships stay as they are",
+                    );
                 }
                 (Relationships::Merge, Direction::Added) => {
-                    self.exclude(change, Obstacle::RelationshipsSkipped, part, "added since; merging removes nothing");
+                    self.exclude(
+                        change,
+                        Obstacle::RelationshipsSkipped,
+                        part,
+                        "added since; merging removes nothing",
+                    );
                 }
                 (_, Direction::Removed) => missing.entry(link.kind).or_default().push(link.clone()),
                 // Replaced by the manager of the snapshot, in one write.
                 (Relationships::Rollback, Direction::Added)
                     if link.kind.spec().cardinality == Cardinality::One
-                        && change.links.iter().any(|other| other.kind == link.kind && other.direction == Direction::Removed) => {}
+                        && change.links.iter().any(|other| {
+                            other.kind == link.kind && other.direction == Direction::Removed
+                        }) => {}
                 (Relationships::Rollback, Direction::Added) => self.remove_link(change, link),
             }
         }
         for (kind, links) in missing {
-            self.add_links(kind, &change.object, &links, "was removed since the snapshot");
+            self.add_links(
+                kind,
+                &change.object,
+                &links,
+                "was removed since the snapshot",
+            );
             if kind.spec().cardinality == Cardinality::One
                 && let Some(step) = self.steps.last_mut()
             {
                 // What the write replaces, so that a third value is a conflict.
-                let replaced = change.links.iter().filter(|link| link.kind == kind && link.direction == Direction::Added);
-                step.links.extend(replaced.map(|link| LinkChange { direction: Direction::Removed, ..link.clone() }));
+                let replaced = change
+                    .links
+                    .iter()
+                    .filter(|link| link.kind == kind && link.direction == Direction::Added);
+                step.links.extend(replaced.map(|link| LinkChange {
+                    direction: Direction::Removed,
+                    ..link.clone()
+                }));
             }
         }
     }
@@ -61,21 +86,40 @@ impl Draft<'_> {
         }
         let mut wanted: BTreeMap<(LinkKind, ObjectId), Vec<LinkChange>> = BTreeMap::new();
         for link in &self.situation.base.links {
-            let returns = self.returning.contains_key(&link.source) || self.returning.contains_key(&link.target);
-            if !returns || !self.will_exist(link.kind.source_type(), &link.source) || !self.writable_source(link.kind, &link.source) {
+            let returns = self.returning.contains_key(&link.source)
+                || self.returning.contains_key(&link.target);
+            if !returns
+                || !self.will_exist(link.kind.source_type(), &link.source)
+                || !self.writable_source(link.kind, &link.source)
+            {
                 continue;
             }
             let target_name = self.object_of(&link.target).map(Object::name);
-            let change = LinkChange { kind: link.kind, target: link.target.clone(), target_name, direction: Direction::Removed };
+            let change = LinkChange {
+                kind: link.kind,
+                target: link.target.clone(),
+                target_name,
+                direction: Direction::Removed,
+            };
             if self.lost.contains(&link.target) {
                 self.missing_end(link.kind, &link.source, &change);
                 continue;
             }
-            wanted.entry((link.kind, link.source.clone())).or_default().push(change);
+            wanted
+                .entry((link.kind, link.source.clone()))
+                .or_default()
+                .push(change);
         }
         for ((kind, source), links) in wanted {
-            let Some(object) = self.reference(kind.source_type(), &source) else { continue };
-            self.add_links(kind, &object, &links, "belongs to an object that comes back; skipped where it returns by itself");
+            let Some(object) = self.reference(kind.source_type(), &source) else {
+                continue;
+            };
+            self.add_links(
+                kind,
+                &object,
+                &links,
+                "belongs to an object that comes back; skipped where it returns by itself",
+            );
         }
     }
 
@@ -90,17 +134,37 @@ impl Draft<'_> {
         }
     }
 
-    fn add_links(&mut self, kind: LinkKind, object: &ObjectRef, links: &[LinkChange], reason: &str) {
+    fn add_links(
+        &mut self,
+        kind: LinkKind,
+        object: &ObjectRef,
+        links: &[LinkChange],
+        reason: &str,
+    ) {
         for chunk in links.chunks(kind.spec().adds_per_write) {
             let targets: Vec<ObjectId> = chunk.iter().map(|link| link.target.clone()).collect();
-            let mut needs: Vec<ObjectId> = targets.iter().filter(|id| self.returning.contains_key(*id)).cloned().collect();
-            needs.extend(self.returning.contains_key(&object.id).then(|| object.id.clone()));
+            let mut needs: Vec<ObjectId> = targets
+                .iter()
+                .filter(|id| self.returning.contains_key(*id))
+                .cloned()
+                .collect();
+            needs.extend(
+                self.returning
+                    .contains_key(&object.id)
+                    .then(|| object.id.clone()),
+            );
             self.steps.push(Sketch {
                 action: Action::AddLinks,
                 object: object.clone(),
                 reason: reason.to_owned(),
                 attributes: Vec::new(),
-                links: chunk.iter().map(|link| LinkChange { direction: Direction::Added, ..link.clone() }).collect(),
+                links: chunk
+                    .iter()
+                    .map(|link| LinkChange {
+                        direction: Direction::Added,
+                        ..link.clone()
+                    })
+                    .collect(),
                 guards: Vec::new(),
                 call: add_call(kind, &object.id, &targets),
                 needs,
@@ -120,20 +184,33 @@ impl Draft<'_> {
             object: change.object.clone(),
             reason: "was added since the snapshot".to_owned(),
             attributes: Vec::new(),
-            links: vec![LinkChange { direction: Direction::Removed, ..link.clone() }],
+            links: vec![LinkChange {
+                direction: Direction::Removed,
+                ..link.clone()
+            }],
             guards: Vec::new(),
-            call: Call { method: HttpMethod::Delete, path, body: None },
+            call: Call {
+                method: HttpMethod::Delete,
+                path,
+                body: None,
+            },
             needs: Vec::new(),
         });
     }
 
     fn object_of(&self, id: &ObjectId) -> Option<&Object> {
-        ObjectType::ALL.iter().find_map(|object_type| self.situation.base.object(*object_type, id))
+        ObjectType::ALL
+            .iter()
+            .find_map(|object_type| self.situation.base.object(*object_type, id))
     }
 
     fn reference(&self, object_type: ObjectType, id: &ObjectId) -> Option<ObjectRef> {
         let object = self.situation.base.object(object_type, id)?;
-        Some(ObjectRef { object_type, id: id.clone(), name: object.name() })
+        Some(ObjectRef {
+            object_type,
+            id: id.clone(),
+            name: object.name(),
+        })
     }
 
     /// Whether an object of the snapshot is live, or comes back with this plan.
@@ -141,14 +218,24 @@ impl Draft<'_> {
         if self.returning.contains_key(id) {
             return true;
         }
-        let live_before = self.situation.base.object(object_type, id).is_some_and(|object| object.state == ObjectState::Live);
+        let live_before = self
+            .situation
+            .base
+            .object(object_type, id)
+            .is_some_and(|object| object.state == ObjectState::Live);
         live_before && !self.lost.contains(id)
     }
 
     /// Whether Graph lets the source's links of a kind be written.
     fn writable_source(&self, kind: LinkKind, source: &ObjectId) -> bool {
-        let body = self.situation.base.object(kind.source_type(), source).map(Object::body);
-        body.is_some_and(|body| !is_synced(&body) && !(kind == LinkKind::GroupMembers && is_dynamic(&body)))
+        let body = self
+            .situation
+            .base
+            .object(kind.source_type(), source)
+            .map(Object::body);
+        body.is_some_and(|body| {
+            !is_synced(&body) && (kind != LinkKind::GroupMembers || !is_dynamic(&body))
+        })
     }
 }
 
@@ -160,7 +247,11 @@ pub fn add_call(kind: LinkKind, source: &ObjectId, targets: &[ObjectId]) -> Call
     let spec = kind.spec();
     let holder = kind.source_type().spec().item_path(source);
     let reference = |id: &ObjectId| {
-        let collection = if kind == LinkKind::UserManager { "users" } else { "directoryObjects" };
+        let collection = if kind == LinkKind::UserManager {
+            "users"
+        } else {
+            "directoryObjects"
+        };
         Value::String(format!("{{graph}}/{collection}/{id}"))
     };
     match targets {
@@ -177,7 +268,9 @@ pub fn add_call(kind: LinkKind, source: &ObjectId, targets: &[ObjectId]) -> Call
         many => Call {
             method: HttpMethod::Patch,
             path: holder,
-            body: Some(json!({ (format!("{}@odata.bind", spec.relation)): many.iter().map(reference).collect::<Vec<_>>() })),
+            body: Some(
+                json!({ (format!("{}@odata.bind", spec.relation)): many.iter().map(reference).collect::<Vec<_>>() }),
+            ),
         },
     }
 }

@@ -8,15 +8,27 @@ use crate::diff::{Scope, diff, tests::any_content};
 use crate::fixture::{content, group, id, link, object, user};
 use crate::object::{Link, Object, ObjectState};
 
-const ROLLBACK: Options = Options { added: Added::SoftDelete, relationships: Relationships::Rollback };
+const ROLLBACK: Options = Options {
+    added: Added::SoftDelete,
+    relationships: Relationships::Rollback,
+};
 
 fn planned(base: &Content, live: &Content, options: Options) -> Plan {
     let difference = diff(base, live, &Scope::default());
-    plan(&Situation { difference: &difference, base, live, resolved: &HashSet::new(), options })
+    plan(&Situation {
+        difference: &difference,
+        base,
+        live,
+        resolved: &HashSet::new(),
+        options,
+    })
 }
 
 fn deleted(object: Object) -> Object {
-    Object { state: ObjectState::Deleted, ..object }
+    Object {
+        state: ObjectState::Deleted,
+        ..object
+    }
 }
 
 /// Carries a plan out on a value, as Graph would.
@@ -27,25 +39,44 @@ fn apply(live: &Content, plan: &Plan) -> Content {
         let place = live.objects.iter().position(|object| object.key() == key);
         let parts: Vec<&str> = step.call.path.split('/').collect();
         match (step.call.method, step.action) {
-            (HttpMethod::Post, Action::RestoreDeleted) => live.objects[place.expect("in the bin")].state = ObjectState::Live,
+            (HttpMethod::Post, Action::RestoreDeleted) => {
+                live.objects[place.expect("in the bin")].state = ObjectState::Live;
+            }
             (HttpMethod::Delete, Action::SoftDelete) => {
                 let gone = &step.object.id;
                 live.objects[place.expect("live")].state = ObjectState::Deleted;
-                live.links.retain(|link| link.source != *gone && link.target != *gone);
+                live.links
+                    .retain(|link| link.source != *gone && link.target != *gone);
             }
             (HttpMethod::Patch, Action::Update) => {
                 let object = &mut live.objects[place.expect("live")];
                 let mut body = object.body();
-                body.extend(step.call.body.clone().and_then(|body| body.as_object().cloned()).expect("a body"));
-                *object = Object::from_body(object.object_type, object.state, &body).expect("well-formed");
+                body.extend(
+                    step.call
+                        .body
+                        .clone()
+                        .and_then(|body| body.as_object().cloned())
+                        .expect("a body"),
+                );
+                *object = Object::from_body(object.object_type, object.state, &body)
+                    .expect("well-formed");
             }
             (_, Action::AddLinks) => {
-                live.links.extend(step.links.iter().map(|link| Link { kind: link.kind, source: step.object.id.clone(), target: link.target.clone() }));
+                live.links.extend(step.links.iter().map(|link| Link {
+                    kind: link.kind,
+                    source: step.object.id.clone(),
+                    target: link.target.clone(),
+                }));
             }
             (HttpMethod::Delete, Action::RemoveLink) => {
-                assert_eq!(parts.last(), Some(&"$ref"), "without it, the object itself would be deleted");
+                assert_eq!(
+                    parts.last(),
+                    Some(&"$ref"),
+                    "without it, the object itself would be deleted"
+                );
                 let end = &step.links[0].target;
-                live.links.retain(|link| !(link.source == step.object.id && link.target == *end));
+                live.links
+                    .retain(|link| !(link.source == step.object.id && link.target == *end));
             }
             other => panic!("unexpected step {other:?}"),
         }
@@ -54,13 +85,25 @@ fn apply(live: &Content, plan: &Plan) -> Content {
 }
 
 fn actions(plan: &Plan) -> Vec<(Action, ObjectId)> {
-    plan.steps.iter().map(|step| (step.action, step.object.id.clone())).collect()
+    plan.steps
+        .iter()
+        .map(|step| (step.action, step.object.id.clone()))
+        .collect()
 }
 
 #[test]
 fn the_order_is_return_update_links_removal() {
-    let base = content(vec![user(1, "a"), user(2, "a"), group(9)], vec![link(LinkKind::GroupMembers, 9, 1), link(LinkKind::GroupMembers, 9, 2)]);
-    let live = content(vec![deleted(user(1, "b")), user(2, "b"), user(3, "x"), group(9)], vec![link(LinkKind::GroupMembers, 9, 3)]);
+    let base = content(
+        vec![user(1, "a"), user(2, "a"), group(9)],
+        vec![
+            link(LinkKind::GroupMembers, 9, 1),
+            link(LinkKind::GroupMembers, 9, 2),
+        ],
+    );
+    let live = content(
+        vec![deleted(user(1, "b")), user(2, "b"), user(3, "x"), group(9)],
+        vec![link(LinkKind::GroupMembers, 9, 3)],
+    );
     let plan = planned(&base, &live, ROLLBACK);
     assert_eq!(
         actions(&plan),
@@ -75,39 +118,90 @@ fn the_order_is_return_update_links_removal() {
         ]
     );
     assert_eq!(plan.steps[1].after, [1], "an update waits for the return");
-    assert!(plan.steps[3].after.is_empty() != plan.steps[4].after.is_empty(), "one link waits for the return, the other does not");
-    assert_eq!(plan.steps[5].after, [4, 5], "additions come before removals");
+    assert!(
+        plan.steps[3].after.is_empty() != plan.steps[4].after.is_empty(),
+        "one link waits for the return, the other does not"
+    );
+    assert_eq!(
+        plan.steps[5].after,
+        [4, 5],
+        "additions come before removals"
+    );
 }
 
 #[test]
 fn added_objects_are_kept_unless_asked() {
-    let plan = planned(&content(vec![], vec![]), &content(vec![user(1, "a")], vec![]), Options::default());
+    let plan = planned(
+        &content(vec![], vec![]),
+        &content(vec![user(1, "a")], vec![]),
+        Options::default(),
+    );
     assert_eq!(plan.steps, []);
     assert_eq!(plan.exclusions[0].obstacle, Obstacle::AddedKept);
 }
 
 #[test]
 fn mail_enabled_security_groups_are_never_deleted() {
-    let live = object(ObjectType::Group, 1, ObjectState::Live, json!({"groupTypes": [], "mailEnabled": true, "securityEnabled": true}));
-    let plan = planned(&content(vec![], vec![]), &content(vec![live], vec![]), ROLLBACK);
-    assert_eq!((plan.steps.len(), plan.exclusions[0].obstacle), (0, Obstacle::NotSoftDeletable));
+    let live = object(
+        ObjectType::Group,
+        1,
+        ObjectState::Live,
+        json!({"groupTypes": [], "mailEnabled": true, "securityEnabled": true}),
+    );
+    let plan = planned(
+        &content(vec![], vec![]),
+        &content(vec![live], vec![]),
+        ROLLBACK,
+    );
+    assert_eq!(
+        (plan.steps.len(), plan.exclusions[0].obstacle),
+        (0, Obstacle::NotSoftDeletable)
+    );
 }
 
 #[test]
 fn synced_objects_are_excluded_with_the_reason() {
-    let synced = |title: &str| object(ObjectType::User, 1, ObjectState::Live, json!({"jobTitle": title, "onPremisesSyncEnabled": true}));
-    let plan = planned(&content(vec![synced("a")], vec![]), &content(vec![synced("b")], vec![]), ROLLBACK);
-    assert_eq!((plan.steps.len(), plan.exclusions[0].obstacle), (0, Obstacle::OnPremisesSynced));
+    let synced = |title: &str| {
+        object(
+            ObjectType::User,
+            1,
+            ObjectState::Live,
+            json!({"jobTitle": title, "onPremisesSyncEnabled": true}),
+        )
+    };
+    let plan = planned(
+        &content(vec![synced("a")], vec![]),
+        &content(vec![synced("b")], vec![]),
+        ROLLBACK,
+    );
+    assert_eq!(
+        (plan.steps.len(), plan.exclusions[0].obstacle),
+        (0, Obstacle::OnPremisesSynced)
+    );
 }
 
 #[test]
 fn a_trusted_location_is_untrusted_before_it_goes() {
     let body = json!({"@odata.type": "#microsoft.graph.ipNamedLocation", "displayName": "L", "isTrusted": true, "ipRanges": []});
-    let live = content(vec![object(ObjectType::NamedLocation, 1, ObjectState::Live, body)], vec![]);
+    let live = content(
+        vec![object(
+            ObjectType::NamedLocation,
+            1,
+            ObjectState::Live,
+            body,
+        )],
+        vec![],
+    );
     let plan = planned(&content(vec![], vec![]), &live, ROLLBACK);
-    assert_eq!(actions(&plan), [(Action::Untrust, id(1)), (Action::SoftDelete, id(1))]);
+    assert_eq!(
+        actions(&plan),
+        [(Action::Untrust, id(1)), (Action::SoftDelete, id(1))]
+    );
     assert_eq!(plan.steps[1].after, [1]);
-    assert_eq!(plan.steps[0].call.body, Some(json!({"@odata.type": "#microsoft.graph.ipNamedLocation", "isTrusted": false})));
+    assert_eq!(
+        plan.steps[0].call.body,
+        Some(json!({"@odata.type": "#microsoft.graph.ipNamedLocation", "isTrusted": false}))
+    );
 }
 
 #[test]
@@ -116,25 +210,53 @@ fn a_restored_location_is_trusted_again() {
         let body = json!({"@odata.type": "#microsoft.graph.ipNamedLocation", "displayName": "L", "isTrusted": true});
         object(ObjectType::NamedLocation, 1, state, body)
     };
-    let (base, live) = (content(vec![location(ObjectState::Live)], vec![]), content(vec![location(ObjectState::Deleted)], vec![]));
+    let (base, live) = (
+        content(vec![location(ObjectState::Live)], vec![]),
+        content(vec![location(ObjectState::Deleted)], vec![]),
+    );
     let plan = planned(&base, &live, ROLLBACK);
-    assert_eq!(actions(&plan), [(Action::RestoreDeleted, id(1)), (Action::Update, id(1))]);
-    assert_eq!(plan.steps[1].call.body.as_ref().and_then(|body| body.get("isTrusted")), Some(&json!(true)));
+    assert_eq!(
+        actions(&plan),
+        [(Action::RestoreDeleted, id(1)), (Action::Update, id(1))]
+    );
+    assert_eq!(
+        plan.steps[1]
+            .call
+            .body
+            .as_ref()
+            .and_then(|body| body.get("isTrusted")),
+        Some(&json!(true))
+    );
 }
 
 fn policy(excluded: &str, session: Value) -> Object {
     let body = json!({"displayName": "P", "state": "enabled", "sessionControls": session, "templateId": null, "conditions": {
         "clientAppTypes": ["all"], "platforms": null, "users": {"includeUsers": ["All"], "excludeUsers": [excluded]}}});
-    object(ObjectType::ConditionalAccessPolicy, 1, ObjectState::Live, body)
+    object(
+        ObjectType::ConditionalAccessPolicy,
+        1,
+        ObjectState::Live,
+        body,
+    )
 }
 
 #[test]
 fn a_policy_is_never_written_with_an_unresolved_reference() {
     let (lost, rogue) = (id(7), id(8));
-    let base = content(vec![policy(lost.as_str(), Value::Null), user(2, "a")], vec![]);
-    let live = content(vec![policy(rogue.as_str(), Value::Null), user(2, "b")], vec![]);
+    let base = content(
+        vec![policy(lost.as_str(), Value::Null), user(2, "a")],
+        vec![],
+    );
+    let live = content(
+        vec![policy(rogue.as_str(), Value::Null), user(2, "b")],
+        vec![],
+    );
     let plan = planned(&base, &live, ROLLBACK);
-    assert_eq!(actions(&plan), [(Action::Update, id(2))], "the others go on");
+    assert_eq!(
+        actions(&plan),
+        [(Action::Update, id(2))],
+        "the others go on"
+    );
     assert_eq!(plan.exclusions[0].obstacle, Obstacle::UnresolvedReference);
     assert!(plan.exclusions[0].detail.contains(lost.as_str()));
 }
@@ -143,22 +265,53 @@ fn a_policy_is_never_written_with_an_unresolved_reference() {
 fn a_reference_that_the_live_policy_holds_is_kept() {
     let lost = id(7);
     let base = content(vec![policy(lost.as_str(), Value::Null)], vec![]);
-    let live = content(vec![policy(lost.as_str(), json!({"persistentBrowser": {"mode": "always", "isEnabled": true}}))], vec![]);
+    let live = content(
+        vec![policy(
+            lost.as_str(),
+            json!({"persistentBrowser": {"mode": "always", "isEnabled": true}}),
+        )],
+        vec![],
+    );
     let plan = planned(&base, &live, ROLLBACK);
-    assert_eq!(plan.steps[0].call.body, Some(json!({"sessionControls": null})));
+    assert_eq!(
+        plan.steps[0].call.body,
+        Some(json!({"sessionControls": null}))
+    );
 }
 
 #[test]
 fn roles_are_disabled_before_they_go() {
-    let app = |roles: Value| object(ObjectType::Application, 1, ObjectState::Live, json!({"displayName": "A", "appRoles": roles}));
-    let base = content(vec![app(json!([{"id": "r1", "value": "Read", "isEnabled": true}]))], vec![]);
+    let app = |roles: Value| {
+        object(
+            ObjectType::Application,
+            1,
+            ObjectState::Live,
+            json!({"displayName": "A", "appRoles": roles}),
+        )
+    };
+    let base = content(
+        vec![app(
+            json!([{"id": "r1", "value": "Read", "isEnabled": true}]),
+        )],
+        vec![],
+    );
     let rogue = json!([{"id": "r1", "value": "Read", "isEnabled": true}, {"id": "r2", "value": "Own.All", "isEnabled": true}]);
     let live = content(vec![app(rogue)], vec![]);
     let plan = planned(&base, &live, ROLLBACK);
-    assert_eq!(actions(&plan), [(Action::DisableEntries, id(1)), (Action::Update, id(1))]);
+    assert_eq!(
+        actions(&plan),
+        [(Action::DisableEntries, id(1)), (Action::Update, id(1))]
+    );
     assert_eq!(plan.steps[1].after, [1]);
-    assert_eq!(plan.steps[0].guards[0].after, plan.steps[1].guards[0].before, "the second starts where the first ends");
-    let disabled = plan.steps[0].call.body.as_ref().and_then(|body| body["appRoles"][1]["isEnabled"].as_bool());
+    assert_eq!(
+        plan.steps[0].guards[0].after, plan.steps[1].guards[0].before,
+        "the second starts where the first ends"
+    );
+    let disabled = plan.steps[0]
+        .call
+        .body
+        .as_ref()
+        .and_then(|body| body["appRoles"][1]["isEnabled"].as_bool());
     assert_eq!(disabled, Some(false));
 }
 
@@ -168,26 +321,73 @@ fn the_manager_is_replaced_in_one_write() {
     let base = content(people(), vec![link(LinkKind::UserManager, 1, 2)]);
     let live = content(people(), vec![link(LinkKind::UserManager, 1, 3)]);
     let plan = planned(&base, &live, ROLLBACK);
-    let [step] = &plan.steps[..] else { panic!("one step: {plan:?}") };
-    assert_eq!((step.call.method, step.call.path.as_str()), (HttpMethod::Put, format!("/users/{}/manager/$ref", id(1)).as_str()));
-    let ends: Vec<_> = step.links.iter().map(|link| (link.target.clone(), link.direction)).collect();
-    assert_eq!(ends, [(id(2), crate::diff::Direction::Added), (id(3), crate::diff::Direction::Removed)]);
+    let [step] = &plan.steps[..] else {
+        panic!("one step: {plan:?}")
+    };
+    assert_eq!(
+        (step.call.method, step.call.path.as_str()),
+        (
+            HttpMethod::Put,
+            format!("/users/{}/manager/$ref", id(1)).as_str()
+        )
+    );
+    let ends: Vec<_> = step
+        .links
+        .iter()
+        .map(|link| (link.target.clone(), link.direction))
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            (id(2), crate::diff::Direction::Added),
+            (id(3), crate::diff::Direction::Removed)
+        ]
+    );
 }
 
 #[test]
 fn merging_removes_nothing_and_skipping_writes_nothing() {
-    let base = content(vec![user(1, "a"), user(2, "a"), group(9)], vec![link(LinkKind::GroupMembers, 9, 1)]);
-    let live = content(vec![user(1, "a"), user(2, "a"), group(9)], vec![link(LinkKind::GroupMembers, 9, 2)]);
-    let with = |relationships| planned(&base, &live, Options { relationships, ..ROLLBACK });
-    assert_eq!(actions(&with(Relationships::Merge)), [(Action::AddLinks, id(9))]);
+    let base = content(
+        vec![user(1, "a"), user(2, "a"), group(9)],
+        vec![link(LinkKind::GroupMembers, 9, 1)],
+    );
+    let live = content(
+        vec![user(1, "a"), user(2, "a"), group(9)],
+        vec![link(LinkKind::GroupMembers, 9, 2)],
+    );
+    let with = |relationships| {
+        planned(
+            &base,
+            &live,
+            Options {
+                relationships,
+                ..ROLLBACK
+            },
+        )
+    };
+    assert_eq!(
+        actions(&with(Relationships::Merge)),
+        [(Action::AddLinks, id(9))]
+    );
     assert_eq!(with(Relationships::Skip).steps, []);
     assert_eq!(with(Relationships::Skip).exclusions.len(), 2);
 }
 
 #[test]
 fn a_bin_that_hides_a_value_is_not_believed() {
-    let shown = |enabled| object(ObjectType::Group, 1, ObjectState::Live, json!({"displayName": "G", "groupTypes": [], "securityEnabled": enabled}));
-    let plan = planned(&content(vec![shown(true)], vec![]), &content(vec![deleted(shown(false))], vec![]), ROLLBACK);
+    let shown = |enabled| {
+        object(
+            ObjectType::Group,
+            1,
+            ObjectState::Live,
+            json!({"displayName": "G", "groupTypes": [], "securityEnabled": enabled}),
+        )
+    };
+    let plan = planned(
+        &content(vec![shown(true)], vec![]),
+        &content(vec![deleted(shown(false))], vec![]),
+        ROLLBACK,
+    );
     assert_eq!(actions(&plan), [(Action::RestoreDeleted, id(1))]);
 }
 
@@ -216,11 +416,27 @@ proptest! {
 
 #[test]
 fn every_call_is_below_the_version_root() {
-    let base = content(vec![user(1, "a"), group(9)], vec![link(LinkKind::GroupMembers, 9, 1), link(LinkKind::GroupOwners, 9, 1)]);
+    let base = content(
+        vec![user(1, "a"), group(9)],
+        vec![
+            link(LinkKind::GroupMembers, 9, 1),
+            link(LinkKind::GroupOwners, 9, 1),
+        ],
+    );
     let live = content(vec![user(1, "b"), group(9)], vec![]);
     for step in planned(&base, &live, ROLLBACK).steps {
-        assert!(step.call.path.starts_with('/') && !step.call.path.contains("//"), "{}", step.call.path);
-        let body: Map<String, Value> = step.call.body.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+        assert!(
+            step.call.path.starts_with('/') && !step.call.path.contains("//"),
+            "{}",
+            step.call.path
+        );
+        let body: Map<String, Value> = step
+            .call
+            .body
+            .as_ref()
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         if let Some(reference) = body.get("@odata.id").and_then(Value::as_str) {
             assert!(reference.starts_with("{graph}/"), "{reference}");
         }

@@ -18,14 +18,29 @@ const MOST_IDS: usize = 10_000;
 /// # Errors
 /// [`InvalidMessage`] for an unknown type, a malformed id or too many ids.
 pub fn model_scope(scope: Option<&v1::Scope>) -> Result<Scope, InvalidMessage> {
-    let Some(scope) = scope else { return Ok(Scope::default()) };
+    let Some(scope) = scope else {
+        return Ok(Scope::default());
+    };
     if scope.ids.len() > MOST_IDS {
-        return Err(InvalidMessage::new("scope.ids", format!("at most {MOST_IDS} ids may be named")));
+        return Err(InvalidMessage::new(
+            "scope.ids",
+            format!("at most {MOST_IDS} ids may be named"),
+        ));
     }
-    let types: Result<BTreeSet<ObjectType>, _> = scope.types.iter().map(|name| object_type("scope.types", name)).collect();
-    let ids: Result<BTreeSet<ObjectId>, _> =
-        scope.ids.iter().map(|id| ObjectId::parse(id).map_err(|error| InvalidMessage::new("scope.ids", error))).collect();
-    Ok(Scope { types: types?, ids: ids? })
+    let types: Result<BTreeSet<ObjectType>, _> = scope
+        .types
+        .iter()
+        .map(|name| object_type("scope.types", name))
+        .collect();
+    let ids: Result<BTreeSet<ObjectId>, _> = scope
+        .ids
+        .iter()
+        .map(|id| ObjectId::parse(id).map_err(|error| InvalidMessage::new("scope.ids", error)))
+        .collect();
+    Ok(Scope {
+        types: types?,
+        ids: ids?,
+    })
 }
 
 /// A scope as a message.
@@ -39,16 +54,31 @@ pub fn scope(scope: &Scope) -> v1::Scope {
 
 pub(super) fn object_type(field: &str, name: &str) -> Result<ObjectType, InvalidMessage> {
     ObjectType::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = ObjectType::ALL.iter().map(|object_type| object_type.name()).collect();
-        InvalidMessage::new(field, format!("{name:?} is no type; one of {} is expected", known.join(", ")))
+        let known: Vec<&str> = ObjectType::ALL
+            .iter()
+            .map(|object_type| object_type.name())
+            .collect();
+        InvalidMessage::new(
+            field,
+            format!(
+                "{name:?} is no type; one of {} is expected",
+                known.join(", ")
+            ),
+        )
     })
 }
 
 pub(super) fn object_ref(object: &ObjectRef) -> v1::ObjectRef {
-    v1::ObjectRef { r#type: object.object_type.to_string(), id: object.id.to_string(), display_name: object.name.clone() }
+    v1::ObjectRef {
+        r#type: object.object_type.to_string(),
+        id: object.id.to_string(),
+        display_name: object.name.clone(),
+    }
 }
 
-pub(super) fn model_object_ref(object: Option<&v1::ObjectRef>) -> Result<ObjectRef, InvalidMessage> {
+pub(super) fn model_object_ref(
+    object: Option<&v1::ObjectRef>,
+) -> Result<ObjectRef, InvalidMessage> {
     let object = object.ok_or_else(|| InvalidMessage::new("object", "is missing"))?;
     Ok(ObjectRef {
         object_type: object_type("object.type", &object.r#type)?,
@@ -99,7 +129,10 @@ fn model_class(value: i32) -> Result<Class, InvalidMessage> {
         Ok(v1::AttributeClass::ReadOnly) => Ok(Class::ReadOnly),
         Ok(v1::AttributeClass::Secret) => Ok(Class::Secret),
         Ok(v1::AttributeClass::OwnEndpoint) => Ok(Class::OwnEndpoint),
-        _ => Err(InvalidMessage::new("class", format!("{value} is not known"))),
+        _ => Err(InvalidMessage::new(
+            "class",
+            format!("{value} is not known"),
+        )),
     }
 }
 
@@ -119,12 +152,27 @@ pub(super) fn attribute(change: &AttributeChange) -> v1::AttributeChange {
     }
 }
 
-pub(super) fn model_attribute(change: &v1::AttributeChange) -> Result<AttributeChange, InvalidMessage> {
-    let values = |field: &str, texts: &[String]| texts.iter().map(|text| json(field, text)).collect::<Result<Vec<_>, _>>();
+pub(super) fn model_attribute(
+    change: &v1::AttributeChange,
+) -> Result<AttributeChange, InvalidMessage> {
+    let values = |field: &str, texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| json(field, text))
+            .collect::<Result<Vec<_>, _>>()
+    };
     Ok(AttributeChange {
         path: change.path.clone(),
-        before: change.before_json.as_deref().map(|text| json("before_json", text)).transpose()?,
-        after: change.after_json.as_deref().map(|text| json("after_json", text)).transpose()?,
+        before: change
+            .before_json
+            .as_deref()
+            .map(|text| json("before_json", text))
+            .transpose()?,
+        after: change
+            .after_json
+            .as_deref()
+            .map(|text| json("after_json", text))
+            .transpose()?,
         added: values("added_json", &change.added_json)?,
         removed: values("removed_json", &change.removed_json)?,
         class: model_class(change.class)?,
@@ -142,9 +190,11 @@ pub(super) fn link(change: &LinkChange) -> v1::LinkChange {
 
 pub(super) fn model_link(change: &v1::LinkChange) -> Result<LinkChange, InvalidMessage> {
     Ok(LinkChange {
-        kind: LinkKind::from_name(&change.relation)
-            .ok_or_else(|| InvalidMessage::new("relation", format!("{:?} is not known", change.relation)))?,
-        target: ObjectId::parse(&change.target_id).map_err(|error| InvalidMessage::new("target_id", error))?,
+        kind: LinkKind::from_name(&change.relation).ok_or_else(|| {
+            InvalidMessage::new("relation", format!("{:?} is not known", change.relation))
+        })?,
+        target: ObjectId::parse(&change.target_id)
+            .map_err(|error| InvalidMessage::new("target_id", error))?,
         target_name: Some(change.target_name.clone()).filter(|name| !name.is_empty()),
         direction: model_direction(change.direction)?,
     })
@@ -170,16 +220,29 @@ pub fn model_change(change: &v1::Change) -> Result<Change, InvalidMessage> {
     Ok(Change {
         object: model_object_ref(change.object.as_ref())?,
         kind: model_kind(change.kind)?,
-        attributes: change.attributes.iter().map(model_attribute).collect::<Result<_, _>>()?,
-        links: change.links.iter().map(model_link).collect::<Result<_, _>>()?,
-        obstacles: change.obstacles.iter().map(|one| model_obstacle(*one)).collect::<Result<_, _>>()?,
+        attributes: change
+            .attributes
+            .iter()
+            .map(model_attribute)
+            .collect::<Result<_, _>>()?,
+        links: change
+            .links
+            .iter()
+            .map(model_link)
+            .collect::<Result<_, _>>()?,
+        obstacles: change
+            .obstacles
+            .iter()
+            .map(|one| model_obstacle(*one))
+            .collect::<Result<_, _>>()?,
     })
 }
 
 /// How many changes there are of each kind.
 #[must_use]
 pub fn counts(changes: &[Change]) -> v1::ChangeCounts {
-    let of = |kind: ChangeKind| as_count(changes.iter().filter(|change| change.kind == kind).count());
+    let of =
+        |kind: ChangeKind| as_count(changes.iter().filter(|change| change.kind == kind).count());
     v1::ChangeCounts {
         added: of(ChangeKind::Added),
         modified: of(ChangeKind::Modified),

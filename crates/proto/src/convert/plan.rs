@@ -5,7 +5,8 @@ use model::plan::{Action, Added, Exclusion, Guard, Options, Relationships, Step}
 
 use super::InvalidMessage;
 use super::diff::{
-    attribute, closed_set, link, model_attribute, model_link, model_object_ref, model_obstacle, object_ref, obstacle,
+    attribute, closed_set, link, model_attribute, model_link, model_object_ref, model_obstacle,
+    object_ref, obstacle,
 };
 use crate::v1;
 
@@ -30,7 +31,11 @@ pub fn step(step: &Step) -> v1::PlanStep {
         guards: step
             .guards
             .iter()
-            .map(|guard| v1::Guard { property: guard.property.clone(), before: guard.before.clone(), after: guard.after.clone() })
+            .map(|guard| v1::Guard {
+                property: guard.property.clone(),
+                before: guard.before.clone(),
+                after: guard.after.clone(),
+            })
             .collect(),
     }
 }
@@ -48,22 +53,47 @@ fn model_number(number: i32) -> Result<u32, InvalidMessage> {
 /// # Errors
 /// [`InvalidMessage`] where a field does not fit the model.
 pub fn model_step(step: &v1::PlanStep) -> Result<Step, InvalidMessage> {
-    let method = HttpMethod::from_name(&step.method).ok_or_else(|| InvalidMessage::new("method", format!("{:?} is not known", step.method)))?;
-    let body = step.body_json.as_deref().map(serde_json::from_str).transpose();
+    let method = HttpMethod::from_name(&step.method)
+        .ok_or_else(|| InvalidMessage::new("method", format!("{:?} is not known", step.method)))?;
+    let body = step
+        .body_json
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose();
     Ok(Step {
         number: model_number(step.number)?,
         action: model_action(step.action)?,
         object: model_object_ref(step.object.as_ref())?,
         reason: step.reason.clone(),
-        attributes: step.attributes.iter().map(model_attribute).collect::<Result<_, _>>()?,
-        links: step.links.iter().map(model_link).collect::<Result<_, _>>()?,
+        attributes: step
+            .attributes
+            .iter()
+            .map(model_attribute)
+            .collect::<Result<_, _>>()?,
+        links: step
+            .links
+            .iter()
+            .map(model_link)
+            .collect::<Result<_, _>>()?,
         guards: step
             .guards
             .iter()
-            .map(|guard| Guard { property: guard.property.clone(), before: guard.before.clone(), after: guard.after.clone() })
+            .map(|guard| Guard {
+                property: guard.property.clone(),
+                before: guard.before.clone(),
+                after: guard.after.clone(),
+            })
             .collect(),
-        call: Call { method, path: step.path.clone(), body: body.map_err(|error| InvalidMessage::new("body_json", error))? },
-        after: step.after.iter().map(|one| model_number(*one)).collect::<Result<_, _>>()?,
+        call: Call {
+            method,
+            path: step.path.clone(),
+            body: body.map_err(|error| InvalidMessage::new("body_json", error))?,
+        },
+        after: step
+            .after
+            .iter()
+            .map(|one| model_number(*one))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -96,19 +126,26 @@ pub fn model_exclusion(exclusion: &v1::Exclusion) -> Result<Exclusion, InvalidMe
 /// # Errors
 /// [`InvalidMessage`] for a value outside the contract.
 pub fn model_options(options: Option<&v1::PlanOptions>) -> Result<Options, InvalidMessage> {
-    let Some(options) = options else { return Ok(Options::default()) };
+    let Some(options) = options else {
+        return Ok(Options::default());
+    };
     let added = match v1::AddedPolicy::try_from(options.added) {
         Ok(v1::AddedPolicy::Unspecified | v1::AddedPolicy::Keep) => Added::Keep,
         Ok(v1::AddedPolicy::SoftDelete) => Added::SoftDelete,
         Err(error) => return Err(InvalidMessage::new("options.added", error)),
     };
     let relationships = match v1::RelationshipMode::try_from(options.relationships) {
-        Ok(v1::RelationshipMode::Unspecified | v1::RelationshipMode::Rollback) => Relationships::Rollback,
+        Ok(v1::RelationshipMode::Unspecified | v1::RelationshipMode::Rollback) => {
+            Relationships::Rollback
+        }
         Ok(v1::RelationshipMode::Merge) => Relationships::Merge,
         Ok(v1::RelationshipMode::Skip) => Relationships::Skip,
         Err(error) => return Err(InvalidMessage::new("options.relationships", error)),
     };
-    Ok(Options { added, relationships })
+    Ok(Options {
+        added,
+        relationships,
+    })
 }
 
 /// The choices of a plan as a message.
@@ -123,5 +160,8 @@ pub fn options(options: Options) -> v1::PlanOptions {
         Relationships::Merge => v1::RelationshipMode::Merge,
         Relationships::Skip => v1::RelationshipMode::Skip,
     };
-    v1::PlanOptions { added: added as i32, relationships: relationships as i32 }
+    v1::PlanOptions {
+        added: added as i32,
+        relationships: relationships as i32,
+    }
 }

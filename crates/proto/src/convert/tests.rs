@@ -9,7 +9,11 @@ use super::*;
 use crate::v1;
 
 fn object() -> ObjectRef {
-    ObjectRef { object_type: ObjectType::Group, id: ObjectId::parse("00000000-0000-4000-8000-000000000001").expect("valid"), name: "G".to_owned() }
+    ObjectRef {
+        object_type: ObjectType::Group,
+        id: ObjectId::parse("00000000-0000-4000-8000-000000000001").expect("valid"),
+        name: "G".to_owned(),
+    }
 }
 
 fn attribute() -> AttributeChange {
@@ -24,12 +28,23 @@ fn attribute() -> AttributeChange {
 }
 
 fn link() -> LinkChange {
-    LinkChange { kind: LinkKind::GroupMembers, target: object().id, target_name: Some("U".to_owned()), direction: Direction::Removed }
+    LinkChange {
+        kind: LinkKind::GroupMembers,
+        target: object().id,
+        target_name: Some("U".to_owned()),
+        direction: Direction::Removed,
+    }
 }
 
 #[test]
 fn changes_come_back_as_they_went() {
-    for kind in [ChangeKind::Added, ChangeKind::Modified, ChangeKind::SoftDeleted, ChangeKind::HardDeleted, ChangeKind::Restored] {
+    for kind in [
+        ChangeKind::Added,
+        ChangeKind::Modified,
+        ChangeKind::SoftDeleted,
+        ChangeKind::HardDeleted,
+        ChangeKind::Restored,
+    ] {
         let original = Change {
             object: object(),
             kind,
@@ -43,9 +58,15 @@ fn changes_come_back_as_they_went() {
 
 #[test]
 fn steps_and_exclusions_come_back_as_they_went() {
-    for action in
-        [Action::RestoreDeleted, Action::DisableEntries, Action::Update, Action::AddLinks, Action::RemoveLink, Action::Untrust, Action::SoftDelete]
-    {
+    for action in [
+        Action::RestoreDeleted,
+        Action::DisableEntries,
+        Action::Update,
+        Action::AddLinks,
+        Action::RemoveLink,
+        Action::Untrust,
+        Action::SoftDelete,
+    ] {
         let original = Step {
             number: 7,
             action,
@@ -53,23 +74,55 @@ fn steps_and_exclusions_come_back_as_they_went() {
             reason: "r".to_owned(),
             attributes: vec![attribute()],
             links: vec![link()],
-            guards: vec![Guard { property: "p".to_owned(), before: "x".to_owned(), after: String::new() }],
-            call: Call { method: HttpMethod::Patch, path: "/groups/1".to_owned(), body: Some(json!({"a": null})) },
+            guards: vec![Guard {
+                property: "p".to_owned(),
+                before: "x".to_owned(),
+                after: String::new(),
+            }],
+            call: Call {
+                method: HttpMethod::Patch,
+                path: "/groups/1".to_owned(),
+                body: Some(json!({"a": null})),
+            },
             after: vec![1, 2],
         };
         assert_eq!(model_step(&step(&original)), Ok(original));
     }
-    let original = Exclusion { object: object(), obstacle: Obstacle::LinkEndMissing, part: "x".to_owned(), detail: "y".to_owned() };
+    let original = Exclusion {
+        object: object(),
+        obstacle: Obstacle::LinkEndMissing,
+        part: "x".to_owned(),
+        detail: "y".to_owned(),
+    };
     assert_eq!(model_exclusion(&exclusion(&original)), Ok(original));
 }
 
 #[test]
 fn what_does_not_fit_names_its_field() {
-    let scope = v1::Scope { types: vec!["robot".to_owned()], ids: vec![] };
-    assert_eq!(model_scope(Some(&scope)).map_err(|error| error.field), Err("scope.types".to_owned()));
-    let many = v1::Scope { types: vec![], ids: vec!["a".to_owned(); 10_001] };
-    assert_eq!(model_scope(Some(&many)).map_err(|error| error.field), Err("scope.ids".to_owned()));
-    let broken = v1::Change { object: None, kind: 99, ..v1::Change::default() };
-    assert_eq!(model_change(&broken).map_err(|error| error.field), Err("object".to_owned()));
+    let scope = v1::Scope {
+        types: vec!["robot".to_owned()],
+        ids: vec![],
+    };
+    assert_eq!(
+        model_scope(Some(&scope)).map_err(|error| error.field),
+        Err("scope.types".to_owned())
+    );
+    let many = v1::Scope {
+        types: vec![],
+        ids: vec!["a".to_owned(); 10_001],
+    };
+    assert_eq!(
+        model_scope(Some(&many)).map_err(|error| error.field),
+        Err("scope.ids".to_owned())
+    );
+    let broken = v1::Change {
+        object: None,
+        kind: 99,
+        ..v1::Change::default()
+    };
+    assert_eq!(
+        model_change(&broken).map_err(|error| error.field),
+        Err("object".to_owned())
+    );
     assert_eq!(model_scope(None), Ok(model::diff::Scope::default()));
 }

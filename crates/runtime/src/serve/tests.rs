@@ -2,6 +2,10 @@
 
 use super::*;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::Code;
@@ -166,5 +170,76 @@ async fn addresses_are_checked() {
             .expect_err("nobody there")
             .code(),
         Code::Unavailable
+    );
+}
+
+/// Answers once it is told to.
+#[derive(Clone, Default)]
+struct Slow {
+    entered: Arc<Notify>,
+    answer: Arc<Notify>,
+}
+
+impl tonic::server::NamedService for Slow {
+    const NAME: &'static str = "slow.Slow";
+}
+
+impl tower::Service<Request<Body>> for Slow {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        let slow = self.clone();
+        Box::pin(async move {
+            slow.entered.notify_one();
+            slow.answer.notified().await;
+            Ok(Status::ok("answered").into_http())
+        })
+    }
+}
+
+async fn slow_call(grace: Duration, answer: Answer) -> Status {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let channel = channel(listener.local_addr().expect("bound"));
+    let (slow, stop) = (Slow::default(), CancellationToken::new());
+    let server = Server::new(Routes::new(slow.clone()), &[])
+        .grace(grace)
+        .run(listener, stop.clone());
+    let server = tokio::spawn(server);
+    let request = Request::post("/slow.Slow/Call").header("content-type", "application/grpc");
+    let call = tokio::spawn(channel.oneshot(request.body(Body::empty()).expect("valid")));
+    slow.entered.notified().await;
+    stop.cancel();
+    if answer == Answer::Given {
+        slow.answer.notify_one();
+    }
+    let response = call.await.expect("no panic").expect("answered");
+    server.await.expect("no panic").expect("no error");
+    Status::from_header_map(response.headers()).expect("a status")
+}
+
+#[derive(PartialEq)]
+enum Answer {
+    Given,
+    Withheld,
+}
+
+#[tokio::test]
+async fn a_call_in_flight_has_its_grace_and_no_more() {
+    assert_eq!(
+        slow_call(Duration::from_secs(20), Answer::Given)
+            .await
+            .message(),
+        "answered"
+    );
+    let ended = slow_call(Duration::from_millis(50), Answer::Withheld).await;
+    assert_eq!(
+        (ended.code(), ended.message()),
+        (Code::Unavailable, "the service is stopping")
     );
 }

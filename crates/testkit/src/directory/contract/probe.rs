@@ -2,7 +2,6 @@
 
 use graph::{Directory, DirectoryWriter, GraphError, Query};
 use model::call::{Call, HttpMethod};
-use model::catalogue::Class;
 use model::snapshot::Content;
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde_json::{Map, Value};
@@ -114,18 +113,14 @@ pub(super) fn id_of(body: &Map<String, Value>) -> ObjectId {
     ObjectId::parse(id).expect("an id is valid")
 }
 
-/// What two reads of an unchanged object have in common: no annotations, no
-/// nulls or empty lists, nothing that the service changes by itself.
-pub(super) fn stable(object_type: ObjectType, mut body: Map<String, Value>) -> Map<String, Value> {
-    body.retain(|name, value| {
-        let volatile = object_type
-            .spec()
-            .property(name)
-            .is_some_and(|property| property.class == Class::Volatile);
-        let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-        !name.contains("@odata.") && !volatile && !empty
-    });
-    body
+/// What two reads of an unchanged object have in common: everything that is
+/// compared. A list hides what a single read shows, such as a key's bytes.
+pub(super) fn stable(object_type: ObjectType, body: Map<String, Value>) -> Map<String, Value> {
+    let compared = model::canonical::properties(object_type.spec(), &body);
+    compared
+        .into_iter()
+        .map(|(name, _, value)| (name, value))
+        .collect()
 }
 
 /// An id that no object has.

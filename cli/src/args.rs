@@ -1,0 +1,165 @@
+//! The command line: every flag and argument of `rewind`.
+//!
+//! Owns what may be written and checks its shape, so that a malformed argument
+//! fails before any call. It never asks a server and never prints.
+
+mod requests;
+pub(crate) mod value;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::TenantId;
+
+pub(crate) use requests::{
+    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, MakePlan, Named, OneDiff,
+    OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand, SnapshotCommand,
+    TakeSnapshot, TenantCommand,
+};
+
+/// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rewind",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The gateway to call
+    #[arg(
+        long,
+        global = true,
+        env = "REWIND_GATEWAY",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8443",
+        value_parser = value::http_url,
+        help_heading = "Global options"
+    )]
+    pub(crate) gateway: String,
+    /// The file that holds the bearer token
+    #[arg(
+        long,
+        global = true,
+        env = "REWIND_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The tenant that bare ids belong to; not needed where there is only one
+    #[arg(
+        long,
+        global = true,
+        env = "REWIND_TENANT",
+        value_name = "TENANT",
+        value_parser = value::tenant,
+        help_heading = "Global options"
+    )]
+    pub(crate) tenant: Option<TenantId>,
+    /// How results are printed
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        help_heading = "Global options"
+    )]
+    pub(crate) output: Format,
+    /// Shows no progress
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_progress: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs: the protobuf JSON of the answer, lists as one array.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows everything in one process with a practice tenant: snapshot, attack, report, restore, verify
+    Demo(DemoArgs),
+    /// Runs all four services in one process with a file store
+    Up(UpArgs),
+    /// Runs the practice tenant alone
+    Simulate(SimulateArgs),
+    /// Registers tenants and tells whether they can be served
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Takes and shows snapshots
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Tells what changed since a snapshot
+    #[command(subcommand)]
+    Diff(DiffCommand),
+    /// Plans restores, applies plans, and tells how they went
+    #[command(subcommand)]
+    Restore(RestoreCommand),
+}
+
+/// Arguments of `rewind demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Users in the practice tenant
+    #[arg(long, value_name = "N")]
+    pub(crate) users: Option<usize>,
+    /// Leaves everything running afterwards
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Arguments of `rewind up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where snapshots, keys and the token are kept
+    #[arg(long, value_name = "DIR", default_value = "rewind-data")]
+    pub(crate) data: PathBuf,
+    /// Where the gateway listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: std::net::SocketAddr,
+}
+
+/// Arguments of `rewind simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Where the practice tenant listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8444")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Loads recorded or written objects; may be repeated
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    pub(crate) load: Vec<PathBuf>,
+    /// Users to make up; 100 where nothing is loaded
+    #[arg(long, value_name = "N")]
+    pub(crate) users: Option<usize>,
+    /// Groups to make up; 20 where nothing is loaded
+    #[arg(long, value_name = "N")]
+    pub(crate) groups: Option<usize>,
+    /// Chooses what is made up; the same seed makes the same tenant
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+}

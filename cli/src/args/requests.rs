@@ -1,0 +1,326 @@
+//! The commands that call a gateway.
+//!
+//! Owns their arguments. Names are read here, so that everything behind holds
+//! ids that are known to be well formed.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use model::{PlanId, ReportId, RestoreId, SnapshotId, TenantId};
+use proto::name::{parse_plan, parse_report, parse_restore, parse_snapshot};
+
+use super::value;
+
+/// What a resource argument named: a full name, or a bare id of some tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named<Id> {
+    /// The tenant, where a full name was given.
+    pub(crate) tenant: Option<TenantId>,
+    /// The resource.
+    pub(crate) id: Id,
+}
+
+macro_rules! named {
+    ($function:ident, $id:ident, $parse:ident) => {
+        fn $function(text: &str) -> Result<Named<$id>, String> {
+            if !text.contains('/') {
+                let id = $id::parse(text).map_err(|error| error.to_string())?;
+                return Ok(Named { tenant: None, id });
+            }
+            let (tenant, id) = $parse("name", text).map_err(|error| error.to_string())?;
+            Ok(Named {
+                tenant: Some(tenant),
+                id,
+            })
+        }
+    };
+}
+
+named!(snapshot, SnapshotId, parse_snapshot);
+named!(report, ReportId, parse_report);
+named!(plan, PlanId, parse_plan);
+named!(restore, RestoreId, parse_restore);
+
+/// A plan's or a restore's name; a bare id is both, since a restore carries its
+/// plan's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PlanOrRestore {
+    /// A plan's name or a bare id.
+    Plan(Named<PlanId>),
+    /// A restore's full name.
+    Restore(Named<RestoreId>),
+}
+
+fn plan_or_restore(text: &str) -> Result<PlanOrRestore, String> {
+    if text.contains("/restores/") {
+        restore(text).map(PlanOrRestore::Restore)
+    } else {
+        plan(text).map(PlanOrRestore::Plan)
+    }
+}
+
+/// The other state of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// The live tenant.
+    Live,
+    /// Another snapshot.
+    Snapshot(Named<SnapshotId>),
+}
+
+fn against(text: &str) -> Result<Against, String> {
+    if text == "live" {
+        Ok(Against::Live)
+    } else {
+        snapshot(text).map(Against::Snapshot)
+    }
+}
+
+/// Whether a command waits for the end of what it starts.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Waiting {
+    /// Waits for the end and prints the finished resource (the default)
+    #[arg(long, conflicts_with = "detach")]
+    wait: bool,
+    /// Returns at once
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// `rewind tenant …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Registers a tenant
+    Add(Box<AddTenant>),
+    /// Lists the tenants that you may see
+    List,
+    /// Shows one tenant
+    Show(OneTenant),
+    /// Tries a tenant's credentials, licence and permissions
+    Check(OneTenant),
+}
+
+/// Arguments of `rewind tenant add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddTenant {
+    /// The directory's GUID
+    #[arg(long, value_name = "GUID", value_parser = value::tenant)]
+    pub(crate) id: TenantId,
+    /// What people call it
+    #[arg(long, value_name = "NAME", value_parser = value::text)]
+    pub(crate) name: String,
+    /// The cloud that it is in
+    #[arg(long, default_value = "global")]
+    pub(crate) cloud: Cloud,
+    /// A Graph version root of its own, where the server allows it
+    #[arg(long, value_name = "URL", value_parser = value::http_url, requires = "login_url")]
+    pub(crate) graph_url: Option<String>,
+    /// A login host of its own, where the server allows it
+    #[arg(long, value_name = "URL", value_parser = value::http_url, requires = "graph_url")]
+    pub(crate) login_url: Option<String>,
+    /// The application that reads
+    #[arg(long, value_name = "ID", value_parser = value::object_id)]
+    pub(crate) reader_client_id: String,
+    /// Where its secret is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) reader_secret: String,
+    /// The application that restores
+    #[arg(long, value_name = "ID", value_parser = value::object_id, requires = "writer_secret")]
+    pub(crate) writer_client_id: Option<String>,
+    /// Where its secret is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", requires = "writer_client_id")]
+    pub(crate) writer_secret: Option<String>,
+    /// Users that must keep their way in
+    #[arg(long, value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
+    pub(crate) break_glass: Vec<String>,
+}
+
+/// The clouds that Microsoft runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cloud {
+    /// The public cloud.
+    Global,
+    /// Azure Government.
+    Usgov,
+    /// Azure Government for the Department of Defense.
+    UsgovDod,
+    /// Azure China.
+    China,
+}
+
+impl Cloud {
+    /// The name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Usgov => "usgov",
+            Self::UsgovDod => "usgov-dod",
+            Self::China => "china",
+        }
+    }
+}
+
+/// Names one tenant.
+#[derive(Debug, Args)]
+pub(crate) struct OneTenant {
+    /// The tenant; --tenant where absent
+    #[arg(value_name = "ID", id = "tenant_name", value_parser = value::tenant)]
+    pub(crate) tenant: Option<TenantId>,
+}
+
+/// `rewind snapshot …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotCommand {
+    /// Takes a snapshot now
+    Take(TakeSnapshot),
+    /// Lists a tenant's snapshots, newest first
+    List,
+    /// Shows one snapshot
+    Show(OneSnapshot),
+}
+
+/// Arguments of `rewind snapshot take`.
+#[derive(Debug, Args)]
+pub(crate) struct TakeSnapshot {
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// Names one snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct OneSnapshot {
+    /// A full name, a bare id or `latest`
+    #[arg(value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Named<SnapshotId>,
+}
+
+/// `rewind diff …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DiffCommand {
+    /// Makes a difference report
+    Create(Box<CreateDiff>),
+    /// Shows a report with its changes
+    Show(OneDiff),
+    /// Lists a tenant's reports, newest first
+    List,
+}
+
+/// Arguments of `rewind diff create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateDiff {
+    /// The base: a full name, a bare id or `latest`
+    #[arg(long, value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Named<SnapshotId>,
+    /// The target: `live` or another snapshot
+    #[arg(long, value_name = "live|SNAPSHOT", default_value = "live", value_parser = against)]
+    pub(crate) against: Against,
+    /// Only objects of these types
+    #[arg(long = "type", value_name = "TYPE", value_parser = value::object_type, num_args = 1.., value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+    /// Only the objects with these ids
+    #[arg(long = "id", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
+    pub(crate) ids: Vec<String>,
+    /// Reads the live tenant afresh
+    #[arg(long, conflicts_with = "max_age")]
+    pub(crate) full: bool,
+    /// How long ago the live tenant may have been read; afresh where absent
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) max_age: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// Names one report.
+#[derive(Debug, Args)]
+pub(crate) struct OneDiff {
+    /// A full name or a bare id
+    #[arg(value_name = "REPORT", value_parser = report)]
+    pub(crate) report: Named<ReportId>,
+}
+
+/// `rewind restore …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum RestoreCommand {
+    /// Plans a restore and shows the plan; nothing is written
+    Plan(Box<MakePlan>),
+    /// Shows a plan with its steps and exclusions, or a restore by its full name
+    Show(OneRestore),
+    /// Applies a plan
+    Apply(ApplyPlan),
+    /// Goes on with a restore where an earlier attempt ended
+    Resume(ApplyPlan),
+    /// Waits for the end of a running restore
+    Watch(OneRestore),
+    /// Lists a tenant's plans and restores, newest first
+    List,
+    /// Lists the steps of a restore that did not succeed
+    Failures(OneRestore),
+}
+
+/// Arguments of `rewind restore plan`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("base").required(true).args(["report", "snapshot"])))]
+#[command(group(ArgGroup::new("which").args(["all", "types", "ids"])))]
+pub(crate) struct MakePlan {
+    /// The report to start from: a full name or a bare id
+    #[arg(long, value_name = "REPORT", value_parser = report)]
+    pub(crate) report: Option<Named<ReportId>>,
+    /// The snapshot to go back to: a full name, a bare id or `latest`
+    #[arg(long, value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Option<Named<SnapshotId>>,
+    /// Every object of the report or snapshot (the default)
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only objects of these types
+    #[arg(long = "type", value_name = "TYPE", value_parser = value::object_type, num_args = 1.., value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+    /// Only the objects with these ids
+    #[arg(long = "id", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
+    pub(crate) ids: Vec<String>,
+    /// What becomes of links
+    #[arg(long, value_name = "MODE", default_value = "rollback")]
+    pub(crate) relationships: Relationships,
+    /// What becomes of objects added since the snapshot; kept where absent
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) added: Option<Added>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// What becomes of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Relationships {
+    /// Exactly those of the snapshot
+    Rollback,
+    /// Add what is missing, remove nothing
+    Merge,
+    /// Leave all as they are
+    Skip,
+}
+
+/// What becomes of objects that were added since the snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Added {
+    /// Leave them; the plan lists them
+    Keep,
+    /// Soft-delete them where their type can be soft-deleted
+    SoftDelete,
+}
+
+/// Names one plan or restore.
+#[derive(Debug, Args)]
+pub(crate) struct OneRestore {
+    /// A full name or a bare id
+    #[arg(value_name = "PLAN_OR_RESTORE", value_parser = plan_or_restore)]
+    pub(crate) name: PlanOrRestore,
+}
+
+/// Arguments of `rewind restore apply` and `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyPlan {
+    /// A full name or a bare id
+    #[arg(value_name = "PLAN_OR_RESTORE", value_parser = plan_or_restore)]
+    pub(crate) name: PlanOrRestore,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}

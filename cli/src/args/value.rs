@@ -1,0 +1,122 @@
+//! Reading single argument values.
+//!
+//! Owns the shape of each kind of value. It never repeats a value that may be a
+//! secret.
+
+use std::time::Duration;
+
+use model::{ObjectId, ObjectType, TenantId};
+
+/// An `http://` or `https://` URL, without a trailing slash.
+pub(crate) fn http_url(text: &str) -> Result<String, String> {
+    let uri: tonic::transport::Uri = text.parse().map_err(|_| "a URL is expected".to_owned())?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(host)) if !host.is_empty() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("a URL is expected that begins with http:// or https://".to_owned()),
+    }
+}
+
+/// A tenant's GUID or resource name.
+pub(crate) fn tenant(text: &str) -> Result<TenantId, String> {
+    proto::name::parse_tenant("tenant", text).map_err(|error| error.to_string())
+}
+
+/// The name of an object type, as Graph writes it.
+pub(crate) fn object_type(text: &str) -> Result<String, String> {
+    if ObjectType::from_name(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let known: Vec<&str> = model::catalogue::TYPES
+        .iter()
+        .map(|spec| spec.object_type.name())
+        .collect();
+    Err(format!("one of {} is expected", known.join(", ")))
+}
+
+/// The id of a directory object.
+pub(crate) fn object_id(text: &str) -> Result<String, String> {
+    ObjectId::parse(text)
+        .map(|id| id.to_string())
+        .map_err(|error| error.to_string())
+}
+
+/// Text that is there.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() {
+        Err("it is empty".to_owned())
+    } else {
+        Ok(trimmed.to_owned())
+    }
+}
+
+/// A duration such as `90s`, `15m` or `1h 30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("a duration such as 15m is expected: {error}"))
+}
+
+/// Checks that a credential is a reference, not a value.
+///
+/// clap repeats what it refuses, so this is called on the plain text afterwards
+/// and its error keeps silent about it: people paste secrets.
+pub(crate) fn secret_reference(flag: &'static str, text: &str) -> Result<String, String> {
+    let name_ok = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let fits = match text.split_once(':') {
+        Some(("env", name)) => name_ok(name),
+        Some(("file", path)) => !path.is_empty(),
+        _ => false,
+    };
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{flag} takes a reference, env:NAME or file:PATH, never the secret itself"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_secret_is_not_repeated() {
+        for pasted in [
+            "hunter2",
+            "env:",
+            "env:A B",
+            "file:",
+            "https://hunter2",
+            "env:hunter2!",
+        ] {
+            let error = secret_reference("--reader-secret", pasted).expect_err(pasted);
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert!(secret_reference("--reader-secret", "env:REWIND_CREDENTIAL_READER_A").is_ok());
+        assert!(secret_reference("--reader-secret", "file:/run/secrets/a").is_ok());
+    }
+
+    #[test]
+    fn values_are_checked() {
+        assert_eq!(
+            http_url("http://localhost:1/"),
+            Ok("http://localhost:1".to_owned())
+        );
+        for bad in ["", "localhost:1", "ftp://a", "http://"] {
+            assert!(http_url(bad).is_err(), "{bad}");
+        }
+        assert!(object_type("user").is_ok());
+        assert!(
+            object_type("users")
+                .expect_err("unknown")
+                .contains("conditionalAccessPolicy")
+        );
+        assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
+        assert!(duration("15").is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! The commands that call a gateway, one module for each kind of resource.
+//!
+//! Owns what each command asks, prints and exits with. Nothing here decides
+//! what a service would: no difference is computed, no plan is judged.
+
+pub(crate) mod diff;
+pub(crate) mod restore;
+pub(crate) mod snapshot;
+pub(crate) mod tenant;

@@ -1,0 +1,230 @@
+//! All four services in one process, over real gRPC on loopback.
+//!
+//! Owns the folder that an installation without a cloud lives in, and the
+//! settings that each service gets. The services are configured exactly as
+//! when they run alone; nothing is shared between them but the store.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use runtime::config::{Environment, Settings, Source};
+use runtime::ids::{Ids, SystemIds};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The file, below the data folder, that holds the token of the operator.
+const TOKEN_FILE: &str = "operator.token";
+/// What the embedded services still take from the environment.
+const FROM_ENVIRONMENT: [&str; 4] = [
+    "REWIND_CREDENTIAL_",
+    "REWIND_SCHEDULE",
+    "REWIND_CACHE_BYTES",
+    "REWIND_GRACE",
+];
+
+/// A running installation.
+pub(crate) struct Installation {
+    /// Where the gateway serves.
+    pub(crate) url: String,
+    /// The file that holds the operator's token.
+    pub(crate) token_file: PathBuf,
+    services: JoinSet<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
+/// The settings of one embedded service: what is fixed here, then the few keys
+/// that the environment may set.
+#[derive(Clone)]
+struct Embedded(BTreeMap<String, String>);
+
+impl Source for Embedded {
+    fn get(&self, key: &str) -> Option<String> {
+        let open = FROM_ENVIRONMENT
+            .iter()
+            .any(|prefix| key.starts_with(prefix));
+        self.0
+            .get(key)
+            .cloned()
+            .or_else(|| open.then(|| Environment.get(key)).flatten())
+    }
+}
+
+impl Embedded {
+    fn with(&self, pairs: &[(&str, String)]) -> Self {
+        let mut settings = self.clone();
+        settings.0.extend(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), value.clone())),
+        );
+        settings
+    }
+}
+
+impl Installation {
+    /// Starts everything in a folder, which is made where it is missing.
+    /// `extra` are further settings for all services.
+    ///
+    /// # Errors
+    /// Where the folder, a port or the store cannot be had.
+    pub(crate) async fn start(
+        data: &Path,
+        listen: SocketAddr,
+        extra: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
+        runtime::tls::install_provider();
+        let data = prepare(data)?;
+        let token_file = operator_token(&data)?;
+        let key_file = data.join("key");
+        store::Kek::load_or_create(&key_file)
+            .with_context(|| format!("the key file {} cannot be had", key_file.display()))?;
+        let common = Embedded(BTreeMap::new()).with(extra).with(&[
+            ("REWIND_STORE_URL", file_url(&data.join("store"))?),
+            ("REWIND_KEY_FILE", text(&key_file)),
+            ("REWIND_LISTEN", "127.0.0.1:0".to_owned()),
+            ("REWIND_CUSTOM_CLOUDS", "allow".to_owned()),
+        ]);
+        let reader = common.with(&[(
+            "REWIND_CREDENTIALS_DIR",
+            text(&data.join("credentials/reader")),
+        )]);
+        let writer = common.with(&[(
+            "REWIND_CREDENTIALS_DIR",
+            text(&data.join("credentials/writer")),
+        )]);
+
+        let stop = CancellationToken::new();
+        let mut services = JoinSet::new();
+
+        let config = snapshotter::Config::read(&Settings::load(&reader)?)?;
+        let app = snapshotter::App::open(&config, Arc::new(reader.clone()))
+            .await
+            .context("the snapshotter cannot start")?;
+        let snapshotter_url = http_url(app.address());
+        services.spawn(serve("snapshotter", app.run(stop.clone())));
+
+        let config = differ::Config::read(&Settings::load(&reader)?)?;
+        let app = differ::App::open(&config, Arc::new(reader.clone()))
+            .await
+            .context("the differ cannot start")?;
+        let differ_url = http_url(app.address());
+        services.spawn(serve("differ", app.run(stop.clone())));
+
+        let writer = writer.with(&[("REWIND_DIFFER_URL", differ_url.clone())]);
+        let config = restorer::Config::read(&Settings::load(&writer)?)?;
+        let app = restorer::App::open(&config, Arc::new(writer.clone()))
+            .await
+            .context("the restorer cannot start")?;
+        let restorer_url = http_url(app.address());
+        services.spawn(serve("restorer", app.run(stop.clone())));
+
+        let door = common.with(&[
+            ("REWIND_LISTEN", listen.to_string()),
+            ("REWIND_SNAPSHOTTER_URL", snapshotter_url),
+            ("REWIND_DIFFER_URL", differ_url),
+            ("REWIND_RESTORER_URL", restorer_url),
+            ("REWIND_DEVELOPMENT_TOKEN_FILE", text(&token_file)),
+        ]);
+        let config = gateway::Config::read(&Settings::load(&door)?)?;
+        let app = gateway::App::open(&config)
+            .await
+            .context("the gateway cannot start")?;
+        let url = http_url(app.address());
+        services.spawn(serve("gateway", app.run(stop.clone())));
+        Ok(Self {
+            url,
+            token_file,
+            services,
+            stop,
+        })
+    }
+
+    /// Waits until one of the services ends, which it does only by itself where
+    /// something is wrong.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        match self.services.join_next().await {
+            Some(result) => result?,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops everything and waits for it.
+    ///
+    /// # Errors
+    /// The first failure of a service.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while let Some(result) = self.services.join_next().await {
+            result??;
+        }
+        Ok(())
+    }
+}
+
+async fn serve<E: std::error::Error + Send + Sync + 'static>(
+    name: &'static str,
+    app: impl Future<Output = Result<(), E>>,
+) -> anyhow::Result<()> {
+    app.await.with_context(|| format!("the {name} ended"))
+}
+
+fn http_url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A folder as the URL of a file store.
+fn file_url(folder: &Path) -> anyhow::Result<String> {
+    let url = url::Url::from_directory_path(folder)
+        .map_err(|()| anyhow::anyhow!("{} is no absolute path", folder.display()))?;
+    Ok(url.to_string())
+}
+
+/// Makes the folder and those inside it, readable to their owner alone.
+fn prepare(data: &Path) -> anyhow::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    for folder in ["", "store", "credentials/reader", "credentials/writer"] {
+        let folder = data.join(folder);
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
+    data.canonicalize()
+        .with_context(|| format!("{} cannot be opened", data.display()))
+}
+
+/// Makes a file that only its owner may read, unless it is there.
+fn create_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match file {
+        Ok(mut file) => Ok(file
+            .write_all(content.as_bytes())
+            .and_then(|()| file.sync_all())?),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be written", path.display())),
+    }
+}
+
+fn operator_token(data: &Path) -> anyhow::Result<PathBuf> {
+    let path = data.join(TOKEN_FILE);
+    let token = format!("{}{}", SystemIds.uuid().simple(), SystemIds.uuid().simple());
+    create_private(&path, &token)?;
+    Ok(path)
+}

@@ -1,0 +1,33 @@
+//! `rewind up`: all four services in one process.
+
+use crate::args::UpArgs;
+use crate::installation::Installation;
+use crate::output::Output;
+
+/// Serves until it is told to stop; answers the exit code.
+///
+/// # Errors
+/// What keeps it from serving.
+pub(crate) async fn run(args: &UpArgs, output: Output) -> anyhow::Result<u8> {
+    if !args.listen.ip().is_loopback() {
+        anyhow::bail!(
+            "`rewind up` speaks plain HTTP, so it listens on loopback only: --listen 127.0.0.1:PORT"
+        );
+    }
+    let _telemetry = runtime::telemetry::init("rewind", runtime::telemetry::Format::Text);
+    let stop = runtime::signal::stop_token()?;
+    let mut installation = Installation::start(&args.data, args.listen, &[]).await?;
+    output.line(&format!("ready {}", installation.url))?;
+    output.note(&format!(
+        "the operator's token is in {}; in another terminal:\n  export REWIND_GATEWAY={} REWIND_TOKEN_FILE={}",
+        installation.token_file.display(),
+        installation.url,
+        installation.token_file.display(),
+    ));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        ended = installation.ended() => ended?,
+    }
+    installation.stop().await?;
+    Ok(runtime::exit::DONE)
+}

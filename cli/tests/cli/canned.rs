@@ -1,0 +1,240 @@
+//! The data that the fake gateway holds.
+
+use proto::v1::*;
+
+pub(crate) const TENANT: &str = "0a1b2c3d-0000-4000-8000-000000000001";
+pub(crate) const OTHER: &str = "0a1b2c3d-0000-4000-8000-000000000002";
+pub(crate) const TOKEN: &str = "a-token-of-no-value";
+
+pub(crate) fn name(collection: &str, id: &str) -> String {
+    format!("tenants/{TENANT}/{collection}/{id}")
+}
+
+fn at(seconds: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp {
+        seconds: 1_795_000_000 + seconds,
+        nanos: 0,
+    })
+}
+
+pub(crate) fn tenant(id: &str, display_name: &str) -> Tenant {
+    Tenant {
+        name: format!("tenants/{id}"),
+        id: id.to_owned(),
+        display_name: display_name.to_owned(),
+        cloud: "global".to_owned(),
+        reader: Some(AppCredential {
+            client_id: "reader".to_owned(),
+            secret_ref: "env:REWIND_CREDENTIAL_READER_A".to_owned(),
+        }),
+        create_time: at(0),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn snapshot(id: &str, state: SnapshotState) -> Snapshot {
+    let record = |kind: &str, problem: &str| KindRecord {
+        kind: kind.to_owned(),
+        complete: problem.is_empty(),
+        problem: problem.to_owned(),
+        method: "delta".to_owned(),
+        not_before: at(1),
+        not_after: at(2),
+        count: 7,
+    };
+    let problem = if state == SnapshotState::Incomplete {
+        "Graph answered 403"
+    } else {
+        ""
+    };
+    Snapshot {
+        name: name("snapshots", id),
+        state: state.into(),
+        start_time: at(0),
+        end_time: at(60),
+        trigger: "on-demand".to_owned(),
+        licence: "P2".to_owned(),
+        object_count: 120,
+        link_count: 340,
+        stored_bytes: 20_480,
+        kinds: vec![record("user", ""), record("group/members", problem)],
+    }
+}
+
+pub(crate) fn report(id: &str, state: ReportState) -> Report {
+    Report {
+        name: name("reports", id),
+        state: state.into(),
+        base: name("snapshots", "20261123-daily"),
+        target: "live".to_owned(),
+        create_time: at(100),
+        target_time: at(90),
+        counts: Some(ChangeCounts {
+            added: 1,
+            modified: 1,
+            soft_deleted: 1,
+            links: 2,
+            ..Default::default()
+        }),
+        method: "full_read".to_owned(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn object(kind: &str, id: &str, display_name: &str) -> Option<ObjectRef> {
+    Some(ObjectRef {
+        r#type: kind.to_owned(),
+        id: id.to_owned(),
+        display_name: display_name.to_owned(),
+    })
+}
+
+pub(crate) fn long_value() -> String {
+    format!("\"{}{}\"", "begin ".repeat(30), "end")
+}
+
+fn attribute(path: &str, before: Option<&str>, after: Option<&str>) -> AttributeChange {
+    AttributeChange {
+        path: path.to_owned(),
+        before_json: before.map(str::to_owned),
+        after_json: after.map(str::to_owned),
+        class: AttributeClass::Restorable.into(),
+        ..Default::default()
+    }
+}
+
+fn link(target_id: &str, target_name: &str, direction: LinkDirection) -> LinkChange {
+    LinkChange {
+        relation: "group/members".to_owned(),
+        target_id: target_id.to_owned(),
+        target_name: target_name.to_owned(),
+        direction: direction.into(),
+    }
+}
+
+pub(crate) fn changes() -> Vec<Change> {
+    vec![
+        Change {
+            object: object("group", "g-1", "Finance"),
+            kind: ChangeKind::Modified.into(),
+            attributes: vec![AttributeChange {
+                added_json: vec!["\"b\"".to_owned()],
+                removed_json: vec!["\"a\"".to_owned()],
+                class: AttributeClass::ReadOnly.into(),
+                ..attribute("proxyAddresses", Some("[\"a\"]"), Some("[\"b\"]"))
+            }],
+            links: vec![
+                link("u-9", "Eve", LinkDirection::Added),
+                link("u-2", "Bob", LinkDirection::Removed),
+            ],
+            ..Default::default()
+        },
+        Change {
+            object: object("user", "u-1", "Ann\u{1b}[31m"),
+            kind: ChangeKind::Modified.into(),
+            attributes: vec![
+                attribute("jobTitle", Some("\"Lead\""), Some("\"Clerk\"")),
+                attribute("aboutMe", None, Some(&long_value())),
+            ],
+            ..Default::default()
+        },
+        Change {
+            object: object("user", "u-2", "Bob"),
+            kind: ChangeKind::SoftDeleted.into(),
+            obstacles: vec![Obstacle::OnPremisesSynced.into()],
+            ..Default::default()
+        },
+    ]
+}
+
+pub(crate) fn plan(id: &str, state: PlanState) -> Plan {
+    Plan {
+        name: name("plans", id),
+        state: state.into(),
+        snapshot: name("snapshots", "20261123-daily"),
+        report: name("reports", "r1"),
+        options: Some(PlanOptions {
+            added: AddedPolicy::Keep.into(),
+            relationships: RelationshipMode::Rollback.into(),
+        }),
+        create_time: at(200),
+        step_count: 2,
+        exclusion_count: 1,
+        risks: vec!["a policy changes who may sign in".to_owned()],
+        estimate_seconds: 61,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn steps() -> Vec<PlanStep> {
+    vec![
+        PlanStep {
+            number: 1,
+            action: StepAction::RestoreDeleted.into(),
+            object: object("user", "u-2", "Bob"),
+            method: "POST".to_owned(),
+            path: "/directory/deletedItems/u-2/restore".to_owned(),
+            ..Default::default()
+        },
+        PlanStep {
+            number: 2,
+            action: StepAction::Update.into(),
+            object: object("user", "u-1", "Ann"),
+            reason: "the job title differs".to_owned(),
+            attributes: vec![attribute("jobTitle", Some("\"Clerk\""), Some("\"Lead\""))],
+            method: "PATCH".to_owned(),
+            path: "/users/u-1".to_owned(),
+            body_json: Some("{\"jobTitle\":\"Lead\"}".to_owned()),
+            after: vec![1],
+            ..Default::default()
+        },
+    ]
+}
+
+pub(crate) fn exclusions() -> Vec<Exclusion> {
+    vec![Exclusion {
+        object: object("user", "u-9", "Eve"),
+        obstacle: Obstacle::AddedKept.into(),
+        part: String::new(),
+        detail: "added since, and the plan keeps it".to_owned(),
+    }]
+}
+
+pub(crate) fn restore(id: &str, state: RestoreState, verified: bool) -> Restore {
+    let warnings = i32::from(state == RestoreState::SucceededWithWarnings);
+    Restore {
+        name: name("restores", id),
+        plan: name("plans", id),
+        state: state.into(),
+        start_time: at(300),
+        end_time: at(360),
+        step_count: 2,
+        applied: 2 - warnings,
+        failed: warnings,
+        verification_report: name("reports", "r2"),
+        verified,
+        snapshot: name("snapshots", "20261123-daily"),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn outcomes() -> Vec<Outcome> {
+    let outcome = |step: i32, state: OutcomeState, detail: &str| Outcome {
+        step,
+        state: state.into(),
+        detail: detail.to_owned(),
+        time: at(320),
+        object: object("user", "u-1", "Ann"),
+        action: StepAction::Update.into(),
+    };
+    vec![
+        outcome(1, OutcomeState::Applied, ""),
+        outcome(
+            2,
+            OutcomeState::Conflict,
+            "the object changed since the plan was made",
+        ),
+        outcome(3, OutcomeState::Failed, "Graph answered 400"),
+        outcome(4, OutcomeState::Skipped, "step 3 did not succeed"),
+    ]
+}

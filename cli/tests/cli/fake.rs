@@ -1,0 +1,529 @@
+//! A gateway that remembers what it was asked and answers from a script.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use proto::v1::diff_service_server::DiffService;
+use proto::v1::restore_service_server::RestoreService;
+use proto::v1::snapshot_service_server::SnapshotService;
+use proto::v1::tenant_service_server::TenantService;
+use proto::v1::*;
+use serde_json::Value;
+use tonic::{Request, Response, Status};
+
+use crate::canned::{self, OTHER, TENANT, TOKEN};
+
+/// The script; each field is what the gateway holds.
+pub(crate) struct Fake {
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) check: CheckTenantResponse,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) report: Report,
+    pub(crate) plan: Plan,
+    pub(crate) restore: Restore,
+    /// Errors by request message, such as `GetSnapshotRequest`.
+    pub(crate) errors: BTreeMap<&'static str, Status>,
+    /// How many Watch streams end before the work does.
+    pub(crate) broken_streams: Mutex<u32>,
+    /// What was asked: the request message's name and its JSON.
+    pub(crate) asked: Mutex<Vec<(&'static str, Value)>>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            tenants: vec![canned::tenant(TENANT, "Contoso")],
+            check: CheckTenantResponse::default(),
+            snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
+            report: canned::report("r1", ReportState::Succeeded),
+            plan: canned::plan("p1", PlanState::Ready),
+            restore: canned::restore("p1", RestoreState::Succeeded, true),
+            errors: BTreeMap::new(),
+            broken_streams: Mutex::new(0),
+            asked: Mutex::default(),
+        }
+    }
+}
+
+impl Fake {
+    pub(crate) fn two_tenants() -> Self {
+        let tenants = vec![
+            canned::tenant(TENANT, "Contoso"),
+            canned::tenant(OTHER, "Fabrikam"),
+        ];
+        Self {
+            tenants,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn failing(request: &'static str, status: Status) -> Self {
+        Self {
+            errors: BTreeMap::from([(request, status)]),
+            ..Self::default()
+        }
+    }
+
+    /// The last request of one message type.
+    pub(crate) fn last(&self, message: &str) -> Value {
+        let asked = self.asked.lock().expect("no panic");
+        asked
+            .iter()
+            .rev()
+            .find(|(name, _)| *name == message)
+            .map_or(Value::Null, |(_, request)| request.clone())
+    }
+
+    /// How many calls of one kind were made.
+    pub(crate) fn heard(&self, message: &str) -> usize {
+        self.asked
+            .lock()
+            .expect("no panic")
+            .iter()
+            .filter(|(name, _)| *name == message)
+            .count()
+    }
+
+    /// How many calls were made.
+    pub(crate) fn calls(&self) -> usize {
+        self.asked.lock().expect("no panic").len()
+    }
+
+    fn hear<T: prost::Message>(
+        &self,
+        message: &'static str,
+        request: &Request<T>,
+    ) -> Result<(), Status> {
+        let header = |name: &str| {
+            request
+                .metadata()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert_eq!(
+            header("authorization"),
+            format!("Bearer {TOKEN}"),
+            "{message}"
+        );
+        assert_eq!(header("x-request-id").len(), 36, "{message}");
+        assert_eq!(
+            header("grpc-timeout").is_empty(),
+            message.starts_with("Watch"),
+            "{message}"
+        );
+        self.asked
+            .lock()
+            .expect("no panic")
+            .push((message, proto::json::to_json(message, request.get_ref())));
+        self.errors
+            .get(message)
+            .map_or(Ok(()), |status| Err(status.clone()))
+    }
+
+    /// A stream of a running and a finished state, or of the running one only.
+    fn stream<M>(&self, running: M, finished: M) -> Response<Stream<M>> {
+        let mut broken = self.broken_streams.lock().expect("no panic");
+        let mut messages = vec![Ok(running)];
+        if *broken > 0 {
+            *broken -= 1;
+        } else {
+            messages.push(Ok(finished));
+        }
+        Response::new(tokio_stream::iter(messages))
+    }
+}
+
+type Stream<M> = tokio_stream::Iter<std::vec::IntoIter<Result<M, Status>>>;
+
+/// One item for each page, so that joining is seen.
+fn page<T: Clone>(items: &[T], token: &str) -> (Vec<T>, String) {
+    let index: usize = token.parse().unwrap_or(0);
+    let next = if index + 1 < items.len() {
+        (index + 1).to_string()
+    } else {
+        String::new()
+    };
+    (items.get(index).cloned().into_iter().collect(), next)
+}
+
+macro_rules! method {
+    ($self:ident, $request:ident, $message:ident, $answer:expr) => {{
+        $self.hear(stringify!($message), &$request)?;
+        Ok(Response::new($answer))
+    }};
+}
+
+#[tonic::async_trait]
+impl TenantService for Fake {
+    async fn create_tenant(
+        &self,
+        request: Request<CreateTenantRequest>,
+    ) -> Result<Response<CreateTenantResponse>, Status> {
+        let tenant = request.get_ref().tenant.clone().map(|tenant| Tenant {
+            name: format!("tenants/{}", tenant.id),
+            ..tenant
+        });
+        method!(
+            self,
+            request,
+            CreateTenantRequest,
+            CreateTenantResponse { tenant }
+        )
+    }
+    async fn get_tenant(
+        &self,
+        request: Request<GetTenantRequest>,
+    ) -> Result<Response<GetTenantResponse>, Status> {
+        let tenant = self
+            .tenants
+            .iter()
+            .find(|tenant| tenant.name == request.get_ref().name)
+            .cloned();
+        method!(
+            self,
+            request,
+            GetTenantRequest,
+            GetTenantResponse { tenant }
+        )
+    }
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        let (tenants, next_page_token) = page(&self.tenants, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListTenantsRequest,
+            ListTenantsResponse {
+                tenants,
+                next_page_token
+            }
+        )
+    }
+    async fn check_tenant(
+        &self,
+        request: Request<CheckTenantRequest>,
+    ) -> Result<Response<CheckTenantResponse>, Status> {
+        method!(self, request, CheckTenantRequest, self.check.clone())
+    }
+}
+
+#[tonic::async_trait]
+impl SnapshotService for Fake {
+    type WatchSnapshotStream = Stream<WatchSnapshotResponse>;
+
+    async fn take_snapshot(
+        &self,
+        request: Request<TakeSnapshotRequest>,
+    ) -> Result<Response<TakeSnapshotResponse>, Status> {
+        let snapshot = Snapshot {
+            state: SnapshotState::Running.into(),
+            ..self.snapshot.clone()
+        };
+        method!(
+            self,
+            request,
+            TakeSnapshotRequest,
+            TakeSnapshotResponse {
+                snapshot: Some(snapshot)
+            }
+        )
+    }
+    async fn watch_snapshot(
+        &self,
+        request: Request<WatchSnapshotRequest>,
+    ) -> Result<Response<Self::WatchSnapshotStream>, Status> {
+        self.hear("WatchSnapshotRequest", &request)?;
+        let message = |snapshot| WatchSnapshotResponse {
+            snapshot: Some(snapshot),
+            phase: "reading".to_owned(),
+            read_count: 3,
+        };
+        let running = Snapshot {
+            state: SnapshotState::Running.into(),
+            ..self.snapshot.clone()
+        };
+        Ok(self.stream(message(running), message(self.snapshot.clone())))
+    }
+    async fn get_snapshot(
+        &self,
+        request: Request<GetSnapshotRequest>,
+    ) -> Result<Response<GetSnapshotResponse>, Status> {
+        method!(
+            self,
+            request,
+            GetSnapshotRequest,
+            GetSnapshotResponse {
+                snapshot: Some(self.snapshot.clone())
+            }
+        )
+    }
+    async fn list_snapshots(
+        &self,
+        request: Request<ListSnapshotsRequest>,
+    ) -> Result<Response<ListSnapshotsResponse>, Status> {
+        let all = ["s3", "s2", "s1"].map(|id| canned::snapshot(id, SnapshotState::Complete));
+        let (snapshots, next_page_token) = page(&all, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListSnapshotsRequest,
+            ListSnapshotsResponse {
+                snapshots,
+                next_page_token,
+                problems: Vec::new()
+            }
+        )
+    }
+}
+
+#[tonic::async_trait]
+impl DiffService for Fake {
+    type WatchReportStream = Stream<WatchReportResponse>;
+
+    async fn create_report(
+        &self,
+        request: Request<CreateReportRequest>,
+    ) -> Result<Response<CreateReportResponse>, Status> {
+        let report = Report {
+            state: ReportState::Running.into(),
+            ..self.report.clone()
+        };
+        method!(
+            self,
+            request,
+            CreateReportRequest,
+            CreateReportResponse {
+                report: Some(report)
+            }
+        )
+    }
+    async fn watch_report(
+        &self,
+        request: Request<WatchReportRequest>,
+    ) -> Result<Response<Self::WatchReportStream>, Status> {
+        self.hear("WatchReportRequest", &request)?;
+        let message = |report| WatchReportResponse {
+            report: Some(report),
+            phase: "comparing".to_owned(),
+            read_count: 3,
+        };
+        let running = Report {
+            state: ReportState::Running.into(),
+            ..self.report.clone()
+        };
+        Ok(self.stream(message(running), message(self.report.clone())))
+    }
+    async fn get_report(
+        &self,
+        request: Request<GetReportRequest>,
+    ) -> Result<Response<GetReportResponse>, Status> {
+        method!(
+            self,
+            request,
+            GetReportRequest,
+            GetReportResponse {
+                report: Some(self.report.clone())
+            }
+        )
+    }
+    async fn list_reports(
+        &self,
+        request: Request<ListReportsRequest>,
+    ) -> Result<Response<ListReportsResponse>, Status> {
+        let all = ["r2", "r1"].map(|id| canned::report(id, ReportState::Succeeded));
+        let (reports, next_page_token) = page(&all, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListReportsRequest,
+            ListReportsResponse {
+                reports,
+                next_page_token
+            }
+        )
+    }
+    async fn list_changes(
+        &self,
+        request: Request<ListChangesRequest>,
+    ) -> Result<Response<ListChangesResponse>, Status> {
+        let (changes, next_page_token) = page(&canned::changes(), &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListChangesRequest,
+            ListChangesResponse {
+                changes,
+                next_page_token
+            }
+        )
+    }
+}
+
+#[tonic::async_trait]
+impl RestoreService for Fake {
+    type WatchPlanStream = Stream<WatchPlanResponse>;
+    type WatchRestoreStream = Stream<WatchRestoreResponse>;
+
+    async fn create_plan(
+        &self,
+        request: Request<CreatePlanRequest>,
+    ) -> Result<Response<CreatePlanResponse>, Status> {
+        let plan = Plan {
+            state: PlanState::Running.into(),
+            ..self.plan.clone()
+        };
+        method!(
+            self,
+            request,
+            CreatePlanRequest,
+            CreatePlanResponse { plan: Some(plan) }
+        )
+    }
+    async fn watch_plan(
+        &self,
+        request: Request<WatchPlanRequest>,
+    ) -> Result<Response<Self::WatchPlanStream>, Status> {
+        self.hear("WatchPlanRequest", &request)?;
+        let message = |plan| WatchPlanResponse {
+            plan: Some(plan),
+            phase: "planning".to_owned(),
+        };
+        let running = Plan {
+            state: PlanState::Running.into(),
+            ..self.plan.clone()
+        };
+        Ok(self.stream(message(running), message(self.plan.clone())))
+    }
+    async fn get_plan(
+        &self,
+        request: Request<GetPlanRequest>,
+    ) -> Result<Response<GetPlanResponse>, Status> {
+        method!(
+            self,
+            request,
+            GetPlanRequest,
+            GetPlanResponse {
+                plan: Some(self.plan.clone())
+            }
+        )
+    }
+    async fn list_plan_steps(
+        &self,
+        request: Request<ListPlanStepsRequest>,
+    ) -> Result<Response<ListPlanStepsResponse>, Status> {
+        let (steps, next_page_token) = page(&canned::steps(), &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListPlanStepsRequest,
+            ListPlanStepsResponse {
+                steps,
+                next_page_token
+            }
+        )
+    }
+    async fn list_plan_exclusions(
+        &self,
+        request: Request<ListPlanExclusionsRequest>,
+    ) -> Result<Response<ListPlanExclusionsResponse>, Status> {
+        let (exclusions, next_page_token) =
+            page(&canned::exclusions(), &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListPlanExclusionsRequest,
+            ListPlanExclusionsResponse {
+                exclusions,
+                next_page_token
+            }
+        )
+    }
+    async fn apply_plan(
+        &self,
+        request: Request<ApplyPlanRequest>,
+    ) -> Result<Response<ApplyPlanResponse>, Status> {
+        let restore = Restore {
+            state: RestoreState::Running.into(),
+            ..self.restore.clone()
+        };
+        method!(
+            self,
+            request,
+            ApplyPlanRequest,
+            ApplyPlanResponse {
+                restore: Some(restore)
+            }
+        )
+    }
+    async fn watch_restore(
+        &self,
+        request: Request<WatchRestoreRequest>,
+    ) -> Result<Response<Self::WatchRestoreStream>, Status> {
+        self.hear("WatchRestoreRequest", &request)?;
+        let message = |restore| WatchRestoreResponse {
+            restore: Some(restore),
+            phase: "applying".to_owned(),
+        };
+        let running = Restore {
+            state: RestoreState::Running.into(),
+            ..self.restore.clone()
+        };
+        Ok(self.stream(message(running), message(self.restore.clone())))
+    }
+    async fn get_restore(
+        &self,
+        request: Request<GetRestoreRequest>,
+    ) -> Result<Response<GetRestoreResponse>, Status> {
+        method!(
+            self,
+            request,
+            GetRestoreRequest,
+            GetRestoreResponse {
+                restore: Some(self.restore.clone())
+            }
+        )
+    }
+    async fn list_restores(
+        &self,
+        request: Request<ListRestoresRequest>,
+    ) -> Result<Response<ListRestoresResponse>, Status> {
+        let all = [
+            canned::restore("p2", RestoreState::Planned, false),
+            self.restore.clone(),
+        ];
+        let (restores, next_page_token) = page(&all, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListRestoresRequest,
+            ListRestoresResponse {
+                restores,
+                next_page_token
+            }
+        )
+    }
+    async fn list_outcomes(
+        &self,
+        request: Request<ListOutcomesRequest>,
+    ) -> Result<Response<ListOutcomesResponse>, Status> {
+        let wanted = request.get_ref().states.clone();
+        let all: Vec<Outcome> = canned::outcomes()
+            .into_iter()
+            .filter(|outcome| wanted.contains(&outcome.state))
+            .collect();
+        let (outcomes, next_page_token) = page(&all, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListOutcomesRequest,
+            ListOutcomesResponse {
+                outcomes,
+                next_page_token
+            }
+        )
+    }
+}

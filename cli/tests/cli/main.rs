@@ -1,0 +1,14 @@
+//! `rewind` as a process against a gateway that answers from a script.
+//!
+//! Owns the client's contract: what it sends, what it prints where, and its
+//! exit codes. Nothing here needs a tenant.
+
+mod canned;
+mod errors;
+mod fake;
+mod gateway;
+mod reading;
+mod restoring;
+mod simulating;
+mod usage;
+mod waiting;

@@ -1,0 +1,229 @@
+//! Lists and single resources, as tables and as JSON; names, `latest`, pages.
+
+use proto::v1::{CheckItem, CheckTenantResponse};
+use serde_json::Value;
+use snapbox::{assert_data_eq, str};
+
+use crate::canned::{TENANT, long_value, name};
+use crate::fake::Fake;
+use crate::gateway::Gateway;
+
+#[test]
+fn a_list_is_a_plain_table_when_piped() {
+    let run = Gateway::start(Fake::default())
+        .rewind(&["snapshot", "list"])
+        .exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+ID  STATE     STARTED               TRIGGER    OBJECTS  LINKS  STORED
+s3  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB
+s2  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB
+s1  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB
+
+"#]]
+    );
+    assert!(run.err.is_empty(), "{run:?}");
+}
+
+#[test]
+fn json_joins_the_pages_into_one_array() {
+    let gateway = Gateway::start(Fake::two_tenants());
+    for (command, count) in [("snapshot", 3), ("diff", 2), ("restore", 2), ("tenant", 2)] {
+        let run = gateway
+            .rewind(&[command, "list", "--output", "json", "--tenant", TENANT])
+            .exits(0);
+        assert_eq!(run.json().as_array().map(Vec::len), Some(count), "{run:?}");
+    }
+    let run = gateway.rewind(&["snapshot", "list", "--output=json", "--tenant", TENANT]);
+    assert_eq!(run.json()[2]["name"], name("snapshots", "s1"));
+    assert_eq!(run.json()[2]["objectCount"], 120);
+}
+
+#[test]
+fn names_are_full_or_bare_or_latest() {
+    let gateway = Gateway::start(Fake::default());
+    for (given, asked) in [
+        ("latest", "latest"),
+        ("20261123t1", "20261123t1"),
+        (&name("snapshots", "s1"), "s1"),
+    ] {
+        gateway.rewind(&["snapshot", "show", given]).exits(0);
+        assert_eq!(
+            gateway.fake.last("GetSnapshotRequest")["name"],
+            name("snapshots", asked)
+        );
+    }
+}
+
+#[test]
+fn a_bare_id_needs_a_tenant_where_there_are_several() {
+    let gateway = Gateway::start(Fake::two_tenants());
+    let run = gateway.rewind(&["snapshot", "show", "latest"]).exits(2);
+    assert!(run.err.contains("there are several tenants"), "{run:?}");
+    gateway
+        .rewind(&["snapshot", "show", "latest", "--tenant", TENANT])
+        .exits(0);
+    gateway
+        .rewind(&["snapshot", "show", &name("snapshots", "s1")])
+        .exits(0);
+    let none = Gateway::start(Fake {
+        tenants: Vec::new(),
+        ..Fake::default()
+    });
+    assert!(
+        none.rewind(&["snapshot", "list"])
+            .exits(2)
+            .err
+            .contains("no tenant is registered")
+    );
+}
+
+#[test]
+fn a_report_shows_every_change() {
+    let run = Gateway::start(Fake::default())
+        .rewind(&["diff", "show", "r1"])
+        .exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+Name          tenants/0a1b2c3d-0000-4000-8000-000000000001/reports/r1
+State         succeeded
+Base          tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/20261123-daily
+Target        live as of 2026-11-18T11:08:10Z (full read)
+Created       2026-11-18T11:08:20Z
+Scope         everything
+Added         1
+Modified      1
+Soft deleted  1
+Hard deleted  0
+Restored      0
+Links         2
+
+modified  group  Finance  (g-1)
+    proxyAddresses: +"b", -"a"  (read only)
+    + group/members: Eve  (u-9)
+    - group/members: Bob  (u-2)
+
+modified  user  Ann/u{1b}[31m  (u-1)
+    jobTitle: "Lead" → "Clerk"
+    aboutMe: (none) → "begin begin begin begin begin begin begin begin begi…n begin begin end"
+
+soft deleted  user  Bob  (u-2)
+    ! on premises synced
+
+"#]]
+    );
+}
+
+#[test]
+fn json_of_a_report_shortens_nothing() {
+    let run = Gateway::start(Fake::default())
+        .rewind(&["diff", "show", "r1", "--output", "json"])
+        .exits(0);
+    let json = run.json();
+    assert_eq!(json["report"]["name"], name("reports", "r1"));
+    assert_eq!(json["changes"].as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        json["changes"][1]["attributes"][1]["afterJson"],
+        long_value()
+    );
+    assert_eq!(json["changes"][1]["object"]["displayName"], "Ann\u{1b}[31m");
+    assert_eq!(json["changes"][2]["kind"], "CHANGE_KIND_SOFT_DELETED");
+}
+
+#[test]
+fn a_tenant_is_registered_with_all_that_was_given() {
+    let gateway = Gateway::start(Fake::default());
+    let arguments = "tenant add --cloud usgov-dod --graph-url http://127.0.0.1:1/v1.0 --login-url http://127.0.0.1:1 \
+        --reader-client-id r-1 --reader-secret env:REWIND_CREDENTIAL_READER_A --writer-client-id w-1 --writer-secret file:/run/w \
+        --break-glass u-1 u-2 --output json --name Contoso --id";
+    let mut arguments: Vec<&str> = arguments.split_whitespace().collect();
+    arguments.push(TENANT);
+    let run = gateway.rewind(&arguments).exits(0);
+    assert_eq!(run.json()["name"], format!("tenants/{TENANT}"));
+    let request = gateway.fake.last("CreateTenantRequest");
+    let tenant = &request["tenant"];
+    assert_eq!(tenant["cloud"], "usgov-dod");
+    assert_eq!(tenant["graphUrl"], "http://127.0.0.1:1/v1.0");
+    assert_eq!(
+        tenant["reader"]["secretRef"],
+        "env:REWIND_CREDENTIAL_READER_A"
+    );
+    assert_eq!(tenant["writer"]["clientId"], "w-1");
+    assert_eq!(tenant["breakGlassIds"], serde_json::json!(["u-1", "u-2"]));
+    assert_eq!(request["requestId"].as_str().map(str::len), Some(36));
+}
+
+fn check(items: &[(&str, &str, &str)], can_snapshot: bool, expected: i32) -> Value {
+    let items = items.iter().map(|(app, subject, reason)| CheckItem {
+        app: (*app).to_owned(),
+        subject: (*subject).to_owned(),
+        ok: reason.is_empty(),
+        detail: "as found".to_owned(),
+        reason: (*reason).to_owned(),
+    });
+    let check = CheckTenantResponse {
+        items: items.collect(),
+        can_snapshot,
+        can_restore: false,
+    };
+    let gateway = Gateway::start(Fake {
+        check,
+        ..Fake::default()
+    });
+    gateway.rewind(&["tenant", "check"]).exits(expected);
+    gateway
+        .rewind(&["tenant", "check", TENANT, "--output", "json"])
+        .exits(expected)
+        .json()
+}
+
+#[test]
+fn a_check_exits_by_what_it_found() {
+    let json = check(&[("reader", "token", "")], true, 0);
+    assert_eq!(json["canSnapshot"], true);
+    check(&[("reader", "licence", "LICENCE_REQUIRED")], false, 8);
+    check(&[("reader", "user", "CONSENT_MISSING")], true, 8);
+    check(&[("writer", "token", "CREDENTIAL_REJECTED")], true, 3);
+    check(&[("reader", "token", "CREDENTIAL_REJECTED")], false, 1);
+}
+
+#[test]
+fn a_tenant_and_a_snapshot_are_shown_field_by_field() {
+    let gateway = Gateway::start(Fake::default());
+    assert_data_eq!(
+        gateway.rewind(&["tenant", "show"]).exits(0).out,
+        str![[r#"
+Name          tenants/0a1b2c3d-0000-4000-8000-000000000001
+Display name  Contoso
+Cloud         global
+Graph         -
+Login         -
+Reader        reader (env:REWIND_CREDENTIAL_READER_A)
+Writer        -
+Break glass   -
+Registered    2026-11-18T11:06:40Z
+
+"#]]
+    );
+    assert_data_eq!(
+        gateway.rewind(&["snapshot", "show", "latest"]).exits(0).out,
+        str![[r#"
+Name     tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/20261123t1
+State    complete
+Started  2026-11-18T11:06:40Z
+Ended    2026-11-18T11:07:40Z
+Trigger  on-demand
+Licence  P2
+Objects  120
+Links    340
+Stored   20.0 KiB
+
+KIND           COUNT  READ      METHOD  NOT BEFORE            NOT AFTER
+user           7      complete  delta   2026-11-18T11:06:41Z  2026-11-18T11:06:42Z
+group/members  7      complete  delta   2026-11-18T11:06:41Z  2026-11-18T11:06:42Z
+
+"#]]
+    );
+}

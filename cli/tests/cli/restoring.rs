@@ -1,0 +1,198 @@
+//! Plans and restores.
+
+use proto::v1::RestoreState;
+use snapbox::{assert_data_eq, str};
+
+use crate::canned::{self, TENANT, name};
+use crate::fake::Fake;
+use crate::gateway::Gateway;
+
+#[test]
+fn a_plan_is_shown_whole() {
+    let gateway = Gateway::start(Fake::default());
+    let run = gateway
+        .rewind(&["restore", "plan", "--report", "r1", "--all"])
+        .exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+Name           tenants/0a1b2c3d-0000-4000-8000-000000000001/plans/p1
+State          ready
+Snapshot       tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/20261123-daily
+Report         tenants/0a1b2c3d-0000-4000-8000-000000000001/reports/r1
+Scope          everything
+Added objects  keep
+Relationships  rollback
+Made           2026-11-18T11:10:00Z
+Steps          2
+Exclusions     1
+Estimate       1m 1s
+
+Risks
+    ! a policy changes who may sign in
+
+Steps (2)
+
+1. restore deleted  user  Bob  (u-2)
+    POST /directory/deletedItems/u-2/restore
+
+2. update  user  Ann  (u-1)
+    the job title differs
+    jobTitle: "Clerk" → "Lead"
+    PATCH /users/u-1
+    after step 1
+
+Not restored (1)
+
+    user  Eve  (u-9)  added kept: added since, and the plan keeps it
+
+"#]]
+    );
+    assert_data_eq!(
+        &run.err,
+        str![[r#"
+1 object added since stays; a plan with `--added soft-delete` takes back what can be
+
+"#]]
+    );
+    let shown = gateway.rewind(&["restore", "show", "p1"]).exits(0);
+    assert_eq!(shown.out, run.out);
+}
+
+#[test]
+fn json_of_a_plan_has_steps_and_exclusions() {
+    let gateway = Gateway::start(Fake::default());
+    for arguments in [
+        ["restore", "plan", "--snapshot", "latest", "--output=json"],
+        ["restore", "show", "p1", "--output", "json"],
+    ] {
+        let json = gateway.rewind(&arguments).exits(0).json();
+        assert_eq!(json["plan"]["name"], name("plans", "p1"));
+        assert_eq!(json["steps"].as_array().map(Vec::len), Some(2));
+        assert_eq!(json["steps"][1]["bodyJson"], "{\"jobTitle\":\"Lead\"}");
+        assert_eq!(json["exclusions"][0]["obstacle"], "OBSTACLE_ADDED_KEPT");
+    }
+}
+
+#[test]
+fn a_plan_is_asked_for_as_the_flags_say() {
+    let gateway = Gateway::start(Fake::default());
+    let asked = |more: &[&str]| {
+        gateway
+            .rewind(&[&["restore", "plan"], more].concat())
+            .exits(0);
+        gateway.fake.last("CreatePlanRequest")
+    };
+    let plain = asked(&["--snapshot", "latest"]);
+    assert_eq!(
+        (&plain["snapshot"], &plain["report"]),
+        (&"latest".into(), &"".into())
+    );
+    assert_eq!(plain["options"]["added"], "ADDED_POLICY_KEEP");
+    assert_eq!(
+        plain["options"]["relationships"],
+        "RELATIONSHIP_MODE_ROLLBACK"
+    );
+    let full = asked(&[
+        "--report",
+        "r1",
+        "--type",
+        "user",
+        "--relationships",
+        "merge",
+        "--added",
+        "soft-delete",
+    ]);
+    assert_eq!(full["report"], name("reports", "r1"));
+    assert_eq!(full["scope"]["types"], serde_json::json!(["user"]));
+    assert_eq!(full["options"]["added"], "ADDED_POLICY_SOFT_DELETE");
+    assert_eq!(full["options"]["relationships"], "RELATIONSHIP_MODE_MERGE");
+}
+
+#[test]
+fn apply_exits_by_how_it_went() {
+    for (state, verified, expected, said) in [
+        (RestoreState::Succeeded, true, 0, ""),
+        (
+            RestoreState::Succeeded,
+            false,
+            3,
+            "warning: the tenant was not verified",
+        ),
+        (
+            RestoreState::SucceededWithWarnings,
+            true,
+            3,
+            "warning: 1 steps did not succeed; `rewind restore failures p1`",
+        ),
+        (
+            RestoreState::Interrupted,
+            false,
+            7,
+            "warning: the restore was interrupted; `rewind restore resume p1`",
+        ),
+    ] {
+        let gateway = Gateway::start(Fake {
+            restore: canned::restore("p1", state, verified),
+            ..Fake::default()
+        });
+        for verb in ["apply", "resume", "watch"] {
+            let run = gateway
+                .rewind(&["restore", verb, "p1", "--output", "json"])
+                .exits(expected);
+            assert_eq!(run.json()["state"], state.as_str_name());
+            assert!(
+                run.err.starts_with(said) && run.err.is_empty() == said.is_empty(),
+                "{run:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn plan_and_restore_names_lead_to_one_another() {
+    let gateway = Gateway::start(Fake::default());
+    for given in ["p1", &name("plans", "p1"), &name("restores", "p1")] {
+        gateway
+            .rewind(&["restore", "apply", given, "--tenant", TENANT])
+            .exits(0);
+        assert_eq!(
+            gateway.fake.last("ApplyPlanRequest")["name"],
+            name("plans", "p1")
+        );
+        assert_eq!(
+            gateway.fake.last("WatchRestoreRequest")["name"],
+            name("restores", "p1")
+        );
+    }
+    let run = gateway
+        .rewind(&[
+            "restore",
+            "show",
+            &name("restores", "p1"),
+            "--output",
+            "json",
+        ])
+        .exits(0);
+    assert_eq!(run.json()["verified"], true);
+}
+
+#[test]
+fn failures_lists_what_did_not_succeed() {
+    let gateway = Gateway::start(Fake::default());
+    assert_data_eq!(
+        gateway.rewind(&["restore", "failures", "p1"]).exits(0).out,
+        str![[r#"
+STEP  STATE     ACTION  OBJECT            TIME                  DETAIL
+2     conflict  update  user  Ann  (u-1)  2026-11-18T11:12:00Z  the object changed since the plan was made
+3     failed    update  user  Ann  (u-1)  2026-11-18T11:12:00Z  Graph answered 400
+4     skipped   update  user  Ann  (u-1)  2026-11-18T11:12:00Z  step 3 did not succeed
+
+"#]]
+    );
+    let json = gateway
+        .rewind(&["restore", "failures", "p1", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(json.as_array().map(Vec::len), Some(3));
+}

@@ -1,0 +1,164 @@
+//! Directory audit records: what every write leaves behind and how it is shown.
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Kind;
+use crate::record::Object;
+use crate::state::State;
+use crate::tenant::Actor;
+
+/// How many records a tenant keeps; older ones fall out.
+const KEPT: usize = 200_000;
+
+/// One record.
+#[derive(Clone, Debug)]
+pub(crate) struct Audit {
+    /// Place in the tenant's history, for paging.
+    pub seq: u64,
+    pub id: String,
+    pub at: String,
+    pub activity: String,
+    pub category: &'static str,
+    pub service: &'static str,
+    pub operation: &'static str,
+    pub actor: Value,
+    pub correlation: String,
+    pub targets: Vec<Value>,
+}
+
+/// A change of one property, by name: before and after.
+pub(crate) type Modified = (String, Value, Value);
+
+/// Appends a record about `object` (and a second target, for links).
+pub(crate) fn record(
+    state: &mut State,
+    now: &str,
+    actor: &Actor,
+    activity: &str,
+    object: &Object,
+    modified: &[Modified],
+    second: Option<&Object>,
+) {
+    let (service, category) = match object.kind {
+        Kind::User => ("Core Directory", "UserManagement"),
+        Kind::Group => ("Core Directory", "GroupManagement"),
+        Kind::Application | Kind::ServicePrincipal => ("Core Directory", "ApplicationManagement"),
+        Kind::Policy | Kind::Location => ("Conditional Access", "Policy"),
+    };
+    let mut targets = Vec::new();
+    if let Some(second) = second {
+        targets.push(target(second, &[]));
+    }
+    targets.push(target(object, modified));
+    let operation = match activity.split(' ').next() {
+        Some("Add") => "Add",
+        Some("Delete" | "Remove" | "Hard") => "Delete",
+        _ => "Update",
+    };
+    let entry = Audit {
+        seq: state.audits.back().map_or(0, |last| last.seq + 1),
+        id: format!("Directory_{}", state.ids.guid()),
+        at: now.to_owned(),
+        activity: activity.to_owned(),
+        category,
+        service,
+        operation,
+        actor: initiated_by(actor),
+        correlation: state.ids.guid().to_string(),
+        targets,
+    };
+    state.audits.push_back(entry);
+    if state.audits.len() > KEPT {
+        state.audits.pop_front();
+    }
+}
+
+impl Audit {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "category": self.category,
+            "correlationId": self.correlation,
+            "result": "success",
+            "resultReason": "",
+            "activityDisplayName": self.activity,
+            "activityDateTime": self.at,
+            "loggedByService": self.service,
+            "operationType": self.operation,
+            "initiatedBy": self.actor,
+            "targetResources": self.targets,
+            "additionalDetails": [],
+        })
+    }
+}
+
+fn initiated_by(actor: &Actor) -> Value {
+    match &actor.app.acts_as {
+        Some(user) => json!({
+            "app": null,
+            "user": {
+                "id": user.id,
+                "displayName": user.display_name,
+                "userPrincipalName": user.user_principal_name,
+                "ipAddress": "203.0.113.77",
+                "userType": null,
+                "homeTenantId": null,
+                "homeTenantName": null,
+            },
+        }),
+        None => json!({
+            "user": null,
+            "app": {
+                "appId": actor.app.client_id,
+                "displayName": actor.app.display_name,
+                "servicePrincipalId": null,
+                "servicePrincipalName": null,
+            },
+        }),
+    }
+}
+
+fn target(object: &Object, modified: &[Modified]) -> Value {
+    let mut target = Map::new();
+    target.insert("id".into(), object.id.to_string().into());
+    target.insert("displayName".into(), object.value("displayName"));
+    target.insert("type".into(), object.kind.service_name().into());
+    target.insert(
+        "userPrincipalName".into(),
+        if object.kind == Kind::User {
+            object.value("userPrincipalName")
+        } else {
+            Value::Null
+        },
+    );
+    let group_type = (object.kind == Kind::Group).then(|| {
+        if object.has_item("groupTypes", "Unified") {
+            "unifiedGroups"
+        } else {
+            "azureAD"
+        }
+    });
+    target.insert("groupType".into(), group_type.into());
+    let modified = modified
+        .iter()
+        .map(|(name, old, new)| {
+            json!({
+                "displayName": name,
+                "oldValue": encoded(object.kind, old),
+                "newValue": encoded(object.kind, new),
+            })
+        })
+        .collect();
+    target.insert("modifiedProperties".into(), Value::Array(modified));
+    Value::Object(target)
+}
+
+/// JSON text inside a JSON string. The directory wraps values in a list; policies stand alone.
+fn encoded(kind: Kind, value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ if !kind.is_directory_object() => Value::String(value.to_string()),
+        Value::Array(_) => Value::String(value.to_string()),
+        _ => Value::String(json!([value]).to_string()),
+    }
+}

@@ -1,0 +1,73 @@
+//! What a request costs: resource units, and the limits it falls under.
+
+use crate::http::Call;
+use crate::throttle::Lane;
+
+fn names(call: &Call) -> Vec<String> {
+    call.segments
+        .iter()
+        .map(|segment| segment.to_lowercase())
+        .collect()
+}
+
+/// Whether the request changes the directory (or tries to).
+pub(crate) fn is_write(call: &Call) -> bool {
+    let look_up = call.segments.last().is_some_and(|last| {
+        matches!(
+            last.to_lowercase().as_str(),
+            "getbyids" | "getmembergroups" | "getmemberobjects" | "$batch"
+        )
+    });
+    !call.is_get() && !look_up
+}
+
+/// Which service's limits apply.
+pub(crate) fn lane(call: &Call) -> Lane {
+    let names = names(call);
+    match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["identity", "conditionalaccess", ..] => Lane::ConditionalAccess,
+        ["auditlogs", ..] => Lane::Reports,
+        ["$batch"] => Lane::Unlimited,
+        _ => Lane::Identity,
+    }
+}
+
+/// Resource units of a request, with the documented modifiers.
+pub(crate) fn units(call: &Call) -> u32 {
+    let names = names(call);
+    let has = |option: &str| call.query.contains(option);
+    let base: i32 = match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["directoryobjects", "getbyids"] => return if has("select=") { 2 } else { 5 },
+        _ if !call.is_get() => return 1,
+        ["users" | "applications"]
+        | ["oauth2permissiongrants", ..]
+        | [
+            "serviceprincipals",
+            _,
+            "approleassignments" | "approleassignedto",
+        ]
+        | [
+            "users",
+            _,
+            "memberof" | "transitivememberof" | "approleassignments",
+        ] => 2,
+        ["groups", _, "members", ..] | ["subscribedskus", ..] => 3,
+        ["groups", _, "transitivemembers", ..] => 5,
+        _ => 1,
+    };
+    let mut units = base;
+    if has("select=") {
+        units -= 1;
+    }
+    if has("expand=") {
+        units += 1;
+    }
+    let small = url::form_urlencoded::parse(call.query.as_bytes())
+        .find(|(name, _)| name.trim_start_matches('$') == "top")
+        .and_then(|(_, value)| value.parse::<u32>().ok())
+        .is_some_and(|top| top < 20);
+    if small {
+        units -= 1;
+    }
+    u32::try_from(units.max(1)).unwrap_or(1)
+}

@@ -1,0 +1,566 @@
+//! What a tenant has beside its objects: organisation, licences, roles, strengths, audit log.
+//!
+//! Read-only, except for the audit log that writes fill.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::audit::Audit;
+use crate::catalog::Kind;
+use crate::http::Call;
+use crate::http::links::{self, Cursor};
+use crate::http::permission;
+use crate::http::reply::{GraphError, Reply};
+use crate::odata::Query;
+use crate::odata::filter::{Filter, dig};
+use crate::simulator::Shared;
+use crate::state::State;
+use crate::tenant::{Actor, Licence, Tenant};
+
+/// Built-in directory roles: template id and name.
+pub(crate) const ROLES: &[(&str, &str)] = &[
+    (
+        "62e90394-69f5-4237-9190-012177145e10",
+        "Global Administrator",
+    ),
+    ("f2ef992c-3afb-46b9-b7cf-a126ee74c451", "Global Reader"),
+    (
+        "194ae4cb-b126-40b2-bd5b-6091b380977d",
+        "Security Administrator",
+    ),
+    ("5d6b6bb7-de71-4623-b4af-96380a352509", "Security Reader"),
+    (
+        "b1be1c3e-b65d-4f19-8427-f6fa0d97feb9",
+        "Conditional Access Administrator",
+    ),
+    ("fe930be7-5e62-47db-91af-98c3a49a38b1", "User Administrator"),
+    (
+        "729827e3-9c14-49f7-bb1b-9608f156bbb8",
+        "Helpdesk Administrator",
+    ),
+    (
+        "c4e39bd9-1100-46d3-8c65-fb160da0071f",
+        "Authentication Administrator",
+    ),
+    (
+        "7be44c8a-adaf-4e2a-84d6-ab2649e08a13",
+        "Privileged Authentication Administrator",
+    ),
+    (
+        "e8611ab8-c189-46e8-94e1-60213ab1f814",
+        "Privileged Role Administrator",
+    ),
+    (
+        "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
+        "Application Administrator",
+    ),
+    (
+        "158c047a-c907-4556-b7ef-446551a6b5f7",
+        "Cloud Application Administrator",
+    ),
+    (
+        "29232cdf-9323-42fd-ade2-1d097af3e4de",
+        "Exchange Administrator",
+    ),
+    (
+        "f28a1f50-f6e7-4571-818b-6a12f2af6b6c",
+        "SharePoint Administrator",
+    ),
+    (
+        "b0f54661-2d74-4c50-afa3-1ec803f12efe",
+        "Billing Administrator",
+    ),
+    (
+        "966707d0-3269-4727-9be2-8c3a10f19b9d",
+        "Password Administrator",
+    ),
+    (
+        "fdd7a751-b60b-444a-984c-02652fe8fa1c",
+        "Groups Administrator",
+    ),
+    (
+        "d29b2b05-8046-44ba-8758-1e26182fcf32",
+        "Directory Synchronization Accounts",
+    ),
+];
+
+/// `GET` of anything that is not an object collection.
+pub(crate) fn answer(
+    shared: &Arc<Shared>,
+    tenant: &Tenant,
+    actor: &Actor,
+    call: &Call,
+    path: &[&str],
+    raw: &[&str],
+) -> Result<Reply, GraphError> {
+    let policies = || permission::any(actor, &["Policy.Read.All"]);
+    match path {
+        ["organization"] => {
+            permission::any(
+                actor,
+                &[
+                    "Organization.Read.All",
+                    "User.Read.All",
+                    "Directory.Read.All",
+                ],
+            )?;
+            Ok(collection(call, "organization", vec![organization(tenant)]))
+        }
+        ["organization", id] if id.eq_ignore_ascii_case(&tenant.spec.id) => {
+            permission::any(
+                actor,
+                &[
+                    "Organization.Read.All",
+                    "User.Read.All",
+                    "Directory.Read.All",
+                ],
+            )?;
+            Ok(entity(call, "organization", organization(tenant)))
+        }
+        ["subscribedskus"] => {
+            permission::any(
+                actor,
+                &[
+                    "LicenseAssignment.Read.All",
+                    "Organization.Read.All",
+                    "Directory.Read.All",
+                ],
+            )?;
+            let used = tenant.state.read().all(Kind::User).len();
+            Ok(collection(call, "subscribedSkus", skus(tenant, used)))
+        }
+        ["directoryroletemplates"] => {
+            roles_permission(actor)?;
+            let templates = ROLES
+                .iter()
+                .map(|(id, name)| json!({ "id": id, "deletedDateTime": null, "description": name, "displayName": name }))
+                .collect();
+            Ok(collection(call, "directoryRoleTemplates", templates))
+        }
+        ["directoryroles"] => {
+            roles_permission(actor)?;
+            Ok(collection(call, "directoryRoles", Vec::new()))
+        }
+        ["rolemanagement", "directory", "roledefinitions"] => {
+            roles_permission(actor)?;
+            let definitions = ROLES
+                .iter()
+                .map(|(id, name)| role_definition(id, name))
+                .collect();
+            Ok(collection(
+                call,
+                "roleManagement/directory/roleDefinitions",
+                definitions,
+            ))
+        }
+        ["rolemanagement", "directory", "roledefinitions", id] => {
+            roles_permission(actor)?;
+            let (id, name) = ROLES
+                .iter()
+                .find(|(held, _)| held == id)
+                .ok_or_else(|| GraphError::not_found(id))?;
+            Ok(entity(
+                call,
+                "roleManagement/directory/roleDefinitions",
+                role_definition(id, name),
+            ))
+        }
+        ["rolemanagement", "directory", "roleassignments"] => {
+            roles_permission(actor)?;
+            Ok(collection(
+                call,
+                "roleManagement/directory/roleAssignments",
+                Vec::new(),
+            ))
+        }
+        ["directory", "administrativeunits"] => {
+            permission::any(
+                actor,
+                &["AdministrativeUnit.Read.All", "Directory.Read.All"],
+            )?;
+            Ok(collection(
+                call,
+                "directory/administrativeUnits",
+                Vec::new(),
+            ))
+        }
+        ["policies", "authenticationstrengthpolicies"]
+        | [
+            "identity",
+            "conditionalaccess",
+            "authenticationstrength",
+            "policies",
+        ] => {
+            policies()?;
+            let strengths = tenant.state.read().strengths.values().cloned().collect();
+            Ok(collection(
+                call,
+                "policies/authenticationStrengthPolicies",
+                strengths,
+            ))
+        }
+        ["policies", "authenticationstrengthpolicies", id]
+        | [
+            "identity",
+            "conditionalaccess",
+            "authenticationstrength",
+            "policies",
+            id,
+        ] => {
+            policies()?;
+            let strength = tenant.state.read().strengths.get(*id).cloned();
+            let strength = strength.ok_or_else(|| GraphError::not_found(id))?;
+            Ok(entity(
+                call,
+                "policies/authenticationStrengthPolicies",
+                strength,
+            ))
+        }
+        [
+            "identity",
+            "conditionalaccess",
+            "authenticationcontextclassreferences",
+        ] => {
+            policies()?;
+            Ok(collection(
+                call,
+                "identity/conditionalAccess/authenticationContextClassReferences",
+                Vec::new(),
+            ))
+        }
+        ["policies", "authorizationpolicy"] => {
+            policies()?;
+            Ok(entity(
+                call,
+                "policies/authorizationPolicy",
+                authorization_policy(),
+            ))
+        }
+        ["policies", "authenticationmethodspolicy"] => {
+            policies()?;
+            Ok(entity(
+                call,
+                "policies/authenticationMethodsPolicy",
+                methods_policy(),
+            ))
+        }
+        ["auditlogs", "directoryaudits"] => {
+            permission::any(actor, &["AuditLog.Read.All"])?;
+            audits(tenant, call)
+        }
+        ["auditlogs", "directoryaudits", _] => {
+            permission::any(actor, &["AuditLog.Read.All"])?;
+            let state = tenant.state.read();
+            let found = state
+                .audits
+                .iter()
+                .find(|audit| audit.id == raw[2])
+                .ok_or_else(|| GraphError::not_found(raw[2]))?;
+            Ok(entity(call, "auditLogs/directoryAudits", found.to_json()))
+        }
+        _ => {
+            let _ = shared;
+            Err(GraphError::no_segment(
+                raw.first().copied().unwrap_or_default(),
+            ))
+        }
+    }
+}
+
+fn roles_permission(actor: &Actor) -> Result<(), GraphError> {
+    permission::any(
+        actor,
+        &[
+            "RoleManagement.Read.Directory",
+            "RoleManagement.ReadWrite.Directory",
+            "Directory.Read.All",
+        ],
+    )
+}
+
+fn collection(call: &Call, name: &str, value: Vec<Value>) -> Reply {
+    Reply::json(
+        200,
+        &json!({ "@odata.context": call.context(name), "value": value }),
+    )
+}
+
+fn entity(call: &Call, name: &str, mut value: Value) -> Reply {
+    value["@odata.context"] = call.context(&format!("{name}/$entity")).into();
+    Reply::json(200, &value)
+}
+
+fn organization(tenant: &Tenant) -> Value {
+    json!({
+        "id": tenant.spec.id,
+        "deletedDateTime": null,
+        "businessPhones": [],
+        "city": null,
+        "country": null,
+        "countryLetterCode": "NO",
+        "createdDateTime": "2021-03-01T08:00:00Z",
+        "defaultUsageLocation": "NO",
+        "displayName": tenant.spec.display_name,
+        "marketingNotificationEmails": [],
+        "onPremisesLastSyncDateTime": null,
+        "onPremisesSyncEnabled": null,
+        "postalCode": null,
+        "preferredLanguage": "en",
+        "securityComplianceNotificationMails": [],
+        "securityComplianceNotificationPhones": [],
+        "state": null,
+        "street": null,
+        "technicalNotificationMails": [format!("it@{}", tenant.domain)],
+        "tenantType": "AAD",
+        "privacyProfile": null,
+        "assignedPlans": [],
+        "provisionedPlans": [],
+        "verifiedDomains": [{
+            "capabilities": "Email, OfficeCommunicationsOnline",
+            "isDefault": true,
+            "isInitial": true,
+            "name": tenant.domain,
+            "type": "Managed",
+        }],
+    })
+}
+
+/// The SKU that carries Entra ID P2 in this simulator.
+pub(crate) const SKU_P2: &str = "06ebc4ee-1bb5-47dd-8120-11324bc54e06";
+const SKU_P1: &str = "05e9a617-0261-4cee-bb44-138d3ef5d965";
+const PLAN_P1: &str = "41781fb2-bc02-4b7c-bd55-b576c07bb09d";
+const PLAN_P2: &str = "eec0eb4f-6444-4f95-aba0-50c24d67f998";
+
+fn skus(tenant: &Tenant, used: usize) -> Vec<Value> {
+    let plan = |id: &str, name: &str| {
+        json!({
+            "servicePlanId": id,
+            "servicePlanName": name,
+            "provisioningStatus": "Success",
+            "appliesTo": "User",
+        })
+    };
+    let p1 = plan(PLAN_P1, "AAD_PREMIUM");
+    let (sku, part, plans) = match tenant.spec.licence {
+        Licence::None => return Vec::new(),
+        Licence::P1 => (SKU_P1, "SPE_E3", vec![p1]),
+        Licence::P2 => (SKU_P2, "SPE_E5", vec![p1, plan(PLAN_P2, "AAD_PREMIUM_P2")]),
+    };
+    vec![json!({
+        "id": format!("{}_{sku}", tenant.spec.id),
+        "accountId": tenant.spec.id,
+        "accountName": tenant.spec.display_name,
+        "appliesTo": "User",
+        "capabilityStatus": "Enabled",
+        "consumedUnits": used,
+        "skuId": sku,
+        "skuPartNumber": part,
+        "subscriptionIds": [],
+        "prepaidUnits": { "enabled": used + 25, "suspended": 0, "warning": 0, "lockedOut": 0 },
+        "servicePlans": plans,
+    })]
+}
+
+fn role_definition(id: &str, name: &str) -> Value {
+    json!({
+        "id": id,
+        "description": name,
+        "displayName": name,
+        "isBuiltIn": true,
+        "isEnabled": true,
+        "resourceScopes": ["/"],
+        "templateId": id,
+        "version": "1",
+        "rolePermissions": [{ "allowedResourceActions": [], "condition": null }],
+    })
+}
+
+fn authorization_policy() -> Value {
+    json!({
+        "id": "authorizationPolicy",
+        "allowInvitesFrom": "adminsAndGuestInviters",
+        "allowedToSignUpEmailBasedSubscriptions": false,
+        "allowedToUseSSPR": true,
+        "allowEmailVerifiedUsersToJoinOrganization": false,
+        "allowUserConsentForRiskyApps": null,
+        "blockMsolPowerShell": true,
+        "displayName": "Authorization Policy",
+        "description": "Used to manage authorization related settings across the company.",
+        "guestUserRoleId": "2af84b1e-32c8-42b7-82bc-daa82404023b",
+        "defaultUserRolePermissions": {
+            "allowedToCreateApps": false,
+            "allowedToCreateSecurityGroups": false,
+            "allowedToCreateTenants": false,
+            "allowedToReadBitlockerKeysForOwnedDevice": true,
+            "allowedToReadOtherUsers": true,
+            "permissionGrantPoliciesAssigned": [],
+        },
+    })
+}
+
+fn methods_policy() -> Value {
+    json!({
+        "id": "authenticationMethodsPolicy",
+        "displayName": "Authentication Methods Policy",
+        "description": "The tenant-wide policy that controls which authentication methods are allowed",
+        "lastModifiedDateTime": "2026-01-05T09:00:00Z",
+        "policyVersion": "1.5",
+        "policyMigrationState": "migrationComplete",
+        "reconfirmationInDays": null,
+        "registrationEnforcement": {
+            "authenticationMethodsRegistrationCampaign": {
+                "snoozeDurationInDays": 1,
+                "enforceRegistrationAfterAllowedSnoozes": true,
+                "state": "default",
+                "excludeTargets": [],
+                "includeTargets": [],
+            },
+        },
+        "authenticationMethodConfigurations": [],
+    })
+}
+
+/// The three strengths that every tenant has.
+pub(crate) fn built_in_strengths() -> BTreeMap<String, Value> {
+    let strength = |n: u8, name: &str, about: &str, combinations: &[&str]| {
+        let id = format!("00000000-0000-0000-0000-00000000000{n}");
+        let value = json!({
+            "id": id,
+            "createdDateTime": "2021-12-01T08:00:00Z",
+            "modifiedDateTime": "2021-12-01T08:00:00Z",
+            "displayName": name,
+            "description": about,
+            "policyType": "builtIn",
+            "requirementsSatisfied": "mfa",
+            "allowedCombinations": combinations,
+            "combinationConfigurations": [],
+        });
+        (id, value)
+    };
+    let resistant = [
+        "windowsHelloForBusiness",
+        "fido2",
+        "x509CertificateMultiFactor",
+    ];
+    let passwordless = [&resistant[..], &["deviceBasedPush"]].concat();
+    let multifactor = [
+        &passwordless[..],
+        &[
+            "temporaryAccessPassOneTime",
+            "password,microsoftAuthenticatorPush",
+            "password,sms",
+        ],
+    ]
+    .concat();
+    BTreeMap::from([
+        strength(
+            2,
+            "Multifactor authentication",
+            "Any two factors",
+            &multifactor,
+        ),
+        strength(
+            3,
+            "Passwordless MFA",
+            "Two factors without a password",
+            &passwordless,
+        ),
+        strength(
+            4,
+            "Phishing-resistant MFA",
+            "Factors that cannot be phished",
+            &resistant,
+        ),
+    ])
+}
+
+/// Adds what the service puts into every policy that it returns: the full strength and annotations.
+pub(crate) fn annotate_policy(state: &State, base: &str, id: Uuid, policy: &mut Value) {
+    let path = format!("{base}/v1.0/$metadata#identity/conditionalAccess/policies('{id}')");
+    if let Some(Value::Object(controls)) = policy.get_mut("grantControls") {
+        controls.insert(
+            "authenticationStrength@odata.context".into(),
+            format!("{path}/grantControls/authenticationStrength/$entity").into(),
+        );
+        let strength = controls
+            .get("authenticationStrength")
+            .and_then(|strength| strength["id"].as_str())
+            .and_then(|id| state.strengths.get(id))
+            .cloned();
+        if let Some(strength) = strength {
+            controls.insert("authenticationStrength".into(), strength);
+        }
+    }
+    let users = policy
+        .get_mut("conditions")
+        .and_then(|conditions| conditions.get_mut("users"));
+    let Some(Value::Object(users)) = users else {
+        return;
+    };
+    for list in [
+        "includeGuestsOrExternalUsers",
+        "excludeGuestsOrExternalUsers",
+    ] {
+        if let Some(Value::Object(guests)) = users.get_mut(list) {
+            guests.insert(
+                "externalTenants@odata.context".into(),
+                format!("{path}/conditions/users/{list}/externalTenants/$entity").into(),
+            );
+        }
+    }
+}
+
+/// The audit log, newest first.
+fn audits(tenant: &Tenant, call: &Call) -> Result<Reply, GraphError> {
+    let query = Query::parse(&call.query)?;
+    let cursor = Cursor::of(&query)?;
+    let before: u64 = cursor
+        .key()
+        .and_then(|key| key.parse().ok())
+        .unwrap_or(u64::MAX);
+    let state = tenant.state.read();
+    let end = state.audits.partition_point(|audit| audit.seq < before);
+    let mut page: Vec<Value> = Vec::new();
+    let mut last = None;
+    let mut more = false;
+    for audit in state.audits.range(..end).rev() {
+        if query
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !audit_passes(filter, audit))
+        {
+            continue;
+        }
+        if page.len() == query.page_size() {
+            more = true;
+            break;
+        }
+        page.push(audit.to_json());
+        last = Some(audit.seq);
+    }
+    let mut body = json!({
+        "@odata.context": call.context("auditLogs/directoryAudits"),
+        "value": page,
+    });
+    if let Some(seq) = last.filter(|_| more) {
+        body["@odata.nextLink"] =
+            links::next(call, &query, &Cursor::AfterKey(seq.to_string())).into();
+    }
+    Ok(Reply::json(200, &body))
+}
+
+fn audit_passes(filter: &Filter, audit: &Audit) -> bool {
+    let cheap = |path: &str| match path {
+        "activityDateTime" => audit.at.clone().into(),
+        "activityDisplayName" => audit.activity.clone().into(),
+        "loggedByService" => audit.service.into(),
+        "category" => audit.category.into(),
+        "id" => audit.id.clone().into(),
+        "targetResources" => Value::Array(audit.targets.clone()),
+        other => dig(&audit.to_json(), other),
+    };
+    filter.matches(&cheap)
+}

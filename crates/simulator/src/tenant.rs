@@ -1,0 +1,186 @@
+//! What a practice tenant is made of besides its directory: name, licence and the apps that may call.
+
+use std::collections::BTreeSet;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::state::State;
+use crate::throttle::Budgets;
+
+/// Client id of the read-only app of a practice tenant.
+pub const READER_CLIENT_ID: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad001";
+/// Secret of the read-only app.
+pub const READER_SECRET: &str = "practice-reader-secret";
+/// Client id of the app that may write.
+pub const WRITER_CLIENT_ID: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad002";
+/// Secret of the app that may write.
+pub const WRITER_SECRET: &str = "practice-writer-secret";
+/// Client id of the intruder's stolen app.
+pub const INTRUDER_CLIENT_ID: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad003";
+/// Secret of the intruder's stolen app.
+pub const INTRUDER_SECRET: &str = "practice-intruder-secret";
+
+const READER_ROLES: &[&str] = &[
+    "User.Read.All",
+    "Group.Read.All",
+    "GroupMember.Read.All",
+    "Application.Read.All",
+    "Directory.Read.All",
+    "Policy.Read.All",
+    "AuditLog.Read.All",
+    "Organization.Read.All",
+    "LicenseAssignment.Read.All",
+    "RoleManagement.Read.Directory",
+    "AdministrativeUnit.Read.All",
+];
+
+const WRITER_ROLES: &[&str] = &[
+    "User.ReadWrite.All",
+    "User.EnableDisableAccount.All",
+    "User.DeleteRestore.All",
+    "Group.ReadWrite.All",
+    "Application.ReadWrite.All",
+    "Policy.ReadWrite.ConditionalAccess",
+    "Policy.ReadWrite.AuthenticationMethod",
+    "Policy.ReadWrite.Authorization",
+    "AppRoleAssignment.ReadWrite.All",
+    "DelegatedPermissionGrant.ReadWrite.All",
+    "RoleManagement.ReadWrite.Directory",
+    "AdministrativeUnit.ReadWrite.All",
+];
+
+/// The licence that `/subscribedSkus` reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Licence {
+    /// No Entra ID plan at all.
+    None,
+    /// Entra ID P1 in a bundle.
+    P1,
+    /// Entra ID P1 and P2 in a bundle.
+    #[default]
+    P2,
+}
+
+/// A user in whose name an app's deeds are recorded in the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActingUser {
+    /// Object id.
+    pub id: String,
+    /// User principal name.
+    pub user_principal_name: String,
+    /// Display name.
+    pub display_name: String,
+}
+
+/// An app registration that may ask for tokens.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Client id.
+    pub client_id: String,
+    /// Client secret.
+    pub secret: String,
+    /// Name, as audit records show it.
+    pub display_name: String,
+    /// Granted Graph application permissions.
+    pub roles: BTreeSet<String>,
+    /// When set, audit records name this user instead of the app.
+    pub acts_as: Option<ActingUser>,
+}
+
+/// What to create a tenant from.
+#[derive(Clone, Debug)]
+pub struct TenantSpec {
+    /// Tenant id.
+    pub id: String,
+    /// Organisation name.
+    pub display_name: String,
+    /// Licence.
+    pub licence: Licence,
+    /// Apps that may call.
+    pub apps: Vec<App>,
+}
+
+impl TenantSpec {
+    /// A licensed tenant with a reader, a writer and an intruder app under the published ids.
+    #[must_use]
+    pub fn practice(id: impl Into<String>) -> Self {
+        let app = |client_id: &str, secret: &str, name: &str, roles: &[&[&str]]| App {
+            client_id: client_id.to_owned(),
+            secret: secret.to_owned(),
+            display_name: name.to_owned(),
+            roles: roles
+                .iter()
+                .flat_map(|roles| roles.iter().map(|&role| role.to_owned()))
+                .collect(),
+            acts_as: None,
+        };
+        Self {
+            id: id.into(),
+            display_name: "Harbour Lane Instruments".to_owned(),
+            licence: Licence::P2,
+            apps: vec![
+                app(
+                    READER_CLIENT_ID,
+                    READER_SECRET,
+                    "Rewind Reader",
+                    &[READER_ROLES],
+                ),
+                app(
+                    WRITER_CLIENT_ID,
+                    WRITER_SECRET,
+                    "Rewind Writer",
+                    &[READER_ROLES, WRITER_ROLES],
+                ),
+                app(
+                    INTRUDER_CLIENT_ID,
+                    INTRUDER_SECRET,
+                    "Mail Export Tool",
+                    &[READER_ROLES, WRITER_ROLES],
+                ),
+            ],
+        }
+    }
+
+    /// The initial domain made from the organisation's name.
+    pub(crate) fn domain(&self) -> String {
+        let slug: String = self
+            .display_name
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(20)
+            .collect();
+        format!("{}.onmicrosoft.com", slug.to_lowercase())
+    }
+}
+
+/// A running tenant.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub spec: TenantSpec,
+    pub domain: String,
+    pub state: RwLock<State>,
+    pub budgets: Mutex<Budgets>,
+}
+
+impl Tenant {
+    pub(crate) fn new(spec: TenantSpec, seed: u64) -> Self {
+        Self {
+            domain: spec.domain(),
+            spec,
+            state: RwLock::new(State::new(seed)),
+            budgets: Mutex::new(Budgets::default()),
+        }
+    }
+}
+
+/// Who is calling: an app of the tenant, with what it may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub app: std::sync::Arc<App>,
+}
+
+impl Actor {
+    pub(crate) fn may(&self, any_of: &[&str]) -> bool {
+        any_of.iter().any(|role| self.app.roles.contains(*role))
+    }
+}

@@ -1,0 +1,8 @@
+//! The whole of Rewind against the practice tenant: four services in one
+//! process over real gRPC, and the Graph client over real HTTP.
+
+mod contract;
+mod sandbox;
+mod shared;
+mod story;
+mod trouble;
