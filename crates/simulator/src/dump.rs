@@ -87,6 +87,12 @@ pub(crate) fn dump(state: &State) -> Value {
 
 fn plain(object: &Object) -> Value {
     let mut map = object.record.to_map(object.kind);
+    // A property that was never set and one that was set to the same are one.
+    for prop in object.kind.shape().props {
+        if !map.contains_key(prop.name) {
+            map.insert(prop.name.to_owned(), object.value(prop.name));
+        }
+    }
     map.retain(|name, _| !SERVICE_WRITTEN.contains(&name.as_str()));
     map.values_mut().for_each(prune);
     map.retain(|_, value| !is_nothing(value));

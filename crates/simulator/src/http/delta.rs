@@ -71,7 +71,7 @@ pub(crate) fn answer(
     let now = clock.seconds();
     let collection = format!("{}/v1.0/{}/delta", call.base, kind.collection());
     let token = match query.skip_token.as_ref().or(query.delta_token.as_ref()) {
-        Some(token) if token != "latest" => {
+        Some(token) if !token.is_empty() && token != "latest" => {
             let token = decode(token, kind)
                 .ok_or_else(|| GraphError::bad("Request_BadRequest", "Badly formed token."))?;
             let old = now - token.issued > LIFETIME_SECONDS || token.epoch != state.history.epoch;
@@ -80,7 +80,10 @@ pub(crate) fn answer(
             }
             token
         }
-        latest => start(&query, kind, &state, now, latest.is_some())?,
+        latest => {
+            let only_a_token = latest.is_some_and(|token| token == "latest");
+            start(&query, kind, &state, now, only_a_token)?
+        },
     };
     let round = Round {
         state: &state,

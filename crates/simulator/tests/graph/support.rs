@@ -8,34 +8,34 @@ use serde_json::{Value, json};
 use simulator::{Population, ServerHandle, Simulator, TenantHandle, TenantSpec};
 use tokio::net::TcpListener;
 
-pub const TENANT: &str = "0f0e0d0c-0b0a-4908-8706-050403020100";
+pub(crate) const TENANT: &str = "0f0e0d0c-0b0a-4908-8706-050403020100";
 
 /// A running simulator with one tenant.
-pub struct Bench {
-    pub simulator: Simulator,
-    pub tenant: TenantHandle,
-    pub server: ServerHandle,
-    pub http: reqwest::Client,
+pub(crate) struct Bench {
+    pub(crate) simulator: Simulator,
+    pub(crate) tenant: TenantHandle,
+    pub(crate) server: ServerHandle,
+    pub(crate) http: reqwest::Client,
     token: String,
 }
 
 /// A status and its body.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
     }
 
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str, part: &str) {
+    pub(crate) fn refused(self, status: u16, code: &str, part: &str) {
         assert_eq!(self.status, status, "{}", self.body);
         assert_eq!(self.body["error"]["code"], code, "{}", self.body);
         let message = self.body["error"]["message"].as_str().unwrap_or_default();
@@ -44,11 +44,11 @@ impl Answer {
 }
 
 impl Bench {
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         Self::on(Simulator::new()).await
     }
 
-    pub async fn on(simulator: Simulator) -> Self {
+    pub(crate) async fn on(simulator: Simulator) -> Self {
         let tenant = simulator.add_tenant(TenantSpec::practice(TENANT));
         let server = simulator
             .serve(TcpListener::bind("127.0.0.1:0").await.unwrap())
@@ -67,7 +67,7 @@ impl Bench {
         bench
     }
 
-    pub async fn populated(users: usize, groups: usize) -> Self {
+    pub(crate) async fn populated(users: usize, groups: usize) -> Self {
         let bench = Self::empty().await;
         bench.tenant.populate(&Population {
             users,
@@ -77,12 +77,12 @@ impl Bench {
         bench
     }
 
-    pub async fn sign_in(&mut self, client_id: &str, secret: &str) {
+    pub(crate) async fn sign_in(&mut self, client_id: &str, secret: &str) {
         let answer = self.token(TENANT, client_id, secret).await.expect(200);
         self.token = answer["access_token"].as_str().unwrap().to_owned();
     }
 
-    pub async fn token(&self, tenant: &str, client_id: &str, secret: &str) -> Answer {
+    pub(crate) async fn token(&self, tenant: &str, client_id: &str, secret: &str) -> Answer {
         let response = self
             .http
             .post(format!("{}/{tenant}/oauth2/v2.0/token", self.server.url()))
@@ -98,11 +98,11 @@ impl Bench {
         read(response).await
     }
 
-    pub async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         self.send_with(method, path, body, &[]).await
     }
 
-    pub async fn send_with(
+    pub(crate) async fn send_with(
         &self,
         method: &str,
         path: &str,
@@ -127,24 +127,24 @@ impl Bench {
         read(request.send().await.unwrap()).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send("POST", path, Some(&body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send("PATCH", path, Some(&body)).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, None).await
     }
 
     /// Every item of a collection, following next links.
-    pub async fn all(&self, path: &str) -> Vec<Value> {
+    pub(crate) async fn all(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut next = Some(path.to_owned());
         while let Some(path) = next {
@@ -155,7 +155,7 @@ impl Bench {
         items
     }
 
-    pub async fn user(&self, nick: &str) -> String {
+    pub(crate) async fn user(&self, nick: &str) -> String {
         let user = self
             .post(
                 "/users",
@@ -170,14 +170,14 @@ impl Bench {
         id(&user)
     }
 
-    pub async fn group(&self, nick: &str) -> String {
+    pub(crate) async fn group(&self, nick: &str) -> String {
         let body = json!({
             "displayName": nick, "mailNickname": nick, "mailEnabled": false, "securityEnabled": true,
         });
         id(&self.post("/groups", body).await.expect(201))
     }
 
-    pub async fn microsoft_365_group(&self, nick: &str) -> String {
+    pub(crate) async fn microsoft_365_group(&self, nick: &str) -> String {
         let body = json!({
             "displayName": nick, "mailNickname": nick, "mailEnabled": true, "securityEnabled": false,
             "groupTypes": ["Unified"],
@@ -185,7 +185,7 @@ impl Bench {
         id(&self.post("/groups", body).await.expect(201))
     }
 
-    pub fn reference(&self, id: &str) -> Value {
+    pub(crate) fn reference(&self, id: &str) -> Value {
         json!({ "@odata.id": format!("{}/v1.0/directoryObjects/{id}", self.server.url()) })
     }
 }
@@ -202,11 +202,11 @@ async fn read(response: reqwest::Response) -> Answer {
 }
 
 #[track_caller]
-pub fn id(object: &Value) -> String {
+pub(crate) fn id(object: &Value) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
 
-pub fn ids(items: &[Value]) -> Vec<String> {
+pub(crate) fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(id).collect()
 }
 
@@ -215,7 +215,7 @@ pub fn ids(items: &[Value]) -> Vec<String> {
     clippy::disallowed_methods,
     reason = "tests find optional data through the environment"
 )]
-pub fn shared_data() -> Option<PathBuf> {
+pub(crate) fn shared_data() -> Option<PathBuf> {
     if let Ok(path) = std::env::var("REWIND_SHARED_DATA") {
         return Some(PathBuf::from(path)).filter(|path| path.is_dir());
     }

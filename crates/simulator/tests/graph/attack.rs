@@ -1,12 +1,11 @@
 //! The intruder and the inspection of what it did.
 
-mod support;
 
 use std::collections::BTreeSet;
 
 use simulator::attack::{self, AttackTarget, DeedKind};
 use simulator::{differences, live_differences};
-use support::{Bench, TENANT, shared_data};
+use crate::support::{Bench, TENANT, shared_data};
 
 #[tokio::test]
 async fn on_a_practice_tenant_every_kind_of_deed_occurs_and_each_difference_has_its_deed() {

@@ -1,0 +1,92 @@
+//! Loading exports and making up companies.
+
+use serde_json::{Value, json};
+use simulator::{LoadError, Population};
+
+use crate::support::{Bench, TENANT, ids, shared_data};
+
+#[tokio::test]
+async fn real_exports_load() {
+    let Some(data) = shared_data() else {
+        println!("skipped: no shared data");
+        return;
+    };
+    let bench = Bench::empty().await;
+    let report = bench.tenant.load(&data.join("ca/j0eyv-ConditionalAccessBaseline")).unwrap();
+    assert_eq!(report.loaded["conditionalAccessPolicy"], 36);
+    assert_eq!(report.loaded["group"], 36);
+    assert_eq!(report.loaded["namedLocation"], 2, "the third is not in v1.0");
+    assert!(report.ignored_files.contains(&"v1-projection-notes.json".to_owned()), "{report:?}");
+    let report = bench.tenant.load(&data.join("dumps/scubagear-stub-2023")).unwrap();
+    assert_eq!(report.loaded["conditionalAccessPolicy"], 20);
+    let report = bench.tenant.load(&data.join("dumps/azure-cli-recordings/objects")).unwrap();
+    assert!(report.loaded["servicePrincipal"] > 20 && report.loaded["user"] == 16, "{report:?}");
+    let path = data.join("dumps/microsoft-info/servicePrincipals.graph-shape.json");
+    let report = bench.tenant.load(&path).unwrap();
+    assert!(report.loaded["servicePrincipal"] > 4_000 && report.duplicates > 0, "{report:?}");
+    assert_eq!(bench.all("/identity/conditionalAccess/policies").await.len(), 56);
+    assert_eq!(bench.all("/servicePrincipals?$top=999&$select=id").await.len(), bench.tenant.count("servicePrincipal"));
+}
+
+#[tokio::test]
+async fn a_malformed_object_names_its_file_and_place_and_nothing_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: Value| {
+        std::fs::write(folder.path().join(name), value.to_string()).unwrap();
+    };
+    let bench = Bench::empty().await;
+    write("groups.json", json!([{ "displayName": "fine" }, { "displayName": "x", "groupTypes": "Unified" }]));
+    write("users.json", json!({ "value": [{ "displayName": "u", "userPrincipalName": "u@x.example" }] }));
+    let error = bench.tenant.load(folder.path()).unwrap_err();
+    assert_eq!(error.to_string(), "groups.json: object 1: property 'groupTypes' has the wrong type");
+    assert_eq!((bench.tenant.count("user"), bench.tenant.count("group")), (0, 0));
+    write("groups.json", json!({ "items": [] }));
+    assert!(matches!(bench.tenant.load(folder.path()), Err(LoadError::Format { .. })));
+    let absent = bench.tenant.load(&folder.path().join("absent"));
+    assert!(matches!(absent, Err(LoadError::Read { .. })));
+}
+
+#[tokio::test]
+async fn links_are_loaded_with_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let (user, group) = ("11111111-2222-4333-8444-555555555501", "11111111-2222-4333-8444-555555555502");
+    let users = json!([{ "id": user, "displayName": "u", "userPrincipalName": "u@x.example" }]);
+    let groups = json!([{
+        "id": group, "displayName": "g", "members": [user], "owners": [{ "id": user }, { "id": group.replace("02", "99") }],
+    }]);
+    std::fs::write(folder.path().join("users.json"), users.to_string()).unwrap();
+    std::fs::write(folder.path().join("groups.json"), groups.to_string()).unwrap();
+    std::fs::write(folder.path().join("readme.txt"), "no").unwrap();
+    let bench = Bench::empty().await;
+    let report = bench.tenant.load(folder.path()).unwrap();
+    assert_eq!(report.ignored_files, ["readme.txt"]);
+    assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
+    assert_eq!(ids(&bench.all(&format!("/groups/{group}/members")).await), [user]);
+}
+
+#[tokio::test]
+async fn a_made_up_company_has_something_of_everything() {
+    let bench = Bench::empty().await;
+    let made = bench.tenant.populate(&Population { users: 300, groups: 60, seed: 3 });
+    assert_eq!((made.users, made.groups, made.break_glass.len()), (300, 60, 2));
+    assert!(made.applications >= 6 && made.service_principals > made.applications);
+    assert_eq!((made.policies, made.locations), (13, 5));
+    let dump = bench.simulator.dump(TENANT);
+    let links: Vec<&String> = dump["links"].as_object().unwrap().keys().collect();
+    for suffix in ["/members", "/owners", "/manager", "/sponsors"] {
+        assert!(links.iter().any(|name| name.ends_with(suffix)), "no {suffix}");
+    }
+    for (object_type, name) in [
+        ("group", "isAssignableToRole"),
+        ("group", "membershipRule"),
+        ("group", "onPremisesSyncEnabled"),
+        ("user", "onPremisesSyncEnabled"),
+        ("application", "appRoles"),
+        ("application", "keyCredentials"),
+    ] {
+        let some = dump["objects"][object_type].as_object().unwrap().values().any(|object| !object[name].is_null());
+        assert!(some, "no {object_type} with {name}");
+    }
+    assert!(!dump["oAuth2PermissionGrants"].as_object().unwrap().is_empty());
+    assert!(!dump["appRoleAssignments"].as_array().unwrap().is_empty());
+}

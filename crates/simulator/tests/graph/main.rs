@@ -1,0 +1,14 @@
+//! The emulated service, asked over HTTP as any client would.
+
+mod attack;
+mod batch;
+mod bin;
+mod conditional;
+mod delta;
+mod links;
+mod loading;
+mod login;
+mod reads;
+mod support;
+mod traffic;
+mod writes;
