@@ -2,6 +2,7 @@
 //! process over real gRPC, and the Graph client over real HTTP.
 
 mod contract;
+mod restore;
 mod sandbox;
 mod shared;
 mod story;

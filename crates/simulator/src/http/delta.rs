@@ -83,7 +83,7 @@ pub(crate) fn answer(
         latest => {
             let only_a_token = latest.is_some_and(|token| token == "latest");
             start(&query, kind, &state, now, only_a_token)?
-        },
+        }
     };
     let round = Round {
         state: &state,

@@ -44,6 +44,7 @@ pub(crate) fn body(
                 body.manager = value.as_str().map(str::to_owned);
                 continue;
             }
+            "id" if kind == Kind::Policy => return Err(schema_mismatch()),
             "id" => return Err(read_only("id")),
             // Annotations on a whole directory object are ignored, as any OData service may.
             _ if name.starts_with("@odata.") && kind.is_directory_object() => continue,

@@ -1,11 +1,10 @@
 //! The intruder and the inspection of what it did.
 
-
 use std::collections::BTreeSet;
 
+use crate::support::{Bench, TENANT, shared_data};
 use simulator::attack::{self, AttackTarget, DeedKind};
 use simulator::{differences, live_differences};
-use crate::support::{Bench, TENANT, shared_data};
 
 #[tokio::test]
 async fn on_a_practice_tenant_every_kind_of_deed_occurs_and_each_difference_has_its_deed() {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 use serde_json::json;
-use simulator::{Clock, READER_CLIENT_ID, READER_SECRET, Simulator, WRITER_CLIENT_ID, WRITER_SECRET};
+use simulator::{
+    Clock, READER_CLIENT_ID, READER_SECRET, Simulator, WRITER_CLIENT_ID, WRITER_SECRET,
+};
 
 use crate::support::{Bench, TENANT, id};
 
@@ -12,9 +14,30 @@ use crate::support::{Bench, TENANT, id};
 async fn wrong_credentials_are_refused_with_the_services_codes() {
     let bench = Bench::empty().await;
     let cases = [
-        (TENANT, WRITER_CLIENT_ID, "wrong", 401, "invalid_client", 7_000_215),
-        (TENANT, "00000000-0000-0000-0000-00000000dead", "x", 400, "unauthorized_client", 700_016),
-        ("unknown-tenant", WRITER_CLIENT_ID, WRITER_SECRET, 400, "invalid_request", 90_002),
+        (
+            TENANT,
+            WRITER_CLIENT_ID,
+            "wrong",
+            401,
+            "invalid_client",
+            7_000_215,
+        ),
+        (
+            TENANT,
+            "00000000-0000-0000-0000-00000000dead",
+            "x",
+            400,
+            "unauthorized_client",
+            700_016,
+        ),
+        (
+            "unknown-tenant",
+            WRITER_CLIENT_ID,
+            WRITER_SECRET,
+            400,
+            "invalid_request",
+            90_002,
+        ),
     ];
     for (tenant, client, secret, status, error, code) in cases {
         let answer = bench.token(tenant, client, secret).await;
@@ -59,12 +82,21 @@ async fn tokens_expire_and_unknown_ones_are_worthless() {
     let bench = Bench::on(Simulator::with_clock(clock.clone())).await;
     bench.get("/users").await.expect(200);
     clock.advance(Duration::from_secs(3_600));
-    bench.get("/users").await.refused(401, "InvalidAuthenticationToken", "expired");
+    bench
+        .get("/users")
+        .await
+        .refused(401, "InvalidAuthenticationToken", "expired");
 
     let url = format!("{}/v1.0/users", bench.server.url());
     let naked = bench.http.get(&url).send().await.unwrap();
     assert_eq!(naked.status().as_u16(), 401);
-    let foreign = bench.http.get(&url).bearer_auth("made-up").send().await.unwrap();
+    let foreign = bench
+        .http
+        .get(&url)
+        .bearer_auth("made-up")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(foreign.status().as_u16(), 401);
 }
 
@@ -91,11 +123,23 @@ async fn the_reader_reads_everything_and_writes_nothing() {
         bench.get(path).await.expect(200);
     }
     let denied = "Authorization_RequestDenied";
-    bench.patch(&format!("/users/{user}"), json!({ "jobTitle": "x" })).await.refused(403, denied, "Insufficient");
-    bench.delete(&format!("/users/{user}")).await.refused(403, denied, "Insufficient");
-    bench.post("/groups", json!({ "displayName": "x" })).await.refused(403, denied, "Insufficient");
     bench
-        .patch("/identity/conditionalAccess/policies/x", json!({ "state": "disabled" }))
+        .patch(&format!("/users/{user}"), json!({ "jobTitle": "x" }))
+        .await
+        .refused(403, denied, "Insufficient");
+    bench
+        .delete(&format!("/users/{user}"))
+        .await
+        .refused(403, denied, "Insufficient");
+    bench
+        .post("/groups", json!({ "displayName": "x" }))
+        .await
+        .refused(403, denied, "Insufficient");
+    bench
+        .patch(
+            "/identity/conditionalAccess/policies/x",
+            json!({ "state": "disabled" }),
+        )
         .await
         .refused(403, denied, "Insufficient");
 }
@@ -105,10 +149,24 @@ async fn tenants_do_not_see_each_other() {
     let bench = Bench::populated(40, 15).await;
     let other = simulator::TenantSpec::practice("0f0e0d0c-0b0a-4908-8706-0504030201ff");
     let handle = bench.simulator.add_tenant(other);
-    handle.populate(&simulator::Population { users: 40, groups: 15, seed: 11 });
+    handle.populate(&simulator::Population {
+        users: 40,
+        groups: 15,
+        seed: 11,
+    });
     let here = bench.simulator.dump(TENANT);
     let there = bench.simulator.dump(handle.id());
     assert_ne!(here["objects"]["user"], there["objects"]["user"]);
-    let foreign = there["objects"]["user"].as_object().unwrap().keys().next().unwrap().clone();
-    bench.get(&format!("/users/{foreign}")).await.refused(404, "Request_ResourceNotFound", &foreign);
+    let foreign = there["objects"]["user"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .next()
+        .unwrap()
+        .clone();
+    bench.get(&format!("/users/{foreign}")).await.refused(
+        404,
+        "Request_ResourceNotFound",
+        &foreign,
+    );
 }

@@ -55,34 +55,59 @@ async fn requests_cost_what_is_documented() {
 async fn faults_do_what_they_say() {
     let bench = Bench::empty().await;
     let user = bench.user("ada").await;
-    let slow = FaultResponse::Status { code: 429, retry_after: Some("2.128".to_owned()) };
+    let slow = FaultResponse::Status {
+        code: 429,
+        retry_after: Some("2.128".to_owned()),
+    };
     bench.simulator.inject(Fault::once("GET", "/users", slow));
     let answer = bench.get("/users").await;
-    assert_eq!((answer.status, answer.headers["retry-after"].to_str().unwrap()), (429, "2.128"));
-    bench.simulator.inject(Fault::once("GET", "/users", FaultResponse::MalformedJson));
+    assert_eq!(
+        (
+            answer.status,
+            answer.headers["retry-after"].to_str().unwrap()
+        ),
+        (429, "2.128")
+    );
+    bench
+        .simulator
+        .inject(Fault::once("GET", "/users", FaultResponse::MalformedJson));
     assert!(bench.get("/users").await.body.is_string());
     bench.get("/users").await.expect(200);
 
     let url = format!("{}/v1.0/users/{user}", bench.server.url());
     let token = bench
-        .token(TENANT, simulator::WRITER_CLIENT_ID, simulator::WRITER_SECRET)
+        .token(
+            TENANT,
+            simulator::WRITER_CLIENT_ID,
+            simulator::WRITER_SECRET,
+        )
         .await
         .expect(200)["access_token"]
         .as_str()
         .unwrap()
         .to_owned();
     let patch = async |title: &str| {
-        let request = bench.http.patch(&url).bearer_auth(&token).json(&json!({ "jobTitle": title }));
+        let request = bench
+            .http
+            .patch(&url)
+            .bearer_auth(&token)
+            .json(&json!({ "jobTitle": title }));
         match request.send().await {
             Ok(response) => response.bytes().await.map(drop),
             Err(error) => Err(error),
         }
     };
     let title = async || bench.get(&format!("/users/{user}")).await.expect(200)["jobTitle"].clone();
-    bench.simulator.inject(Fault::once("PATCH", "/users/*", FaultResponse::Disconnect));
+    bench
+        .simulator
+        .inject(Fault::once("PATCH", "/users/*", FaultResponse::Disconnect));
     assert!(patch("lost").await.is_err());
     assert_eq!(title().await, Value::Null);
-    bench.simulator.inject(Fault::once("PATCH", "/users/*", FaultResponse::DisconnectAfter));
+    bench.simulator.inject(Fault::once(
+        "PATCH",
+        "/users/*",
+        FaultResponse::DisconnectAfter,
+    ));
     assert!(patch("landed").await.is_err());
     assert_eq!(title().await, "landed");
     let pause = FaultResponse::Delay(Duration::from_millis(30));
@@ -96,7 +121,10 @@ async fn requests_are_counted_by_kind() {
     bench.simulator.reset_counters();
     let user = bench.user("ada").await;
     bench.get(&format!("/users/{user}")).await.expect(200);
-    bench.get(&format!("/users/{user}/manager")).await.expect(404);
+    bench
+        .get(&format!("/users/{user}/manager"))
+        .await
+        .expect(404);
     bench.get("/users/ada@practice.example").await.expect(200);
     let counters = bench.simulator.counters();
     assert_eq!(counters.of("POST /users"), 1);
@@ -112,20 +140,53 @@ async fn every_write_leaves_an_audit_record() {
     let (user, group) = (bench.user("ada").await, bench.group("g").await);
     clock.advance(Duration::from_secs(60));
     let path = format!("/users/{user}");
-    bench.patch(&path, json!({ "jobTitle": "J" })).await.expect(204);
-    bench.patch(&path, json!({ "jobTitle": "J" })).await.expect(204);
-    bench.patch(&path, json!({ "accountEnabled": false })).await.expect(204);
-    bench.post(&format!("/groups/{group}/members/$ref"), bench.reference(&user)).await.expect(204);
+    bench
+        .patch(&path, json!({ "jobTitle": "J" }))
+        .await
+        .expect(204);
+    bench
+        .patch(&path, json!({ "jobTitle": "J" }))
+        .await
+        .expect(204);
+    bench
+        .patch(&path, json!({ "accountEnabled": false }))
+        .await
+        .expect(204);
+    bench
+        .post(
+            &format!("/groups/{group}/members/$ref"),
+            bench.reference(&user),
+        )
+        .await
+        .expect(204);
     bench.delete(&path).await.expect(204);
-    bench.send("POST", &format!("/directory/deletedItems/{user}/restore"), None).await.expect(200);
-    bench.patch("/users/none@x.example", json!({ "jobTitle": "J" })).await.expect(404);
+    bench
+        .send(
+            "POST",
+            &format!("/directory/deletedItems/{user}/restore"),
+            None,
+        )
+        .await
+        .expect(200);
+    bench
+        .patch("/users/none@x.example", json!({ "jobTitle": "J" }))
+        .await
+        .expect(404);
     let records = bench.all("/auditLogs/directoryAudits?$top=3").await;
-    let names: Vec<&str> = records.iter().map(|record| record["activityDisplayName"].as_str().unwrap()).collect();
+    let names: Vec<&str> = records
+        .iter()
+        .map(|record| record["activityDisplayName"].as_str().unwrap())
+        .collect();
     assert_eq!(
         names,
         [
-            "Restore user", "Delete user", "Add member to group", "Disable account", "Update user",
-            "Add group", "Add user"
+            "Restore user",
+            "Delete user",
+            "Add member to group",
+            "Disable account",
+            "Update user",
+            "Add group",
+            "Add user"
         ]
     );
     let update = &records[4];
@@ -135,11 +196,27 @@ async fn every_write_leaves_an_audit_record() {
         target["modifiedProperties"],
         json!([{ "displayName": "jobTitle", "oldValue": null, "newValue": "[\"J\"]" }])
     );
-    assert_eq!(update["initiatedBy"]["app"]["appId"], simulator::WRITER_CLIENT_ID);
-    let filter = "activityDateTime ge 2026-05-01T08:00:30Z and activityDisplayName eq 'Update user'";
-    assert_eq!(bench.all(&format!("/auditLogs/directoryAudits?$filter={filter}")).await.len(), 1);
+    assert_eq!(
+        update["initiatedBy"]["app"]["appId"],
+        simulator::WRITER_CLIENT_ID
+    );
+    let filter =
+        "activityDateTime ge 2026-05-01T08:00:30Z and activityDisplayName eq 'Update user'";
+    assert_eq!(
+        bench
+            .all(&format!("/auditLogs/directoryAudits?$filter={filter}"))
+            .await
+            .len(),
+        1
+    );
     let filter = format!("targetResources/any(t: t/id eq '{group}')");
-    assert_eq!(bench.all(&format!("/auditLogs/directoryAudits?$filter={filter}")).await.len(), 2);
+    assert_eq!(
+        bench
+            .all(&format!("/auditLogs/directoryAudits?$filter={filter}"))
+            .await
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -155,8 +232,16 @@ async fn an_app_may_act_in_a_users_name() {
     }
     bench.simulator.add_tenant(spec);
     let mut bench = bench;
-    bench.sign_in(simulator::WRITER_CLIENT_ID, simulator::WRITER_SECRET).await;
+    bench
+        .sign_in(simulator::WRITER_CLIENT_ID, simulator::WRITER_SECRET)
+        .await;
     bench.group("g").await;
     let filter = "initiatedBy/user/userPrincipalName eq 'mallory@practice.example'";
-    assert_eq!(bench.all(&format!("/auditLogs/directoryAudits?$filter={filter}")).await.len(), 1);
+    assert_eq!(
+        bench
+            .all(&format!("/auditLogs/directoryAudits?$filter={filter}"))
+            .await
+            .len(),
+        1
+    );
 }
