@@ -5,7 +5,9 @@
 //! of what is served.
 
 use crate::config::{ConfigError, Environment, Mode, Settings};
+use crate::serve::ConnectError;
 use crate::{exit, signal, status, telemetry, tls};
+use model::ErrorKind;
 use std::error::Error;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,47 @@ impl Ended {
             code,
             source: source.into(),
         }
+    }
+}
+
+impl Ended {
+    /// An error of the start: what cannot be right as it was asked for is a
+    /// matter of settings, the rest may come back.
+    pub fn at_start(kind: ErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let settings = kind == ErrorKind::Invalid;
+        Self::new(
+            if settings {
+                exit::CONFIGURATION
+            } else {
+                exit::UNAVAILABLE
+            },
+            source,
+        )
+    }
+}
+
+impl From<ConfigError> for Ended {
+    fn from(error: ConfigError) -> Self {
+        Self::new(exit::CONFIGURATION, error)
+    }
+}
+
+impl From<tls::TlsError> for Ended {
+    fn from(error: tls::TlsError) -> Self {
+        Self::new(exit::CONFIGURATION, error)
+    }
+}
+
+impl From<ConnectError> for Ended {
+    fn from(error: ConnectError) -> Self {
+        Self::new(exit::CONFIGURATION, error)
+    }
+}
+
+/// An address that cannot be listened on may be free later.
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(exit::UNAVAILABLE, error)
     }
 }
 

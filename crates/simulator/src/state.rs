@@ -110,12 +110,12 @@ impl State {
     }
 
     /// Live targets of a link, after `after`, in order.
-    pub(crate) fn live_targets<'a>(
-        &'a self,
+    pub(crate) fn live_targets(
+        &self,
         relation: Relation,
         from: Uuid,
         after: Option<Uuid>,
-    ) -> impl Iterator<Item = &'a Object> {
+    ) -> impl Iterator<Item = &Object> {
         let all = self.targets(relation, from);
         let start = after.map_or(0, |after| all.partition_point(|id| *id <= after));
         all[start..].iter().filter_map(|id| self.find(*id))

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use differ::{App, Config};
 use runtime::config::Environment;
-use runtime::program::{self, Ended};
+use runtime::program;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     program::run("differ", Config::read, async |config, stop| {
-        let app = App::open(&config, Arc::new(Environment)).await;
-        let app = app.map_err(|error| Ended::new(error.exit_code(), error))?;
+        let app = App::open(&config, Arc::new(Environment)).await?;
         Ok(app.run(stop).await?)
     })
     .await

@@ -20,14 +20,13 @@ pub use auth::{Caller, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
 pub use error::GatewayError;
 
-use model::ErrorKind;
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
-use runtime::config::ConfigError;
+use runtime::program::Ended;
 use runtime::serve::ServeError;
-use runtime::tls::{Tls, TlsError};
+use runtime::tls::Tls;
 use runtime::{Clock, Ids, Server, SystemClock, SystemIds, exit};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,44 +51,6 @@ pub struct Deps {
     pub tokens: Tokens,
 }
 
-/// Why the gateway could not be put together.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A setting is missing or wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The store or its key cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A service behind cannot be connected to.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// The contract's access options contradict themselves.
-    #[error(transparent)]
-    Access(#[from] access::AccessError),
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The address cannot be listened on.
-    #[error("the address cannot be listened on")]
-    Listen(#[from] std::io::Error),
-}
-
-impl OpenError {
-    /// The exit code that a process ends with.
-    ///
-    /// A setting that cannot be right is 64; a store, a key or a port that is
-    /// out of reach may come back.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Store(error) if error.kind() != ErrorKind::Invalid => exit::UNAVAILABLE,
-            Self::Listen(_) => exit::UNAVAILABLE,
-            _ => exit::CONFIGURATION,
-        }
-    }
-}
-
 /// A gateway ready to serve.
 #[derive(Debug)]
 pub struct App {
@@ -102,15 +63,16 @@ impl App {
     /// Opens what the settings name: the store, the tokens, the listener.
     ///
     /// # Errors
-    /// [`OpenError`] saying which of them cannot be had.
-    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+    /// [`Ended`] saying which of them cannot be had.
+    pub async fn open(config: &Config) -> Result<Self, Ended> {
         let tokens = config.tokens()?;
-        let key = Kek::load(config.common.required_key_file()?).map_err(StoreError::from)?;
+        let key = Kek::load(config.common.required_key_file()?);
+        let key = key.map_err(StoreError::from).map_err(unopened)?;
         let deps = Deps {
-            vault: Vault::open(&config.common.store_url, Arc::new(key))?,
+            vault: Vault::open(&config.common.store_url, Arc::new(key)).map_err(unopened)?,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
-            backends: Backends::connect(config)?,
+            backends: Backends::connect(config).map_err(misconfigured)?,
             tokens,
         };
         let listener = TcpListener::bind(config.common.listen).await?;
@@ -121,8 +83,8 @@ impl App {
     ///
     /// # Errors
     /// Where the contract's access options or the certificate cannot be used.
-    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
-        let access = access::Table::new(proto::json::pool())?;
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
+        let access = access::Table::new(proto::json::pool()).map_err(misconfigured)?;
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
         if tls.is_none() && !address.ip().is_loopback() {
@@ -165,6 +127,14 @@ impl App {
         tracing::info!(address = %self.address, "the gateway serves");
         self.server.run(self.listener, stop).await
     }
+}
+
+fn unopened(error: StoreError) -> Ended {
+    Ended::at_start(error.kind(), error)
+}
+
+fn misconfigured(error: impl std::error::Error + Send + Sync + 'static) -> Ended {
+    Ended::new(exit::CONFIGURATION, error)
 }
 
 #[cfg(test)]

@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 
 use gateway::{App, Config};
-use runtime::program::{self, Ended};
+use runtime::program;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     program::run("gateway", Config::read, async |config, stop| {
-        let app = App::open(&config).await;
-        let app = app.map_err(|error| Ended::new(error.exit_code(), error))?;
-        Ok(app.run(stop).await?)
+        Ok(App::open(&config).await?.run(stop).await?)
     })
     .await
 }

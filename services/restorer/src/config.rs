@@ -26,11 +26,12 @@ impl Config {
     /// [`ConfigError`] naming the key.
     pub fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let common = Common::read(settings, SocketAddr::from((Ipv4Addr::LOCALHOST, 7003)))?;
-        let differ_url = settings
-            .url("REWIND_DIFFER_URL")?
-            .ok_or(ConfigError::Missing {
-                key: "REWIND_DIFFER_URL".to_owned(),
-            })?;
+        let differ_url =
+            settings
+                .url("REWIND_DIFFER_URL")?
+                .ok_or_else(|| ConfigError::Missing {
+                    key: "REWIND_DIFFER_URL".to_owned(),
+                })?;
         settings.finish()?;
         Ok(Self { common, differ_url })
     }

@@ -27,6 +27,7 @@ use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
 use runtime::jobs::Jobs;
+use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
 use store::{Kek, StoreError, TenantRecord, Vault};
@@ -36,7 +37,7 @@ use tonic::service::Routes;
 use tonic::transport::Channel;
 
 pub use config::Config;
-pub use error::{Error, OpenError};
+pub use error::Error;
 
 /// Opens a tenant's directory for writing.
 pub type Connect =
@@ -83,16 +84,18 @@ impl App {
     /// Opens what the settings name: the store, the listener, the way to Graph.
     ///
     /// # Errors
-    /// [`OpenError`] saying which of them cannot be had.
-    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, OpenError> {
+    /// [`Ended`], with the exit code, saying which of them cannot be had.
+    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let common = &config.common;
         let tls = common.tls.as_ref().map(Tls::load).transpose()?;
-        let key = Kek::load(common.required_key_file()?).map_err(StoreError::from)?;
+        let key = Kek::load(common.required_key_file()?);
+        let key = key.map_err(StoreError::from).map_err(unopened)?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let deps = Deps {
-            vault: Vault::open(&common.store_url, Arc::new(key))?,
+            vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
             clock: Arc::new(SystemClock),
-            connect: config::connect(common, source, Arc::clone(&ids))?,
+            connect: config::connect(common, source, Arc::clone(&ids))
+                .map_err(|error| Ended::at_start(error.kind(), error))?,
             ids,
             differ: runtime::connect(&config.differ_url, tls.as_ref())?,
         };
@@ -104,7 +107,7 @@ impl App {
     ///
     /// # Errors
     /// Where the certificate or the listener cannot be used.
-    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
         let rpc = rpc::Rpc::new(Context {
@@ -146,4 +149,8 @@ impl App {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         self.server.run(self.listener, stop).await
     }
+}
+
+fn unopened(error: StoreError) -> Ended {
+    Ended::at_start(error.kind(), error)
 }

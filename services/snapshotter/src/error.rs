@@ -5,7 +5,6 @@ use model::ErrorKind;
 use model::error::reason;
 use proto::name::InvalidName;
 use runtime::credentials::CredentialError;
-use runtime::exit;
 use runtime::page::PageError;
 use runtime::status::Fault;
 use store::StoreError;
@@ -67,41 +66,6 @@ impl Fault for Error {
             Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
             Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
-        }
-    }
-}
-
-/// Why the service could not be put together.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A setting is missing or wrong.
-    #[error(transparent)]
-    Config(#[from] runtime::config::ConfigError),
-    /// The store or its key cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No connection to Graph can be prepared.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] runtime::tls::TlsError),
-    /// The address cannot be listened on.
-    #[error("the address cannot be listened on")]
-    Listen(#[from] std::io::Error),
-}
-
-impl OpenError {
-    /// The exit code that a process ends with.
-    ///
-    /// A setting that cannot be right is 64; a store, a key or a port that is
-    /// out of reach may come back.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Store(error) if error.kind() != ErrorKind::Invalid => exit::UNAVAILABLE,
-            Self::Listen(_) => exit::UNAVAILABLE,
-            _ => exit::CONFIGURATION,
         }
     }
 }

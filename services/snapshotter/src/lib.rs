@@ -22,6 +22,7 @@ use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
 use runtime::jobs::Jobs;
+use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
 use store::{Kek, StoreError, TenantRecord, Vault};
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 pub use config::Config;
-pub use error::{Error, OpenError};
+pub use error::Error;
 
 /// Opens a tenant's directory for reading.
 pub type Connect = Arc<dyn Fn(&TenantRecord) -> Result<Arc<dyn Directory>, Error> + Send + Sync>;
@@ -86,15 +87,17 @@ impl App {
     /// Opens what the settings name: the store, the listener, the way to Graph.
     ///
     /// # Errors
-    /// [`OpenError`] saying which of them cannot be had.
-    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, OpenError> {
+    /// [`Ended`], with the exit code, saying which of them cannot be had.
+    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let common = &config.common;
-        let key = Kek::load(common.required_key_file()?).map_err(StoreError::from)?;
+        let key = Kek::load(common.required_key_file()?);
+        let key = key.map_err(StoreError::from).map_err(unopened)?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let deps = Deps {
-            vault: Vault::open(&common.store_url, Arc::new(key))?,
+            vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
             clock: Arc::new(SystemClock),
-            connect: config::connect(common, source, Arc::clone(&ids))?,
+            connect: config::connect(common, source, Arc::clone(&ids))
+                .map_err(|error| Ended::at_start(error.kind(), error))?,
             ids,
         };
         let listener = TcpListener::bind(common.listen).await?;
@@ -105,7 +108,7 @@ impl App {
     ///
     /// # Errors
     /// Where the certificate or the listener cannot be used.
-    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, OpenError> {
+    pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
         let context = Context {
@@ -151,4 +154,8 @@ impl App {
         schedule.abort();
         result
     }
+}
+
+fn unopened(error: StoreError) -> Ended {
+    Ended::at_start(error.kind(), error)
 }

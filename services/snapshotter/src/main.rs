@@ -4,14 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use runtime::config::Environment;
-use runtime::program::{self, Ended};
+use runtime::program;
 use snapshotter::{App, Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     program::run("snapshotter", Config::read, async |config, stop| {
-        let app = App::open(&config, Arc::new(Environment)).await;
-        let app = app.map_err(|error| Ended::new(error.exit_code(), error))?;
+        let app = App::open(&config, Arc::new(Environment)).await?;
         Ok(app.run(stop).await?)
     })
     .await

@@ -1,14 +1,11 @@
 //! The Directory contract, on the real client over the simulator.
 
-use std::sync::Arc;
-
-use graph::{Connections, Credential, Endpoint, GraphWriter, Scope, Settings};
-use model::TenantId;
-use runtime::{Clock, Ids, SystemClock, SystemIds};
+use graph::Scope;
+use runtime::{Clock, SystemClock};
 use simulator::{Population, Simulator, TenantSpec};
 use tokio::net::TcpListener;
 
-use crate::sandbox::TENANT;
+use crate::sandbox::{self, TENANT};
 
 #[tokio::test]
 async fn the_real_client_keeps_the_directory_contract() -> anyhow::Result<()> {
@@ -24,21 +21,7 @@ async fn the_real_client_keeps_the_directory_contract() -> anyhow::Result<()> {
         .serve(TcpListener::bind("127.0.0.1:0").await?)
         .await;
 
-    let (login, graph) = (server.url(), format!("{}/v1.0", server.url()));
-    let hosts = (Some(graph.as_str()), Some(login.as_str()));
-    let endpoint = Endpoint::of(
-        &TenantId::parse(TENANT)?,
-        "global",
-        hosts,
-        simulator::INTRUDER_CLIENT_ID,
-    )?;
-    let settings = Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()));
-    let directory = GraphWriter::new(
-        &endpoint,
-        Credential::Secret(simulator::INTRUDER_SECRET.into()),
-        settings,
-    );
-
+    let directory = sandbox::intruder(&server)?;
     let seeded = graph::collect(&directory, &Scope::all(), &|| SystemClock.now(), &|_| {}).await?;
     let problems: Vec<_> = seeded
         .completeness

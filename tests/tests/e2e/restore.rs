@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use graph::{Connections, Credential, DirectoryWriter, Endpoint, GraphWriter, Settings};
+use graph::{DirectoryWriter, GraphWriter};
+use model::ObjectType;
 use model::call::{Call, HttpMethod};
-use model::{ObjectType, TenantId};
 use proto::v1::*;
-use runtime::{Ids, SystemIds};
 use serde_json::{Value, json};
 use simulator::Population;
 use store::object_store::memory::InMemory;
 
-use crate::sandbox::{Sandbox, TENANT};
+use crate::sandbox::{self, Sandbox, TENANT};
 
 /// A registered tenant with a snapshot, and an application that may do anything.
 async fn scene() -> anyhow::Result<(Sandbox, Snapshot, GraphWriter)> {
@@ -24,21 +23,7 @@ async fn scene() -> anyhow::Result<(Sandbox, Snapshot, GraphWriter)> {
     });
     sandbox.register(sandbox.registration()).await?;
     let snapshot = sandbox.snapshot().await?;
-    let graph_url = format!("{}/v1.0", sandbox.graph.url());
-    let login_url = sandbox.graph.url();
-    let hosts = (Some(graph_url.as_str()), Some(login_url.as_str()));
-    let endpoint = Endpoint::of(
-        &TenantId::parse(TENANT)?,
-        "global",
-        hosts,
-        simulator::INTRUDER_CLIENT_ID,
-    )?;
-    let settings = Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()));
-    let intruder = GraphWriter::new(
-        &endpoint,
-        Credential::Secret(simulator::INTRUDER_SECRET.into()),
-        settings,
-    );
+    let intruder = sandbox::intruder(&sandbox.graph)?;
     Ok((sandbox, snapshot, intruder))
 }
 

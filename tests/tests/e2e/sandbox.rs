@@ -7,6 +7,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use futures::TryStreamExt;
 use gateway::auth::{Tenants, Token, Tokens};
+use graph::{Connections, Credential, Endpoint, GraphWriter};
+use model::TenantId;
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
@@ -416,6 +418,17 @@ impl Sandbox {
             .context("the outcomes are listed")?;
         Ok(answer.into_inner().outcomes)
     }
+}
+
+/// The product's own client with the rights of the intruder's application.
+pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
+    let (login, graph) = (server.url(), format!("{}/v1.0", server.url()));
+    let hosts = (Some(graph.as_str()), Some(login.as_str()));
+    let tenant = TenantId::parse(TENANT)?;
+    let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
+    let settings = graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()));
+    let credential = Credential::Secret(simulator::INTRUDER_SECRET.into());
+    Ok(GraphWriter::new(&endpoint, credential, settings))
 }
 
 pub(crate) fn parent() -> String {

@@ -14,7 +14,16 @@ pub(crate) fn data() -> Option<PathBuf> {
     let named = std::env::var_os("REWIND_SHARED_DATA").map(PathBuf::from);
     let found = named.or(Some(beside)).filter(|path| path.is_dir());
     if found.is_none() {
-        println!("skipped: the shared data is not on this machine");
+        say("skipped: the shared data is not on this machine");
     }
     found
+}
+
+/// Says what a run should show: what was skipped, what was loaded.
+#[expect(
+    clippy::print_stdout,
+    reason = "a test's output is where its reader looks"
+)]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
 }

@@ -209,9 +209,9 @@ async fn a_tenant_with_real_policies_comes_back() -> anyhow::Result<()> {
 
 fn load(sandbox: &Sandbox, path: &Path) -> anyhow::Result<()> {
     let report = sandbox.tenant.load(path)?;
-    println!(
+    shared::say(&format!(
         "{}: {report:?}",
         path.file_name().unwrap_or_default().display()
-    );
+    ));
     Ok(())
 }

@@ -107,11 +107,7 @@ impl Item {
             return Err(invalid("Batch request url must be relative."));
         }
         let mut headers = HeaderMap::new();
-        for (name, value) in request
-            .get("headers")
-            .and_then(Value::as_object)
-            .unwrap_or(&Map::new())
-        {
+        for (name, value) in request["headers"].as_object().into_iter().flatten() {
             let name = HeaderName::from_bytes(name.as_bytes());
             let value = HeaderValue::from_str(value.as_str().unwrap_or_default());
             if let (Ok(name), Ok(value)) = (name, value) {

@@ -490,7 +490,10 @@ pub(crate) fn annotate_policy(state: &State, base: &str, id: Uuid, policy: &mut 
             .and_then(|strength| strength["id"].as_str())
             .and_then(|id| state.strengths.get(id))
             .cloned();
-        if let Some(strength) = strength {
+        if let Some(mut strength) = strength {
+            strength["combinationConfigurations@odata.context"] =
+                format!("{path}/grantControls/authenticationStrength/combinationConfigurations")
+                    .into();
             controls.insert("authenticationStrength".into(), strength);
         }
     }

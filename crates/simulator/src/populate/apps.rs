@@ -56,7 +56,7 @@ pub(super) fn deploy(company: &mut Company<'_>, total: usize) {
         company
             .state
             .link_ids(Relation::Owners, Kind::Application, application, owner);
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             company
                 .state
                 .link_ids(Relation::Owners, Kind::Application, application, second);
@@ -156,14 +156,14 @@ fn application(company: &mut Company<'_>, n: usize) -> Uuid {
             })
         })
         .collect();
-    let scopes: Value = if n % 3 == 0 {
+    let scopes: Value = if n.is_multiple_of(3) {
         let mut own = scope(&company.ids.guid().to_string(), "access_as_user");
         own["userConsentDisplayName"] = format!("Use {name}").into();
         json!([own])
     } else {
         json!([])
     };
-    let uris = if n % 3 == 0 {
+    let uris = if n.is_multiple_of(3) {
         json!([format!("api://{app_id}")])
     } else {
         json!([])
@@ -224,7 +224,7 @@ fn application(company: &mut Company<'_>, n: usize) -> Uuid {
             "signInAudience": "AzureADMyOrg",
             "identifierUris": uris,
             "appRoles": roles,
-            "tags": if n % 4 == 0 { json!(["internal", "HideApp"]) } else { json!(["internal"]) },
+            "tags": if n.is_multiple_of(4) { json!(["internal", "HideApp"]) } else { json!(["internal"]) },
             "notes": format!("owned by team {}", n % 7),
             "groupMembershipClaims": if n % 6 == 1 { json!("SecurityGroup") } else { Value::Null },
             "api": {
@@ -325,7 +325,7 @@ fn relations(company: &mut Company<'_>, n: usize, principal: Uuid, graph: Uuid) 
             assign(company, group, principal, role);
         }
     }
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         let user = company.employees[n % company.employees.len()];
         company.state.grants.add_grant(Grant {
             client: principal,

@@ -62,7 +62,7 @@ pub(super) fn hire(company: &mut Company<'_>, total: usize) {
         if n == 0 {
             chief = Some(id);
         } else {
-            if sizes[department] % TEAM == 0 && !synced {
+            if sizes[department].is_multiple_of(TEAM) && !synced {
                 leads[department].push(id);
             }
             sizes[department] += 1;

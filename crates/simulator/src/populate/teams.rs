@@ -90,7 +90,12 @@ fn group(company: &mut Company<'_>, name: &str, sort: Sort, n: usize) -> Uuid {
     match sort {
         Sort::Microsoft365 => {
             group["groupTypes"] = json!(["Unified"]);
-            group["visibility"] = if n % 3 == 0 { "Public" } else { "Private" }.into();
+            group["visibility"] = if n.is_multiple_of(3) {
+                "Public"
+            } else {
+                "Private"
+            }
+            .into();
         }
         Sort::RoleAssignable => {
             group["isAssignableToRole"] = true.into();

@@ -32,6 +32,9 @@ pub(crate) fn prepare(
             *value = whole;
         }
     }
+    if let Some(keys) = body.properties.get_mut("keyCredentials") {
+        keep_keys(&Value::Null, keys)?;
+    }
     redirect_settings(body);
     body.set("appId", state.ids.guid().to_string());
     body.set("publisherDomain", writer.tenant.domain.clone());
@@ -159,12 +162,23 @@ pub(crate) fn keep_keys(held: &Value, given: &mut Value) -> Result<(), GraphErro
             .into_iter()
             .flatten()
             .find(|old| old["keyId"] == key["keyId"] && !key["keyId"].is_null());
-        match known {
-            Some(old) if key["key"].is_null() => key["key"] = old["key"].clone(),
-            Some(_) => {}
-            None if key["key"].is_string() => {}
-            None => return Err(invalid_value(Kind::Application, "keyCredentials")),
-        }
+        let bytes = match known {
+            Some(old) if key["key"].is_null() => old["key"].clone(),
+            None if !key["key"].is_string() => {
+                return Err(invalid_value(Kind::Application, "keyCredentials"));
+            }
+            _ => key["key"].clone(),
+        };
+        *key = json!({
+            "customKeyIdentifier": key["customKeyIdentifier"],
+            "displayName": key["displayName"],
+            "endDateTime": key["endDateTime"],
+            "key": bytes,
+            "keyId": key["keyId"],
+            "startDateTime": key["startDateTime"],
+            "type": key["type"],
+            "usage": key["usage"],
+        });
     }
     Ok(())
 }

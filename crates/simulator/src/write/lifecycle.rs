@@ -63,7 +63,7 @@ pub(crate) fn create(writer: &Writer<'_>, kind: Kind) -> Result<Reply, GraphErro
         state,
         call: writer.call,
         query: &query,
-        detail: Detail::Single,
+        detail: Detail::List,
         typed: false,
         actor: writer.actor,
     };
@@ -275,13 +275,11 @@ fn remove(writer: &Writer<'_>, kind: Kind, id: Uuid) -> Result<Reply, GraphError
         Kind::Group if object.flag("isAssignableToRole") => {
             permission::any(writer.actor, &["RoleManagement.ReadWrite.Directory"])?;
         }
-        Kind::Location => {
-            if object.flag("isTrusted") {
-                return Err(GraphError::policy(
-                    1095,
-                    "Cannot delete a trusted named location. Mark it as not trusted first.",
-                ));
-            }
+        Kind::Location if object.flag("isTrusted") => {
+            return Err(GraphError::policy(
+                1095,
+                "Cannot delete a trusted named location. Mark it as not trusted first.",
+            ));
         }
         _ => {}
     }
@@ -384,7 +382,7 @@ pub(crate) fn restore(writer: &Writer<'_>, id: Uuid) -> Result<Reply, GraphError
         state,
         call: writer.call,
         query: &query,
-        detail: Detail::Single,
+        detail: Detail::List,
         typed: kind.is_directory_object(),
         actor: writer.actor,
     };

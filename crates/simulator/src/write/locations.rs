@@ -77,10 +77,10 @@ fn check(kind: &str, body: &Body) -> Result<(), GraphError> {
             ),
         ));
     }
-    if let Some(ranges) = body.properties.get("ipRanges").and_then(Value::as_array) {
-        if ranges.is_empty() || !ranges.iter().all(is_range) {
-            return Err(GraphError::policy(1002, "Invalid IP ranges."));
-        }
+    if let Some(ranges) = body.properties.get("ipRanges").and_then(Value::as_array)
+        && (ranges.is_empty() || !ranges.iter().all(is_range))
+    {
+        return Err(GraphError::policy(1002, "Invalid IP ranges."));
     }
     if let Some(countries) = body
         .properties

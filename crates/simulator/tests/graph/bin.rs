@@ -26,7 +26,7 @@ async fn a_deleted_user_is_hidden_and_returns_with_its_memberships() {
     let listed = bench
         .all("/directory/deletedItems/microsoft.graph.user")
         .await;
-    assert_eq!(ids(&listed), [user.clone()]);
+    assert_eq!(ids(&listed), std::slice::from_ref(&user));
     assert!(listed[0]["deletedDateTime"].is_string());
     bench
         .get("/directory/deletedItems")

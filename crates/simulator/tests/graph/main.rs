@@ -1,5 +1,10 @@
 //! The emulated service, asked over HTTP as any client would.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that fails by panicking is a good test"
+)]
+
 mod attack;
 mod batch;
 mod bin;
