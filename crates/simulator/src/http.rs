@@ -3,6 +3,7 @@
 //! Handlers here read the directory and hand writes to [`crate::write`]; they never change state
 //! on their own.
 
+pub(crate) mod audits;
 pub(crate) mod batch;
 pub(crate) mod bin;
 pub(crate) mod cost;
@@ -15,7 +16,9 @@ pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod singletons;
+pub(crate) mod strengths;
 pub(crate) mod token;
+pub(crate) mod view;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;

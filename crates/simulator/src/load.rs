@@ -3,6 +3,8 @@
 //! Everything is read and checked before anything is inserted, so a malformed file changes
 //! nothing. References that lead nowhere are kept: real tenants have them.
 
+mod relations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +14,8 @@ use uuid::Uuid;
 use crate::catalog::{Form, Kind, Relation};
 use crate::record::{Object, Record};
 use crate::state::State;
-use crate::state::grants::{Assignment, Grant};
 use crate::write::policies;
+use relations::{insert_relation, relation};
 
 /// What a load did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -355,15 +357,19 @@ fn insert(state: &mut State, objects: Vec<Incoming>, report: &mut LoadReport) {
             .entry(item.kind.name().to_owned())
             .or_default() += 1;
     }
+    let mut found: BTreeMap<(Kind, Uuid, Relation), Vec<Uuid>> = BTreeMap::new();
     for (kind, id, relation, target) in links {
         if state.find(target).is_some() {
-            state.link_ids(relation, kind, id, target);
+            found.entry((kind, id, relation)).or_default().push(target);
         } else {
             report.notes.push(format!(
                 "{} of {id}: {target} is not there, link left out",
                 relation.name()
             ));
         }
+    }
+    for ((kind, id, relation), targets) in found {
+        state.link_many(relation, kind, id, targets);
     }
 }
 
@@ -392,73 +398,4 @@ fn prepare_policy(state: &mut State, policy: &mut Map<String, Value>) {
     .filter_map(|id| id.as_str().map(str::to_lowercase))
     .collect();
     state.known_references.extend(named);
-}
-
-struct RelationItem {
-    from: Uuid,
-    to: Uuid,
-    third: Option<Uuid>,
-    text: String,
-}
-
-fn relation(content: Content, map: &Map<String, Value>) -> Result<RelationItem, String> {
-    let id = |name: &str| {
-        map.get(name)
-            .and_then(Value::as_str)
-            .and_then(|id| Uuid::parse_str(id).ok())
-    };
-    let need = |name: &str| id(name).ok_or_else(|| format!("property '{name}' is not a GUID"));
-    let text = |name: &str| {
-        map.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    Ok(match content {
-        Content::Grants => RelationItem {
-            from: need("clientId")?,
-            to: need("resourceId")?,
-            third: id("principalId"),
-            text: text("scope"),
-        },
-        _ => RelationItem {
-            from: need("principalId")?,
-            to: need("resourceId")?,
-            third: Some(need("appRoleId")?),
-            text: text("createdDateTime"),
-        },
-    })
-}
-
-fn insert_relation(
-    state: &mut State,
-    content: Content,
-    item: RelationItem,
-    report: &mut LoadReport,
-) {
-    let name = if content == Content::Grants {
-        "oAuth2PermissionGrant"
-    } else {
-        "appRoleAssignment"
-    };
-    if content == Content::Grants {
-        state.grants.add_grant(Grant {
-            client: item.from,
-            resource: item.to,
-            principal: item.third,
-            scope: item.text,
-        });
-    } else {
-        let own = state.ids.guid();
-        state.grants.assign(
-            own,
-            Assignment {
-                principal: item.from,
-                resource: item.to,
-                role: item.third.unwrap_or_default(),
-                created: item.text,
-            },
-        );
-    }
-    *report.loaded.entry(name.to_owned()).or_default() += 1;
 }

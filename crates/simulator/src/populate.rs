@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::catalog::Kind;
-use crate::clock::Clock;
 use crate::ids::Ids;
 use crate::record::{Object, Record};
 use crate::state::State;
@@ -76,7 +75,7 @@ struct Company<'a> {
     cloud_groups: Vec<Uuid>,
 }
 
-pub(crate) fn populate(tenant: &Tenant, population: &Population, _clock: &Clock) -> Populated {
+pub(crate) fn populate(tenant: &Tenant, population: &Population) -> Populated {
     let mut guard = tenant.state.write();
     let state = &mut *guard;
     let ids = Ids::seeded(population.seed ^ state.ids.number());

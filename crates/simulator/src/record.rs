@@ -40,42 +40,48 @@ impl Record {
     /// only where they are directory extensions. Returns the record and the names dropped.
     pub(crate) fn from_map(kind: Kind, map: &Map<String, Value>) -> (Self, Vec<String>) {
         let shape = kind.shape();
-        let mut entries: Vec<(u16, String)> = Vec::with_capacity(map.len());
+        let mut entries: Vec<(u16, &Value)> = Vec::with_capacity(map.len());
         let mut extra = Map::new();
         let mut dropped = Vec::new();
         for (name, value) in map {
             match shape.key(name) {
-                Some(key) => {
-                    let text = value.to_string();
-                    if !is_unset(shape.prop(key).unset, &text, value) {
-                        entries.push((key, text));
+                Some(key) => entries.push((key, value)),
+                None if name == "id" => {}
+                None if name.starts_with("extension_") => {
+                    if !value.is_null() {
+                        extra.insert(name.clone(), value.clone());
                     }
                 }
-                None if name.starts_with("extension_") && !value.is_null() => {
-                    extra.insert(name.clone(), value.clone());
-                }
-                None if name == "id" || name.starts_with("extension_") => {}
                 None => dropped.push(name.clone()),
             }
         }
-        if !extra.is_empty() {
-            entries.push((EXTRA, Value::Object(extra).to_string()));
+        entries.sort_unstable_by_key(|entry| entry.0);
+        let extra = Value::Object(extra);
+        if extra != Value::Object(Map::new()) {
+            entries.push((EXTRA, &extra));
         }
-        entries.sort_by_key(|entry| entry.0);
-        (Self::from_sorted(&entries), dropped)
-    }
-
-    fn from_sorted(entries: &[(u16, String)]) -> Self {
-        let mut bytes = Vec::with_capacity(entries.iter().map(|entry| entry.1.len()).sum());
         let mut index = Vec::with_capacity(entries.len());
-        for (key, text) in entries {
-            bytes.extend_from_slice(text.as_bytes());
-            index.push((*key, u32::try_from(bytes.len()).unwrap_or(u32::MAX)));
+        let mut bytes = Vec::with_capacity(1024);
+        for (key, value) in entries {
+            let unset = if key == EXTRA {
+                ""
+            } else {
+                shape.prop(key).unset
+            };
+            let start = bytes.len();
+            serde_json::to_writer(&mut bytes, value).expect("invariant: a JSON value is writable");
+            if is_unset(unset, &bytes[start..], value) {
+                bytes.truncate(start);
+            } else {
+                let end = u32::try_from(bytes.len()).expect("invariant: an object is below 4 GiB");
+                index.push((key, end));
+            }
         }
-        Self {
+        let record = Self {
             index: index.into(),
             bytes: bytes.into(),
-        }
+        };
+        (record, dropped)
     }
 
     /// The stored JSON text of a property, if it is set.
@@ -241,9 +247,10 @@ impl Object {
     }
 }
 
-fn is_unset(unset: &str, text: &str, value: &Value) -> bool {
+fn is_unset(unset: &str, text: &[u8], value: &Value) -> bool {
     // Field order inside an object may differ from the table's, so objects are compared parsed.
-    unset == text || (value.is_object() && *value == parse(unset.as_bytes()))
+    unset.as_bytes() == text
+        || (unset.starts_with('{') && value.is_object() && *value == parse(unset.as_bytes()))
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Value {

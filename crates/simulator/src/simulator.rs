@@ -85,19 +85,13 @@ impl Simulator {
         });
         let tenant = Arc::new(Tenant::new(spec, seed));
         self.shared.tenants.write().insert(id, Arc::clone(&tenant));
-        TenantHandle {
-            tenant,
-            clock: self.shared.clock.clone(),
-        }
+        TenantHandle { tenant }
     }
 
     /// The handle of a tenant that was added before.
     #[must_use]
     pub fn tenant(&self, id: &str) -> Option<TenantHandle> {
-        self.shared.tenant(id).map(|tenant| TenantHandle {
-            tenant,
-            clock: self.shared.clock.clone(),
-        })
+        self.shared.tenant(id).map(|tenant| TenantHandle { tenant })
     }
 
     /// Serves login and Graph on `listener` until the handle is shut down or dropped.
@@ -177,7 +171,6 @@ impl Simulator {
 #[derive(Clone, Debug)]
 pub struct TenantHandle {
     tenant: Arc<Tenant>,
-    clock: Clock,
 }
 
 impl TenantHandle {
@@ -197,7 +190,7 @@ impl TenantHandle {
 
     /// Fills the tenant with a made-up company.
     pub fn populate(&self, population: &Population) -> Populated {
-        crate::populate::populate(&self.tenant, population, &self.clock)
+        crate::populate::populate(&self.tenant, population)
     }
 
     /// The number of live objects of a Graph type, such as `"user"`.

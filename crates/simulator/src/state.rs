@@ -57,7 +57,7 @@ impl State {
             history: History::default(),
             grants: Grants::default(),
             audits: VecDeque::new(),
-            strengths: crate::http::singletons::built_in_strengths(),
+            strengths: crate::http::strengths::built_in(),
             known_references: crate::http::singletons::ROLES
                 .iter()
                 .map(|(id, _)| (*id).to_owned())
@@ -265,6 +265,27 @@ impl State {
         self.back.entry(to).or_default().push((relation, from));
         self.history.push(kind, from, What::Linked { relation, to });
         true
+    }
+
+    /// Adds many links of one object at once: a large group is sorted once, not at each member.
+    pub(crate) fn link_many(
+        &mut self,
+        relation: Relation,
+        kind: Kind,
+        from: Uuid,
+        mut to: Vec<Uuid>,
+    ) {
+        to.sort_unstable();
+        to.dedup();
+        to.retain(|target| !self.is_linked(relation, from, *target));
+        for target in &to {
+            self.back.entry(*target).or_default().push((relation, from));
+            let to = *target;
+            self.history.push(kind, from, What::Linked { relation, to });
+        }
+        let targets = self.links.entry((relation, from)).or_default();
+        targets.extend(to);
+        targets.sort_unstable();
     }
 
     pub(crate) fn unlink(&mut self, relation: Relation, kind: Kind, from: Uuid, to: Uuid) -> bool {

@@ -8,7 +8,7 @@ use crate::http::links::{self, Cursor};
 use crate::http::permission;
 use crate::http::reads::{check_select, missing, passes};
 use crate::http::reply::{GraphError, Reply};
-use crate::http::{Call, singletons};
+use crate::http::{Call, strengths};
 use crate::odata::Query;
 use crate::record::{Detail, Object, Record, parse, push_pair};
 use crate::state::Deleted;
@@ -210,7 +210,7 @@ fn render(
     plain.push(b'}');
     let mut value = parse(&plain);
     if object.kind == Kind::Policy {
-        singletons::annotate_policy(state, &call.base, object.id, &mut value);
+        strengths::annotate_policy(state, &call.base, object.id, &mut value);
     }
     if object.kind == Kind::User && query.select.is_none() {
         value["deletedDateTime"] = deleted.at.clone().into();

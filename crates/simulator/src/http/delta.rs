@@ -3,11 +3,10 @@
 //! A round is as honest as the real one: items repeat, links come in slices, and a token says
 //! nothing to anyone but this module.
 
+mod token;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,30 +22,12 @@ use crate::record::{Detail, Object, push_pair};
 use crate::state::State;
 use crate::state::history::{DeltaExpiry, What};
 use crate::tenant::{Actor, Tenant};
+use token::{Token, decode, encode};
 
 const PAGE: usize = 200;
 /// Links shown on one page of a first round; a larger group appears again on the next page.
 const LINKS_PER_PAGE: usize = 1000;
 const LIFETIME_SECONDS: f64 = 7.0 * 24.0 * 3600.0;
-
-/// The content of a skip or delta token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Token {
-    kind: String,
-    select: Option<String>,
-    ids: Option<Vec<Uuid>>,
-    /// Position in the log from which changes are owed.
-    from: usize,
-    /// End of the running later round; absent in a first round and between rounds.
-    to: Option<usize>,
-    /// First round: everything up to this object was served.
-    after: Option<Uuid>,
-    /// First round: `after` itself was served only up to this link target.
-    after_link: Option<Uuid>,
-    first: bool,
-    issued: f64,
-    epoch: u64,
-}
 
 struct Round<'a> {
     state: &'a State,
@@ -478,15 +459,4 @@ fn properties(select: &str) -> Vec<String> {
 fn selection(select: Option<&str>) -> String {
     let properties = select.map(|names| format!("({names})")).unwrap_or_default();
     format!("{properties}/$delta")
-}
-
-fn encode(token: &Token) -> String {
-    // Serialising a plain struct of numbers and strings cannot fail.
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(token).unwrap_or_default())
-}
-
-fn decode(token: &str, kind: Kind) -> Option<Token> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-    let token: Token = serde_json::from_slice(&bytes).ok()?;
-    (token.kind == kind.name()).then_some(token)
 }

@@ -1,21 +1,19 @@
 //! Lists and single objects: selection, filtering, paging, expansion.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::catalog::{Kind, Relation, Shown};
-use crate::http::links::{self, Cursor};
+use crate::catalog::{Kind, Shown};
+use crate::http::Call;
+use crate::http::links::Cursor;
 use crate::http::permission;
 use crate::http::reply::{GraphError, Reply};
-use crate::http::{Call, singletons};
+use crate::http::view::View;
+use crate::odata::Query;
 use crate::odata::filter::{Filter, dig};
-use crate::odata::{Expand, Query};
-use crate::record::{Detail, Object, push_pair};
+use crate::record::{Detail, Object};
 use crate::state::State;
 use crate::tenant::{Actor, Tenant};
-
-/// How many linked objects `$expand` shows, without saying that there are more.
-const EXPANDED: usize = 20;
 
 /// Resolves a path key: an id, a user principal name, or an alternate key.
 pub(crate) fn resolve(state: &State, kind: Kind, key: &str) -> Result<Uuid, GraphError> {
@@ -311,152 +309,4 @@ pub(crate) fn get_by_ids(tenant: &Tenant, actor: &Actor, call: &Call) -> Result<
     Ok(view
         .collection("directoryObjects", found.into_iter(), None, None)
         .header("location", call.base.clone()))
-}
-
-/// Everything that rendering an answer depends on.
-pub(crate) struct View<'a> {
-    pub state: &'a State,
-    pub call: &'a Call,
-    pub query: &'a Query,
-    pub detail: Detail,
-    /// Whether each object says its type.
-    pub typed: bool,
-    pub actor: &'a Actor,
-}
-
-impl View<'_> {
-    fn selection(&self) -> String {
-        match &self.query.select {
-            Some(names) => format!("({})", names.join(",")),
-            None => String::new(),
-        }
-    }
-
-    /// A whole collection answer.
-    pub(crate) fn collection<'o>(
-        &self,
-        name: &str,
-        objects: impl Iterator<Item = &'o Object>,
-        next: Option<Cursor>,
-        total: Option<usize>,
-    ) -> Reply {
-        let mut out = Vec::with_capacity(16 << 10);
-        out.push(b'{');
-        let context = self.call.context(&format!("{name}{}", self.selection()));
-        push_pair(
-            &mut out,
-            "@odata.context",
-            json!(context).to_string().as_bytes(),
-        );
-        if let Some(total) = total {
-            push_pair(&mut out, "@odata.count", total.to_string().as_bytes());
-        }
-        if let Some(cursor) = next {
-            let link = links::next(self.call, self.query, &cursor);
-            push_pair(
-                &mut out,
-                "@odata.nextLink",
-                json!(link).to_string().as_bytes(),
-            );
-        }
-        push_pair(&mut out, "value", b"[");
-        for (at, object) in objects.enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            out.push(b'{');
-            self.object(&mut out, object);
-            out.push(b'}');
-        }
-        out.extend_from_slice(b"]}");
-        Reply::raw(200, out)
-    }
-
-    /// A single-object answer.
-    pub(crate) fn entity(&self, name: &str, object: &Object) -> Reply {
-        let mut out = Vec::with_capacity(2 << 10);
-        out.push(b'{');
-        let context = self
-            .call
-            .context(&format!("{name}{}/$entity", self.selection()));
-        push_pair(
-            &mut out,
-            "@odata.context",
-            json!(context).to_string().as_bytes(),
-        );
-        self.object(&mut out, object);
-        out.push(b'}');
-        Reply::raw(200, out)
-    }
-
-    /// The members of one object, after whatever `out` already holds.
-    pub(crate) fn object(&self, out: &mut Vec<u8>, object: &Object) {
-        if self.typed && object.kind != Kind::Location {
-            push_pair(
-                out,
-                "@odata.type",
-                format!("\"#microsoft.graph.{}\"", object.kind.name()).as_bytes(),
-            );
-        }
-        if self.typed && !permission::may_read(self.actor, object.kind) {
-            // The type and id of an object that the app may not read are no secret.
-            push_pair(out, "id", format!("\"{}\"", object.id).as_bytes());
-            return;
-        }
-        if object.kind == Kind::Policy {
-            self.policy(out, object);
-        } else {
-            object.render(out, self.query.select.as_deref(), self.detail);
-        }
-        for expand in &self.query.expand {
-            self.expansion(out, object, expand);
-        }
-    }
-
-    fn policy(&self, out: &mut Vec<u8>, object: &Object) {
-        let mut plain = vec![b'{'];
-        object.render(&mut plain, self.query.select.as_deref(), self.detail);
-        plain.push(b'}');
-        let mut policy = crate::record::parse(&plain);
-        singletons::annotate_policy(self.state, &self.call.base, object.id, &mut policy);
-        for (name, value) in policy.as_object().into_iter().flatten() {
-            push_pair(out, name, value.to_string().as_bytes());
-        }
-    }
-
-    fn expansion(&self, out: &mut Vec<u8>, object: &Object, expand: &Expand) {
-        let Some(relation) = Relation::of(object.kind, &expand.name) else {
-            return;
-        };
-        let inner = Query {
-            select: expand.select.clone(),
-            ..Query::default()
-        };
-        let view = View {
-            query: &inner,
-            typed: true,
-            ..*self
-        };
-        let mut targets = self.state.live_targets(relation, object.id, None);
-        if relation == Relation::Manager {
-            if let Some(manager) = targets.next() {
-                let mut one = vec![b'{'];
-                view.object(&mut one, manager);
-                one.push(b'}');
-                push_pair(out, "manager", &one);
-            }
-            return;
-        }
-        let mut many = vec![b'['];
-        for (at, target) in targets.take(EXPANDED).enumerate() {
-            if at > 0 {
-                many.push(b',');
-            }
-            many.push(b'{');
-            view.object(&mut many, target);
-            many.push(b'}');
-        }
-        many.push(b']');
-        push_pair(out, relation.name(), &many);
-    }
 }

@@ -104,7 +104,7 @@ pub(crate) fn answer(
             "BadRequest",
             "/me request is only valid with delegated authentication flow.",
         )),
-        _ if call.is_get() => singletons::answer(shared, tenant, actor, call, &path, &raw),
+        _ if call.is_get() => singletons::answer(tenant, actor, call, &path, &raw),
         _ => Err(GraphError::no_segment(
             raw.first().copied().unwrap_or_default(),
         )),

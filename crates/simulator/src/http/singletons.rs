@@ -1,23 +1,13 @@
-//! What a tenant has beside its objects: organisation, licences, roles, strengths, audit log.
+//! What a tenant has beside its objects: organisation, licences, roles, tenant-wide policies.
 //!
-//! Read-only, except for the audit log that writes fill.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Read-only.
 
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use crate::audit::Audit;
 use crate::catalog::Kind;
-use crate::http::Call;
-use crate::http::links::{self, Cursor};
 use crate::http::permission;
 use crate::http::reply::{GraphError, Reply};
-use crate::odata::Query;
-use crate::odata::filter::{Filter, dig};
-use crate::simulator::Shared;
-use crate::state::State;
+use crate::http::{Call, audits};
 use crate::tenant::{Actor, Licence, Tenant};
 
 /// Built-in directory roles: template id and name.
@@ -89,7 +79,6 @@ pub(crate) const ROLES: &[(&str, &str)] = &[
 
 /// `GET` of anything that is not an object collection.
 pub(crate) fn answer(
-    shared: &Arc<Shared>,
     tenant: &Tenant,
     actor: &Actor,
     call: &Call,
@@ -249,7 +238,7 @@ pub(crate) fn answer(
         }
         ["auditlogs", "directoryaudits"] => {
             permission::any(actor, &["AuditLog.Read.All"])?;
-            audits(tenant, call)
+            audits::list(tenant, call)
         }
         ["auditlogs", "directoryaudits", _] => {
             permission::any(actor, &["AuditLog.Read.All"])?;
@@ -261,12 +250,9 @@ pub(crate) fn answer(
                 .ok_or_else(|| GraphError::not_found(raw[2]))?;
             Ok(entity(call, "auditLogs/directoryAudits", found.to_json()))
         }
-        _ => {
-            let _ = shared;
-            Err(GraphError::no_segment(
-                raw.first().copied().unwrap_or_default(),
-            ))
-        }
+        _ => Err(GraphError::no_segment(
+            raw.first().copied().unwrap_or_default(),
+        )),
     }
 }
 
@@ -421,149 +407,4 @@ fn methods_policy() -> Value {
         },
         "authenticationMethodConfigurations": [],
     })
-}
-
-/// The three strengths that every tenant has.
-pub(crate) fn built_in_strengths() -> BTreeMap<String, Value> {
-    let strength = |n: u8, name: &str, about: &str, combinations: &[&str]| {
-        let id = format!("00000000-0000-0000-0000-00000000000{n}");
-        let value = json!({
-            "id": id,
-            "createdDateTime": "2021-12-01T08:00:00Z",
-            "modifiedDateTime": "2021-12-01T08:00:00Z",
-            "displayName": name,
-            "description": about,
-            "policyType": "builtIn",
-            "requirementsSatisfied": "mfa",
-            "allowedCombinations": combinations,
-            "combinationConfigurations": [],
-        });
-        (id, value)
-    };
-    let resistant = [
-        "windowsHelloForBusiness",
-        "fido2",
-        "x509CertificateMultiFactor",
-    ];
-    let passwordless = [&resistant[..], &["deviceBasedPush"]].concat();
-    let multifactor = [
-        &passwordless[..],
-        &[
-            "temporaryAccessPassOneTime",
-            "password,microsoftAuthenticatorPush",
-            "password,sms",
-        ],
-    ]
-    .concat();
-    BTreeMap::from([
-        strength(
-            2,
-            "Multifactor authentication",
-            "Any two factors",
-            &multifactor,
-        ),
-        strength(
-            3,
-            "Passwordless MFA",
-            "Two factors without a password",
-            &passwordless,
-        ),
-        strength(
-            4,
-            "Phishing-resistant MFA",
-            "Factors that cannot be phished",
-            &resistant,
-        ),
-    ])
-}
-
-/// Adds what the service puts into every policy that it returns: the full strength and annotations.
-pub(crate) fn annotate_policy(state: &State, base: &str, id: Uuid, policy: &mut Value) {
-    let path = format!("{base}/v1.0/$metadata#identity/conditionalAccess/policies('{id}')");
-    if let Some(Value::Object(controls)) = policy.get_mut("grantControls") {
-        controls.insert(
-            "authenticationStrength@odata.context".into(),
-            format!("{path}/grantControls/authenticationStrength/$entity").into(),
-        );
-        let strength = controls
-            .get("authenticationStrength")
-            .and_then(|strength| strength["id"].as_str())
-            .and_then(|id| state.strengths.get(id))
-            .cloned();
-        if let Some(mut strength) = strength {
-            strength["combinationConfigurations@odata.context"] =
-                format!("{path}/grantControls/authenticationStrength/combinationConfigurations")
-                    .into();
-            controls.insert("authenticationStrength".into(), strength);
-        }
-    }
-    let users = policy
-        .get_mut("conditions")
-        .and_then(|conditions| conditions.get_mut("users"));
-    let Some(Value::Object(users)) = users else {
-        return;
-    };
-    for list in [
-        "includeGuestsOrExternalUsers",
-        "excludeGuestsOrExternalUsers",
-    ] {
-        if let Some(Value::Object(guests)) = users.get_mut(list) {
-            guests.insert(
-                "externalTenants@odata.context".into(),
-                format!("{path}/conditions/users/{list}/externalTenants/$entity").into(),
-            );
-        }
-    }
-}
-
-/// The audit log, newest first.
-fn audits(tenant: &Tenant, call: &Call) -> Result<Reply, GraphError> {
-    let query = Query::parse(&call.query)?;
-    let cursor = Cursor::of(&query)?;
-    let before: u64 = cursor
-        .key()
-        .and_then(|key| key.parse().ok())
-        .unwrap_or(u64::MAX);
-    let state = tenant.state.read();
-    let end = state.audits.partition_point(|audit| audit.seq < before);
-    let mut page: Vec<Value> = Vec::new();
-    let mut last = None;
-    let mut more = false;
-    for audit in state.audits.range(..end).rev() {
-        if query
-            .filter
-            .as_ref()
-            .is_some_and(|filter| !audit_passes(filter, audit))
-        {
-            continue;
-        }
-        if page.len() == query.page_size() {
-            more = true;
-            break;
-        }
-        page.push(audit.to_json());
-        last = Some(audit.seq);
-    }
-    let mut body = json!({
-        "@odata.context": call.context("auditLogs/directoryAudits"),
-        "value": page,
-    });
-    if let Some(seq) = last.filter(|_| more) {
-        body["@odata.nextLink"] =
-            links::next(call, &query, &Cursor::AfterKey(seq.to_string())).into();
-    }
-    Ok(Reply::json(200, &body))
-}
-
-fn audit_passes(filter: &Filter, audit: &Audit) -> bool {
-    let cheap = |path: &str| match path {
-        "activityDateTime" => audit.at.clone().into(),
-        "activityDisplayName" => audit.activity.clone().into(),
-        "loggedByService" => audit.service.into(),
-        "category" => audit.category.into(),
-        "id" => audit.id.clone().into(),
-        "targetResources" => Value::Array(audit.targets.clone()),
-        other => dig(&audit.to_json(), other),
-    };
-    filter.matches(&cheap)
 }

@@ -152,11 +152,9 @@ fn staff(company: &mut Company<'_>, id: Uuid, name: &str, sort: Sort, n: usize) 
     if sort == Sort::Microsoft365 && n % 4 == 1 {
         members.extend(company.guests.first());
     }
-    for member in members {
-        company
-            .state
-            .link_ids(Relation::Members, Kind::Group, id, member);
-    }
+    company
+        .state
+        .link_many(Relation::Members, Kind::Group, id, members);
     if !matches!(
         sort,
         Sort::Synced | Sort::DynamicMembers | Sort::DynamicGuests

@@ -133,6 +133,15 @@ pub(crate) fn delegated(writer: &Writer<'_>, raw: &[&str]) -> Result<Reply, Grap
                 .get_mut(*id)
                 .ok_or_else(|| GraphError::not_found(id))?;
             grant.scope = scope;
+            let (client, resource) = (grant.client, grant.resource);
+            // The real service has no record of its own for a changed scope either.
+            note(
+                writer,
+                state,
+                client,
+                resource,
+                "Add delegated permission grant",
+            );
             Ok(Reply::no_content())
         }
         ("DELETE", [id]) => {
