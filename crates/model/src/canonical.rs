@@ -12,8 +12,8 @@ use crate::catalogue::{Class, Property, Shape, TypeSpec, Write};
 #[must_use]
 pub fn property(property: &Property, value: Option<&Value>) -> Option<Value> {
     let mut value = value?.clone();
-    if let Some(quirk) = property.quirk {
-        quirk(&mut value);
+    for fix in [property.quirk, property.spelling].into_iter().flatten() {
+        fix(&mut value);
     }
     if property.class == Class::Secret {
         public_part(&mut value);

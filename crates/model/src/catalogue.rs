@@ -209,8 +209,12 @@ pub struct Property {
     pub shape: Shape,
     /// How it is written.
     pub write: Write,
-    /// Applied before comparing and before writing.
+    /// Takes out what Graph returns and does not accept; applied before
+    /// comparing and before writing.
     pub quirk: Option<Quirk>,
+    /// Brings different spellings of one value together; applied before
+    /// comparing only, so that what is written is what the snapshot holds.
+    pub spelling: Option<Quirk>,
 }
 
 impl Property {
@@ -221,6 +225,7 @@ impl Property {
             shape,
             write: Write::Plain,
             quirk: None,
+            spelling: None,
         }
     }
 
@@ -231,6 +236,11 @@ impl Property {
 
     const fn with_quirk(mut self, quirk: Quirk) -> Self {
         self.quirk = Some(quirk);
+        self
+    }
+
+    const fn with_spelling(mut self, spelling: Quirk) -> Self {
+        self.spelling = Some(spelling);
         self
     }
 }

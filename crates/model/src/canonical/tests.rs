@@ -104,3 +104,17 @@ fn nothing_is_written_as_null_or_as_the_empty_list() {
         Value::Null
     );
 }
+
+#[test]
+fn flags_in_another_order_are_the_same_and_written_as_they_were() {
+    let entry = CONDITIONAL_ACCESS_POLICY
+        .property("conditions")
+        .expect("known");
+    let flags = |text: &str| json!({"users": {"includeGuestsOrExternalUsers": {"guestOrExternalUserTypes": text}}});
+    let (one, other) = (
+        flags("internalGuest,b2bCollaborationGuest"),
+        flags("b2bCollaborationGuest,internalGuest"),
+    );
+    assert_eq!(property(entry, Some(&one)), property(entry, Some(&other)));
+    assert_eq!(writable(entry, Some(&one), Some(&other)), one);
+}

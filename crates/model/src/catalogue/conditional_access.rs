@@ -28,7 +28,7 @@ pub static CONDITIONAL_ACCESS_POLICY: TypeSpec = TypeSpec {
     properties: &[
         object("conditions")
             .written(Write::Whole)
-            .with_quirk(normalise_conditions),
+            .with_spelling(order_flags),
         scalar("description"),
         scalar("displayName"),
         object("grantControls")
@@ -97,7 +97,7 @@ fn strength_by_id(value: &mut Value) {
 
 /// `guestOrExternalUserTypes` is a set of flags joined by commas, in no fixed
 /// order.
-fn normalise_conditions(value: &mut Value) {
+fn order_flags(value: &mut Value) {
     for key in [
         "includeGuestsOrExternalUsers",
         "excludeGuestsOrExternalUsers",
