@@ -4,7 +4,7 @@ pub(super) const GIVEN: &[&str] = &[
     "Aino", "Albin", "Amara", "Anselm", "Arlo", "Astrid", "Aurelia", "Bao", "Beatriz", "Bjarne",
     "Calla", "Casimir", "Chidi", "Clement", "Dagny", "Darius", "Delphine", "Dilnoza", "Edda",
     "Eero", "Elif", "Emeka", "Enzo", "Esme", "Farah", "Felix", "Fiadh", "Gideon", "Greta", "Hana",
-    "Hector", "Henrike", "Ilse", "Imran", "Ines", "Isamu", "Jarmila", "Jonas", "Kaito", "Kalinda",
+    "Hector", "Henrike", "Ilse", "Imran", "Inger", "Isamu", "Jarmila", "Jonas", "Kaito", "Kalinda",
     "Kenji", "Lavinia", "Leif", "Linnea", "Lucan", "Mahala", "Malik", "Marisol", "Mattias", "Mei",
     "Nadia", "Niamh", "Nils", "Noor", "Oksana", "Olwen", "Otis", "Paloma", "Petra", "Quentin",
     "Rafaela", "Ragnhild", "Rohan", "Rowan", "Sanna", "Saskia", "Selim", "Signe", "Soren",
