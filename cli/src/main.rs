@@ -87,7 +87,9 @@ fn end(ended: &Ended) -> ExitCode {
         }
         Ended::Server(error) => {
             output::report(error);
-            ExitCode::from(runtime::exit::FAILED)
+            // A service that cannot start says with which code.
+            let ended = error.downcast_ref::<runtime::program::Ended>();
+            ExitCode::from(ended.map_or(runtime::exit::FAILED, |ended| ended.code))
         }
     }
 }

@@ -35,8 +35,13 @@ impl Verdict {
         left: &[Change],
         dumps: (&Value, &Value),
     ) -> Self {
+        let deleted: BTreeSet<&str> = deeds
+            .iter()
+            .filter(|deed| matches!(deed.kind, DeedKind::SoftDeleted | DeedKind::HardDeleted))
+            .map(|deed| deed.id.as_str())
+            .collect();
         let (made, found): (BTreeMap<String, Facts>, BTreeMap<String, Facts>) = (
-            deeds.iter().map(of_deed).collect(),
+            deeds.iter().map(|deed| of_deed(deed, &deleted)).collect(),
             changes.iter().map(of_change).collect(),
         );
         let mut problems = Vec::new();
@@ -155,8 +160,8 @@ fn tally<'a>(facts: impl Iterator<Item = &'a Facts>) -> BTreeMap<&'static str, u
 }
 
 /// Properties and links matter of modified objects; of the others the kind
-/// says it all.
-fn of_deed(deed: &Deed) -> (String, Facts) {
+/// says it all. A link to an object that was deleted too is part of its deletion.
+fn of_deed(deed: &Deed, deleted: &BTreeSet<&str>) -> (String, Facts) {
     let kind = match deed.kind {
         DeedKind::Added => "added",
         DeedKind::Modified => "modified",
@@ -170,7 +175,10 @@ fn of_deed(deed: &Deed) -> (String, Facts) {
         .filter(|_| modified)
         .cloned()
         .collect();
-    let links = deed.links.iter().filter(|_| modified).cloned().collect();
+    let told = |(_, direction, target): &&(String, String, String)| {
+        modified && !(direction == "removed" && deleted.contains(target.as_str()))
+    };
+    let links = deed.links.iter().filter(told).cloned().collect();
     (
         format!("{} {}", deed.object_type, deed.id),
         (kind, properties, links),

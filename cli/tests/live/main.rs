@@ -1,1 +1,11 @@
-//! The installed program.
+//! `rewind` as a process against a practice tenant: what a user does, what a
+//! crash leaves, what bad input brings.
+//!
+//! The tenant is in the test's own process, so that a test can hold a request
+//! up, count what was asked and compare the directory object by object.
+
+mod bad;
+mod demo;
+mod kill;
+mod support;
+mod walk;

@@ -62,11 +62,15 @@ pub fn hash(value: Option<&Value>) -> String {
         .unwrap_or_default()
 }
 
-/// BLAKE3 over every compared property of a body, in hex.
+/// BLAKE3 over the writable properties of a body, in hex.
+///
+/// Left out is what services fill in by themselves some time after an object
+/// was made: read-only properties, licences, and the mail address.
 #[must_use]
 pub fn body_hash(spec: &TypeSpec, body: &Map<String, Value>) -> String {
     let compared: Map<String, Value> = properties(spec, body)
         .into_iter()
+        .filter(|(name, class, _)| *class == Class::Restorable && name != "mail")
         .map(|(name, _, value)| (name, value))
         .collect();
     hash(Some(&Value::Object(compared)))
@@ -129,6 +133,11 @@ fn clear_missing(target: &mut Value, live: &Value) {
     let (Some(target), Some(live)) = (target.as_object_mut(), live.as_object()) else {
         return;
     };
+    // Objects of different types have nothing in common to clear.
+    let same_type = target.get("@odata.type") == live.get("@odata.type");
+    if !same_type {
+        return;
+    }
     for (key, live) in live.iter().filter(|(key, _)| !key.contains('@')) {
         match target.get_mut(key) {
             Some(target) => clear_missing(target, live),

@@ -6,6 +6,8 @@
 //! says why. Facts are from the Graph v1.0 metadata and the reference pages of
 //! each resource. The table decides; it never performs.
 
+use serde_json::{Map, Value};
+
 mod conditional_access;
 mod principals;
 mod software;
@@ -142,6 +144,10 @@ pub enum Distortion {
     ShownFalse,
     /// A restore brings the object back with `false`.
     RestoredFalse,
+    /// The bin shows the text with the object's id, without hyphens, before it;
+    /// a restore takes it off again. Entries of a list show it in their
+    /// `issuerAssignedId`.
+    PrefixedWithId,
 }
 
 /// A throttling lane.
@@ -167,6 +173,8 @@ pub enum Class {
     Secret,
     /// Writable only through an endpoint of its own; reported, not in the PATCH.
     OwnEndpoint,
+    /// Copied from another object, which is restored in its place.
+    Copied,
 }
 
 /// How a property's value is compared.
@@ -195,8 +203,17 @@ pub enum Write {
     DisableFirst,
 }
 
+/// Whether a property can be set back to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clearing {
+    /// Null or the empty list is accepted.
+    Allowed,
+    /// Graph refuses null, and with it the whole request.
+    Refused,
+}
+
 /// A fixup of a value, where Graph returns what it does not accept.
-pub type Quirk = fn(&mut serde_json::Value);
+pub type Quirk = fn(&mut Value);
 
 /// One property of a type.
 #[derive(Debug, Clone, Copy)]
@@ -212,6 +229,12 @@ pub struct Property {
     /// Takes out what Graph returns and does not accept; applied before
     /// comparing and before writing.
     pub quirk: Option<Quirk>,
+    /// Whether Graph lets the value be cleared.
+    pub clearing: Clearing,
+    /// Properties of different parts are written by different requests, since
+    /// each part needs a permission of its own and a refusal must block no more
+    /// than itself.
+    pub part: u8,
     /// Brings different spellings of one value together; applied before
     /// comparing only, so that what is written is what the snapshot holds.
     pub spelling: Option<Quirk>,
@@ -225,6 +248,8 @@ impl Property {
             shape,
             write: Write::Plain,
             quirk: None,
+            clearing: Clearing::Allowed,
+            part: 0,
             spelling: None,
         }
     }
@@ -236,6 +261,16 @@ impl Property {
 
     const fn with_quirk(mut self, quirk: Quirk) -> Self {
         self.quirk = Some(quirk);
+        self
+    }
+
+    const fn never_cleared(mut self) -> Self {
+        self.clearing = Clearing::Refused;
+        self
+    }
+
+    const fn in_part(mut self, part: u8) -> Self {
+        self.part = part;
         self
     }
 
@@ -255,6 +290,10 @@ const fn set(name: &'static str) -> Property {
 
 const fn object(name: &'static str) -> Property {
     Property::new(name, Class::Restorable, Shape::Object)
+}
+
+const fn copied(name: &'static str) -> Property {
+    Property::new(name, Class::Copied, Shape::Object)
 }
 
 const fn read_only(name: &'static str) -> Property {
@@ -388,10 +427,58 @@ impl TypeSpec {
         })
     }
 
+    /// A body from the recycle bin as it was before the deletion, as far as that
+    /// can be told; what the bin hides is taken from `known`.
+    #[must_use]
+    pub fn undistorted(
+        &self,
+        mut body: Map<String, Value>,
+        known: &Map<String, Value>,
+    ) -> Map<String, Value> {
+        let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
+        let prefix = id.replace('-', "");
+        for (property, distortion) in self
+            .deleted
+            .map(|paths| paths.distorted)
+            .unwrap_or_default()
+        {
+            match distortion {
+                Distortion::ShownFalse => match known.get(*property) {
+                    Some(value) => drop(body.insert((*property).to_owned(), value.clone())),
+                    None => drop(body.remove(*property)),
+                },
+                Distortion::PrefixedWithId => {
+                    if let Some(value) = body.get_mut(*property) {
+                        take_prefix(value, &prefix);
+                    }
+                }
+                Distortion::RestoredFalse => {}
+            }
+        }
+        body
+    }
+
     /// The path of one live object.
     #[must_use]
     pub fn item_path(&self, id: &crate::ObjectId) -> String {
         format!("{}/{id}", self.list_path)
+    }
+}
+
+fn take_prefix(value: &mut Value, prefix: &str) {
+    match value {
+        Value::String(text) => {
+            if let Some(rest) = text.strip_prefix(prefix) {
+                *text = rest.to_owned();
+            }
+        }
+        Value::Array(entries) => {
+            let names = entries
+                .iter_mut()
+                .filter_map(|entry| entry.get_mut("issuerAssignedId"));
+            names.for_each(|name| take_prefix(name, prefix));
+        }
+        _ => {}
     }
 }
 

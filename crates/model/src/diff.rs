@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::{Map, Value};
 
 use crate::canonical;
-use crate::catalogue::{Class, Distortion, LinkKind, ObjectType, TypeSpec};
+use crate::catalogue::{Class, LinkKind, ObjectType, TypeSpec};
 use crate::id::ObjectId;
 use crate::object::{Object, ObjectRef, ObjectState, name_of};
 use crate::snapshot::{Content, Kind};
@@ -136,6 +136,10 @@ pub enum Obstacle {
     LinkEndMissing,
     /// The plan leaves relationships as they are.
     RelationshipsSkipped,
+    /// Somebody gave the object a credential that the snapshot does not know.
+    CredentialAdded,
+    /// The group belongs to Exchange, which Graph cannot write to.
+    ExchangeManaged,
 }
 
 /// One object that differs.
@@ -203,9 +207,23 @@ pub fn diff(base: &Content, target: &Content, scope: &Scope) -> Difference {
         .into_iter()
         .filter(|kind| types.contains(&kind.source_type()) && comparable(Kind::Links(*kind)))
         .collect();
-    not_compared.sort();
-
     let names = Names::of(base, target);
+    // Of an end whose type was not read nobody knows whether it is gone.
+    let unread: Vec<ObjectType> = ObjectType::ALL
+        .into_iter()
+        .filter(|object_type| !target.has(Kind::Objects(*object_type)))
+        .collect();
+    for kind in &links {
+        let ends = unread
+            .iter()
+            .filter(|object_type| may_end(*kind, **object_type));
+        not_compared.extend(ends.map(|end| {
+            format!(
+                "{}: ends of type {end} were not read in the target",
+                kind.name()
+            )
+        }));
+    }
     let changes = pairs(base, target)
         .filter(|pair| {
             let (object_type, id) = pair.key();
@@ -222,9 +240,19 @@ pub fn diff(base: &Content, target: &Content, scope: &Scope) -> Difference {
             )
         })
         .collect();
+    not_compared.sort();
     Difference {
         changes,
         not_compared,
+    }
+}
+
+/// Whether links of a kind may end at objects of a type.
+fn may_end(kind: LinkKind, object_type: ObjectType) -> bool {
+    match object_type {
+        ObjectType::User => true,
+        ObjectType::Group | ObjectType::ServicePrincipal => kind != LinkKind::UserManager,
+        _ => false,
     }
 }
 
@@ -309,14 +337,15 @@ fn change(
     if kind == ChangeKind::Modified && same_text && link_changes.is_empty() {
         return None;
     }
-    let (base_body, target_body) = (pair.base.map(Object::body), pair.target.map(Object::body));
+    let base_body = pair.base.map(Object::body);
+    let target_body = pair.target.map(|object| match (object.state, &base_body) {
+        (Deleted, Some(base)) => spec.undistorted(object.body(), base),
+        _ => object.body(),
+    });
     if base_body.as_ref().is_some_and(is_dynamic) {
         link_changes.retain(|link| link.kind != LinkKind::GroupMembers);
     }
-    let mut attributes = attribute_changes(spec, base_body.as_ref(), target_body.as_ref());
-    if kind == ChangeKind::SoftDeleted {
-        attributes.retain(|attribute| !shown_false(spec, attribute.property()));
-    }
+    let attributes = attribute_changes(spec, base_body.as_ref(), target_body.as_ref());
     if kind == ChangeKind::Modified && attributes.is_empty() && link_changes.is_empty() {
         return None;
     }
@@ -341,15 +370,6 @@ fn change(
     })
 }
 
-/// Whether the recycle bin shows the property as false, whatever it was.
-fn shown_false(spec: &TypeSpec, property: &str) -> bool {
-    spec.deleted.is_some_and(|deleted| {
-        deleted
-            .distorted
-            .contains(&(property, Distortion::ShownFalse))
-    })
-}
-
 fn obstacles(
     kind: ChangeKind,
     attributes: &[AttributeChange],
@@ -362,23 +382,29 @@ fn obstacles(
     }
     if current.is_some_and(is_synced) {
         obstacles.insert(Obstacle::OnPremisesSynced);
+    } else if current.is_some_and(is_exchange_group) {
+        obstacles.insert(Obstacle::ExchangeManaged);
     }
     if kind == ChangeKind::Modified {
-        obstacles.extend(
-            attributes
-                .iter()
-                .filter_map(|attribute| class_obstacle(attribute.class)),
-        );
+        obstacles.extend(attributes.iter().filter_map(attribute_obstacle));
     }
     obstacles
 }
 
-/// Why an attribute of a class is not written back.
+/// Why an attribute is not written back.
 #[must_use]
-pub fn class_obstacle(class: Class) -> Option<Obstacle> {
+pub fn attribute_obstacle(attribute: &AttributeChange) -> Option<Obstacle> {
+    if attribute.class == Class::Secret && !attribute.added.is_empty() {
+        return Some(Obstacle::CredentialAdded);
+    }
+    class_obstacle(attribute.class)
+}
+
+/// Why an attribute of a class is not written back.
+fn class_obstacle(class: Class) -> Option<Obstacle> {
     match class {
         Class::Restorable | Class::Volatile => None,
-        Class::ReadOnly => Some(Obstacle::ReadOnly),
+        Class::ReadOnly | Class::Copied => Some(Obstacle::ReadOnly),
         Class::Secret => Some(Obstacle::Secret),
         Class::OwnEndpoint => Some(Obstacle::OwnEndpoint),
     }
@@ -388,6 +414,14 @@ pub fn class_obstacle(class: Class) -> Option<Obstacle> {
 #[must_use]
 pub fn is_synced(body: &Map<String, Value>) -> bool {
     body.get("onPremisesSyncEnabled") == Some(&Value::Bool(true))
+}
+
+/// Whether a group is a mail-enabled security or distribution group.
+#[must_use]
+pub fn is_exchange_group(body: &Map<String, Value>) -> bool {
+    let types = body.get("groupTypes").and_then(Value::as_array);
+    let unified = types.is_some_and(|types| types.iter().any(|entry| entry == "Unified"));
+    types.is_some() && !unified && body.get("mailEnabled") == Some(&Value::Bool(true))
 }
 
 /// Whether a group's members follow from a rule.

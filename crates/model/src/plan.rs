@@ -12,6 +12,7 @@ mod order;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::call::Call;
+use crate::catalogue::Class;
 use crate::diff::{AttributeChange, Change, ChangeKind, Difference, LinkChange, Obstacle};
 use crate::id::ObjectId;
 use crate::object::ObjectRef;
@@ -161,6 +162,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         steps: Vec::new(),
         exclusions: Vec::new(),
         risks: BTreeSet::new(),
+        taken: objects::taken_names(situation),
     };
     let gone = |change: &&Change| {
         matches!(
@@ -191,45 +193,64 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     }
 }
 
-/// What a comparison after the restore shows beyond the plan's exclusions, in a
-/// sentence each; empty where the tenant is as the snapshot says.
+/// What a comparison after a restore shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left {
+    /// What the plan should have put right and is not right, in a sentence each.
+    pub unexpected: Vec<String>,
+    /// What the plan never spoke of: changed since it was made, or a side
+    /// effect that Graph does not let be written.
+    pub meanwhile: Vec<String>,
+}
+
+/// Judges what a comparison after a restore shows, against what the plan set
+/// out to do and what it left alone.
 #[must_use]
-pub fn unexpected(left: &[Change], exclusions: &[Exclusion]) -> Vec<String> {
+pub fn judge(left: &[Change], planned: &HashSet<ObjectId>, exclusions: &[Exclusion]) -> Left {
     let excluded: HashSet<(&ObjectId, &str)> = exclusions
         .iter()
         .map(|exclusion| (&exclusion.object.id, exclusion.part.as_str()))
         .collect();
-    let mut sentences = Vec::new();
-    for change in left
+    let mut judged = Left::default();
+    let open = left
         .iter()
-        .filter(|change| !excluded.contains(&(&change.object.id, "")))
-    {
+        .filter(|change| !excluded.contains(&(&change.object.id, "")));
+    for change in open {
         let ObjectRef {
             object_type,
             id,
             name,
         } = &change.object;
+        let object = format!("{object_type} \"{name}\" ({id})");
         if change.kind != ChangeKind::Modified {
-            sentences.push(format!(
-                "{object_type} \"{name}\" ({id}) is still {}",
-                change.kind.name()
-            ));
+            let sentence = format!("{object} is {}", change.kind.name());
+            let list = if planned.contains(id) {
+                &mut judged.unexpected
+            } else {
+                &mut judged.meanwhile
+            };
+            list.push(sentence);
             continue;
         }
-        let attributes = change
-            .attributes
-            .iter()
-            .map(|attribute| attribute.path.clone());
-        for part in attributes
-            .chain(change.links.iter().map(link_part))
-            .filter(|part| !excluded.contains(&(id, part.as_str())))
-        {
-            sentences.push(format!(
-                "{object_type} \"{name}\" ({id}) still differs in {part}"
-            ));
+        let attributes = change.attributes.iter();
+        let attributes = attributes
+            .map(|attribute| (attribute.path.clone(), attribute.class == Class::Restorable));
+        let links = change.links.iter().map(|link| (link_part(link), true));
+        for (part, writable) in attributes.chain(links) {
+            if excluded.contains(&(id, part.as_str())) {
+                continue;
+            }
+            let sentence = format!("{object} differs in {part}");
+            let ours = writable && planned.contains(id);
+            let list = if ours {
+                &mut judged.unexpected
+            } else {
+                &mut judged.meanwhile
+            };
+            list.push(sentence);
         }
     }
-    sentences
+    judged
 }
 
 /// The soft-deleted objects that the plan may bring back.
@@ -238,7 +259,12 @@ fn returning(difference: &Difference) -> HashMap<ObjectId, ObjectRef> {
         .changes
         .iter()
         .filter(|change| change.kind == ChangeKind::SoftDeleted)
-        .filter(|change| !change.obstacles.contains(&Obstacle::OnPremisesSynced))
+        .filter(|change| {
+            let unwritable = [Obstacle::OnPremisesSynced, Obstacle::ExchangeManaged];
+            unwritable
+                .iter()
+                .all(|obstacle| !change.obstacles.contains(obstacle))
+        })
         .map(|change| (change.object.id.clone(), change.object.clone()))
         .collect()
 }
@@ -253,8 +279,10 @@ struct Sketch {
     links: Vec<LinkChange>,
     guards: Vec<Guard>,
     call: Call,
-    /// Objects whose return this step waits for.
+    /// Objects whose return, or early removal, this step waits for.
     needs: Vec<ObjectId>,
+    /// Groups whose links must be back before this step.
+    needs_links_of: Vec<ObjectId>,
 }
 
 #[derive(Debug)]
@@ -266,6 +294,9 @@ struct Draft<'a> {
     steps: Vec<Sketch>,
     exclusions: Vec<Exclusion>,
     risks: BTreeSet<String>,
+    /// Names that an added object holds and a returning one needs: by name, the
+    /// added object.
+    taken: HashMap<String, ObjectId>,
 }
 
 impl Draft<'_> {

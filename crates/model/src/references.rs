@@ -85,9 +85,20 @@ const ZERO: &str = "00000000-0000-0000-0000-000000000000";
 /// Every object that a policy body names, each once.
 #[must_use]
 pub fn references(policy: &Map<String, Value>) -> Vec<Reference> {
+    named(policy, "")
+}
+
+/// Every object that a policy body excludes from what it demands.
+#[must_use]
+pub fn exclusions(policy: &Map<String, Value>) -> Vec<Reference> {
+    named(policy, "/exclude")
+}
+
+fn named(policy: &Map<String, Value>, part: &str) -> Vec<Reference> {
     let conditions = Value::Object(policy.clone());
     let mut found: Vec<Reference> = PLACES
         .iter()
+        .filter(|(place, _)| place.contains(part))
         .flat_map(|(place, kind)| {
             let ids = conditions
                 .pointer(place)

@@ -20,12 +20,12 @@ pub fn is_daily(id: &SnapshotId) -> bool {
     id.as_str().ends_with("-daily")
 }
 
-/// What a request id leaves in the name of what it made: `-` and eight hex digits.
+/// What a request id leaves in the name of what it made: `-` and sixteen hex digits.
 ///
 /// A repeated request is known again by it, at whatever time it comes.
 #[must_use]
 pub fn request_mark(request_id: &str) -> String {
-    format!("-{}", &blake3::hash(request_id.as_bytes()).to_hex()[..8])
+    format!("-{}", &blake3::hash(request_id.as_bytes()).to_hex()[..16])
 }
 
 /// The name of what a request makes, `YYYYMMDDTHHMMSS-{hash of request_id}`.

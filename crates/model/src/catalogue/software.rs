@@ -5,7 +5,7 @@
 
 use super::{
     Cardinality, Class, DeletedPaths, Lane, LinkKind, LinkRead, LinkSpec, ObjectType, Property,
-    Shape, TypeSpec, Write, object, read_only, scalar, set, volatile,
+    Shape, TypeSpec, Write, copied, object, read_only, scalar, set, volatile,
 };
 
 /// `application`.
@@ -97,15 +97,13 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         set("addIns"),
         set("alternativeNames"),
         scalar("appRoleAssignmentRequired"),
-        set("appRoles").written(Write::DisableFirst),
         scalar("description"),
-        scalar("displayName"),
+        scalar("displayName").never_cleared(),
         scalar("homepage"),
         scalar("loginUrl"),
         scalar("logoutUrl"),
         scalar("notes"),
         set("notificationEmailAddresses"),
-        set("oauth2PermissionScopes").written(Write::DisableFirst),
         scalar("preferredSingleSignOnMode"),
         scalar("preferredTokenSigningKeyThumbprint"),
         set("replyUrls"),
@@ -115,22 +113,25 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         scalar("tokenEncryptionKeyId"),
         Property::new("keyCredentials", Class::Secret, Shape::Set),
         Property::new("passwordCredentials", Class::Secret, Shape::Set),
-        // Copied from the application registration.
-        read_only("appDescription"),
-        read_only("appDisplayName"),
+        // Copied from the application registration, which for most service
+        // principals is a publisher's in another tenant.
+        copied("appDescription"),
+        copied("appDisplayName"),
+        Property::new("appRoles", Class::Copied, Shape::Set),
+        copied("info"),
+        Property::new("oauth2PermissionScopes", Class::Copied, Shape::Set),
+        copied("signInAudience"),
+        copied("verifiedPublisher"),
         read_only("appId"),
         read_only("appOwnerOrganizationId"),
         read_only("applicationTemplateId"),
         read_only("disabledByMicrosoftStatus"),
-        read_only("info"),
         Property::new(
             "resourceSpecificApplicationPermissions",
             Class::ReadOnly,
             Shape::Set,
         ),
         read_only("servicePrincipalType"),
-        read_only("signInAudience"),
-        read_only("verifiedPublisher"),
         volatile("deletedDateTime"),
     ],
     links: &[LinkSpec {
@@ -153,13 +154,22 @@ fn drop_logo_url(value: &mut serde_json::Value) {
     }
 }
 
-/// `web.redirectUriSettings` repeats `redirectUris` with an index that the
-/// service assigns; only entries with an index of their own mean anything.
+/// `web.redirectUriSettings` repeats `redirectUris`; only entries with an index
+/// of their own mean anything, and an empty list beside addresses is refused.
 fn drop_redirect_index(value: &mut serde_json::Value) {
-    if let Some(settings) = value
+    let Some(web) = value.as_object_mut() else {
+        return;
+    };
+    let indexed =
+        |setting: &serde_json::Value| setting.get("index").is_some_and(|index| !index.is_null());
+    let settings = web
         .get_mut("redirectUriSettings")
-        .and_then(serde_json::Value::as_array_mut)
-    {
-        settings.retain(|setting| setting.get("index").is_some_and(|index| !index.is_null()));
+        .and_then(serde_json::Value::as_array_mut);
+    let keep = settings.is_some_and(|settings| {
+        settings.retain(indexed);
+        !settings.is_empty()
+    });
+    if !keep {
+        web.remove("redirectUriSettings");
     }
 }

@@ -17,6 +17,7 @@ impl Draft<'_> {
         for change in &self.situation.difference.changes {
             if change.kind == ChangeKind::Modified
                 && !change.obstacles.contains(&Obstacle::OnPremisesSynced)
+                && !change.obstacles.contains(&Obstacle::ExchangeManaged)
             {
                 self.changed_links(change);
             }
@@ -168,6 +169,7 @@ impl Draft<'_> {
                 guards: Vec::new(),
                 call: add_call(kind, &object.id, &targets),
                 needs,
+                needs_links_of: Vec::new(),
             });
         }
     }
@@ -195,6 +197,7 @@ impl Draft<'_> {
                 body: None,
             },
             needs: Vec::new(),
+            needs_links_of: Vec::new(),
         });
     }
 

@@ -1,17 +1,21 @@
 //! Steps for the objects themselves: back from the recycle bin, attributes set
 //! back, added objects removed.
 
-use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap};
 
-use super::{Action, Added, Draft, Guard, Sketch};
+use serde_json::{Map, Value};
+
+use super::{Action, Added, Draft, Guard, Situation, Sketch};
 use crate::call::{Call, HttpMethod};
 use crate::canonical;
-use crate::catalogue::{Class, Distortion, ObjectType, Property, TypeSpec, Write};
+use crate::catalogue::{Class, Clearing, Distortion, ObjectType, Property, TypeSpec, Write};
 use crate::diff::{
-    AttributeChange, Change, ChangeKind, Obstacle, attribute_changes, class_obstacle, is_synced,
+    AttributeChange, Change, ChangeKind, Obstacle, attribute_changes, attribute_obstacle,
+    is_exchange_group, is_synced,
 };
-use crate::object::Object;
-use crate::references::{Reference, references};
+use crate::id::ObjectId;
+use crate::object::{Object, ObjectState};
+use crate::references::{Reference, ReferenceKind, exclusions, references};
 
 type Body = Map<String, Value>;
 
@@ -31,6 +35,16 @@ impl Draft<'_> {
                 "",
                 "its source of authority is on-premises; put it back in Active Directory",
             ),
+            ChangeKind::Modified | ChangeKind::SoftDeleted
+                if change.obstacles.contains(&Obstacle::ExchangeManaged) =>
+            {
+                self.exclude(
+                    change,
+                    Obstacle::ExchangeManaged,
+                    "",
+                    "belongs to Exchange; Graph cannot write to it",
+                );
+            }
             ChangeKind::Added | ChangeKind::Restored => self.remove(change),
             ChangeKind::Modified | ChangeKind::SoftDeleted => self.put_back(change),
         }
@@ -69,7 +83,7 @@ impl Draft<'_> {
         let mut attributes = change.attributes.clone();
         if change.kind == ChangeKind::SoftDeleted {
             self.bring_back(change);
-            back_from_bin(spec, &base, &mut live);
+            live = back_from_bin(spec, &base, live);
             // What differs once the object is back, not while it is in the bin.
             attributes = attribute_changes(spec, Some(&base), Some(&live));
         }
@@ -77,6 +91,14 @@ impl Draft<'_> {
     }
 
     fn bring_back(&mut self, change: &Change) {
+        if !change.object.object_type.spec().links.is_empty()
+            && change.object.object_type != ObjectType::User
+        {
+            self.risks.insert(format!(
+                "{} \"{}\" comes back with the members and owners that it had when it was deleted; a second plan removes those that were added before",
+                change.object.object_type, change.object.name
+            ));
+        }
         let Some(deleted) = change.object.object_type.spec().deleted else {
             return;
         };
@@ -92,11 +114,48 @@ impl Draft<'_> {
                 path: format!("{}/{}/restore", deleted.item_path, change.object.id),
                 body: None,
             },
-            needs: self.named_by(change),
+            needs: self
+                .named_by(change)
+                .into_iter()
+                .chain(self.in_the_way(change))
+                .collect(),
+            needs_links_of: self.excluded_groups(change),
         });
     }
 
-    /// Plans the update of everything writable among the attributes.
+    /// The added object that holds the sign-in name or address that a returning
+    /// object needs, where the plan removes it.
+    fn in_the_way(&self, change: &Change) -> Option<ObjectId> {
+        let base = self
+            .situation
+            .base
+            .object(change.object.object_type, &change.object.id)?;
+        unique_names(&base.body()).find_map(|name| self.taken.get(&name).cloned())
+    }
+
+    /// The groups that a policy excludes: their members must be back before it
+    /// binds anybody.
+    fn excluded_groups(&self, change: &Change) -> Vec<ObjectId> {
+        if change.object.object_type != ObjectType::ConditionalAccessPolicy {
+            return Vec::new();
+        }
+        let base = self
+            .situation
+            .base
+            .object(change.object.object_type, &change.object.id);
+        let excluded = base
+            .map(|policy| exclusions(&policy.body()))
+            .unwrap_or_default();
+        let groups = excluded
+            .into_iter()
+            .filter(|one| one.kind == ReferenceKind::Group);
+        groups
+            .filter_map(|group| ObjectId::parse(&group.id).ok())
+            .collect()
+    }
+
+    /// Plans the update of everything writable among the attributes: one write
+    /// for each part, so that a refusal blocks no more than itself.
     fn set_back(
         &mut self,
         change: &Change,
@@ -105,57 +164,69 @@ impl Draft<'_> {
         live: &Body,
         attributes: &[AttributeChange],
     ) {
+        let mut parts: BTreeMap<u8, Vec<&AttributeChange>> = BTreeMap::new();
         for attribute in attributes {
-            if let Some(obstacle) = class_obstacle(attribute.class) {
-                let detail = match obstacle {
-                    Obstacle::Secret => "credentials are not restored; secrets are never stored",
-                    Obstacle::OwnEndpoint => {
-                        "has an endpoint of its own that a restore does not use"
-                    }
-                    _ => "Graph does not let it be written",
-                };
-                self.exclude(change, obstacle, attribute.path.clone(), detail);
+            match (
+                attribute_obstacle(attribute),
+                spec.property(attribute.property()),
+            ) {
+                (Some(obstacle), _) => self.leave(change, obstacle, attribute),
+                (None, Some(property)) if uncleared(property, base) => self.exclude(
+                    change,
+                    Obstacle::ReadOnly,
+                    attribute.path.clone(),
+                    "had no value in the snapshot, and Graph does not let it be cleared",
+                ),
+                (None, Some(property)) => parts.entry(property.part).or_default().push(attribute),
+                (None, None) => {}
             }
         }
-        let written: Vec<AttributeChange> = attributes
-            .iter()
-            .filter(|attribute| attribute.class == Class::Restorable)
-            .map(reversed)
-            .collect();
-        let mut properties: Vec<&'static Property> = written
-            .iter()
-            .filter_map(|attribute| spec.property(attribute.property()))
-            .collect();
-        properties.dedup_by_key(|property| property.name);
-        if properties.is_empty() {
-            return;
-        }
         let mut live = live.clone();
-        for property in properties
-            .iter()
-            .filter(|property| property.write == Write::DisableFirst)
-        {
-            self.disable_entries(change, spec, property, base, &mut live);
+        for attributes in parts.into_values() {
+            let mut properties: Vec<&'static Property> = attributes
+                .iter()
+                .filter_map(|attribute| spec.property(attribute.property()))
+                .collect();
+            properties.dedup_by_key(|property| property.name);
+            for property in properties
+                .iter()
+                .filter(|property| property.write == Write::DisableFirst)
+            {
+                self.disable_entries(change, spec, property, base, &mut live);
+            }
+            self.note_risks(change, base, &properties);
+            let mut body = typed(spec, base);
+            let mut guards = Vec::new();
+            for property in properties {
+                let (target, current) = (base.get(property.name), live.get(property.name));
+                let value = canonical::writable(property, target, current);
+                body.insert(property.name.to_owned(), value);
+                guards.push(guard(property, current, target));
+            }
+            let written = attributes.into_iter().map(reversed).collect();
+            let reason = "differs from the snapshot";
+            self.push_update(change, Action::Update, reason, written, guards, body);
         }
-        self.note_risks(change, base, &properties);
-        let mut body = typed(spec, base);
-        let mut guards = Vec::new();
-        for property in properties {
-            let (target, current) = (base.get(property.name), live.get(property.name));
-            body.insert(
-                property.name.to_owned(),
-                canonical::writable(property, target, current),
-            );
-            guards.push(guard(property, current, target));
-        }
-        self.push_update(
-            change,
-            Action::Update,
-            "differs from the snapshot",
-            written,
-            guards,
-            body,
-        );
+    }
+
+    /// Leaves an attribute as it is, and says why.
+    fn leave(&mut self, change: &Change, obstacle: Obstacle, attribute: &AttributeChange) {
+        let detail = match obstacle {
+            Obstacle::CredentialAdded => {
+                let name = &change.object.name;
+                self.risks.insert(format!(
+                    "\"{name}\" holds a credential that the snapshot does not know: whoever added it can still sign in; remove it by hand"
+                ));
+                "holds a credential that the snapshot does not know; remove it by hand"
+            }
+            Obstacle::Secret => "credentials are not restored; secrets are never stored",
+            Obstacle::OwnEndpoint => "has an endpoint of its own that a restore does not use",
+            _ if attribute.class == Class::Copied => {
+                "is copied from the application and follows it"
+            }
+            _ => "Graph does not let it be written",
+        };
+        self.exclude(change, obstacle, attribute.path.clone(), detail);
     }
 
     fn push_update(
@@ -167,7 +238,12 @@ impl Draft<'_> {
         guards: Vec<Guard>,
         body: Body,
     ) {
-        let needs = self.named_by(change);
+        let needs = self
+            .named_by(change)
+            .into_iter()
+            .chain(self.in_the_way(change))
+            .collect();
+        let needs_links_of = self.excluded_groups(change);
         let path = change
             .object
             .object_type
@@ -186,6 +262,7 @@ impl Draft<'_> {
                 body: Some(Value::Object(body)),
             },
             needs,
+            needs_links_of,
         });
     }
 
@@ -233,11 +310,7 @@ impl Draft<'_> {
         }
         let after = live.get(property.name).cloned();
         let mut body = typed(spec, base);
-        let value = if list.is_empty() {
-            Value::Array(current)
-        } else {
-            json!({ "oauth2PermissionScopes": current })
-        };
+        let value = canonical::writable(property, after.as_ref(), before.as_ref());
         body.insert(property.name.to_owned(), value);
         let guards = vec![guard(property, before.as_ref(), after.as_ref())];
         let one = |value: Option<Value>| {
@@ -326,6 +399,7 @@ impl Draft<'_> {
                 body: None,
             },
             needs: Vec::new(),
+            needs_links_of: Vec::new(),
         });
     }
 
@@ -335,15 +409,41 @@ impl Draft<'_> {
         if change.object.object_type != ObjectType::ConditionalAccessPolicy {
             return None;
         }
-        let held = references(live);
+        let held = if change.kind == ChangeKind::Modified {
+            references(live)
+        } else {
+            Vec::new()
+        };
+        let (excluded, stricter) = (exclusions(base), enforces_more(change));
         let missing: Vec<Reference> = references(base)
             .into_iter()
-            .filter(|reference| !held.contains(reference))
-            .filter(|reference| {
-                !self.situation.resolved.contains(reference) && !self.returns(reference)
-            })
+            .filter(|one| !self.situation.resolved.contains(one) && !self.returns(one))
+            // One that named nothing in the snapshot either is no worse than it was.
+            .filter(|one| self.existed(one))
+            // One that the live policy holds stays, unless the policy would now
+            // bind the very people whose exclusion names nobody any more.
+            .filter(|one| !held.contains(one) || stricter && excluded.contains(one))
             .collect();
         (!missing.is_empty()).then_some(missing)
+    }
+
+    /// Whether the snapshot holds the object that a reference names; of kinds
+    /// that snapshots do not hold, always.
+    fn existed(&self, reference: &Reference) -> bool {
+        use ReferenceKind as Kind;
+        let object_type = match reference.kind {
+            Kind::User => ObjectType::User,
+            Kind::Group => ObjectType::Group,
+            Kind::ServicePrincipal => ObjectType::ServicePrincipal,
+            Kind::Location => ObjectType::NamedLocation,
+            Kind::Application | Kind::Role => return true,
+        };
+        let base = self.situation.base;
+        let object = ObjectId::parse(&reference.id)
+            .ok()
+            .and_then(|id| base.object(object_type, &id));
+        !base.has(crate::snapshot::Kind::Objects(object_type))
+            || object.is_some_and(|object| object.state == ObjectState::Live)
     }
 
     fn returns(&self, reference: &Reference) -> bool {
@@ -354,13 +454,8 @@ impl Draft<'_> {
 
     /// Whether an object is what a reference names; applications are named by
     /// their `appId`.
-    fn answers(
-        &self,
-        object_type: ObjectType,
-        id: &crate::ObjectId,
-        reference: &Reference,
-    ) -> bool {
-        use crate::references::ReferenceKind as Kind;
+    fn answers(&self, object_type: ObjectType, id: &ObjectId, reference: &Reference) -> bool {
+        use ReferenceKind as Kind;
         match (reference.kind, object_type) {
             (Kind::User, ObjectType::User)
             | (Kind::Group, ObjectType::Group)
@@ -379,7 +474,7 @@ impl Draft<'_> {
     }
 
     /// The returning objects that a change must wait for.
-    fn named_by(&self, change: &Change) -> Vec<crate::ObjectId> {
+    fn named_by(&self, change: &Change) -> Vec<ObjectId> {
         if change.object.object_type != ObjectType::ConditionalAccessPolicy {
             return Vec::new();
         }
@@ -416,6 +511,51 @@ impl Draft<'_> {
     }
 }
 
+/// The names of an object that no two objects may share.
+fn unique_names(body: &Body) -> impl Iterator<Item = String> {
+    let sign_in = body
+        .get("userPrincipalName")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let uris = body
+        .get("identifierUris")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let uris = uris
+        .into_iter()
+        .filter_map(|uri| uri.as_str().map(str::to_owned));
+    sign_in
+        .into_iter()
+        .chain(uris)
+        .map(|name| name.to_lowercase())
+}
+
+/// The unique names of the added objects that the plan will remove.
+pub(super) fn taken_names(situation: &Situation<'_>) -> HashMap<String, ObjectId> {
+    if situation.options.added == Added::Keep {
+        return HashMap::new();
+    }
+    let added = situation
+        .difference
+        .changes
+        .iter()
+        .filter(|change| change.kind == ChangeKind::Added);
+    let bodies = added.filter_map(|change| {
+        let object = situation
+            .live
+            .object(change.object.object_type, &change.object.id)?;
+        Some((change.object.id.clone(), object.body()))
+    });
+    bodies
+        .flat_map(|(id, body)| {
+            unique_names(&body)
+                .map(|name| (name, id.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 /// Seen from the restore: from the live value to the snapshot's.
 fn reversed(attribute: &AttributeChange) -> AttributeChange {
     AttributeChange {
@@ -446,25 +586,40 @@ fn typed(spec: &TypeSpec, base: &Body) -> Body {
 }
 
 /// What the object will look like right after it left the recycle bin.
-fn back_from_bin(spec: &TypeSpec, base: &Body, deleted: &mut Body) {
-    for (property, distortion) in spec
+fn back_from_bin(spec: &TypeSpec, base: &Body, deleted: Body) -> Body {
+    let mut body = spec.undistorted(deleted, base);
+    let distorted = spec
         .deleted
         .map(|paths| paths.distorted)
-        .unwrap_or_default()
+        .unwrap_or_default();
+    for (property, _) in distorted
+        .iter()
+        .filter(|(_, how)| *how == Distortion::RestoredFalse)
     {
-        match distortion {
-            Distortion::ShownFalse => match base.get(*property) {
-                Some(value) => deleted.insert((*property).to_owned(), value.clone()),
-                None => deleted.remove(*property),
-            },
-            Distortion::RestoredFalse
-                if deleted.contains_key(*property) || base.contains_key(*property) =>
-            {
-                deleted.insert((*property).to_owned(), Value::Bool(false))
-            }
-            Distortion::RestoredFalse => None,
-        };
+        if body.contains_key(*property) || base.contains_key(*property) {
+            body.insert((*property).to_owned(), Value::Bool(false));
+        }
     }
+    body
+}
+
+/// Whether a property cannot be set back, since the snapshot holds nothing.
+fn uncleared(property: &Property, base: &Body) -> bool {
+    property.clearing == Clearing::Refused
+        && canonical::property(property, base.get(property.name)).is_none()
+}
+
+/// Whether putting a policy back makes it bind somebody that it does not bind
+/// now: it is switched on, or its include lists grow.
+fn enforces_more(change: &Change) -> bool {
+    let raises = |attribute: &AttributeChange| match attribute.path.as_str() {
+        "state" => attribute
+            .before
+            .as_ref()
+            .is_some_and(|state| state == "enabled"),
+        path => path.starts_with("conditions.users.include") && attribute.before.is_some(),
+    };
+    change.kind != ChangeKind::Modified || change.attributes.iter().any(raises)
 }
 
 /// Whether deleting the object leaves it in a recycle bin.
@@ -475,12 +630,5 @@ fn soft_deletable(spec: &TypeSpec, body: &Body) -> bool {
     if spec.deleted.is_none() || is_synced(body) {
         return false;
     }
-    if spec.object_type != ObjectType::Group {
-        return true;
-    }
-    let unified = body
-        .get("groupTypes")
-        .and_then(Value::as_array)
-        .is_some_and(|types| types.iter().any(|kind| kind == "Unified"));
-    unified || body.get("mailEnabled") != Some(&Value::Bool(true))
+    !is_exchange_group(body)
 }

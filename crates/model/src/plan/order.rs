@@ -1,77 +1,122 @@
 //! The order of steps, and which waits for which.
 //!
 //! Principals come back first, then applications, service principals, links,
-//! locations and policies; what was added is removed last, in reverse. A last
-//! owner is added before another is removed.
+//! locations and policies; what was added is removed last, in reverse, unless
+//! it holds a name that a returning object needs. A last owner is added before
+//! another is removed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Action, Sketch, Step};
-use crate::catalogue::ObjectType;
+use crate::catalogue::{LinkKind, ObjectType};
 use crate::id::ObjectId;
 
-/// When, within a whole restore, a step has its turn.
-fn phase(sketch: &Sketch) -> (u8, u8, u8) {
+/// Where, within a whole restore, a step has its turn: phase, rank of the type,
+/// and what comes first within these.
+fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a ObjectId, u8) {
+    let id = &sketch.object.id;
     let rank = sketch.object.object_type.spec().rank;
     let late = matches!(
         sketch.object.object_type,
         ObjectType::NamedLocation | ObjectType::ConditionalAccessPolicy
     );
-    let (phase, order) = match sketch.action {
+    match sketch.action {
+        Action::SoftDelete if needed.contains(id) => (5, u8::MAX - rank, 0, id, 0),
         // A policy is corrected right after its return, so both stand together.
-        Action::RestoreDeleted if late => (40, 0),
-        Action::DisableEntries | Action::Update if late => (40, 1),
-        Action::RestoreDeleted => (10, 0),
-        Action::DisableEntries => (20, 0),
-        Action::Update => (20, 1),
-        Action::AddLinks => (30, 0),
-        Action::RemoveLink => (30, 1),
-        Action::Untrust => return (50, u8::MAX - rank, 0),
-        Action::SoftDelete => return (50, u8::MAX - rank, 1),
-    };
-    (phase, rank, order)
+        Action::RestoreDeleted if late => (40, rank, 0, id, 0),
+        Action::DisableEntries | Action::Update if late => (40, rank, 0, id, 1),
+        Action::RestoreDeleted => (10, rank, 0, id, 0),
+        // Like steps stand together, so that many go at a time.
+        Action::DisableEntries => (20, rank, 0, id, 0),
+        Action::Update => (20, rank, 1, id, 0),
+        Action::AddLinks => (30, rank, 0, id, 0),
+        Action::RemoveLink => (30, rank, 1, id, 0),
+        Action::Untrust => (50, u8::MAX - rank, 0, id, 0),
+        Action::SoftDelete => (50, u8::MAX - rank, 1, id, 0),
+    }
+}
+
+/// The numbers of the steps that others may wait for.
+#[derive(Default)]
+struct Numbers {
+    /// Returns and early removals, by object.
+    objects: HashMap<ObjectId, u32>,
+    /// Further steps that later ones on the same object wait for.
+    same_object: HashMap<ObjectId, Vec<u32>>,
+    /// Additions of owners, by object and kind.
+    owners: HashMap<(ObjectId, LinkKind), Vec<u32>>,
+    /// Additions of links, by the object that holds them.
+    links: HashMap<ObjectId, Vec<u32>>,
+}
+
+impl Numbers {
+    fn awaited_by(&self, sketch: &Sketch) -> Vec<u32> {
+        let id = &sketch.object.id;
+        let mut after: Vec<u32> = Vec::new();
+        after.extend(self.objects.get(id));
+        after.extend(self.same_object.get(id).into_iter().flatten());
+        after.extend(sketch.needs.iter().filter_map(|id| self.objects.get(id)));
+        let links = sketch
+            .needs_links_of
+            .iter()
+            .filter_map(|id| self.links.get(id));
+        after.extend(links.flatten());
+        if sketch.action == Action::RemoveLink
+            && let Some(kind) = sketch.links.first().map(|link| link.kind)
+        {
+            after.extend(self.owners.get(&(id.clone(), kind)).into_iter().flatten());
+        }
+        after.sort_unstable();
+        after.dedup();
+        after
+    }
+
+    fn note(&mut self, sketch: &Sketch, number: u32) {
+        let id = sketch.object.id.clone();
+        match sketch.action {
+            Action::RestoreDeleted | Action::SoftDelete => {
+                self.objects.insert(id, number);
+            }
+            Action::DisableEntries | Action::Untrust => {
+                self.same_object.entry(id).or_default().push(number);
+            }
+            Action::AddLinks => {
+                if let Some(kind) = sketch.links.first().map(|link| link.kind).filter(is_owners) {
+                    self.owners
+                        .entry((id.clone(), kind))
+                        .or_default()
+                        .push(number);
+                }
+                self.links.entry(id).or_default().push(number);
+            }
+            Action::Update | Action::RemoveLink => {}
+        }
+    }
+}
+
+/// Whether the last link of a kind cannot be removed.
+fn is_owners(kind: &LinkKind) -> bool {
+    matches!(
+        kind,
+        LinkKind::GroupOwners | LinkKind::ApplicationOwners | LinkKind::ServicePrincipalOwners
+    )
 }
 
 /// Sorts, numbers and connects the steps.
 pub(super) fn numbered(mut sketches: Vec<Sketch>) -> Vec<Step> {
+    let needed: HashSet<ObjectId> = sketches
+        .iter()
+        .flat_map(|sketch| sketch.needs.clone())
+        .collect();
     sketches.sort_by(|a, b| {
-        let (phase_a, phase_b) = (phase(a), phase(b));
-        // Within a late phase an object's steps stay together.
-        (
-            phase_a.0,
-            phase_a.1,
-            &a.object.id,
-            phase_a.2,
-            a.action,
-            &a.call.path,
-        )
-            .cmp(&(
-                phase_b.0,
-                phase_b.1,
-                &b.object.id,
-                phase_b.2,
-                b.action,
-                &b.call.path,
-            ))
+        let (first, second) = (turn(a, &needed), turn(b, &needed));
+        (first, a.action, &a.call.path).cmp(&(second, b.action, &b.call.path))
     });
-    let mut returned: HashMap<ObjectId, u32> = HashMap::new();
-    let mut latest: HashMap<ObjectId, Vec<(Action, u32)>> = HashMap::new();
+    let mut numbers = Numbers::default();
     let mut steps = Vec::with_capacity(sketches.len());
     for (number, sketch) in (1_u32..).zip(sketches) {
-        let id = &sketch.object.id;
-        let own = latest.entry(id.clone()).or_default();
-        let mut after: Vec<u32> = own
-            .iter()
-            .filter(|(action, _)| waits(sketch.action, *action))
-            .map(|(_, number)| *number)
-            .collect();
-        own.push((sketch.action, number));
-        after.extend(sketch.needs.iter().filter_map(|id| returned.get(id)));
-        after.sort_unstable();
-        after.dedup();
-        if sketch.action == Action::RestoreDeleted {
-            returned.insert(id.clone(), number);
-        }
+        let after = numbers.awaited_by(&sketch);
+        numbers.note(&sketch, number);
         let Sketch {
             action,
             object,
@@ -81,6 +126,7 @@ pub(super) fn numbered(mut sketches: Vec<Sketch>) -> Vec<Step> {
             guards,
             call,
             needs: _,
+            needs_links_of: _,
         } = sketch;
         steps.push(Step {
             number,
@@ -95,13 +141,4 @@ pub(super) fn numbered(mut sketches: Vec<Sketch>) -> Vec<Step> {
         });
     }
     steps
-}
-
-/// Whether a step on an object waits for an earlier one on the same object.
-fn waits(later: Action, earlier: Action) -> bool {
-    match earlier {
-        Action::RestoreDeleted | Action::DisableEntries | Action::Untrust => true,
-        Action::AddLinks => later == Action::RemoveLink,
-        Action::Update | Action::RemoveLink | Action::SoftDelete => false,
-    }
 }

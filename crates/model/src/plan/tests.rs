@@ -13,13 +13,34 @@ const ROLLBACK: Options = Options {
     relationships: Relationships::Rollback,
 };
 
+/// What policies may name: the live users and groups.
+fn existing(live: &Content) -> HashSet<Reference> {
+    use crate::references::ReferenceKind as Kind;
+    let live = live
+        .objects
+        .iter()
+        .filter(|object| object.state == ObjectState::Live);
+    let named = live.filter_map(|object| {
+        let kind = match object.object_type {
+            ObjectType::User => Kind::User,
+            ObjectType::Group => Kind::Group,
+            _ => return None,
+        };
+        Some(Reference {
+            kind,
+            id: object.id.to_string(),
+        })
+    });
+    named.collect()
+}
+
 fn planned(base: &Content, live: &Content, options: Options) -> Plan {
     let difference = diff(base, live, &Scope::default());
     plan(&Situation {
         difference: &difference,
         base,
         live,
-        resolved: &HashSet::new(),
+        resolved: &existing(live),
         options,
     })
 }
@@ -124,8 +145,8 @@ fn the_order_is_return_update_links_removal() {
     );
     assert_eq!(
         plan.steps[5].after,
-        [4, 5],
-        "additions come before removals"
+        Vec::<u32>::new(),
+        "a rogue member does not stay because another cannot come back"
     );
 }
 
@@ -244,7 +265,11 @@ fn policy(excluded: &str, session: Value) -> Object {
 fn a_policy_is_never_written_with_an_unresolved_reference() {
     let (lost, rogue) = (id(7), id(8));
     let base = content(
-        vec![policy(lost.as_str(), Value::Null), user(2, "a")],
+        vec![
+            policy(lost.as_str(), Value::Null),
+            user(2, "a"),
+            user(7, "a"),
+        ],
         vec![],
     );
     let live = content(
@@ -257,8 +282,15 @@ fn a_policy_is_never_written_with_an_unresolved_reference() {
         [(Action::Update, id(2))],
         "the others go on"
     );
-    assert_eq!(plan.exclusions[0].obstacle, Obstacle::UnresolvedReference);
-    assert!(plan.exclusions[0].detail.contains(lost.as_str()));
+    let refused = plan
+        .exclusions
+        .iter()
+        .find(|one| one.obstacle == Obstacle::UnresolvedReference);
+    assert!(
+        refused.is_some_and(|one| one.detail.contains(lost.as_str())),
+        "{:?}",
+        plan.exclusions
+    );
 }
 
 #[test]
@@ -397,7 +429,7 @@ proptest! {
         let plan = planned(&base, &live, ROLLBACK);
         let after = apply(&live, &plan);
         let left = diff(&base, &after, &Scope::default()).changes;
-        prop_assert_eq!(unexpected(&left, &plan.exclusions), Vec::<String>::new());
+        prop_assert_eq!(judge(&left, &planned_ids(&plan), &plan.exclusions), Left::default());
     }
 
     #[test]
@@ -443,17 +475,190 @@ fn every_call_is_below_the_version_root() {
     }
 }
 
+/// The objects that a plan writes to.
+fn planned_ids(plan: &Plan) -> HashSet<ObjectId> {
+    plan.steps
+        .iter()
+        .map(|step| step.object.id.clone())
+        .collect()
+}
+
 #[test]
-fn a_verification_names_what_is_left() {
+fn a_verification_tells_failure_from_what_came_later() {
     let base = content(vec![user(1, "a"), user(2, "a"), user(3, "a")], vec![]);
-    let live = content(vec![user(1, "b"), deleted(user(2, "a"))], vec![]);
-    let left = diff(&base, &live, &Scope::default()).changes;
+    let live = content(
+        vec![user(1, "b"), deleted(user(2, "a")), user(3, "a")],
+        vec![],
+    );
     let plan = planned(&base, &live, ROLLBACK);
+    let later = content(
+        vec![
+            user(1, "b"),
+            deleted(user(2, "a")),
+            user(3, "z"),
+            user(4, "new"),
+        ],
+        vec![],
+    );
+    let left = diff(&base, &later, &Scope::default()).changes;
+    let judged = judge(&left, &planned_ids(&plan), &plan.exclusions);
     assert_eq!(
-        unexpected(&left, &plan.exclusions),
+        judged.unexpected,
         [
-            format!("user \"User 1\" ({}) still differs in jobTitle", id(1)),
-            format!("user \"User 2\" ({}) is still soft-deleted", id(2)),
+            format!("user \"User 1\" ({}) differs in jobTitle", id(1)),
+            format!("user \"User 2\" ({}) is soft-deleted", id(2)),
         ]
     );
+    assert_eq!(
+        judged.meanwhile,
+        [
+            format!("user \"User 3\" ({}) differs in jobTitle", id(3)),
+            format!("user \"User 4\" ({}) is added", id(4)),
+        ]
+    );
+}
+
+#[test]
+fn what_needs_another_permission_is_another_write() {
+    let person = |enabled: bool, title: &str, phone: &str| {
+        let body = json!({"displayName": "P", "accountEnabled": enabled, "jobTitle": title, "mobilePhone": phone});
+        object(ObjectType::User, 1, ObjectState::Live, body)
+    };
+    let base = content(vec![person(true, "a", "1")], vec![]);
+    let live = content(vec![person(false, "b", "2")], vec![]);
+    let plan = planned(&base, &live, ROLLBACK);
+    let written: Vec<Vec<String>> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            step.guards
+                .iter()
+                .map(|guard| guard.property.clone())
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        written,
+        [
+            vec!["jobTitle"],
+            vec!["accountEnabled"],
+            vec!["mobilePhone"]
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_cleared_does_not_spoil_the_rest() {
+    let person = |title: &str, location: Value| {
+        let body = json!({"displayName": "P", "jobTitle": title, "usageLocation": location});
+        object(ObjectType::User, 1, ObjectState::Live, body)
+    };
+    let base = content(vec![person("a", Value::Null)], vec![]);
+    let live = content(vec![person("b", json!("SE"))], vec![]);
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(plan.steps[0].call.body, Some(json!({"jobTitle": "a"})));
+    assert_eq!(plan.exclusions[0].part, "usageLocation");
+}
+
+#[test]
+fn an_added_credential_is_named_as_a_risk() {
+    let app = |credentials: Value| {
+        let body = json!({"displayName": "A", "passwordCredentials": credentials});
+        object(ObjectType::Application, 1, ObjectState::Live, body)
+    };
+    let base = content(vec![app(json!([{"keyId": "k1"}]))], vec![]);
+    let live = content(
+        vec![app(json!([{"keyId": "k1"}, {"keyId": "rogue"}]))],
+        vec![],
+    );
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(plan.steps, []);
+    assert_eq!(plan.exclusions[0].obstacle, Obstacle::CredentialAdded);
+    assert!(
+        plan.risks
+            .iter()
+            .any(|risk| risk.contains("can still sign in")),
+        "{:?}",
+        plan.risks
+    );
+}
+
+#[test]
+fn a_name_that_an_intruder_took_is_freed_first() {
+    let named = |n: u8, state: ObjectState, name: &str| {
+        let body = json!({"displayName": format!("User {n}"), "userPrincipalName": name});
+        object(ObjectType::User, n, state, body)
+    };
+    let chief = "ceo@example.com";
+    let in_bin = format!("{}{chief}", id(1).as_str().replace('-', ""));
+    let base = content(vec![named(1, ObjectState::Live, chief)], vec![]);
+    let live = content(
+        vec![
+            named(1, ObjectState::Deleted, &in_bin),
+            named(2, ObjectState::Live, chief),
+        ],
+        vec![],
+    );
+    let plan = planned(&base, &live, ROLLBACK);
+    let expected = [(Action::SoftDelete, id(2)), (Action::RestoreDeleted, id(1))];
+    assert_eq!(
+        actions(&plan),
+        expected,
+        "and the prefix of the bin is no change"
+    );
+    assert_eq!(plan.steps[1].after, [1]);
+}
+
+#[test]
+fn a_policy_is_not_switched_on_when_its_exclusion_is_lost() {
+    let with_state = |state: &str, excluded: &ObjectId| {
+        let mut body = policy(excluded.as_str(), Value::Null).body();
+        body.insert("state".to_owned(), json!(state));
+        Object::from_body(
+            ObjectType::ConditionalAccessPolicy,
+            ObjectState::Live,
+            &body,
+        )
+        .expect("well-formed")
+    };
+    // The excluded account existed in the snapshot and is purged; the policy was
+    // switched off, and still names it.
+    let base = content(
+        vec![with_state("enabled", &id(7)), user(7, "break glass")],
+        vec![],
+    );
+    let live = content(vec![with_state("disabled", &id(7))], vec![]);
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(plan.steps, []);
+    assert!(
+        plan.exclusions
+            .iter()
+            .any(|one| one.obstacle == Obstacle::UnresolvedReference)
+    );
+    // One that named nobody in the snapshot either is as it was.
+    let base = content(vec![with_state("enabled", &id(7))], vec![]);
+    assert_eq!(planned(&base, &live, ROLLBACK).steps.len(), 1);
+}
+
+#[test]
+fn a_policy_waits_for_the_members_of_the_group_it_excludes() {
+    let policy = |state: &str| {
+        let body = json!({"displayName": "P", "state": state, "conditions": {"clientAppTypes": ["all"],
+            "users": {"includeUsers": ["All"], "excludeGroups": [id(9).as_str()]}}});
+        object(
+            ObjectType::ConditionalAccessPolicy,
+            1,
+            ObjectState::Live,
+            body,
+        )
+    };
+    let member = vec![link(LinkKind::GroupMembers, 9, 2)];
+    let base = content(vec![policy("enabled"), group(9), user(2, "a")], member);
+    let live = content(vec![policy("disabled"), group(9), user(2, "a")], vec![]);
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(
+        actions(&plan),
+        [(Action::AddLinks, id(9)), (Action::Update, id(1))]
+    );
+    assert_eq!(plan.steps[1].after, [1]);
 }

@@ -111,12 +111,13 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     HardDeleted => HardDeleted, OnPremisesSynced => OnPremisesSynced, DynamicMembership => DynamicMembership,
     ReadOnly => ReadOnly, Secret => Secret, OwnEndpoint => OwnEndpoint, AddedKept => AddedKept,
     NotSoftDeletable => NotSoftDeletable, UnresolvedReference => UnresolvedReference,
-    LinkEndMissing => LinkEndMissing, RelationshipsSkipped => RelationshipsSkipped);
+    LinkEndMissing => LinkEndMissing, RelationshipsSkipped => RelationshipsSkipped,
+    CredentialAdded => CredentialAdded, ExchangeManaged => ExchangeManaged);
 
 fn class(class: Class) -> i32 {
     let class = match class {
         Class::Restorable => v1::AttributeClass::Restorable,
-        Class::ReadOnly | Class::Volatile => v1::AttributeClass::ReadOnly,
+        Class::ReadOnly | Class::Copied | Class::Volatile => v1::AttributeClass::ReadOnly,
         Class::Secret => v1::AttributeClass::Secret,
         Class::OwnEndpoint => v1::AttributeClass::OwnEndpoint,
     };
