@@ -128,8 +128,13 @@ pub(crate) struct UpArgs {
     /// Where snapshots, keys and the token are kept
     #[arg(long, value_name = "DIR", default_value = "rewind-data")]
     pub(crate) data: PathBuf,
-    /// Where the gateway listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    /// Where the gateway listens: on loopback, since it speaks plain HTTP
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8443",
+        value_parser = value::loopback
+    )]
     pub(crate) listen: std::net::SocketAddr,
 }
 

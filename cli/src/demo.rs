@@ -7,7 +7,7 @@
 mod verdict;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use proto::v1::{self, AddedPolicy, RelationshipMode, SnapshotState};
@@ -42,14 +42,24 @@ const SEED: u64 = 7;
 /// What keeps it from going on.
 pub(crate) async fn run(args: &DemoArgs, global: &Global, output: Output) -> anyhow::Result<u8> {
     let stop = runtime::signal::stop_token()?;
+    let folder = std::env::temp_dir().join(format!("rewind-demo-{}", SystemIds.short()));
     let story = async {
-        let stage = Stage::build(args, global, output).await?;
+        let stage = Stage::build(args, global, output, folder.clone()).await?;
         let verified = stage.play().await;
         anyhow::Ok((stage, verified))
     };
-    let (stage, verified) = tokio::select! {
-        story = Box::pin(story) => story?,
-        () = stop.cancelled() => anyhow::bail!("the demonstration was stopped"),
+    let told = tokio::select! {
+        story = Box::pin(story) => story,
+        () = stop.cancelled() => Err(anyhow::anyhow!("the demonstration was stopped")),
+    };
+    let (stage, verified) = match told {
+        Ok(told) => told,
+        Err(error) => {
+            if !args.keep {
+                remove(&folder);
+            }
+            return Err(error);
+        }
     };
     if args.keep {
         stage.tell_how_to_go_on();
@@ -71,7 +81,12 @@ struct Stage {
 }
 
 impl Stage {
-    async fn build(args: &DemoArgs, global: &Global, output: Output) -> anyhow::Result<Self> {
+    async fn build(
+        args: &DemoArgs,
+        global: &Global,
+        output: Output,
+        folder: PathBuf,
+    ) -> anyhow::Result<Self> {
         let began = Instant::now();
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let simulator = Simulator::new();
@@ -87,7 +102,6 @@ impl Stage {
             .serve(tokio::net::TcpListener::bind(loopback).await?)
             .await;
 
-        let folder = std::env::temp_dir().join(format!("rewind-demo-{}", SystemIds.short()));
         let secrets = [
             (
                 "REWIND_CREDENTIAL_READER_PRACTICE",
@@ -375,6 +389,16 @@ impl Stage {
                 .with_context(|| format!("{} cannot be removed", self.folder.display()))?;
         }
         Ok(())
+    }
+}
+
+/// Removes the folder of a story that ended early. Work that nobody waits for
+/// any more may still put a file into it, so that one attempt may not do.
+fn remove(folder: &Path) {
+    for _ in 0..10 {
+        if std::fs::remove_dir_all(folder).is_ok() && !folder.exists() {
+            return;
+        }
     }
 }
 

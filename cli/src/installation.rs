@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use runtime::config::{Environment, Settings, Source};
+use runtime::exit;
 use runtime::ids::{Ids, SystemIds};
+use runtime::program::Ended;
+use store::Kek;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -80,7 +83,7 @@ impl Installation {
         let data = prepare(data)?;
         let token_file = operator_token(&data)?;
         let key_file = data.join("key");
-        store::Kek::load_or_create(&key_file)
+        key(&key_file, &data.join("store"))
             .with_context(|| format!("the key file {} cannot be had", key_file.display()))?;
         let common = Embedded(BTreeMap::new()).with(extra).with(&[
             ("REWIND_STORE_URL", file_url(&data.join("store"))?),
@@ -205,21 +208,41 @@ fn prepare(data: &Path) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("{} cannot be opened", data.display()))
 }
 
-/// Makes a file that only its owner may read, unless it is there.
+/// Makes a file that only its owner may read, unless it is there. It appears
+/// whole or not at all.
 fn create_private(path: &Path, content: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let file = std::fs::OpenOptions::new()
+    let staged = path.with_extension(SystemIds.short());
+    let mut options = std::fs::OpenOptions::new();
+    let written = options
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path);
-    match file {
-        Ok(mut file) => Ok(file
-            .write_all(content.as_bytes())
-            .and_then(|()| file.sync_all())?),
+        .open(&staged)
+        .and_then(|mut file| {
+            file.write_all(content.as_bytes())
+                .and_then(|()| file.sync_all())
+        });
+    let linked = written.and_then(|()| match std::fs::hard_link(&staged, path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("{} cannot be written", path.display())),
-    }
+        other => other,
+    });
+    let removed = std::fs::remove_file(&staged);
+    linked
+        .and(removed)
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Loads the key file. One is made only for an installation that keeps nothing
+/// yet: a new key in the place of a lost one would open nothing.
+fn key(path: &Path, store: &Path) -> Result<Kek, Ended> {
+    let empty = std::fs::read_dir(store)?.next().is_none();
+    let key = if empty {
+        Kek::load_or_create(path)
+    } else {
+        Kek::load(path)
+    };
+    key.map_err(|error| Ended::new(exit::UNAVAILABLE, store::StoreError::from(error)))
 }
 
 fn operator_token(data: &Path) -> anyhow::Result<PathBuf> {

@@ -22,6 +22,9 @@ mod up;
 use std::process::ExitCode;
 
 use clap::Parser;
+use runtime::config::ConfigError;
+use runtime::exit;
+use runtime::program;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -87,9 +90,24 @@ fn end(ended: &Ended) -> ExitCode {
         }
         Ended::Server(error) => {
             output::report(error);
-            // A service that cannot start says with which code.
-            let ended = error.downcast_ref::<runtime::program::Ended>();
-            ExitCode::from(ended.map_or(runtime::exit::FAILED, |ended| ended.code))
+            ExitCode::from(code_of(error))
         }
+    }
+}
+
+/// The exit code that an error of a server brings along, wherever in its chain.
+fn code_of(error: &anyhow::Error) -> u8 {
+    let ended = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<program::Ended>());
+    let settings = error.chain().any(|cause| cause.is::<ConfigError>());
+    let call = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Failure>());
+    match (ended, call) {
+        (Some(ended), _) => ended.code,
+        (None, Some(call)) => call.exit_code(),
+        (None, None) if settings => exit::CONFIGURATION,
+        (None, None) => exit::FAILED,
     }
 }

@@ -7,6 +7,7 @@ use model::TenantId;
 use proto::v1;
 
 use crate::args::Global;
+use crate::args::value::is_in_the_clear;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -26,6 +27,9 @@ impl Session {
     /// # Errors
     /// [`Failure`] where there is no usable token or no gateway.
     pub(crate) async fn open(global: &Global, output: Output) -> Result<Self, Failure> {
+        if is_in_the_clear(&global.gateway) {
+            output.warning("the token crosses the network in the clear: the gateway's address begins with http://");
+        }
         Ok(Self {
             client: Client::connect(global).await?,
             output,

@@ -9,11 +9,6 @@ use crate::output::Output;
 /// # Errors
 /// What keeps it from serving.
 pub(crate) async fn run(args: &UpArgs, output: Output) -> anyhow::Result<u8> {
-    if !args.listen.ip().is_loopback() {
-        anyhow::bail!(
-            "`rewind up` speaks plain HTTP, so it listens on loopback only: --listen 127.0.0.1:PORT"
-        );
-    }
     let _telemetry = runtime::telemetry::init("rewind", runtime::telemetry::Format::Text);
     let stop = runtime::signal::stop_token()?;
     let mut installation = Installation::start(&args.data, args.listen, &[]).await?;

@@ -18,6 +18,33 @@ pub(crate) fn http_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// An address on loopback.
+pub(crate) fn loopback(text: &str) -> Result<std::net::SocketAddr, String> {
+    let address: std::net::SocketAddr = text
+        .parse()
+        .map_err(|_| "an address such as 127.0.0.1:8443 is expected".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("a loopback address is expected".to_owned())
+    }
+}
+
+/// Whether an `http://` URL leads away from this machine.
+pub(crate) fn is_in_the_clear(url: &str) -> bool {
+    let uri: Option<tonic::transport::Uri> = url.parse().ok();
+    let host = uri
+        .as_ref()
+        .and_then(tonic::transport::Uri::host)
+        .unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
+    let local = host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    url.starts_with("http:") && !local
+}
+
 /// A tenant's GUID or resource name.
 pub(crate) fn tenant(text: &str) -> Result<TenantId, String> {
     proto::name::parse_tenant("tenant", text).map_err(|error| error.to_string())
@@ -110,6 +137,16 @@ mod tests {
         for bad in ["", "localhost:1", "ftp://a", "http://"] {
             assert!(http_url(bad).is_err(), "{bad}");
         }
+        assert!(is_in_the_clear("http://rewind.example:8443"));
+        for local in [
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://localhost:1",
+            "https://a",
+        ] {
+            assert!(!is_in_the_clear(local), "{local}");
+        }
+        assert!(loopback("127.0.0.1:0").is_ok() && loopback("0.0.0.0:1").is_err());
         assert!(object_type("user").is_ok());
         assert!(
             object_type("users")

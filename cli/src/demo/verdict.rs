@@ -100,7 +100,8 @@ impl Verdict {
     }
 
     pub(super) fn is_good(&self) -> bool {
-        self.problems.is_empty() && self.made == self.found
+        let everything_happened = self.made.values().all(|count| *count > 0);
+        everything_happened && self.problems.is_empty() && self.made == self.found
     }
 
     pub(super) fn made(&self) -> Value {

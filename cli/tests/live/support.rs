@@ -205,7 +205,10 @@ impl Up {
 /// A secret that opens nothing.
 pub(crate) const WRONG_SECRET: &str = "this-is-not-the-secret-0815";
 
-fn collect(from: impl AsyncRead + Send + Unpin + 'static, to: Arc<Mutex<String>>) -> JoinHandle<()> {
+fn collect(
+    from: impl AsyncRead + Send + Unpin + 'static,
+    to: Arc<Mutex<String>>,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(from).lines();
         while let Ok(Some(line)) = lines.next_line().await {
@@ -377,9 +380,8 @@ impl World {
         let select = "/users?$select=id,onPremisesSyncEnabled,userType";
         let users = self.graph("GET", select, None).await;
         let users = users["value"].as_array().expect("a list");
-        let free = |user: &&Value| {
-            user["onPremisesSyncEnabled"] != true && user["userType"] == "Member"
-        };
+        let free =
+            |user: &&Value| user["onPremisesSyncEnabled"] != true && user["userType"] == "Member";
         text(&users.iter().find(free).expect("there is one")["id"])
     }
 

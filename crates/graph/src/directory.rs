@@ -146,7 +146,15 @@ pub(crate) fn item_url(
     let spec = object_type.spec();
     let path = match (state, spec.deleted) {
         (ObjectState::Live, _) => spec.item_path(id),
-        (ObjectState::Deleted, Some(deleted)) => format!("{}/{id}", deleted.item_path),
+        (ObjectState::Deleted, Some(deleted)) => {
+            // Without the cast the item is a directoryObject, whose properties
+            // are not those of the type.
+            let cast = deleted.list_path.rsplit('/').next();
+            match cast.filter(|cast| cast.starts_with("microsoft.graph.")) {
+                Some(cast) => format!("{}/{id}/{cast}", deleted.item_path),
+                None => format!("{}/{id}", deleted.item_path),
+            }
+        }
         (ObjectState::Deleted, None) => {
             let what = "the type has no recycle bin".to_owned();
             return Err(GraphError::Refused {

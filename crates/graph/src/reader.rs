@@ -256,7 +256,7 @@ impl Directory for GraphReader {
     }
 
     async fn role_template_ids(&self) -> Result<HashSet<ObjectId>, GraphError> {
-        let templates: Vec<Identity> = self.all("/directoryRoleTemplates?$select=id").await?;
+        let templates: Vec<Identity> = self.all("/directoryRoleTemplates").await?;
         Ok(templates
             .into_iter()
             .filter_map(|template| ObjectId::parse(&template.id).ok())

@@ -1,9 +1,8 @@
 //! What a tenant's directory is made of, and what follows from two states of it.
 //!
 //! Owns the catalogue of object types, the canonical form, the difference of
-//! two states, the restore plan, retention and schedule arithmetic, and the
-//! error kinds. Everything here is a function of values: no I/O, no clock, no
-//! async.
+//! two states, the restore plan, the names of slots, and the error kinds.
+//! Everything here is a function of values: no I/O, no clock, no async.
 
 pub mod call;
 pub mod canonical;

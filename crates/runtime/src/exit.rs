@@ -111,7 +111,8 @@ mod tests {
                 reason::INVALID_ARGUMENT => Code::InvalidArgument,
                 reason::NOT_FOUND => Code::NotFound,
                 reason::GRAPH_THROTTLED => Code::ResourceExhausted,
-                reason::GRAPH_UNEXPECTED | reason::INTERNAL => Code::Internal,
+                reason::GRAPH_UNEXPECTED => Code::DataLoss,
+                reason::INTERNAL => Code::Internal,
                 reason::GRAPH_UNAVAILABLE
                 | reason::STORE_UNAVAILABLE
                 | reason::BACKEND_UNAVAILABLE => Code::Unavailable,

@@ -77,6 +77,11 @@ impl Vault {
     /// `Exists` where it is registered already; `Key` where there is a data key
     /// that this vault's wrap does not open; `Unavailable`.
     pub async fn create_tenant(&self, record: &TenantRecord) -> Result<(), StoreError> {
+        if self.is_registered(&record.id).await? {
+            return Err(StoreError::Exists {
+                what: format!("tenant {}", record.id),
+            });
+        }
         let key = data_key::create(self.keys.as_ref(), self.wrap.as_ref(), &record.id).await?;
         match self.write_record(record, 1).await? {
             Created::Ours => {
@@ -156,11 +161,7 @@ impl Vault {
     /// `NotFound` where the tenant is not registered; `Key` where its data key
     /// cannot be had; `Unavailable`.
     pub async fn tenant(&self, tenant: &TenantId) -> Result<TenantVault, StoreError> {
-        let records = file::list(self.store.as_ref(), &layout::registrations(tenant)).await?;
-        if !records
-            .iter()
-            .any(|path| layout::registration_version(path).is_some())
-        {
+        if !self.is_registered(tenant).await? {
             return Err(StoreError::NotFound {
                 what: format!("tenant {tenant}"),
             });
@@ -174,6 +175,13 @@ impl Vault {
     /// Forgets the opened key of a tenant, as after its erasure.
     pub fn forget(&self, tenant: &TenantId) {
         self.opened.write().remove(tenant);
+    }
+
+    async fn is_registered(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let records = file::list(self.store.as_ref(), &layout::registrations(tenant)).await?;
+        Ok(records
+            .iter()
+            .any(|path| layout::registration_version(path).is_some()))
     }
 
     async fn key(&self, tenant: &TenantId) -> Result<Arc<DataKey>, StoreError> {

@@ -14,6 +14,9 @@ use proto::v1::Change;
 
 use crate::Error;
 
+/// How often a live state is read for one caller.
+const MOST_LOADS: u32 = 3;
+
 /// A live tenant as it was read.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -98,7 +101,7 @@ impl Caches {
         {
             return Ok((live, Source::Cache));
         }
-        loop {
+        for turn in 1.. {
             self.live.invalidate(tenant).await;
             // Joins a load under way; where that began too early, the next turn starts another.
             let live = self
@@ -106,10 +109,12 @@ impl Caches {
                 .try_get_with(tenant.clone(), load())
                 .await
                 .map_err(Error::Shared)?;
-            if live.read_at >= oldest {
+            // A clock that was set back must not make this go on for ever.
+            if live.read_at >= oldest || turn == MOST_LOADS {
                 return Ok((live, Source::Graph));
             }
         }
+        Err(Error::GivenUp)
     }
 }
 

@@ -23,6 +23,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// Reads the settings of a process of its own, which needs all of them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key.
+    pub fn complete(settings: &Settings<'_>) -> Result<Self, ConfigError> {
+        let config = Self::read(settings)?;
+        config.common.required_key_file()?;
+        Ok(config)
+    }
+
     /// Reads and validates the settings.
     ///
     /// # Errors
@@ -56,7 +66,12 @@ pub fn connect(
         priority: graph::Priority::Normal,
         ..graph::Settings::new(graph::Connections::new()?, ids)
     };
+    let custom_clouds = common.custom_clouds;
     Ok(Arc::new(move |record| {
+        // Asked again at each use: a record may be older than the setting.
+        if !custom_clouds && (record.graph_url.is_some() || record.login_url.is_some()) {
+            return Err(Error::CustomCloud);
+        }
         let secret = credentials
             .resolve(&record.reader.secret)
             .map_err(Error::Credential)?;

@@ -33,6 +33,9 @@ pub enum Error {
     /// The tenant's credential.
     #[error("the credential of the reader application cannot be used")]
     Credential(#[source] CredentialError),
+    /// The tenant names hosts of its own, and this server does not allow it.
+    #[error("the tenant has graph or login hosts of its own, which this server does not allow")]
+    CustomCloud,
     /// A stored report cannot be read.
     #[error("report {id} is damaged: {detail}")]
     Damaged {
@@ -57,6 +60,7 @@ impl Fault for Error {
             Self::Name(_) | Self::Request(_) => ErrorKind::Invalid,
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
+            Self::CustomCloud => ErrorKind::Denied,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::Shared(error) => error.kind(),
             Self::GivenUp => ErrorKind::Internal,
@@ -70,6 +74,7 @@ impl Fault for Error {
             Self::Name(_) | Self::Request(_) => reason::INVALID_ARGUMENT,
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
+            Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
             Self::Damaged { .. } => reason::STORE_CORRUPT,
             Self::Shared(error) => error.reason(),
             Self::GivenUp => reason::INTERNAL,

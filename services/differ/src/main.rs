@@ -9,7 +9,7 @@ use runtime::program;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    program::run("differ", Config::read, async |config, stop| {
+    program::run("differ", Config::complete, async |config, stop| {
         let app = App::open(&config, Arc::new(Environment)).await?;
         Ok(app.run(stop).await?)
     })

@@ -21,6 +21,9 @@ use tonic::{Request, Response, Status};
 use crate::create::{self, Order};
 use crate::{Context, Error, reports};
 
+/// The oldest live state that may be asked for.
+const LONGEST_AGE: TimeDelta = TimeDelta::days(30);
+
 /// The adapter.
 #[derive(Debug, Clone)]
 pub(crate) struct Rpc {
@@ -53,11 +56,11 @@ impl Rpc {
             .expect("invariant: a slot is a report id");
         let max_age = request.max_age.unwrap_or_default();
         let max_age = TimeDelta::new(max_age.seconds, 0)
-            .filter(|age| *age >= TimeDelta::zero())
+            .filter(|age| *age >= TimeDelta::zero() && *age <= LONGEST_AGE)
             .ok_or_else(|| {
                 InvalidMessage::new(
                     "max_age",
-                    "a length of time that is not negative is expected",
+                    "a length of time from zero to 30 days is expected",
                 )
             })?;
         let order = Order {

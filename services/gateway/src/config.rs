@@ -42,6 +42,17 @@ pub struct Peers {
 }
 
 impl Config {
+    /// Reads the settings of a process of its own, which needs all of them.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the key.
+    pub fn complete(settings: &Settings<'_>) -> Result<Self, ConfigError> {
+        let config = Self::read(settings)?;
+        config.common.required_key_file()?;
+        config.tokens()?;
+        Ok(config)
+    }
+
     /// Reads the settings.
     ///
     /// # Errors

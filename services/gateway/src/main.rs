@@ -7,7 +7,7 @@ use runtime::program;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    program::run("gateway", Config::read, async |config, stop| {
+    program::run("gateway", Config::complete, async |config, stop| {
         Ok(App::open(&config).await?.run(stop).await?)
     })
     .await

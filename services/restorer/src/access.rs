@@ -1,7 +1,7 @@
 //! Tries the writer's credential and its reads.
 
 use graph::{GraphError, Query};
-use model::{ObjectType, TenantId};
+use model::{ObjectId, ObjectType, TenantId};
 use proto::v1::CheckItem;
 use runtime::status::{Fault, chain};
 use store::StoreError;
@@ -40,7 +40,24 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
             Err(error) => items.push(item(object_type.name(), Err(&Error::Graph(error)))),
         }
     }
+    let nobody = ObjectId::parse(NOBODY).expect("invariant: a GUID is an id");
+    let lookup = directory.existing(&[nobody]).await.map(drop);
+    items.push(probed("directoryObjects", lookup));
+    items.push(probed(
+        "directoryRoleTemplates",
+        directory.role_template_ids().await.map(drop),
+    ));
     Ok(items)
+}
+
+/// An id that no object has.
+const NOBODY: &str = "00000000-dead-4000-8000-000000000000";
+
+fn probed(subject: &str, answer: Result<(), GraphError>) -> CheckItem {
+    match answer {
+        Ok(()) => item(subject, Ok("can be looked up")),
+        Err(error) => item(subject, Err(&Error::Graph(error))),
+    }
 }
 
 fn item(subject: &str, finding: Result<&str, &Error>) -> CheckItem {

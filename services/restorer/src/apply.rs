@@ -1,13 +1,14 @@
 //! Applies a plan, wave by wave, with a journal: the intent before each write,
 //! the outcome after it. Killed anywhere, it goes on where the journal ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use graph::DirectoryWriter;
 use model::catalogue::Lane;
-use model::diff::Scope;
-use model::plan::{Step, unexpected};
-use model::{PlanId, TenantId};
+use model::diff::Obstacle;
+use model::plan::{Exclusion, Left, Step, judge};
+use model::{ObjectId, ObjectRef, PlanId, TenantId};
 use proto::convert::{self, model_scope, timestamp};
 use proto::v1::{
     JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
@@ -23,6 +24,9 @@ use crate::{Context, Error, report, step};
 
 /// Steps under way at a time.
 const AT_ONCE: usize = 16;
+
+/// Skipped steps in one journal entry.
+const MOST_SKIPPED: usize = 1000;
 
 /// The outcomes by step.
 type Outcomes = BTreeMap<u32, Outcome>;
@@ -161,6 +165,7 @@ async fn apply(
         documents,
         entries: journal.len(),
         outcomes: outcomes(&journal),
+        first_open: 0,
     };
     while let Some(wave) = run.next_wave(&steps).await? {
         run.carry_out(directory.as_ref(), &wave).await?;
@@ -176,9 +181,21 @@ async fn apply(
         ..shown_base(tenant, documents, plan)
     };
     tally(&mut restore, &run.outcomes);
-    verify(context, documents, tenant, plan, &mut restore).await?;
+    let exclusions = documents.model_exclusions().await?;
+    restore.open_matters = open_matters(&exclusions);
+    let planned = steps.iter().map(|step| step.object.id.clone()).collect();
+    let verification = Verification {
+        context,
+        documents,
+        tenant,
+        plan,
+        planned,
+        exclusions,
+    };
+    verification.judge(&mut restore).await;
     restore.end_time = Some(timestamp(deps.clock.now()));
-    let clean = restore.verified && restore.failed + restore.conflicts + restore.skipped == 0;
+    let troubled = restore.failed + restore.conflicts + restore.skipped > 0;
+    let clean = restore.verified && !troubled && restore.open_matters.is_empty();
     restore.state = if clean {
         RestoreState::Succeeded
     } else {
@@ -210,54 +227,67 @@ struct Run<'a> {
     /// Journal entries that stand.
     entries: usize,
     outcomes: Outcomes,
+    /// Every step before this index has an outcome.
+    first_open: usize,
 }
 
 impl Run<'_> {
     /// The next steps that may go together: alike, and waiting for nothing.
     /// Steps whose predecessors did not succeed are skipped on the way.
     async fn next_wave<'s>(&mut self, steps: &'s [Step]) -> Result<Option<Vec<&'s Step>>, Error> {
-        let mut wave: Vec<&Step> = Vec::new();
-        let mut skipped = Vec::new();
-        for step in steps
+        loop {
+            let open = steps[self.first_open..].iter();
+            let ended = open.take_while(|step| self.outcomes.contains_key(&step.number));
+            self.first_open += ended.count();
+            let (wave, skipped) = self.choose(&steps[self.first_open..]);
+            let nothing_skipped = skipped.is_empty();
+            if !nothing_skipped {
+                self.record(Vec::new(), skipped).await?;
+            }
+            if !wave.is_empty() {
+                return Ok(Some(wave));
+            }
+            if nothing_skipped {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The steps of the next wave, and before them those that must be skipped.
+    fn choose<'s>(&self, open: &'s [Step]) -> (Vec<&'s Step>, Vec<Outcome>) {
+        let (mut wave, mut skipped): (Vec<&Step>, Vec<Outcome>) = (Vec::new(), Vec::new());
+        for step in open
             .iter()
             .filter(|step| !self.outcomes.contains_key(&step.number))
         {
+            let state = |number: &u32| self.outcomes.get(number).map(Outcome::state);
+            let good = |state| matches!(state, OutcomeState::Applied | OutcomeState::AlreadyDone);
+            let failed = step
+                .after
+                .iter()
+                .find(|number| state(number).is_some_and(|state| !good(state)));
+            if let Some(failed) = failed {
+                if !wave.is_empty() || skipped.len() >= MOST_SKIPPED {
+                    break;
+                }
+                let detail = format!("step {failed}, which it needs, did not succeed");
+                skipped.push(self.outcome(step, OutcomeState::Skipped, detail));
+                continue;
+            }
             let alike = wave.first().is_none_or(|first| {
                 (first.action, first.object.object_type) == (step.action, step.object.object_type)
             });
-            let width = if step.object.object_type.spec().lane == Lane::ConditionalAccess {
-                1
-            } else {
-                AT_ONCE
+            let width = match step.object.object_type.spec().lane {
+                Lane::ConditionalAccess => 1,
+                Lane::Directory => AT_ONCE,
             };
-            if !alike || wave.len() >= width {
-                break;
-            }
-            let state = |number: &u32| self.outcomes.get(number).map(Outcome::state);
-            let good = |state| matches!(state, OutcomeState::Applied | OutcomeState::AlreadyDone);
-            if let Some(failed) = step
-                .after
-                .iter()
-                .find(|number| state(number).is_some_and(|state| !good(state)))
-            {
-                skipped.push(self.outcome(
-                    step,
-                    OutcomeState::Skipped,
-                    format!("step {failed}, which it needs, did not succeed"),
-                ));
-                // What waits for a skipped step is looked at again.
-                break;
-            }
-            if step.after.iter().any(|number| state(number).is_none()) {
+            let waits = step.after.iter().any(|number| state(number).is_none());
+            if !alike || waits || wave.len() >= width {
                 break;
             }
             wave.push(step);
         }
-        if !skipped.is_empty() {
-            self.record(Vec::new(), skipped).await?;
-            return Box::pin(self.next_wave(steps)).await;
-        }
-        Ok((!wave.is_empty()).then_some(wave))
+        (wave, skipped)
     }
 
     async fn carry_out(
@@ -265,19 +295,18 @@ impl Run<'_> {
         directory: &dyn DirectoryWriter,
         wave: &[&Step],
     ) -> Result<(), Error> {
-        self.record(
-            wave.iter().map(|step| number(step.number)).collect(),
-            Vec::new(),
-        )
-        .await?;
-        let endings =
-            futures::future::join_all(wave.iter().map(|step| step::perform(directory, step))).await;
-        let outcomes = wave
-            .iter()
-            .zip(endings)
-            .map(|(step, (state, detail))| self.outcome(step, state, detail))
-            .collect();
-        self.record(Vec::new(), outcomes).await
+        let intents = wave.iter().map(|step| number(step.number)).collect();
+        self.record(intents, Vec::new()).await?;
+        let endings = wave.iter().map(|step| step::perform(directory, step));
+        let (mut outcomes, mut interrupted) = (Vec::new(), None);
+        for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
+            match ending {
+                Ok((state, detail)) => outcomes.push(self.outcome(step, state, detail)),
+                Err(error) => interrupted = Some(error),
+            }
+        }
+        self.record(Vec::new(), outcomes).await?;
+        interrupted.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn outcome(&self, step: &Step, state: OutcomeState, detail: String) -> Outcome {
@@ -316,53 +345,77 @@ fn number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Compares the tenant with the snapshot again; whatever is left must be what
-/// the plan excluded.
-async fn verify(
-    context: &Context,
-    documents: &Documents,
-    tenant: &TenantId,
-    plan: &Plan,
-    restore: &mut Restore,
-) -> Result<(), Error> {
-    let scope = model_scope(plan.scope.as_ref())?;
-    let made = verification(context, documents, tenant, plan, &scope).await;
-    match made {
-        Ok((report, left)) => {
-            restore.verification_report = report;
-            restore.unexpected = left;
-            restore.verified = restore.unexpected.is_empty();
-        }
-        Err(error) => {
-            tracing::warn!(error = chain(&error), "the restore could not be verified");
-            restore.unexpected = vec![format!(
-                "the tenant could not be compared afterwards: {}",
-                chain(&error)
-            )];
-        }
-    }
-    Ok(())
+/// What a person still has to see to.
+fn open_matters(exclusions: &[Exclusion]) -> Vec<String> {
+    let open = |exclusion: &&Exclusion| {
+        matches!(
+            exclusion.obstacle,
+            Obstacle::CredentialAdded | Obstacle::UnresolvedReference
+        )
+    };
+    let sentence = |exclusion: &Exclusion| {
+        let ObjectRef {
+            object_type,
+            id,
+            name,
+        } = &exclusion.object;
+        format!("{object_type} \"{name}\" ({id}) {}", exclusion.detail)
+    };
+    exclusions.iter().filter(open).map(sentence).collect()
 }
 
-async fn verification(
-    context: &Context,
-    documents: &Documents,
-    tenant: &TenantId,
-    plan: &Plan,
-    scope: &Scope,
-) -> Result<(String, Vec<String>), Error> {
-    let deps = &context.deps;
-    let exclusions = documents.model_exclusions().await?;
-    // Named after the attempt, since a report of an earlier one is of no use.
-    let request_id = format!("{}-after-{}", documents.id(), deps.ids.uuid());
-    let report = report::fresh(&deps.differ, tenant, &plan.snapshot, scope, request_id).await?;
-    let left = report::changes(&deps.differ, &report.name).await?;
-    let mut sentences = unexpected(&left, &exclusions);
-    sentences.extend(
-        report
-            .not_compared
-            .iter()
-            .map(|kind| format!("could not be compared: {kind}")),
-    );
-    Ok((report.name, sentences))
+/// Waits before a comparison that found something is repeated: lists lag
+/// behind writes.
+const SECOND_LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
+
+/// The comparison of the tenant with the snapshot after a restore.
+struct Verification<'a> {
+    context: &'a Context,
+    documents: &'a Documents,
+    tenant: &'a TenantId,
+    plan: &'a Plan,
+    /// The objects that the plan writes to.
+    planned: HashSet<ObjectId>,
+    exclusions: Vec<Exclusion>,
+}
+
+impl Verification<'_> {
+    async fn judge(&self, restore: &mut Restore) {
+        let mut waits = SECOND_LOOKS.into_iter();
+        loop {
+            match self.compare().await {
+                Ok((report, left)) => {
+                    restore.verification_report = report;
+                    restore.verified = left.unexpected.is_empty();
+                    restore.unexpected = left.unexpected;
+                    restore.meanwhile = left.meanwhile;
+                }
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "the restore could not be verified");
+                    restore.verified = false;
+                    let sentence = format!("the tenant could not be compared: {}", chain(&error));
+                    restore.unexpected = vec![sentence];
+                }
+            }
+            let Some(wait) = waits.next().filter(|_| !restore.verified) else {
+                return;
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn compare(&self) -> Result<(String, Left), Error> {
+        let deps = &self.context.deps;
+        let scope = model_scope(self.plan.scope.as_ref())?;
+        // Named after the attempt: a report of an earlier one is of no use.
+        let request_id = format!("{}-after-{}", self.documents.id(), deps.ids.uuid());
+        let snapshot = &self.plan.snapshot;
+        let report = report::fresh(&deps.differ, self.tenant, snapshot, &scope, request_id).await?;
+        let changes = report::changes(&deps.differ, &report.name).await?;
+        let mut left = judge(&changes, &self.planned, &self.exclusions);
+        let unseen = report.not_compared.iter();
+        left.unexpected
+            .extend(unseen.map(|kind| format!("could not be compared: {kind}")));
+        Ok((report.name, left))
+    }
 }

@@ -34,6 +34,9 @@ pub enum Error {
     /// The tenant's credential.
     #[error("the credential of the writer application cannot be used")]
     Credential(#[source] CredentialError),
+    /// The tenant names hosts of its own, and this server does not allow it.
+    #[error("the tenant has graph or login hosts of its own, which this server does not allow")]
+    CustomCloud,
     /// The tenant has no writer application.
     #[error("the tenant has no writer application, so nothing can be restored")]
     NoWriter,
@@ -68,6 +71,7 @@ impl Fault for Error {
             Self::Page(error) => error.kind(),
             Self::Differ(error) => error.kind(),
             Self::Credential(error) => error.kind(),
+            Self::CustomCloud => ErrorKind::Denied,
             Self::NoWriter => ErrorKind::Denied,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::AppliedElsewhere { .. } => ErrorKind::Conflict,
@@ -82,6 +86,7 @@ impl Fault for Error {
             Self::Page(error) => error.reason(),
             Self::Differ(error) => error.reason(),
             Self::Credential(error) => error.reason(),
+            Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
             Self::NoWriter => reason::CONSENT_MISSING,
             Self::Damaged { .. } => reason::STORE_CORRUPT,
             Self::AppliedElsewhere { .. } => reason::CONFLICT,

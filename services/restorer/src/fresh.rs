@@ -94,7 +94,8 @@ pub(crate) async fn object(
         .pop())
 }
 
-/// The links that start at the given objects; an owner that vanished has none.
+/// The links that start at the given objects. One that is not found is an
+/// error: taken for empty, its rogue members would stay.
 pub(crate) async fn links(
     directory: &dyn DirectoryWriter,
     owners: &[(LinkKind, ObjectId)],
@@ -112,11 +113,7 @@ pub(crate) async fn links(
             kind: *kind,
             source: source.clone(),
         };
-        let mut page = match answer {
-            Ok(page) => page,
-            Err(GraphError::NotFound { .. }) => continue,
-            Err(error) => return Err(error),
-        };
+        let mut page = answer?;
         loop {
             for item in &page.items {
                 let target = end(item.get(), &query)?;

@@ -9,7 +9,7 @@ use runtime::program;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    program::run("restorer", Config::read, async |config, stop| {
+    program::run("restorer", Config::complete, async |config, stop| {
         let app = App::open(&config, Arc::new(Environment)).await?;
         Ok(app.run(stop).await?)
     })

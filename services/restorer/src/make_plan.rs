@@ -1,6 +1,6 @@
 //! Makes one plan: take or make a report, read what it names again, plan, store.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use model::diff::{Change, ChangeKind, Difference, Scope, diff};
@@ -112,11 +112,8 @@ async fn make(
         return Err(convert::InvalidMessage::new("report", "the report is not finished").into());
     }
     let mut reported = report::changes(&deps.differ, &report.name).await?;
-    reported.retain(|change| {
-        order
-            .scope
-            .holds(change.object.object_type, &change.object.id)
-    });
+    let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
+    reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
 
     job.modify(|value| value.phase = "reading".to_owned());
     let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
@@ -136,6 +133,7 @@ async fn make(
     });
     let made = Plan {
         state: PlanState::Ready as i32,
+        scope: Some(convert::scope(&scope)),
         snapshot: report.base,
         report: report.name,
         step_count: count(content.steps.len()),
@@ -149,6 +147,22 @@ async fn make(
         .write_plan(&made, &content)
         .await?;
     Ok(made)
+}
+
+/// The part of a report that a plan asks for; what the plan leaves open is as
+/// in the report.
+fn within(asked: &Scope, reported: Scope) -> Scope {
+    fn narrowed<T: Ord + Clone>(asked: &BTreeSet<T>, reported: BTreeSet<T>) -> BTreeSet<T> {
+        if asked.is_empty() {
+            reported
+        } else {
+            asked.clone()
+        }
+    }
+    Scope {
+        types: narrowed(&asked.types, reported.types),
+        ids: narrowed(&asked.ids, reported.ids),
+    }
 }
 
 pub(crate) fn count(count: usize) -> i32 {

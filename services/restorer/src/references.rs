@@ -36,7 +36,7 @@ pub(crate) async fn resolved(
         ReferenceKind::ServicePrincipal,
     ]);
     if !principals.is_empty() {
-        let existing = directory.existing(&principals).await?;
+        let existing = or_unknown(directory.existing(&principals).await)?;
         for reference in &named {
             let wanted = match reference.kind {
                 ReferenceKind::User => "user",
@@ -55,9 +55,7 @@ pub(crate) async fn resolved(
         }
     }
     if of_kind(ReferenceKind::Role).next().is_some() {
-        let roles: HashSet<String> = directory
-            .role_template_ids()
-            .await?
+        let roles: HashSet<String> = or_unknown(directory.role_template_ids().await)?
             .iter()
             .map(|id| id.as_str().to_ascii_lowercase())
             .collect();
@@ -71,7 +69,7 @@ pub(crate) async fn resolved(
         .map(|reference| reference.id.clone())
         .collect();
     if !applications.is_empty() {
-        let existing = directory.existing_app_ids(&applications).await?;
+        let existing = or_unknown(directory.existing_app_ids(&applications).await)?;
         found.extend(
             of_kind(ReferenceKind::Application)
                 .filter(|reference| existing.contains(&reference.id))
@@ -91,4 +89,17 @@ pub(crate) async fn resolved(
         }
     }
     Ok(found)
+}
+
+/// What the application may not ask for stays unresolved: it blocks the
+/// policies that name it, and nothing else of the plan.
+fn or_unknown<T: Default>(answer: Result<T, GraphError>) -> Result<T, GraphError> {
+    match answer {
+        Err(error @ GraphError::Denied { .. }) => {
+            let error = runtime::status::chain(&error);
+            tracing::warn!(error, "the objects that policies name cannot be looked up");
+            Ok(T::default())
+        }
+        other => other,
+    }
 }

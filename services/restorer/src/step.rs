@@ -49,29 +49,50 @@ enum Verdict {
 }
 
 /// Carries out a step.
-pub(crate) async fn perform(directory: &dyn DirectoryWriter, step: &Step) -> Ending {
+///
+/// # Errors
+/// Where Graph or the credential is out of order as a whole: the step has not
+/// ended, and the restore is to be interrupted rather than failed step by step.
+pub(crate) async fn perform(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+) -> Result<Ending, GraphError> {
     match attempt(directory, step).await {
-        Ok(ending) => ending,
-        Err(error) => (OutcomeState::Failed, chain(&error)),
+        Err(error) if ends_the_attempt(&error) => Err(error),
+        Err(error) => Ok((OutcomeState::Failed, chain(&error))),
+        Ok(ending) => Ok(ending),
     }
+}
+
+/// Whether an error says nothing about the step.
+fn ends_the_attempt(error: &GraphError) -> bool {
+    let credential = matches!(error, GraphError::CredentialRejected { .. });
+    credential || error.kind().is_retryable()
 }
 
 async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending, GraphError> {
     let mut waits = WAITS.into_iter();
-    let mut written = false;
+    let (mut written, mut maybe_written) = (false, false);
     loop {
+        // What an earlier step of the plan did may not be known everywhere yet.
+        let lags = written || !step.after.is_empty();
         let problem = match verdict(directory, step).await? {
             Verdict::Done if written => return Ok((OutcomeState::Applied, String::new())),
-            Verdict::Done => {
-                return Ok((
-                    OutcomeState::AlreadyDone,
-                    "was as the snapshot says already".to_owned(),
-                ));
+            Verdict::Done if maybe_written => {
+                let lost = "the answer was lost; the write was read back".to_owned();
+                return Ok((OutcomeState::Applied, lost));
             }
-            Verdict::Conflict(detail) if !written => return Ok((OutcomeState::Conflict, detail)),
-            Verdict::Fail(detail) => return Ok((OutcomeState::Failed, detail)),
-            Verdict::Missing(detail) if step.after.is_empty() && !written => {
+            Verdict::Done => {
+                let already = "was as the snapshot says already".to_owned();
+                return Ok((OutcomeState::AlreadyDone, already));
+            }
+            Verdict::Conflict(detail) if !lags => return Ok((OutcomeState::Conflict, detail)),
+            Verdict::Missing(detail) | Verdict::Fail(detail) if !lags => {
                 return Ok((OutcomeState::Failed, detail));
+            }
+            Verdict::Fail(detail) => return Ok((OutcomeState::Failed, detail)),
+            Verdict::Conflict(detail) if waits.len() == 0 && !written => {
+                return Ok((OutcomeState::Conflict, detail));
             }
             Verdict::Missing(detail) | Verdict::Conflict(detail) => detail,
             Verdict::Write(_) if written => "was written, but reads do not show it".to_owned(),
@@ -81,15 +102,52 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
                     continue;
                 }
                 // Whether it was carried out, the next read tells.
-                Err(error @ GraphError::Ambiguous { .. }) => chain(&error),
+                Err(error @ GraphError::Ambiguous { .. }) => {
+                    maybe_written = true;
+                    chain(&error)
+                }
                 Err(error) if may_pass(&error, step) => chain(&error),
-                Err(error) => return Err(error),
+                Err(error) if ends_the_attempt(&error) => return Err(error),
+                Err(error) => return refused(directory, step, error).await,
             },
         };
         let Some(wait) = waits.next() else {
             return Ok((OutcomeState::Failed, problem));
         };
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// What a refusal leaves: perhaps nothing was to be done any more, and of many
+/// links one that cannot be added must not keep out the others.
+async fn refused(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    error: GraphError,
+) -> Result<Ending, GraphError> {
+    let wanted = targets(step, Direction::Added);
+    if let Some(kind) = step.links.first().map(|link| link.kind)
+        && step.action == Action::AddLinks
+        && wanted.len() > 1
+    {
+        let present = fresh::ends(directory, kind, &step.object.id).await?;
+        let mut problems = Vec::new();
+        for target in wanted.into_iter().filter(|id| !present.contains(*id)) {
+            let call = add_call(kind, &step.object.id, std::slice::from_ref(target));
+            match directory.write(&call).await {
+                Ok(_) => {}
+                Err(error) if ends_the_attempt(&error) => return Err(error),
+                Err(error) => problems.push(format!("{target}: {}", chain(&error))),
+            }
+        }
+        if !problems.is_empty() {
+            let detail = format!("{} of the links: {}", problems.len(), problems.join("; "));
+            return Ok((OutcomeState::Failed, detail));
+        }
+    }
+    match verdict(directory, step).await? {
+        Verdict::Done => Ok((OutcomeState::Applied, String::new())),
+        _ => Ok((OutcomeState::Failed, chain(&error))),
     }
 }
 
@@ -113,8 +171,16 @@ async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict
         Action::RestoreDeleted => restore_deleted(directory, step).await,
         Action::Update | Action::DisableEntries | Action::Untrust => update(directory, step).await,
         Action::SoftDelete => soft_delete(directory, step).await,
-        Action::AddLinks => add_links(directory, step).await,
-        Action::RemoveLink => remove_link(directory, step).await,
+        Action::AddLinks => or_missing(add_links(directory, step).await),
+        Action::RemoveLink => or_missing(remove_link(directory, step).await),
+    }
+}
+
+/// The object whose links are asked for may not be known everywhere yet.
+fn or_missing(verdict: Result<Verdict, GraphError>) -> Result<Verdict, GraphError> {
+    match verdict {
+        Err(GraphError::NotFound { .. }) => Ok(Verdict::Missing("does not exist".to_owned())),
+        other => other,
     }
 }
 

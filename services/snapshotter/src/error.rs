@@ -27,6 +27,9 @@ pub enum Error {
     /// The tenant's credential.
     #[error("the credential of the reader application cannot be used")]
     Credential(#[source] CredentialError),
+    /// The tenant names hosts of its own, and this server does not allow it.
+    #[error("the tenant has graph or login hosts of its own, which this server does not allow")]
+    CustomCloud,
     /// No active P1 or P2.
     #[error("the tenant has no active Entra ID P1 or P2 licence")]
     Licence,
@@ -49,6 +52,7 @@ impl Fault for Error {
             Self::Name(_) => ErrorKind::Invalid,
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
+            Self::CustomCloud => ErrorKind::Denied,
             Self::Licence | Self::Suspended => ErrorKind::Denied,
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
@@ -62,6 +66,7 @@ impl Fault for Error {
             Self::Name(_) => reason::INVALID_ARGUMENT,
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
+            Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
             Self::Licence => reason::LICENCE_REQUIRED,
             Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
             Self::Suspended => reason::PERMISSION_DENIED,

@@ -9,7 +9,7 @@ use snapshotter::{App, Config};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    program::run("snapshotter", Config::read, async |config, stop| {
+    program::run("snapshotter", Config::complete, async |config, stop| {
         let app = App::open(&config, Arc::new(Environment)).await?;
         Ok(app.run(stop).await?)
     })

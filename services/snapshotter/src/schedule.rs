@@ -53,37 +53,31 @@ async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
         if context.jobs.running() >= AT_ONCE {
             return Ok(());
         }
-        if seen.done.get(&tenant) == Some(&today)
-            || context
-                .jobs
-                .is_running(&proto::name::snapshot(&tenant, &today))
-        {
+        let name = proto::name::snapshot(&tenant, &today);
+        if seen.done.get(&tenant) == Some(&today) || context.jobs.is_running(&name) {
             continue;
         }
-        if seen.tried.get(&tenant).is_some_and(|at| now - *at < REST) {
-            if is_there(context, &tenant, &today).await? {
+        match is_there(context, &tenant, &today).await {
+            Ok(true) => {
                 seen.done.insert(tenant, today.clone());
             }
-            continue;
+            Ok(false) if seen.tried.get(&tenant).is_some_and(|at| now - *at < REST) => {}
+            Ok(false) => {
+                seen.tried.insert(tenant.clone(), now);
+                take::start(context, &tenant, &today, Trigger::Scheduled);
+            }
+            // One tenant's trouble is not the others'; the next round looks again.
+            Err(error) => {
+                let error = runtime::status::chain(&error);
+                tracing::warn!(%tenant, error, "a tenant's slot cannot be looked at");
+            }
         }
-        if is_there(context, &tenant, &today).await? {
-            seen.done.insert(tenant, today.clone());
-            continue;
-        }
-        seen.tried.insert(tenant.clone(), now);
-        take::start(context, &tenant, &today, Trigger::Scheduled);
     }
     Ok(())
 }
 
 async fn is_there(context: &Context, tenant: &TenantId, slot: &SnapshotId) -> Result<bool, Error> {
-    let vault = match context.deps.vault.tenant(tenant).await {
-        Ok(vault) => vault,
-        Err(error) => {
-            tracing::warn!(%tenant, error = runtime::status::chain(&error), "a tenant cannot be opened; the others go on");
-            return Ok(true);
-        }
-    };
+    let vault = context.deps.vault.tenant(tenant).await?;
     match vault.manifest(slot).await {
         Ok(_) => Ok(true),
         Err(StoreError::NotFound { .. }) => Ok(false),

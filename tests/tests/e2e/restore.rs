@@ -173,10 +173,18 @@ async fn a_policy_whose_exclusion_is_lost_is_left_alone() -> anyhow::Result<()> 
 
     let restore = sandbox.apply(&plan.name).await?;
     assert_eq!(
-        (restore.state(), restore.applied),
-        (RestoreState::Succeeded, 1),
+        (restore.state(), restore.applied, restore.verified),
+        (RestoreState::SucceededWithWarnings, 1, true),
         "{:?}",
         restore.unexpected
+    );
+    assert!(
+        restore
+            .open_matters
+            .iter()
+            .any(|matter| matter.contains(&policy)),
+        "{:?}",
+        restore.open_matters
     );
     let after = property(&sandbox, "conditionalAccessPolicy", &policy, "conditions");
     assert_eq!(

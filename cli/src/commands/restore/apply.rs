@@ -17,7 +17,7 @@ use crate::progress::{Update, watch};
 use crate::render;
 use crate::session::Session;
 use crate::table::table;
-use crate::text::{id_of, time, word};
+use crate::text::{id_of, tame, time, word};
 
 /// Applies a plan and waits for the end.
 pub(super) async fn apply(
@@ -105,6 +105,12 @@ pub(crate) async fn ended(session: &Session, name: &str) -> Result<v1::Restore, 
 /// The exit code of a restore, with what is to be said about it.
 fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
     let id = id_of(&restore.name);
+    for difference in &restore.meanwhile {
+        output.note(&format!("not part of the plan: {}", tame(difference)));
+    }
+    for matter in &restore.open_matters {
+        output.warning(&format!("still to be seen to: {matter}"));
+    }
     match restore.state() {
         RestoreState::Succeeded if restore.verified => exit::DONE,
         RestoreState::Succeeded | RestoreState::SucceededWithWarnings => {

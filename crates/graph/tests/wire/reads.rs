@@ -222,7 +222,10 @@ async fn a_single_object_is_found_absent_or_not_what_was_asked_for() {
         .map(|seen| seen.url.split("?$select=id,").next().unwrap().to_owned())
         .collect();
     assert_eq!(urls[0], format!("/users/{}", id(1)));
-    assert_eq!(urls[4], format!("/directory/deletedItems/{}", id(5)));
+    assert_eq!(
+        urls[4],
+        format!("/directory/deletedItems/{}/microsoft.graph.user", id(5))
+    );
 }
 
 #[tokio::test]
@@ -282,7 +285,7 @@ async fn ids_are_asked_for_by_the_thousand() {
 #[tokio::test]
 async fn templates_and_applications_are_known_by_id() {
     let server = Server::start(|seen, _| match seen.url.as_str() {
-        "/directoryRoleTemplates?$select=id" => reply(200, json!({"value": [{"id": id(1).as_str()}, {"id": id(2).as_str()}]})),
+        "/directoryRoleTemplates" => reply(200, json!({"value": [{"id": id(1).as_str()}, {"id": id(2).as_str()}]})),
         "/$batch" => {
             let part = |request: &serde_json::Value| {
                 let url = request["url"].as_str().unwrap();

@@ -35,11 +35,24 @@ pub(crate) fn directory(
                 &json!({ "@odata.context": call.context("directoryObjects"), "value": [] }),
             )),
         },
-        ("GET", [key]) => {
+        ("GET", [key, cast @ ..]) if cast.len() < 2 => {
             let state = tenant.state.read();
             let deleted = find(&state, key)?;
             permission::read(actor, deleted.object.kind)?;
             let query = Query::parse(&call.query)?;
+            match cast {
+                // Without a cast the item is a directoryObject.
+                [] if query.select.is_some() => {
+                    return Err(GraphError::bad(
+                        "Request_BadRequest",
+                        "Could not find a property named in $select on type 'microsoft.graph.directoryObject'.",
+                    ));
+                }
+                [cast] if Kind::from_cast(cast) != Some(deleted.object.kind) => {
+                    return Err(GraphError::no_segment(cast));
+                }
+                _ => {}
+            }
             let mut out = vec![b'{'];
             let context = call.context("directoryObjects/$entity");
             push_pair(

@@ -2,7 +2,7 @@
 
 use model::SnapshotId;
 
-use super::TenantVault;
+use super::{Problem, TenantVault};
 use crate::error::StoreError;
 use crate::manifest::Manifest;
 
@@ -18,12 +18,18 @@ impl TenantVault {
         if id.as_str() != LATEST {
             return self.manifest(id).await;
         }
-        let (manifests, _) = self.manifests().await?;
-        manifests
-            .into_iter()
-            .find(Manifest::is_complete)
-            .ok_or_else(|| StoreError::NotFound {
+        let (manifests, problems) = self.manifests().await?;
+        let latest = manifests.into_iter().find(Manifest::is_complete);
+        // A damaged snapshot that is newer must not be passed over in silence.
+        let newest = latest
+            .as_ref()
+            .map(|manifest| manifest.id().as_str().to_owned());
+        let newer = |problem: &Problem| Some(problem.slot.as_str()) > newest.as_deref();
+        match problems.into_iter().find(newer) {
+            Some(problem) => Err(problem.error),
+            None => latest.ok_or_else(|| StoreError::NotFound {
                 what: "a complete snapshot".to_owned(),
-            })
+            }),
+        }
     }
 }

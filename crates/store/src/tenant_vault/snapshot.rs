@@ -28,6 +28,8 @@ const MANIFESTS_AT_ONCE: usize = 16;
 /// A snapshot that cannot be shown, beside those that can.
 #[derive(Debug)]
 pub struct Problem {
+    /// The slot whose snapshot it is.
+    pub slot: SnapshotId,
     /// The damaged file.
     pub path: String,
     /// What is wrong with it.
@@ -99,10 +101,8 @@ impl TenantVault {
                 // A folder without a manifest is no snapshot.
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    problems.push(Problem {
-                        path: layout::manifest(self.id(), &slot).to_string(),
-                        error,
-                    });
+                    let path = layout::manifest(self.id(), &slot).to_string();
+                    problems.push(Problem { slot, path, error });
                 }
                 Err(error) => return Err(error),
             }

@@ -28,10 +28,7 @@ async fn a_wrong_key_file_is_named_as_such() {
         .create_tenant(&record(&tenant(1)))
         .await
         .unwrap_err();
-    assert!(
-        matches!(error, StoreError::Key(KeyError::Refused)),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::Exists { .. }), "{error}");
 }
 
 #[tokio::test]
