@@ -7,7 +7,7 @@
 mod verdict;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use proto::v1::{self, AddedPolicy, RelationshipMode, SnapshotState};
@@ -35,37 +35,51 @@ const USERS_PER_GROUP: usize = 6;
 /// The same tenant at every run.
 const SEED: u64 = 7;
 
+/// How long work that nobody waits for any more may take to end.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Shows snapshot, attack, report, restore and verification; answers the exit
 /// code.
 ///
 /// # Errors
 /// What keeps it from going on.
-pub(crate) async fn run(args: &DemoArgs, global: &Global, output: Output) -> anyhow::Result<u8> {
-    let stop = runtime::signal::stop_token()?;
+pub(crate) fn run(args: &DemoArgs, global: &Global, output: Output) -> anyhow::Result<u8> {
     let folder = std::env::temp_dir().join(format!("rewind-demo-{}", SystemIds.short()));
+    // All of it runs in a runtime of its own: once that is gone, nothing that
+    // was stopped half-way puts another file into the folder.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let told = runtime.block_on(Box::pin(tell(args, global, output, folder.clone())));
+    runtime.shutdown_timeout(GRACE);
+    if !args.keep && folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
+    told
+}
+
+async fn tell(
+    args: &DemoArgs,
+    global: &Global,
+    output: Output,
+    folder: PathBuf,
+) -> anyhow::Result<u8> {
+    let stop = runtime::signal::stop_token()?;
     let story = async {
-        let stage = Stage::build(args, global, output, folder.clone()).await?;
+        let stage = Stage::build(args, global, output, folder).await?;
         let verified = stage.play().await;
         anyhow::Ok((stage, verified))
     };
-    let told = tokio::select! {
-        story = Box::pin(story) => story,
-        () = stop.cancelled() => Err(anyhow::anyhow!("the demonstration was stopped")),
-    };
-    let (stage, verified) = match told {
-        Ok(told) => told,
-        Err(error) => {
-            if !args.keep {
-                remove(&folder);
-            }
-            return Err(error);
-        }
+    let (stage, verified) = tokio::select! {
+        story = Box::pin(story) => story?,
+        () = stop.cancelled() => anyhow::bail!("the demonstration was stopped"),
     };
     if args.keep {
         stage.tell_how_to_go_on();
         stop.cancelled().await;
     }
-    stage.clear(args.keep).await?;
+    stage.clear().await?;
     Ok(if verified? { exit::DONE } else { exit::FAILED })
 }
 
@@ -74,7 +88,6 @@ struct Stage {
     simulator: Simulator,
     graph: ServerHandle,
     installation: Installation,
-    folder: PathBuf,
     session: Session,
     output: Output,
     began: Instant,
@@ -125,7 +138,6 @@ impl Stage {
             simulator,
             graph,
             installation,
-            folder,
             session,
             output,
             began,
@@ -380,25 +392,11 @@ impl Stage {
         ));
     }
 
-    async fn clear(self, keep: bool) -> anyhow::Result<()> {
+    async fn clear(self) -> anyhow::Result<()> {
         drop(self.session);
         self.installation.stop().await?;
         self.graph.shutdown().await;
-        if !keep {
-            std::fs::remove_dir_all(&self.folder)
-                .with_context(|| format!("{} cannot be removed", self.folder.display()))?;
-        }
         Ok(())
-    }
-}
-
-/// Removes the folder of a story that ended early. Work that nobody waits for
-/// any more may still put a file into it, so that one attempt may not do.
-fn remove(folder: &Path) {
-    for _ in 0..10 {
-        if std::fs::remove_dir_all(folder).is_ok() && !folder.exists() {
-            return;
-        }
     }
 }
 

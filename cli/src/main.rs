@@ -72,7 +72,9 @@ fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<u8, Ended> {
     let output = Output::new(&cli.global);
     Ok(match &cli.command {
-        Command::Demo(args) => Box::pin(demo::run(args, &cli.global, output)).await?,
+        Command::Demo(args) => {
+            tokio::task::block_in_place(|| demo::run(args, &cli.global, output))?
+        }
         Command::Up(args) => Box::pin(up::run(args, output)).await?,
         Command::Simulate(args) => simulate::run(args, output).await?,
         Command::Tenant(command) => commands::tenant::run(command, &cli.global, output).await?,

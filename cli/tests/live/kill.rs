@@ -88,7 +88,6 @@ async fn a_snapshot_killed_while_reading_is_whole_or_absent() {
         world.resume().await;
         let there = whole_or_absent(&world, &killed, &good).await;
         assert!(!there || pass > 1, "it cannot be whole after one read");
-        eprintln!("SNAP pass {pass} of {needed}: {there}");
         good.extend(there.then_some(killed));
         let next = world.snapshot().await;
         world.is_whole(&next).await;
@@ -111,7 +110,6 @@ async fn a_snapshot_killed_while_writing_is_whole_or_absent() {
         world.kill().await;
         world.resume().await;
         let there = whole_or_absent(&world, &killed, &good).await;
-        eprintln!("WRITING {folder:?}: {there}");
         if there {
             good.insert(killed);
         }
@@ -331,7 +329,8 @@ impl Attacked {
             planned || restore["state"] == "RESTORE_STATE_INTERRUPTED",
             "{restore}"
         );
-        if !planned {
+        // What `watch` says of it is the same each time.
+        if !planned && kills < 3 {
             let name = text(&restore["name"]);
             let watched = self.world.run(&["restore", "watch", &name]).await.exits(7);
             watched.says(&["interrupted", "rewind restore resume"]);
@@ -362,10 +361,6 @@ async fn as_if_left_alone(moment: Moment, fewest_kills: u64) {
         kills >= fewest_kills,
         "{moment:?}: killed {kills} times only"
     );
-    eprintln!(
-        "KILLS {moment:?} {kills} writes {writes} steps {}",
-        attacked.steps
-    );
     attacked.is_restored().await;
 
     let alone = Attacked::start().await;
@@ -387,8 +382,8 @@ async fn a_restore_killed_before_every_third_write_is_as_if_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_killed_before_every_other_write_is_as_if_left_alone() {
-    as_if_left_alone(Moment::HeldWrite(1), 8).await;
+async fn a_restore_killed_after_every_write_is_as_if_left_alone() {
+    as_if_left_alone(Moment::HeldWrite(1), 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -398,12 +393,12 @@ async fn a_restore_killed_between_write_and_journal_is_as_if_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_killed_while_running_is_as_if_left_alone() {
-    as_if_left_alone(Moment::Running(5), 1).await;
+    as_if_left_alone(Moment::Running(5), 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_killed_after_lost_answers_is_as_if_left_alone() {
-    as_if_left_alone(Moment::Unanswered(5), 1).await;
+    as_if_left_alone(Moment::Unanswered(5), 2).await;
 }
 
 /// Another process takes over what the killed one left, in the same folder and

@@ -49,7 +49,7 @@ async fn tenants_are_registered_and_checked() {
         "env:REWIND_CREDENTIAL_READER_PRACTICE"
     );
     let listed = both(&world, &["tenant", "list"], "ID").await;
-    assert_eq!(list(&listed), [added.clone()]);
+    assert_eq!(list(&listed), std::slice::from_ref(&added));
     assert_eq!(both(&world, &["tenant", "show"], "Name").await, added);
     let shown = both(&world, &["tenant", "show", TENANT], "Name").await;
     assert_eq!(shown, added);
@@ -86,8 +86,8 @@ async fn snapshots_are_taken_and_shown() {
     let taken = both(&world, &["snapshot", "take"], "Name").await;
     assert_eq!(taken["state"], "SNAPSHOT_STATE_COMPLETE");
     let kind = |name: &str| {
-        let kinds = list(&taken["kinds"]).iter();
-        kinds.filter(|kind| kind["kind"] == name).cloned().next()
+        let kinds = list(&taken["kinds"]);
+        kinds.iter().find(|kind| kind["kind"] == name)
     };
     assert_eq!(kind("user").expect("users are read")["count"], users);
     assert!(
@@ -333,7 +333,7 @@ async fn a_plan_is_applied_and_told_of() {
     }
     assert_eq!(world.simulator.counters().writes, writes);
     let listed = both(&world, &["restore", "list"], "ID").await;
-    assert_eq!(list(&listed), [restore.clone()]);
+    assert_eq!(list(&listed), std::slice::from_ref(&restore));
     let failures = both(&world, &["restore", "failures", &id], "(none)").await;
     assert_eq!(failures, json!([]));
     let verification = text(&restore["verificationReport"]);
@@ -341,37 +341,77 @@ async fn a_plan_is_applied_and_told_of() {
     assert_eq!(counts(&verified["report"]), json!({ "hardDeleted": 1 }));
 }
 
-/// The README's own words, but for the ports and the number of people.
+/// The README's own words, but for the ports, the folder and the names that a
+/// person reads off: terminal 3, the intruder, and the way back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_readme_works_as_written() {
     let world = World::start(24).await;
+    let before = world.simulator.dump(TENANT);
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(readme).expect("there is one");
-    let script = readme
-        .split("# 3: the client\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .expect("the third terminal");
-    let script = script
-        .replace("http://127.0.0.1:8443", &world.up().url)
-        .replace("http://127.0.0.1:8444", &world.server.url())
-        .replace("rewind-data/", "$DATA/")
-        .replace("0a1b2c3d-0000-4000-8000-00000000beef", TENANT)
-        .replace("alias rewind='cargo run --release --quiet --'\n", "")
+    let section = readme.split("## Try it with a practice tenant").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next());
+    let blocks = section.expect("there is such a section").split("```sh\n");
+    let blocks: Vec<&str> = blocks
+        .skip(1)
+        .filter_map(|it| it.split("```").next())
+        .collect();
+    let [terminals, intruder, back] = blocks[..] else {
+        panic!("three blocks, but {blocks:?}");
+    };
+    let (_, client) = terminals
+        .split_once("# 3: the client\n")
+        .expect("it is there");
+    let back = back
         .replace(
-            "rewind restore plan --snapshot latest --all\n",
-            "PLAN=$(rewind restore plan --snapshot latest --all | sed -n 's|^Name .*/||p')\n",
+            "diff create --snapshot latest",
+            "diff create --snapshot latest >report",
         )
-        .replace("restore apply PLAN", "restore apply \"$PLAN\"");
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-eu", "-c"])
-        .arg(format!("rewind() {{ \"$REWIND\" \"$@\"; }}\n{script}"))
-        .env("REWIND", env!("CARGO_BIN_EXE_rewind"))
-        .env("DATA", world.data())
-        .kill_on_drop(true);
-    let run = run(&mut shell).await.exits(0);
-    assert_eq!(run.err, "", "{run:?}");
-    assert!(run.out.contains("Can be restored"), "{run:?}");
-    assert!(run.out.contains("Verified      yes"), "{run:?}");
+        .replace("REPORT", "$(sed -n '1s/.* //p' report)")
+        .replace("restore plan", "restore plan >plan")
+        .replace(" PLAN", " $(sed -n '1s/.* //p' plan)");
+    let here = |script: &str| {
+        script
+            .replace("http://127.0.0.1:8443", &world.up().url)
+            .replace("http://127.0.0.1:8444", &world.server.url())
+            .replace("rewind-data/", "data/")
+            .replace("0a1b2c3d-0000-4000-8000-00000000beef", TENANT)
+            .replace("alias rewind='cargo run --release --quiet --'\n", "")
+    };
+    let shell = async |script: String| {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-eu", "-c"])
+            .arg(format!("rewind() {{ \"$REWIND\" \"$@\"; }}\n{script}"))
+            .env("REWIND", env!("CARGO_BIN_EXE_rewind"))
+            .current_dir(world.data().parent().expect("it has one"))
+            .kill_on_drop(true);
+        run(&mut shell).await.exits(0)
+    };
+    let export = client
+        .lines()
+        .next()
+        .expect("the first line exports")
+        .to_owned()
+        + "\n";
+    let made = shell(here(client)).await;
+    assert!(made.out.contains("Can be restored   yes"), "{made:?}");
+    let curl = Command::new("curl").arg("--version").output().await;
+    if curl.is_ok() {
+        shell(here(intruder)).await;
+    } else {
+        // What the README does with curl.
+        let user = world.a_user().await;
+        world.set_department(&user, "Taken over").await;
+    }
+    let differs = simulator::live_differences(&before, &world.simulator.dump(TENANT));
+    assert!(
+        differs.iter().any(|it| it.contains("Taken over")),
+        "{differs:?}"
+    );
+    let undone = shell(here(&(export + &back))).await;
+    assert_eq!(undone.err, "", "{undone:?}");
+    assert!(undone.out.contains("Taken over"), "{undone:?}");
+    assert!(undone.out.contains("Verified"), "{undone:?}");
+    assert_eq!(differing(&world, &before, &[]), Vec::<String>::new());
 }
