@@ -123,7 +123,7 @@ fn apply_exits_by_how_it_went() {
             RestoreState::SucceededWithWarnings,
             true,
             3,
-            "warning: 1 steps did not succeed; `rewind restore failures p1`",
+            "warning: 1 step did not succeed; `rewind restore failures p1`",
         ),
         (
             RestoreState::Interrupted,

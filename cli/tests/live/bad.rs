@@ -266,7 +266,7 @@ async fn what_changed_after_the_plan_is_a_conflict_and_stays() {
     world.set_department(&user, "Third").await;
 
     let applied = world.run_json(&["restore", "apply", &name]).await.exits(3);
-    let applied = applied.says(&["1 steps did not succeed", "rewind restore failures"]);
+    let applied = applied.says(&["1 step did not succeed", "rewind restore failures"]);
     let restore = applied.json();
     assert_eq!(restore["state"], "RESTORE_STATE_SUCCEEDED_WITH_WARNINGS");
     assert_eq!(

@@ -283,7 +283,7 @@ fn crates_depend_along_the_arrows_only() {
         ("differ", "testkit", Use::Product, false),
         ("differ", "testkit", Use::Tests, true),
         ("cli", "differ", Use::Product, true),
-        ("cli", "store", Use::Product, false),
+        ("cli", "store", Use::Product, true),
         ("simulator", "model", Use::Tests, false),
         ("graph", "simulator", Use::Tests, true),
         ("tests", "gateway", Use::Tests, true),

@@ -17,7 +17,7 @@ use crate::progress::{Update, watch};
 use crate::render;
 use crate::session::Session;
 use crate::table::table;
-use crate::text::{id_of, tame, time, word};
+use crate::text::{count, id_of, tame, time, word};
 
 /// Applies a plan and waits for the end.
 pub(super) async fn apply(
@@ -116,8 +116,9 @@ fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
         RestoreState::Succeeded | RestoreState::SucceededWithWarnings => {
             let troubled = restore.conflicts + restore.failed + restore.skipped;
             if troubled > 0 {
+                let steps = count(i64::from(troubled), "step", "steps");
                 output.warning(&format!(
-                    "{troubled} steps did not succeed; `rewind restore failures {id}` lists them"
+                    "{steps} did not succeed; `rewind restore failures {id}` lists them"
                 ));
             }
             for difference in &restore.unexpected {
