@@ -108,6 +108,8 @@ pub struct TypeSpec {
     /// The largest page that the list accepts as `$top`; `None` where no
     /// `$top` is sent.
     pub page_size: Option<u16>,
+    /// How a whole tenant's objects of the type are read.
+    pub reading: Reading,
     /// The delta function, where Graph has one.
     pub delta_path: Option<&'static str>,
     /// Where soft-deleted objects are found.
@@ -123,6 +125,33 @@ pub struct TypeSpec {
     /// Whether writes carry the object's `@odata.type` (polymorphic types).
     pub typed_writes: bool,
 }
+
+/// How the objects of a type are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// A collection, page by page.
+    List,
+    /// One object, which is there as long as the tenant is.
+    Singleton,
+    /// Contained in objects of another type: `{owner}/{id}/{relation}`. A list of
+    /// the owners brings the first ones of each inside; an owner that brings as
+    /// many as Graph expands is asked for the rest.
+    Contained {
+        /// The type that contains them.
+        owner: ObjectType,
+        /// The navigation property of the owner.
+        relation: &'static str,
+    },
+}
+
+/// How many entries of a collection Graph expands inside an object; there is no
+/// sign where it left some out.
+///
+/// Source: "Use query parameters", and microsoft-graph-docs-contrib issue 2851.
+pub const EXPANDED: usize = 20;
+
+/// The annotation under which a contained object names the object it is in.
+pub const OWNER: &str = "@rewind.owner";
 
 /// Where soft-deleted objects of a type live.
 #[derive(Debug, Clone, Copy)]
@@ -401,8 +430,15 @@ pub enum Cardinality {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRead {
     /// Comes with the objects, through `$expand`; right for single-valued
-    /// relations only, since an expanded collection ends at 20 without a sign.
+    /// relations only, since an expanded collection ends at [`EXPANDED`] without
+    /// a sign.
     Expand,
+    /// The first [`EXPANDED`] come with a list of ids, through `$expand`; an owner
+    /// that shows as many is asked alone.
+    ExpandFirst,
+    /// The first round of the type's delta function shows all, and later rounds
+    /// what changed.
+    Delta,
     /// Asked for one owner at a time, 20 to a batch.
     PerOwner,
 }

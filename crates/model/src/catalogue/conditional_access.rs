@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    DeletedPaths, Distortion, Lane, ObjectType, TypeSpec, Write, object, read_only, scalar, set,
-    volatile,
+    DeletedPaths, Distortion, Lane, ObjectType, Reading, TypeSpec, Write, object, read_only,
+    scalar, set, volatile,
 };
 
 /// `conditionalAccessPolicy`.
@@ -18,6 +18,7 @@ pub static CONDITIONAL_ACCESS_POLICY: TypeSpec = TypeSpec {
     list_path: "/identity/conditionalAccess/policies",
     select: false,
     page_size: None,
+    reading: Reading::List,
     delta_path: None,
     deleted: Some(DeletedPaths {
         list_path: "/identity/conditionalAccess/deletedItems/policies",
@@ -55,6 +56,7 @@ pub static NAMED_LOCATION: TypeSpec = TypeSpec {
     list_path: "/identity/conditionalAccess/namedLocations",
     select: false,
     page_size: None,
+    reading: Reading::List,
     delta_path: None,
     deleted: Some(DeletedPaths {
         list_path: "/identity/conditionalAccess/deletedItems/namedLocations",

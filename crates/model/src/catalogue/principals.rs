@@ -8,7 +8,7 @@
 
 use super::{
     Cardinality, Class, DeletedPaths, Distortion, Lane, LinkKind, LinkRead, LinkSpec, ObjectType,
-    Property, Shape, TypeSpec, Write, object, read_only, scalar, set, volatile,
+    Property, Reading, Shape, TypeSpec, Write, object, read_only, scalar, set, volatile,
 };
 
 /// `user`.
@@ -19,6 +19,7 @@ pub static USER: TypeSpec = TypeSpec {
     list_path: "/users",
     select: true,
     page_size: Some(999),
+    reading: Reading::List,
     delta_path: Some("/users/delta"),
     deleted: Some(DeletedPaths {
         list_path: "/directory/deletedItems/microsoft.graph.user",
@@ -103,7 +104,7 @@ pub static USER: TypeSpec = TypeSpec {
             name: "user/sponsors",
             relation: "sponsors",
             cardinality: Cardinality::Many,
-            read: LinkRead::PerOwner,
+            read: LinkRead::ExpandFirst,
             adds_per_write: 1,
         },
     ],
@@ -119,6 +120,7 @@ pub static GROUP: TypeSpec = TypeSpec {
     list_path: "/groups",
     select: true,
     page_size: Some(999),
+    reading: Reading::List,
     delta_path: Some("/groups/delta"),
     deleted: Some(DeletedPaths {
         list_path: "/directory/deletedItems/microsoft.graph.group",
@@ -170,7 +172,7 @@ pub static GROUP: TypeSpec = TypeSpec {
             name: "group/members",
             relation: "members",
             cardinality: Cardinality::Many,
-            read: LinkRead::PerOwner,
+            read: LinkRead::Delta,
             adds_per_write: 20,
         },
         LinkSpec {
@@ -178,7 +180,7 @@ pub static GROUP: TypeSpec = TypeSpec {
             name: "group/owners",
             relation: "owners",
             cardinality: Cardinality::Many,
-            read: LinkRead::PerOwner,
+            read: LinkRead::Delta,
             adds_per_write: 1,
         },
     ],

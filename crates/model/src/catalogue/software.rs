@@ -5,7 +5,7 @@
 
 use super::{
     Cardinality, Class, DeletedPaths, Lane, LinkKind, LinkRead, LinkSpec, ObjectType, Property,
-    Shape, TypeSpec, Write, copied, object, read_only, scalar, set, volatile,
+    Reading, Shape, TypeSpec, Write, copied, object, read_only, scalar, set, volatile,
 };
 
 /// `application`.
@@ -16,6 +16,7 @@ pub static APPLICATION: TypeSpec = TypeSpec {
     list_path: "/applications",
     select: true,
     page_size: Some(999),
+    reading: Reading::List,
     delta_path: Some("/applications/delta"),
     deleted: Some(DeletedPaths {
         list_path: "/directory/deletedItems/microsoft.graph.application",
@@ -70,7 +71,7 @@ pub static APPLICATION: TypeSpec = TypeSpec {
         name: "application/owners",
         relation: "owners",
         cardinality: Cardinality::Many,
-        read: LinkRead::PerOwner,
+        read: LinkRead::ExpandFirst,
         adds_per_write: 1,
     }],
     rank: 30,
@@ -85,6 +86,7 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
     list_path: "/servicePrincipals",
     select: true,
     page_size: Some(999),
+    reading: Reading::List,
     delta_path: Some("/servicePrincipals/delta"),
     deleted: Some(DeletedPaths {
         list_path: "/directory/deletedItems/microsoft.graph.servicePrincipal",
@@ -139,7 +141,7 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         name: "servicePrincipal/owners",
         relation: "owners",
         cardinality: Cardinality::Many,
-        read: LinkRead::PerOwner,
+        read: LinkRead::ExpandFirst,
         adds_per_write: 1,
     }],
     rank: 40,
