@@ -1,31 +1,45 @@
-//! Reading a whole tenant.
+//! Reading a whole tenant: mark, read, catch up.
+//!
+//! First the change tokens are taken, then the kinds without them are read,
+//! which in a real tenant takes a while because their quota is small, then
+//! everything else in bulk; then changes are followed until a round brings none.
+//! So a type that Graph tracks is recorded as it was at one moment, and what was
+//! slow to become visible everywhere when the tokens were taken has had time.
 //!
 //! Owns the order of reading and the completeness record of each kind. A kind
 //! that could not be read is recorded with its problem and costs no other kind;
 //! it is never passed off as read. Nothing is interpreted here: objects are
-//! kept as they were sent.
+//! kept as they were sent, and told to the caller as they come.
 
-mod links;
-mod objects;
-mod part;
-mod vanished;
+mod bulk;
+mod follow;
+mod hint;
+mod owners;
+mod records;
+mod settle;
+mod stable;
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
-use model::catalogue::Lane;
-use model::snapshot::{Completeness, Content, Kind};
-use model::{ObjectState, ObjectType};
+use model::catalogue::{Lane, LinkRead, Reading};
+use model::snapshot::{Change, Changes, ChangeToken, Completeness, Content, Kind};
+use model::{LinkKind, ObjectId, ObjectType};
+use parking_lot::Mutex;
 
-use crate::directory::{Directory, Query};
+use crate::directory::{Collection, Directory, NextLink, selection};
 use crate::error::GraphError;
-use part::Part;
+use crate::retry::Sleeper;
+use follow::Tracker;
+use records::Records;
 
-/// Types read at a time.
-const TYPES_AT_ONCE: usize = 8;
+/// Kinds read at a time.
+const AT_ONCE: usize = 8;
+/// Rounds of changes before a tenant counts as one that never falls quiet.
+const ROUNDS: usize = 16;
 
 /// What to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +62,81 @@ impl Scope {
             deleted: true,
         }
     }
+
+    fn has_bin(&self, object_type: ObjectType) -> bool {
+        self.deleted && object_type.spec().deleted.is_some()
+    }
+}
+
+/// What is known of an earlier reading.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Where its changes go on.
+    pub tokens: Vec<ChangeToken>,
+    /// The objects in its recycle bin.
+    pub bin: HashSet<(ObjectType, ObjectId)>,
+    /// The objects that had links of a kind.
+    pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
+    /// Objects to be read again.
+    pub unsettled: Vec<(ObjectType, ObjectId)>,
+    /// Its records.
+    pub completeness: Vec<Completeness>,
+}
+
+/// How much is read.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// Everything.
+    Whole,
+    /// What changed since; everything of a type whose changes cannot be followed.
+    Since(Past),
+    /// Everything, and what was announced as changed since, so that what was
+    /// never announced shows.
+    Reconcile(Past),
+}
+
+impl Mode {
+    fn past(&self) -> Option<&Past> {
+        match self {
+            Self::Whole => None,
+            Self::Since(past) | Self::Reconcile(past) => Some(past),
+        }
+    }
+}
+
+/// An order to read a tenant.
+#[derive(Clone)]
+pub struct Request {
+    /// What to read.
+    pub scope: Scope,
+    /// How much of it.
+    pub mode: Mode,
+    /// Rounds of changes before a tenant counts as one that never falls quiet.
+    pub rounds: usize,
+    /// How waits between rounds are done.
+    pub sleep: Sleeper,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("scope", &self.scope)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// Everything that the catalogue knows.
+    #[must_use]
+    pub fn all(mode: Mode) -> Self {
+        Self {
+            scope: Scope::all(),
+            mode,
+            rounds: ROUNDS,
+            sleep: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
+        }
+    }
 }
 
 /// How far the reading of one kind is.
@@ -55,202 +144,277 @@ impl Scope {
 pub struct Progress {
     /// The kind.
     pub kind: Kind,
-    /// Objects or links read so far.
-    pub count: u64,
+    /// Objects or links read since the last time.
+    pub added: u64,
 }
+
+/// What a reading says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// One record for each kind that was asked for.
+    pub completeness: Vec<Completeness>,
+    /// Where the changes of each type go on that was read completely.
+    pub tokens: Vec<ChangeToken>,
+    /// Objects whose reading does not agree with what was announced of them.
+    pub unsettled: Vec<(ObjectType, ObjectId)>,
+    /// Every object that was announced as changed.
+    pub announced: HashSet<ObjectId>,
+    /// The types that were read as a whole.
+    pub whole: Vec<ObjectType>,
+}
+
+/// The clock, as the collector asks it.
+pub type Now<'a> = &'a (dyn Fn() -> DateTime<Utc> + Send + Sync);
+/// Who is told of progress.
+pub type Told<'a> = &'a (dyn Fn(Progress) + Send + Sync);
+/// Who is told what was found; a later statement wins over an earlier one.
+pub type Sink<'a> = &'a (dyn Fn(Change) + Send + Sync);
 
 /// Reads the tenant.
 ///
 /// # Errors
 /// A [`GraphError`] only where nothing at all could be read; any other failure
-/// is the problem of its kind in [`Content::completeness`].
+/// is the problem of its kind in [`Outcome::completeness`].
 pub async fn collect(
     directory: &dyn Directory,
-    scope: &Scope,
-    now: &(dyn Fn() -> DateTime<Utc> + Send + Sync),
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Content, GraphError> {
+    request: &Request,
+    now: Now<'_>,
+    progress: Told<'_>,
+    sink: Sink<'_>,
+) -> Result<Outcome, GraphError> {
     let run = Run {
         directory,
-        scope,
+        request,
         now,
         progress,
-        reach: Mutex::new(Reach::default()),
+        sink,
+        records: Records::default(),
+        bin: Mutex::new(
+            request
+                .mode
+                .past()
+                .map(|past| past.bin.clone())
+                .unwrap_or_default(),
+        ),
+        announced: Mutex::default(),
+        whole: Mutex::default(),
     };
-    let (slow, quick): (Vec<ObjectType>, Vec<ObjectType>) = scope
-        .types
-        .iter()
-        .partition(|object_type| object_type.spec().lane == Lane::ConditionalAccess);
-    let mut lanes: Vec<BoxFuture<'_, Vec<Part>>> = vec![Box::pin(run.one_by_one(slow))];
-    for object_type in quick {
-        lanes.push(Box::pin(run.of_type(object_type)));
-    }
-    let parts: Vec<Part> = stream::iter(lanes)
-        .buffer_unordered(TYPES_AT_ONCE)
-        .concat()
-        .await;
-    let Reach {
-        anything,
-        first_error,
-        ..
-    } = run.reach.into_inner().unwrap_or_default();
-    match first_error {
-        Some(error) if !anything => Err(error),
-        _ => Ok(assemble(parts)),
-    }
+    let mut trackers = run.mark().await;
+    run.read_untracked().await;
+    run.read_in_bulk(&mut trackers).await;
+    run.read_collections().await;
+    run.follow(&mut trackers).await;
+    run.read_moved_owners().await;
+    run.finish(trackers)
 }
 
-/// Puts the parts together; counts are of what is kept, without repetitions.
-fn assemble(parts: Vec<Part>) -> Content {
-    let mut content = Content::default();
-    for part in parts {
-        content.objects.extend(part.objects);
-        content.links.extend(part.links);
-        content.completeness.push(part.record);
-    }
-    let mut content = content.sorted();
+/// Reads the tenant into memory; for tenants that fit there.
+///
+/// # Errors
+/// As [`collect`].
+pub async fn collect_content(
+    directory: &dyn Directory,
+    request: &Request,
+    now: Now<'_>,
+    progress: Told<'_>,
+) -> Result<Content, GraphError> {
+    let changes = Mutex::new(Changes::default());
+    let outcome = collect(directory, request, now, progress, &|change| {
+        changes.lock().apply(change);
+    })
+    .await?;
+    let mut content = changes.into_inner().into_content(outcome.completeness);
     let mut completeness = std::mem::take(&mut content.completeness);
+    let counts = content.counts();
     for record in &mut completeness {
-        record.count = count(&content, record.kind);
+        record.count = counts.get(&record.kind).copied().unwrap_or_default();
     }
     content.completeness = completeness;
-    content
-}
-
-fn count(content: &Content, kind: Kind) -> u64 {
-    let objects = |object_type: ObjectType, state: ObjectState| {
-        content
-            .objects
-            .iter()
-            .filter(|object| object.object_type == object_type && object.state == state)
-            .count()
-    };
-    let count = match kind {
-        Kind::Objects(object_type) => objects(object_type, ObjectState::Live),
-        Kind::Deleted(object_type) => objects(object_type, ObjectState::Deleted),
-        Kind::Links(link) => content
-            .links
-            .iter()
-            .filter(|other| other.kind == link)
-            .count(),
-    };
-    count as u64
+    Ok(content)
 }
 
 /// One reading of a tenant.
 struct Run<'a> {
     directory: &'a dyn Directory,
-    scope: &'a Scope,
-    now: &'a (dyn Fn() -> DateTime<Utc> + Send + Sync),
-    progress: &'a (dyn Fn(Progress) + Send + Sync),
-    reach: Mutex<Reach>,
+    request: &'a Request,
+    now: Now<'a>,
+    progress: Told<'a>,
+    sink: Sink<'a>,
+    records: Records,
+    /// What is in the recycle bin, as far as is known.
+    bin: Mutex<HashSet<(ObjectType, ObjectId)>>,
+    /// What was announced as changed, with what became of it last.
+    announced: Mutex<HashMap<ObjectId, (ObjectType, Movement)>>,
+    /// Types read as a whole.
+    whole: Mutex<Vec<ObjectType>>,
 }
 
-/// Whether the tenant answers at all.
-#[derive(Default)]
-struct Reach {
-    anything: bool,
-    first_error: Option<GraphError>,
-    failed: HashSet<Kind>,
+/// How an object moved during the reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Movement {
+    /// It changed where it is.
+    Changed,
+    /// It came, anew or out of the recycle bin.
+    Came,
+    /// It went.
+    Went,
 }
 
 impl Run<'_> {
-    /// Types that share a slow quota.
-    async fn one_by_one(&self, types: Vec<ObjectType>) -> Vec<Part> {
-        let mut parts = Vec::new();
-        for object_type in types {
-            parts.push(
-                self.read_until_stable(&Query::Objects(object_type))
-                    .await
-                    .into_part(),
-            );
-            if self.scope.deleted && object_type.spec().deleted.is_some() {
-                parts.push(
-                    self.read_list(&Query::Deleted(object_type))
-                        .await
-                        .into_part(),
-                );
-            }
-        }
-        parts
+    fn scope(&self) -> &Scope {
+        &self.request.scope
     }
 
-    /// Everything of one type: live objects, deleted objects, links.
-    async fn of_type(&self, object_type: ObjectType) -> Vec<Part> {
-        let mut parts = self
-            .read_list(&Query::Objects(object_type))
-            .await
-            .into_parts(self.scope.links);
-        if self.scope.deleted && object_type.spec().deleted.is_some() {
-            parts.push(
-                self.read_list(&Query::Deleted(object_type))
-                    .await
-                    .into_part(),
-            );
-        }
-        if self.scope.links {
-            self.read_links(object_type, &mut parts).await;
-        }
-        parts
+    fn tell(&self, change: Change) {
+        (self.sink)(change);
     }
 
-    fn start(&self, kind: Kind) -> Completeness {
-        let now = (self.now)();
-        Completeness {
-            kind,
-            problem: None,
-            method: model::snapshot::Method::SingleRead,
-            not_before: now,
-            not_after: now,
-            count: 0,
-        }
-    }
-
-    fn report(&self, kind: Kind, count: usize) {
+    fn report(&self, kind: Kind, added: usize) {
         (self.progress)(Progress {
             kind,
-            count: count as u64,
+            added: added as u64,
         });
     }
 
-    fn reached(&self) {
-        self.reach
-            .lock()
-            .expect("invariant: no panic while the lock is held")
-            .anything = true;
+    /// The types that Graph tracks, each with where its changes go on: from the
+    /// past where that is still good for it, else from now.
+    async fn mark(&self) -> Vec<Tracker> {
+        let tracked = self.scope().types.iter().copied().filter(|object_type| {
+            object_type.spec().delta_path.is_some() && object_type.spec().reading == Reading::List
+        });
+        let marks: Vec<BoxFuture<'_, Tracker>> = tracked
+            .map(|object_type| -> BoxFuture<'_, Tracker> { Box::pin(self.mark_type(object_type)) })
+            .collect();
+        stream::iter(marks).buffered(AT_ONCE).collect().await
     }
 
-    fn failed(&self, kind: Kind, error: &GraphError) {
-        let mut reach = self
-            .reach
-            .lock()
-            .expect("invariant: no panic while the lock is held");
-        reach.failed.insert(kind);
-        reach.first_error.get_or_insert_with(|| error.clone());
-    }
-
-    /// Why there is no point in asking on: every type was tried, none answered,
-    /// and the failure was not one kind's own.
-    fn hopeless(&self) -> Option<GraphError> {
-        let reach = self
-            .reach
-            .lock()
-            .expect("invariant: no panic while the lock is held");
-        let all_failed = self
-            .scope
-            .types
-            .iter()
-            .all(|object_type| reach.failed.contains(&Kind::Objects(*object_type)));
-        let common = |error: &&GraphError| {
-            matches!(
-                error,
-                GraphError::CredentialRejected { .. } | GraphError::Unavailable { .. }
-            )
-        };
-        if reach.anything || !all_failed {
-            None
-        } else {
-            reach.first_error.as_ref().filter(common).cloned()
+    async fn mark_type(&self, object_type: ObjectType) -> Tracker {
+        let past = self.request.mode.past();
+        let kept = past
+            .into_iter()
+            .flat_map(|past| &past.tokens)
+            .find(|token| {
+                token.object_type == object_type && token.selection == selection(object_type)
+            });
+        let unsettled = past
+            .into_iter()
+            .flat_map(|past| &past.unsettled)
+            .filter(|(of, _)| *of == object_type)
+            .map(|(_, id)| id.clone());
+        match kept {
+            Some(token) => Tracker::going_on(
+                object_type,
+                NextLink::new(token.link.clone()),
+                unsettled.collect(),
+                matches!(self.request.mode, Mode::Reconcile(_)),
+            ),
+            None => Tracker::anew(object_type, self.mark_now(object_type).await),
         }
     }
+
+    /// Kinds without change tracking that are read until two reads agree: those
+    /// of the slow lane one after the other, the rest beside them.
+    async fn read_untracked(&self) {
+        let untracked = self.scope().types.iter().copied().filter(|object_type| {
+            let spec = object_type.spec();
+            spec.delta_path.is_none() && !matches!(spec.reading, Reading::Contained { .. })
+        });
+        let (slow, quick): (Vec<ObjectType>, Vec<ObjectType>) =
+            untracked.partition(|object_type| object_type.spec().lane == Lane::ConditionalAccess);
+        let mut lanes: Vec<BoxFuture<'_, ()>> = vec![Box::pin(async move {
+            for object_type in slow {
+                self.read_until_stable(object_type).await;
+            }
+        })];
+        for object_type in quick {
+            lanes.push(Box::pin(self.read_until_stable(object_type)));
+        }
+        stream::iter(lanes)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
+    }
+
+    /// The types whose changes are not followed from the past, read whole.
+    async fn read_in_bulk(&self, trackers: &mut [Tracker]) {
+        let whole = trackers.iter_mut().filter(|tracker| tracker.whole);
+        let reads: Vec<BoxFuture<'_, ()>> = whole
+            .map(|tracker| -> BoxFuture<'_, ()> { Box::pin(self.read_whole(tracker)) })
+            .collect();
+        stream::iter(reads)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
+    }
+
+    /// What is read owner by owner.
+    async fn read_collections(&self) {
+        let reads: Vec<BoxFuture<'_, ()>> = self
+            .collections()
+            .map(|collection| -> BoxFuture<'_, ()> { Box::pin(self.read_collection(collection)) })
+            .collect();
+        stream::iter(reads)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
+    }
+
+    /// The collections in scope.
+    fn collections(&self) -> impl Iterator<Item = Collection> {
+        let scope = self.scope();
+        let links = scope.types.iter().filter(|_| scope.links);
+        let links = links
+            .flat_map(|object_type| object_type.spec().links)
+            .filter(|link| matches!(link.read, LinkRead::ExpandFirst | LinkRead::PerOwner))
+            .map(|link| Collection::Links(link.kind));
+        let contained = scope
+            .types
+            .iter()
+            .filter(|object_type| matches!(object_type.spec().reading, Reading::Contained { .. }))
+            .map(|object_type| Collection::Contained(*object_type));
+        links.chain(contained)
+    }
+
+    fn finish(self, trackers: Vec<Tracker>) -> Result<Outcome, GraphError> {
+        if let Some(error) = self.records.nothing_read() {
+            return Err(error);
+        }
+        let mut outcome = Outcome {
+            completeness: self.records.into_completeness(),
+            announced: self.announced.into_inner().into_keys().collect(),
+            whole: self.whole.into_inner(),
+            ..Outcome::default()
+        };
+        for tracker in trackers {
+            let complete = kinds_of(&self.request.scope, tracker.object_type).all(|kind| {
+                let record = outcome
+                    .completeness
+                    .iter()
+                    .find(|record| record.kind == kind);
+                record.is_some_and(Completeness::is_complete)
+            });
+            outcome
+                .unsettled
+                .extend(tracker.unsettled().map(|id| (tracker.object_type, id)));
+            if let Some(link) = tracker.link.filter(|_| complete) {
+                outcome.tokens.push(ChangeToken {
+                    object_type: tracker.object_type,
+                    selection: selection(tracker.object_type),
+                    link: link.as_str().to_owned(),
+                });
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// The kinds that a type's change tokens track.
+fn kinds_of(scope: &Scope, object_type: ObjectType) -> impl Iterator<Item = Kind> {
+    let bin = scope
+        .has_bin(object_type)
+        .then_some(Kind::Deleted(object_type));
+    let links = crate::directory::tracked(object_type).filter(|_| scope.links);
+    std::iter::once(Kind::Objects(object_type))
+        .chain(bin)
+        .chain(links.map(Kind::Links))
 }

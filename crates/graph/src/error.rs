@@ -58,6 +58,12 @@ pub enum GraphError {
         /// The path below the version root.
         path: String,
     },
+    /// A change token is no longer honoured.
+    #[error("graph no longer knows the change token of {path}")]
+    ResyncRequired {
+        /// The path below the version root.
+        path: String,
+    },
     /// Graph asked to wait for longer than the call may last.
     #[error("graph throttles {path}")]
     Throttled {
@@ -115,7 +121,7 @@ impl GraphError {
         match self {
             Self::CredentialRejected { .. } | Self::Denied { .. } => ErrorKind::Denied,
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::ResyncRequired { .. } => ErrorKind::Conflict,
             Self::BadRequest { .. } => ErrorKind::Invalid,
             Self::Throttled { retry_after, .. } => ErrorKind::Throttled {
                 retry_after: *retry_after,
@@ -135,7 +141,7 @@ impl GraphError {
             Self::CredentialRejected { .. } => reason::CREDENTIAL_REJECTED,
             Self::Denied { .. } => reason::CONSENT_MISSING,
             Self::NotFound { .. } => reason::NOT_FOUND,
-            Self::Conflict { .. } => reason::CONFLICT,
+            Self::Conflict { .. } | Self::ResyncRequired { .. } => reason::CONFLICT,
             Self::BadRequest { .. } => reason::INVALID_ARGUMENT,
             Self::Throttled { .. } => reason::GRAPH_THROTTLED,
             Self::Unavailable { .. } | Self::Ambiguous { .. } => reason::GRAPH_UNAVAILABLE,

@@ -7,6 +7,7 @@
 
 mod auth;
 mod batch;
+mod changes;
 mod client;
 mod cloud;
 pub mod collect;
@@ -14,6 +15,7 @@ mod directory;
 mod error;
 mod guard;
 mod json;
+mod meter;
 mod reader;
 mod request;
 mod retry;
@@ -22,8 +24,11 @@ mod writer;
 
 pub use auth::Credential;
 pub use cloud::{Cloud, Endpoint};
-pub use collect::{Progress, Scope, collect};
-pub use directory::{Directory, DirectoryWriter, NextLink, Page, Query};
+pub use collect::{Mode, Outcome, Past, Progress, Request, Scope, collect, collect_content};
+pub use directory::{
+    Announced, ChangeNext, ChangePage, ChangesFrom, Collection, Directory, DirectoryWriter, Fate,
+    NextLink, Owners, Page, Presence, Query, selection,
+};
 pub use error::GraphError;
 pub use guard::refuse_purge;
 pub use reader::GraphReader;

@@ -16,7 +16,10 @@ use uuid::Uuid;
 use crate::auth::Credential;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
-use crate::directory::{Directory, NextLink, Page, Query, item_url};
+use crate::changes;
+use crate::directory::{
+    ChangePage, ChangesFrom, Directory, NextLink, Page, Query, changes_url, item_url,
+};
 use crate::error::GraphError;
 use crate::json as wire;
 use crate::settings::Settings;
@@ -211,6 +214,20 @@ impl Directory for GraphReader {
             None => self.client.get(&query.url()?).await?,
         };
         page_of(query, &body, &path)
+    }
+
+    async fn changes(
+        &self,
+        object_type: ObjectType,
+        from: &ChangesFrom,
+    ) -> Result<ChangePage, GraphError> {
+        let Answer { body, path } = match from {
+            ChangesFrom::Link(link) => self.client.follow(link).await?,
+            ChangesFrom::Now | ChangesFrom::Links => {
+                self.client.get(&changes_url(object_type, from)?).await?
+            }
+        };
+        changes::page(&body, object_type, &path)
     }
 
     async fn first_pages(

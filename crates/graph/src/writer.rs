@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::auth::Credential;
 use crate::cloud::Endpoint;
-use crate::directory::{Directory, DirectoryWriter, NextLink, Page, Query};
+use crate::directory::{
+    ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query,
+};
 use crate::error::GraphError;
 use crate::guard::refuse_purge;
 use crate::reader::GraphReader;
@@ -100,6 +102,14 @@ impl Directory for GraphWriter {
 
     async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError> {
         self.reader.page(query, next).await
+    }
+
+    async fn changes(
+        &self,
+        object_type: ObjectType,
+        from: &ChangesFrom,
+    ) -> Result<ChangePage, GraphError> {
+        self.reader.changes(object_type, from).await
     }
 
     async fn first_pages(

@@ -33,14 +33,9 @@ pub(crate) fn link(kind: LinkKind, source: u8, target: u8) -> Link {
 
 /// Content in which every kind is complete.
 pub(crate) fn content(objects: Vec<Object>, links: Vec<Link>) -> Content {
-    let completeness = Kind::all().into_iter().map(|kind| Completeness {
-        kind,
-        problem: None,
-        method: Method::SingleRead,
-        not_before: DateTime::UNIX_EPOCH,
-        not_after: DateTime::UNIX_EPOCH,
-        count: 0,
-    });
+    let completeness = Kind::all()
+        .into_iter()
+        .map(|kind| Completeness::begun(kind, Method::SingleRead, DateTime::UNIX_EPOCH));
     Content {
         objects,
         links,

@@ -12,6 +12,7 @@ pub mod error;
 #[cfg(test)]
 mod fixture;
 pub mod id;
+pub mod json;
 pub mod licence;
 pub mod object;
 pub mod plan;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{LinkKind, ObjectType};
 use crate::id::{InvalidId, ObjectId};
+use crate::json::Head;
 
 /// Whether an object was live or in the recycle bin when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,16 +55,13 @@ impl Object {
         state: ObjectState,
         json: &str,
     ) -> Result<Self, MalformedObject> {
-        // Parsed whole: what is taken here must never fail to parse later.
-        let body: Map<String, Value> = match serde_json::from_str(json)? {
-            Value::Object(body) => body,
-            _ => return Err(MalformedObject::NotAnObject),
-        };
-        let id = body
-            .get("id")
-            .and_then(Value::as_str)
-            .ok_or(MalformedObject::NoId)?;
-        let id = ObjectId::parse(id)?;
+        // Looked at whole: what is taken here must never fail to parse later.
+        let head = Head::read(json)?;
+        if !head.is_object {
+            return Err(MalformedObject::NotAnObject);
+        }
+        let id = head.id.ok_or(MalformedObject::NoId)?;
+        let id = ObjectId::parse(&id)?;
         Ok(Self {
             object_type,
             id,

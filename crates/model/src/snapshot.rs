@@ -1,9 +1,17 @@
 //! One state of a tenant: objects, links, and how completely each kind was read.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 
-use crate::catalogue::{LinkKind, ObjectType};
-use crate::object::{Link, Object};
+use crate::catalogue::{LinkKind, ObjectType, Reading};
+use crate::id::ObjectId;
+use crate::object::{Link, Object, ObjectState};
+
+mod changes;
+
+pub use changes::{Change, Changes};
 
 /// A kind of thing that is read on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +37,13 @@ impl Kind {
             kinds.extend(spec.links.iter().map(|link| Self::Links(link.kind)));
         }
         kinds
+    }
+
+    /// Whether the kind's objects lie inside those of another type.
+    #[must_use]
+    pub fn is_contained(self) -> bool {
+        matches!(self, Self::Objects(object_type)
+            if matches!(object_type.spec().reading, Reading::Contained { .. }))
     }
 
     /// `user`, `deleted/user` or `group/members`.
@@ -94,9 +109,77 @@ pub struct Completeness {
     pub not_after: DateTime<Utc>,
     /// Objects or links read.
     pub count: u64,
+    /// What a reader of the record should know although the kind is complete;
+    /// empty where there is nothing to say.
+    pub note: String,
+    /// What the reading cost.
+    pub effort: Effort,
+}
+
+/// What it cost to read something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// HTTP requests sent, repeated ones included; a batch is one.
+    pub requests: u64,
+    /// Resource units as Graph counts them.
+    pub units: u64,
+    /// Requests and parts of batches that were sent again.
+    pub retries: u64,
+    /// Answers that asked to come back later.
+    pub throttled: u64,
+    /// Answers that refused.
+    pub refused: u64,
+    /// Bytes of the answers.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Effort {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.units += other.units;
+        self.retries += other.retries;
+        self.throttled += other.throttled;
+        self.refused += other.refused;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Where the changes of a type go on: Graph's delta link, which is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChangeToken {
+    /// The type whose objects it tracks.
+    pub object_type: ObjectType,
+    /// What the link tracks: the properties and relations that were selected.
+    /// A token of another selection would miss changes.
+    pub selection: String,
+    /// The link, used as it is.
+    pub link: String,
+}
+
+impl fmt::Debug for ChangeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeToken")
+            .field("object_type", &self.object_type)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Completeness {
+    /// A record of a kind whose reading starts now.
+    #[must_use]
+    pub fn begun(kind: Kind, method: Method, now: DateTime<Utc>) -> Self {
+        Self {
+            kind,
+            problem: None,
+            method,
+            not_before: now,
+            not_after: now,
+            count: 0,
+            note: String::new(),
+            effort: Effort::default(),
+        }
+    }
+
     /// Whether everything of the kind was read.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -112,7 +195,7 @@ impl Completeness {
 pub struct Content {
     /// All objects, live and soft-deleted.
     pub objects: Vec<Object>,
-    /// All links between live objects.
+    /// All links of which neither end is in the recycle bin.
     pub links: Vec<Link>,
     /// One record for each kind that was asked for.
     pub completeness: Vec<Completeness>,
@@ -140,9 +223,26 @@ impl Content {
             .any(|record| record.kind == kind && record.is_complete())
     }
 
+    /// How many there are of each kind.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<Kind, u64> {
+        let mut counts = BTreeMap::new();
+        for object in &self.objects {
+            let kind = match object.state {
+                ObjectState::Live => Kind::Objects(object.object_type),
+                ObjectState::Deleted => Kind::Deleted(object.object_type),
+            };
+            *counts.entry(kind).or_default() += 1;
+        }
+        for link in &self.links {
+            *counts.entry(Kind::Links(link.kind)).or_default() += 1;
+        }
+        counts
+    }
+
     /// Finds an object by type and id.
     #[must_use]
-    pub fn object(&self, object_type: ObjectType, id: &crate::ObjectId) -> Option<&Object> {
+    pub fn object(&self, object_type: ObjectType, id: &ObjectId) -> Option<&Object> {
         self.objects
             .binary_search_by(|object| object.key().cmp(&(object_type, id)))
             .ok()
@@ -151,7 +251,7 @@ impl Content {
 
     /// The links of one kind that start at one object.
     #[must_use]
-    pub fn links_of(&self, kind: LinkKind, source: &crate::ObjectId) -> &[Link] {
+    pub fn links_of(&self, kind: LinkKind, source: &ObjectId) -> &[Link] {
         let start = self
             .links
             .partition_point(|link| (link.kind, &link.source) < (kind, source));

@@ -11,6 +11,7 @@
 mod blocking;
 mod chance;
 mod data_key;
+pub mod draft;
 pub mod error;
 mod file;
 mod format;
@@ -28,10 +29,11 @@ pub use futures::stream::BoxStream;
 /// The version of the storage seam that the vault speaks, for its decorators.
 pub use object_store;
 
+pub use draft::Draft;
 pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
 pub use layout::Area;
-pub use manifest::{LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount};
+pub use manifest::{Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount};
 pub use tenant_record::{CredentialRef, TenantRecord, TenantState};
-pub use tenant_vault::{Claim, Problem, TenantVault};
+pub use tenant_vault::{Claim, Foothold, Problem, Taken, TenantVault};
 pub use vault::{Vault, Versioned};

@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Utc};
 use model::licence::Licence;
-use model::snapshot::{Completeness, Content, Kind};
-use model::{LinkKind, ObjectState, ObjectType, SnapshotId, TenantId};
+use model::snapshot::{ChangeToken, Completeness, Kind};
+use model::{LinkKind, ObjectId, ObjectType, SnapshotId, TenantId};
 
 /// What a snapshot's taker knows about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +59,34 @@ pub struct Manifest {
     pub tenant: TenantId,
     /// What its taker said.
     pub meta: SnapshotMeta,
-    /// The files that hold it.
+    /// The files that hold it: of each kind a base run and then change runs, of
+    /// which a later one wins.
     pub runs: Vec<RunFile>,
     /// One record for each kind that was asked for.
     pub completeness: Vec<Completeness>,
     /// Objects of each type.
     pub counts: Vec<TypeCount>,
-    /// Links of each kind.
+    /// Visible links of each kind.
     pub link_counts: Vec<LinkCount>,
+    /// What the snapshot was read from.
+    pub lineage: Lineage,
+    /// Where the next snapshot's changes go on.
+    pub tokens: Vec<ChangeToken>,
+    /// Objects whose reading did not agree with what Graph had announced of them:
+    /// the next snapshot reads them again.
+    pub unsettled: Vec<(ObjectType, ObjectId)>,
+}
+
+/// What a snapshot was read from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// The snapshot whose content was brought up to date; `None` where the tenant
+    /// was read as if for the first time.
+    pub since: Option<SnapshotId>,
+    /// How many snapshots in a row, this one included, only followed changes.
+    pub incremental: u32,
+    /// Rows of the content before that a complete reading found to be wrong.
+    pub drift: u64,
 }
 
 /// An encrypted file of a snapshot.
@@ -87,9 +107,9 @@ pub struct RunFile {
 /// What a run holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunKind {
-    /// Objects, live and soft-deleted.
+    /// Objects, live, soft-deleted and, in a change run, gone.
     Objects,
-    /// Links.
+    /// Links, there and, in a change run, gone.
     Links,
 }
 
@@ -161,35 +181,4 @@ impl Manifest {
             .map(|count| count.live + count.deleted)
             .sum()
     }
-}
-
-/// Counts the objects of each type, in storage order, without empty types.
-pub(crate) fn count_objects(content: &Content) -> Vec<TypeCount> {
-    content
-        .objects
-        .chunk_by(|a, b| a.object_type == b.object_type)
-        .map(|same| {
-            let live = same
-                .iter()
-                .filter(|object| object.state == ObjectState::Live)
-                .count() as u64;
-            TypeCount {
-                object_type: same[0].object_type,
-                live,
-                deleted: same.len() as u64 - live,
-            }
-        })
-        .collect()
-}
-
-/// Counts the links of each kind, in storage order, without empty kinds.
-pub(crate) fn count_links(content: &Content) -> Vec<LinkCount> {
-    content
-        .links
-        .chunk_by(|a, b| a.kind == b.kind)
-        .map(|same| LinkCount {
-            kind: same[0].kind,
-            count: same.len() as u64,
-        })
-        .collect()
 }

@@ -8,7 +8,9 @@
 
 mod column;
 mod link;
+mod merge;
 mod object;
+mod reader;
 
 use std::cmp::Ordering;
 use std::io::Write;
@@ -19,7 +21,6 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
@@ -28,6 +29,12 @@ use crate::error::StoreError;
 use crate::manifest::RunKind;
 use column::{ColumnReader, ColumnWriter};
 
+pub use link::{LinkRow, Presence};
+pub(crate) use merge::newest;
+pub(crate) use object::digest;
+pub use object::{Body, Digest, ObjectKey, ObjectRow};
+pub use reader::RunReader;
+
 /// The most rows in a row group.
 pub const GROUP_ROWS: usize = 10_000;
 
@@ -35,21 +42,25 @@ const FORMAT_KEY: &str = "rewind.format";
 const FORMAT: &str = "1";
 const KIND_KEY: &str = "rewind.run";
 
+/// What has a place in a run.
+pub trait Ordered {
+    /// The order of rows in a run; two that are equal are about the same thing.
+    fn order(&self, other: &Self) -> Ordering;
+    /// Names the row in an error.
+    fn label(&self) -> String;
+}
+
 /// What a run is made of: objects or links.
-pub trait Row: Clone + Send + Sync + Sized + 'static {
+pub trait Row: Ordered + Clone + Send + Sync + Sized + 'static {
     /// What a run of these is called.
     const KIND: RunKind;
-    /// The columns, as a Parquet message.
-    const SCHEMA: &'static str;
+    /// The columns, as Parquet messages: what is written, then what older runs hold.
+    const SCHEMAS: &'static [&'static str];
     /// The columns that rows of one group are sorted by.
     const SORTED_BY: &'static [i32];
 
-    /// The order of rows in a run.
-    fn order(&self, other: &Self) -> Ordering;
     /// Whether both may lie in one row group.
     fn same_group(&self, other: &Self) -> bool;
-    /// Names the row in an error.
-    fn label(&self) -> String;
     /// Settings of single columns.
     fn columns(properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder;
     /// Writes one row group.
@@ -81,6 +92,7 @@ impl From<ParquetError> for Malformed {
 /// Writes a run, group by group, into any output.
 pub struct RunWriter<R: Row, W: Write + Send> {
     file: SerializedFileWriter<W>,
+    group: Vec<R>,
     last: Option<R>,
     rows: u64,
 }
@@ -95,61 +107,63 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
             .map_err(cannot_write)?;
         Ok(Self {
             file,
+            group: Vec::new(),
             last: None,
             rows: 0,
         })
     }
 
-    /// Adds one row group, a piece that [`groups`] cut.
+    /// Adds a row behind all others.
     ///
     /// # Errors
-    /// `Invalid` where rows are not sorted or cannot be stored; `Internal` where
+    /// `Invalid` where it is out of order or cannot be stored; `Internal` where
     /// the output refuses.
-    pub fn write_group(&mut self, rows: Vec<R>) -> Result<(), StoreError> {
-        let Some(last) = rows.last().cloned() else {
+    pub fn push(&mut self, row: R) -> Result<(), StoreError> {
+        let before = self.group.last().or(self.last.as_ref());
+        if before.is_some_and(|before| before.order(&row) != Ordering::Less) {
+            return Err(StoreError::Invalid(format!(
+                "{} is out of order or occurs twice",
+                row.label()
+            )));
+        }
+        let full = self.group.len() == GROUP_ROWS;
+        if full || self.group.last().is_some_and(|last| !last.same_group(&row)) {
+            self.end_group()?;
+        }
+        self.group.push(row);
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.group);
+        let Some(last) = rows.last() else {
             return Ok(());
         };
-        let mut before = self.last.as_ref();
-        for row in &rows {
-            if before.is_some_and(|before| before.order(row) != Ordering::Less) {
-                return Err(StoreError::Invalid(format!(
-                    "{} is out of order or occurs twice",
-                    row.label()
-                )));
-            }
-            before = Some(row);
-        }
+        self.last = Some(last.clone());
         self.rows += rows.len() as u64;
         let mut group = self.file.next_row_group().map_err(cannot_write)?;
         R::write(rows, &mut ColumnWriter::new(&mut group))?;
-        group.close().map_err(cannot_write)?;
-        self.last = Some(last);
-        Ok(())
+        group.close().map(drop).map_err(cannot_write)
     }
 
     /// Ends the run; returns the output and how many rows went there.
     ///
     /// # Errors
-    /// `Internal` where the output refuses.
-    pub fn finish(self) -> Result<(W, u64), StoreError> {
+    /// As [`RunWriter::push`].
+    pub fn finish(mut self) -> Result<(W, u64), StoreError> {
+        self.end_group()?;
         Ok((self.file.into_inner().map_err(cannot_write)?, self.rows))
     }
-}
-
-/// Cuts sorted rows into row groups.
-pub fn groups<R: Row>(rows: &[R]) -> impl Iterator<Item = &[R]> {
-    rows.chunk_by(R::same_group)
-        .flat_map(|same| same.chunks(GROUP_ROWS))
 }
 
 /// A whole run.
 ///
 /// # Errors
-/// As [`RunWriter::write_group`].
-pub fn encode<R: Row>(rows: &[R]) -> Result<Vec<u8>, StoreError> {
+/// As [`RunWriter::push`].
+pub fn encode<R: Row>(rows: impl IntoIterator<Item = R>) -> Result<Vec<u8>, StoreError> {
     let mut writer = RunWriter::new(Vec::new())?;
-    for group in groups(rows) {
-        writer.write_group(group.to_vec())?;
+    for row in rows {
+        writer.push(row)?;
     }
     Ok(writer.finish()?.0)
 }
@@ -160,57 +174,15 @@ pub fn encode<R: Row>(rows: &[R]) -> Result<Vec<u8>, StoreError> {
 /// `Corrupt`, naming the path, where the file is no run of this kind, of an
 /// unknown format, holds malformed rows or is not sorted.
 pub fn decode<R: Row>(path: &str, file: Bytes) -> Result<Vec<R>, StoreError> {
-    read_rows(file).map_err(|error| StoreError::corrupt(path, error))
-}
-
-fn read_rows<R: Row>(file: Bytes) -> Result<Vec<R>, Malformed> {
-    let reader = SerializedFileReader::new(file)?;
-    let metadata = reader.metadata().file_metadata();
-    let fact = |key: &str| {
-        let found = metadata
-            .key_value_metadata()
-            .and_then(|facts| facts.iter().find(|fact| fact.key == key));
-        found
-            .and_then(|fact| fact.value.as_deref())
-            .unwrap_or_default()
-    };
-    if fact(FORMAT_KEY) != FORMAT {
-        return Err(Malformed(format!(
-            "run format {:?} is not known to this version, which reads {FORMAT}",
-            fact(FORMAT_KEY)
-        )));
-    }
-    if fact(KIND_KEY) != R::KIND.name() {
-        return Err(Malformed(format!(
-            "it holds {:?} where {} are expected",
-            fact(KIND_KEY),
-            R::KIND.name()
-        )));
-    }
-    if metadata.schema() != schema::<R>().as_ref() {
-        return Err(Malformed(
-            "its columns are not those of the format".to_owned(),
-        ));
-    }
-    let mut rows: Vec<R> = Vec::new();
-    for index in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(index)?;
-        rows.extend(R::read(&ColumnReader::new(group.as_ref()))?);
-    }
-    match rows
-        .windows(2)
-        .find(|pair| pair[0].order(&pair[1]) != Ordering::Less)
-    {
-        Some(pair) => Err(Malformed(format!(
-            "{} is out of order or occurs twice",
-            pair[1].label()
-        ))),
-        None => Ok(rows),
-    }
+    RunReader::<R>::open(path, file)?.rows().collect()
 }
 
 fn schema<R: Row>() -> Arc<Type> {
-    Arc::new(parse_message_type(R::SCHEMA).expect("invariant: the schema is a valid message"))
+    parsed(R::SCHEMAS[0])
+}
+
+fn parsed(schema: &str) -> Arc<Type> {
+    Arc::new(parse_message_type(schema).expect("invariant: the schema is a valid message"))
 }
 
 fn properties<R: Row>() -> WriterProperties {

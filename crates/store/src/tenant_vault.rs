@@ -3,7 +3,9 @@
 //! Everything here is sealed with the tenant's own key. It must never read or
 //! write below another tenant's folder.
 
+mod chain;
 mod claim;
+mod commit;
 mod documents;
 mod find;
 mod snapshot;
@@ -21,7 +23,8 @@ use crate::file;
 use crate::seal;
 
 pub use claim::Claim;
-pub use snapshot::Problem;
+pub use commit::Taken;
+pub use snapshot::{Foothold, Problem};
 
 /// One tenant's part of the vault, with its key opened.
 #[derive(Debug, Clone)]

@@ -49,14 +49,9 @@ pub(crate) async fn read(
         })
         .collect();
     let links = links(directory, &owners).await?;
-    let completeness = Kind::all().into_iter().map(|kind| Completeness {
-        kind,
-        problem: None,
-        method: Method::SingleRead,
-        not_before: now,
-        not_after: now,
-        count: 0,
-    });
+    let completeness = Kind::all()
+        .into_iter()
+        .map(|kind| Completeness::begun(kind, Method::SingleRead, now));
     Ok(Content {
         objects: live.into_iter().chain(deleted).collect(),
         links,

@@ -65,6 +65,33 @@ impl<'g> ColumnReader<'g> {
         Self { group }
     }
 
+    /// How many columns there are.
+    pub(super) fn count(&self) -> usize {
+        self.group.num_columns()
+    }
+
+    /// A column of hashes.
+    pub(super) fn hashes(&self, index: usize) -> Result<Vec<blake3::Hash>, Malformed> {
+        let rows = usize::try_from(self.group.metadata().num_rows()).map_err(|_| short())?;
+        let Raw::FixedLenByteArrayColumnReader(mut column) = self.group.get_column_reader(index)?
+        else {
+            return Err(Malformed(format!("column {index} holds no hashes")));
+        };
+        let mut values: Vec<FixedLenByteArray> = Vec::new();
+        while values.len() < rows {
+            let (records, _, _) =
+                column.read_records(rows - values.len(), None, None, &mut values)?;
+            if records == 0 {
+                return Err(short());
+            }
+        }
+        let hash = |value: &FixedLenByteArray| {
+            blake3::Hash::from_slice(value.data())
+                .map_err(|_| Malformed("a hash has another length".to_owned()))
+        };
+        values.iter().map(hash).collect()
+    }
+
     /// A column of texts.
     pub(super) fn texts(&self, index: usize) -> Result<Vec<ByteArray>, Malformed> {
         let rows = usize::try_from(self.group.metadata().num_rows()).map_err(|_| short())?;

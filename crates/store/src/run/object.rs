@@ -4,44 +4,129 @@
 use std::cmp::Ordering;
 use std::io::Write;
 
-use model::object::{MalformedObject, name_of};
-use model::{Object, ObjectState, ObjectType};
+use model::object::MalformedObject;
+use model::{Object, ObjectId, ObjectState, ObjectType};
 use parquet::file::properties::{EnabledStatistics, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
-use serde_json::{Map, Value};
 
 use super::column::{ColumnReader, ColumnWriter, text};
-use super::{Malformed, Row};
+use super::{Malformed, Ordered, Row};
 use crate::error::StoreError;
 use crate::manifest::RunKind;
 
 const TYPE: usize = 0;
 const ID: usize = 1;
 const STATE: usize = 2;
+const HASH: usize = 4;
 const JSON: usize = 5;
 
-impl Row for Object {
+/// What stands in the state column of an object that is no longer there.
+const GONE: &str = "gone";
+
+/// An object in a run, or in a change run the news that it is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRow {
+    /// The type.
+    pub object_type: ObjectType,
+    /// The id.
+    pub id: ObjectId,
+    /// State, JSON and digest; `None` where the object is gone.
+    pub body: Option<Body>,
+}
+
+/// What a row holds of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Live or soft-deleted.
+    pub state: ObjectState,
+    /// The JSON as Graph sent it.
+    pub json: Box<str>,
+    /// Name and hash, where they are known already.
+    pub digest: Option<Digest>,
+}
+
+/// What is stored of an object beside its JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// What a person calls it.
+    pub name: String,
+    /// BLAKE3 of the canonical form.
+    pub hash: blake3::Hash,
+}
+
+/// A row without its JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectKey {
+    /// The type.
+    pub object_type: ObjectType,
+    /// The id.
+    pub id: ObjectId,
+    /// State and hash; `None` where the object is gone.
+    pub body: Option<(ObjectState, blake3::Hash)>,
+}
+
+impl From<Object> for ObjectRow {
+    fn from(object: Object) -> Self {
+        Self {
+            object_type: object.object_type,
+            id: object.id,
+            body: Some(Body {
+                state: object.state,
+                json: object.json,
+                digest: None,
+            }),
+        }
+    }
+}
+
+impl ObjectRow {
+    /// The object, unless it is gone.
+    #[must_use]
+    pub fn into_object(self) -> Option<Object> {
+        let body = self.body?;
+        Some(Object {
+            object_type: self.object_type,
+            id: self.id,
+            state: body.state,
+            json: body.json,
+        })
+    }
+}
+
+impl Ordered for ObjectRow {
+    fn order(&self, other: &Self) -> Ordering {
+        (self.object_type, &self.id).cmp(&(other.object_type, &other.id))
+    }
+
+    fn label(&self) -> String {
+        format!("{} {}", self.object_type, self.id)
+    }
+}
+
+impl Ordered for ObjectKey {
+    fn order(&self, other: &Self) -> Ordering {
+        (self.object_type, &self.id).cmp(&(other.object_type, &other.id))
+    }
+
+    fn label(&self) -> String {
+        format!("{} {}", self.object_type, self.id)
+    }
+}
+
+impl Row for ObjectRow {
     const KIND: RunKind = RunKind::Objects;
-    const SCHEMA: &'static str = "message objects {
+    const SCHEMAS: &'static [&'static str] = &["message objects {
         REQUIRED BYTE_ARRAY type (STRING);
         REQUIRED BYTE_ARRAY id (STRING);
         REQUIRED BYTE_ARRAY state (STRING);
         REQUIRED BYTE_ARRAY name (STRING);
         REQUIRED FIXED_LEN_BYTE_ARRAY(32) hash;
         REQUIRED BYTE_ARRAY json (STRING);
-    }";
+    }"];
     const SORTED_BY: &'static [i32] = &[0, 1];
-
-    fn order(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
 
     fn same_group(&self, other: &Self) -> bool {
         self.object_type == other.object_type
-    }
-
-    fn label(&self) -> String {
-        format!("{} {}", self.object_type, self.id)
     }
 
     fn columns(properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
@@ -59,18 +144,24 @@ impl Row for Object {
         rows: Vec<Self>,
         columns: &mut ColumnWriter<'_, '_, W>,
     ) -> Result<(), StoreError> {
-        let digests: Vec<(String, blake3::Hash)> =
-            rows.iter().map(digest).collect::<Result<_, _>>()?;
-        columns.texts(rows.iter().map(|object| object.object_type.name()))?;
-        columns.texts(rows.iter().map(|object| object.id.as_str()))?;
-        columns.texts(rows.iter().map(|object| state_name(object.state)))?;
-        let (names, hashes): (Vec<_>, Vec<_>) = digests.into_iter().unzip();
+        let digests: Vec<Digest> = rows.iter().map(digest_of).collect::<Result<_, _>>()?;
+        columns.texts(rows.iter().map(|row| row.object_type.name()))?;
+        columns.texts(rows.iter().map(|row| row.id.as_str()))?;
+        columns.texts(rows.iter().map(|row| {
+            row.body
+                .as_ref()
+                .map_or(GONE, |body| state_name(body.state))
+        }))?;
+        let (names, hashes): (Vec<_>, Vec<_>) = digests
+            .into_iter()
+            .map(|digest| (digest.name, digest.hash))
+            .unzip();
         columns.texts(names.into_iter().map(String::into_bytes))?;
         columns.hashes(hashes)?;
-        columns.texts(
-            rows.into_iter()
-                .map(|object| String::from(object.json).into_bytes()),
-        )
+        columns.texts(rows.into_iter().map(|row| {
+            row.body
+                .map_or_else(Vec::new, |body| String::from(body.json).into_bytes())
+        }))
     }
 
     fn read(columns: &ColumnReader<'_>) -> Result<Vec<Self>, Malformed> {
@@ -79,38 +170,78 @@ impl Row for Object {
         let cells = types.iter().zip(&ids).zip(states.iter().zip(&bodies));
         cells
             .map(|((object_type, id), (state, json))| {
-                object(text(object_type)?, text(id)?, text(state)?, text(json)?)
+                row(text(object_type)?, text(id)?, text(state)?, text(json)?)
             })
             .collect()
     }
 }
 
-fn object(object_type: &str, id: &str, state: &str, json: &str) -> Result<Object, Malformed> {
-    let object_type = ObjectType::from_name(object_type).ok_or_else(|| {
-        Malformed(format!(
-            "object type {object_type:?} is not known to this version"
-        ))
-    })?;
-    let state = [ObjectState::Live, ObjectState::Deleted]
-        .into_iter()
-        .find(|known| state_name(*known) == state)
-        .ok_or_else(|| {
-            Malformed(format!(
-                "object state {state:?} is not known to this version"
-            ))
-        })?;
+/// Reads one row group without the JSON.
+///
+/// # Errors
+/// [`Malformed`].
+pub(crate) fn read_keys(columns: &ColumnReader<'_>) -> Result<Vec<ObjectKey>, Malformed> {
+    let (types, ids) = (columns.texts(TYPE)?, columns.texts(ID)?);
+    let (states, hashes) = (columns.texts(STATE)?, columns.hashes(HASH)?);
+    let cells = types.iter().zip(&ids).zip(states.iter().zip(hashes));
+    cells
+        .map(|((object_type, id), (state, hash))| {
+            let (object_type, id, state) = key(text(object_type)?, text(id)?, text(state)?)?;
+            Ok(ObjectKey {
+                object_type,
+                id,
+                body: state.map(|state| (state, hash)),
+            })
+        })
+        .collect()
+}
+
+fn key(
+    object_type: &str,
+    id: &str,
+    state: &str,
+) -> Result<(ObjectType, ObjectId, Option<ObjectState>), Malformed> {
+    let unknown = |what: &str, word: &str| {
+        Malformed(format!("object {what} {word:?} is not known to this version"))
+    };
+    let object_type =
+        ObjectType::from_name(object_type).ok_or_else(|| unknown("type", object_type))?;
+    let state = match state {
+        GONE => None,
+        word => Some(
+            [ObjectState::Live, ObjectState::Deleted]
+                .into_iter()
+                .find(|known| state_name(*known) == word)
+                .ok_or_else(|| unknown("state", word))?,
+        ),
+    };
+    let id = ObjectId::parse(id).map_err(|error| Malformed(error.to_string()))?;
+    Ok((object_type, id, state))
+}
+
+fn row(object_type: &str, id: &str, state: &str, json: &str) -> Result<ObjectRow, Malformed> {
+    let (object_type, id, state) = key(object_type, id, state)?;
+    let Some(state) = state else {
+        return Ok(ObjectRow {
+            object_type,
+            id,
+            body: None,
+        });
+    };
     let object = Object::from_json(object_type, state, json).map_err(|error| {
         Malformed(format!(
-            "{object_type} {id:?} cannot be read ({})",
+            "{object_type} {:?} cannot be read ({})",
+            id.as_str(),
             cause(&error)
         ))
     })?;
-    if object.id.as_str() != id {
+    if object.id != id {
         return Err(Malformed(format!(
-            "{object_type} {id:?} holds the body of another object"
+            "{object_type} {:?} holds the body of another object",
+            id.as_str()
         )));
     }
-    Ok(object)
+    Ok(object.into())
 }
 
 /// The malformation without any of the object's content, which is not for errors.
@@ -130,19 +261,37 @@ fn state_name(state: ObjectState) -> &'static str {
     }
 }
 
+/// The digest of a row; of one that is gone, an empty one.
+fn digest_of(row: &ObjectRow) -> Result<Digest, StoreError> {
+    match &row.body {
+        None => Ok(Digest {
+            name: String::new(),
+            hash: blake3::Hash::from_bytes([0; 32]),
+        }),
+        Some(body) => match &body.digest {
+            Some(digest) => Ok(digest.clone()),
+            None => digest(row.object_type, &row.id, &body.json),
+        },
+    }
+}
+
 /// The object's name and the hash of its canonical form, without the read's own
 /// context.
-fn digest(object: &Object) -> Result<(String, blake3::Hash), StoreError> {
-    let unreadable = || {
+///
+/// # Errors
+/// `Invalid` where the JSON has no canonical form.
+pub(crate) fn digest(
+    object_type: ObjectType,
+    id: &ObjectId,
+    json: &str,
+) -> Result<Digest, StoreError> {
+    let canonical = model::json::canonical(json, "@odata.context").map_err(|_| {
         StoreError::Invalid(format!(
-            "{} has a body that cannot be stored",
-            object.label()
+            "{object_type} {id} has a body that cannot be stored"
         ))
-    };
-    let mut body: Map<String, Value> =
-        serde_json::from_str(&object.json).map_err(|_| unreadable())?;
-    body.remove("@odata.context");
-    let name = name_of(&body).unwrap_or_else(|| object.id.to_string());
-    let canonical = serde_json_canonicalizer::to_vec(&body).map_err(|_| unreadable())?;
-    Ok((name, blake3::hash(&canonical)))
+    })?;
+    Ok(Digest {
+        name: canonical.name.unwrap_or_else(|| id.to_string()),
+        hash: blake3::hash(&canonical.text),
+    })
 }

@@ -20,7 +20,7 @@ async fn a_refused_put_leaves_nothing_visible() {
         let (_, first) = opened(faults.clone()).await;
         let meta = meta("20261120-daily", "a", 0);
         faults.on_put(nth, Fault::Refuse);
-        let error = first.commit_snapshot(&meta, &content(5)).await.unwrap_err();
+        let error = first.commit_content(&meta, &content(5)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "put {nth}: {error}");
         assert!(matches!(
             first.manifest(&meta.id).await,
@@ -29,7 +29,7 @@ async fn a_refused_put_leaves_nothing_visible() {
         let (manifests, problems) = first.manifests().await.unwrap();
         assert_eq!((manifests.len(), problems.len()), (0, 0), "put {nth}");
 
-        let manifest = first.commit_snapshot(&meta, &content(5)).await.unwrap();
+        let manifest = first.commit_content(&meta, &content(5)).await.unwrap();
         assert_eq!(
             first.read(&manifest).await.unwrap(),
             content(5),
@@ -46,7 +46,7 @@ async fn a_lost_answer_is_no_failure() {
         faults.on_put(nth, Fault::LoseAnswer);
         let before = faults.puts();
         let manifest = first
-            .commit_snapshot(&meta("20261120-daily", "a", 0), &content(5))
+            .commit_content(&meta("20261120-daily", "a", 0), &content(5))
             .await
             .unwrap();
         assert_eq!(faults.puts() - before, PUTS);
@@ -95,7 +95,7 @@ async fn race(store: Arc<dyn ObjectStore>, rounds: usize) {
             };
             tokio::spawn(async move {
                 first
-                    .commit_snapshot(&meta, &content(attempt.len() + 2))
+                    .commit_content(&meta, &content(attempt.len() + 2))
                     .await
             })
         });
@@ -156,7 +156,7 @@ async fn unsorted_content_is_refused() {
     doubled.links.push(doubled.links.last().unwrap().clone());
     for content in [swapped, doubled] {
         let error = first
-            .commit_snapshot(&meta("20261120-daily", "a", 0), &content)
+            .commit_content(&meta("20261120-daily", "a", 0), &content)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
@@ -171,7 +171,7 @@ async fn futures_may_move_between_threads() {
     let (vault, first) = opened(memory()).await;
     let meta = meta("20261120-daily", "a", 0);
     let content = content(1);
-    let manifest = movable(first.commit_snapshot(&meta, &content))
+    let manifest = movable(first.commit_content(&meta, &content))
         .await
         .unwrap();
     movable(first.read(&manifest)).await.unwrap();

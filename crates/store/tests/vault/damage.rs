@@ -23,11 +23,11 @@ impl Stored {
         let store = memory();
         let (_, first) = opened(store.clone()).await;
         let manifest = first
-            .commit_snapshot(&meta("20261120-daily", "a", 0), &content(20))
+            .commit_content(&meta("20261120-daily", "a", 0), &content(20))
             .await
             .unwrap();
         first
-            .commit_snapshot(&meta("20261121-daily", "b", 100), &content(3))
+            .commit_content(&meta("20261121-daily", "b", 100), &content(3))
             .await
             .unwrap();
         first
@@ -203,8 +203,8 @@ async fn a_file_of_another_tenant_is_noticed() {
     let (vault, first) = opened(store.clone()).await;
     let second = vault.tenant(&tenant(2)).await.unwrap();
     let meta = meta("20261120-daily", "a", 0);
-    let manifest = first.commit_snapshot(&meta, &content(3)).await.unwrap();
-    second.commit_snapshot(&meta, &content(3)).await.unwrap();
+    let manifest = first.commit_content(&meta, &content(3)).await.unwrap();
+    second.commit_content(&meta, &content(3)).await.unwrap();
     for vault in [&first, &second] {
         vault
             .put(Area::Restores, "r1", "plan", "plan".into())
@@ -265,7 +265,7 @@ async fn a_write_that_went_wrong_silently_is_noticed_on_reading() {
             let (_, first) = opened(faults.clone()).await;
             let meta = meta("20261120-daily", "a", 0);
             faults.on_put(nth, fault);
-            let manifest = first.commit_snapshot(&meta, &content(5)).await.unwrap();
+            let manifest = first.commit_content(&meta, &content(5)).await.unwrap();
             let outcome = match first.manifest(&meta.id).await {
                 Ok(_) => first.read(&manifest).await.map(|_| ()),
                 Err(error) => Err(error),

@@ -79,7 +79,7 @@ async fn nothing_readable_is_stored() {
     let store = memory();
     let (_, first) = opened(store.clone()).await;
     first
-        .commit_snapshot(&meta("20261120-daily", "a", 0), &content(20))
+        .commit_content(&meta("20261120-daily", "a", 0), &content(20))
         .await
         .unwrap();
     first

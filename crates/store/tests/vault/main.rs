@@ -6,6 +6,7 @@
 )]
 
 mod backends;
+mod chain;
 mod claims;
 mod commit;
 mod damage;

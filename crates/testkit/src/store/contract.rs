@@ -115,11 +115,11 @@ async fn snapshots(vault: &Vault, id: &TenantId) {
     let content = content(30);
     let empty = Content::default();
     tenant
-        .commit_snapshot(&older, &empty)
+        .commit_content(&older, &empty)
         .await
         .expect("an empty snapshot is committed");
     let manifest = tenant
-        .commit_snapshot(&newer, &content)
+        .commit_content(&newer, &content)
         .await
         .expect("a snapshot is committed");
     assert_eq!(
@@ -139,7 +139,7 @@ async fn snapshots(vault: &Vault, id: &TenantId) {
     );
 
     let again = tenant
-        .commit_snapshot(&newer, &content)
+        .commit_content(&newer, &content)
         .await
         .expect("the same attempt commits again");
     assert_eq!(again, manifest);
@@ -148,7 +148,7 @@ async fn snapshots(vault: &Vault, id: &TenantId) {
         ..newer.clone()
     };
     assert!(matches!(
-        tenant.commit_snapshot(&late, &empty).await,
+        tenant.commit_content(&late, &empty).await,
         Err(StoreError::Exists { .. })
     ));
     let claim = tenant

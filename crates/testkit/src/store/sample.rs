@@ -112,12 +112,9 @@ pub fn content(users: usize) -> Content {
         }
     }
     let complete = |kind| Completeness {
-        kind,
-        problem: None,
-        method: Method::Delta,
-        not_before: moment(0),
         not_after: moment(30),
         count: 1,
+        ..Completeness::begun(kind, Method::Delta, moment(0))
     };
     content.completeness = vec![
         complete(Kind::Objects(ObjectType::User)),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use model::licence::Licence;
 use model::snapshot::{self, Kind, Method};
-use model::{LinkKind, ObjectType, SnapshotId, TenantId};
+use model::{LinkKind, ObjectId, ObjectType, SnapshotId, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
@@ -25,6 +25,36 @@ pub(crate) struct Manifest {
     completeness: Vec<Completeness>,
     objects: Vec<TypeCount>,
     links: Vec<LinkCount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    incremental: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    drift: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tokens: Vec<Token>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unsettled: Vec<Unsettled>,
+}
+
+/// Where the changes of a type go on.
+#[derive(Debug, Serialize, Deserialize)]
+struct Token {
+    #[serde(rename = "type")]
+    object_type: String,
+    selection: String,
+    link: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Unsettled {
+    #[serde(rename = "type")]
+    object_type: String,
+    id: String,
+}
+
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +76,21 @@ struct Completeness {
     not_before: DateTime<Utc>,
     not_after: DateTime<Utc>,
     count: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    note: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    effort: Effort,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Effort {
+    requests: u64,
+    units: u64,
+    retries: u64,
+    throttled: u64,
+    refused: u64,
+    bytes: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +141,54 @@ impl From<&domain::Manifest> for Manifest {
                     count: count.count,
                 })
                 .collect(),
+            since: manifest.lineage.since.as_ref().map(ToString::to_string),
+            incremental: manifest.lineage.incremental,
+            drift: manifest.lineage.drift,
+            tokens: manifest.tokens.iter().map(Token::from).collect(),
+            unsettled: manifest
+                .unsettled
+                .iter()
+                .map(|(object_type, id)| Unsettled {
+                    object_type: object_type.name().to_owned(),
+                    id: id.to_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&snapshot::ChangeToken> for Token {
+    fn from(token: &snapshot::ChangeToken) -> Self {
+        Self {
+            object_type: token.object_type.name().to_owned(),
+            selection: token.selection.clone(),
+            link: token.link.clone(),
+        }
+    }
+}
+
+impl From<snapshot::Effort> for Effort {
+    fn from(effort: snapshot::Effort) -> Self {
+        Self {
+            requests: effort.requests,
+            units: effort.units,
+            retries: effort.retries,
+            throttled: effort.throttled,
+            refused: effort.refused,
+            bytes: effort.bytes,
+        }
+    }
+}
+
+impl From<Effort> for snapshot::Effort {
+    fn from(effort: Effort) -> Self {
+        Self {
+            requests: effort.requests,
+            units: effort.units,
+            retries: effort.retries,
+            throttled: effort.throttled,
+            refused: effort.refused,
+            bytes: effort.bytes,
         }
     }
 }
@@ -122,6 +215,8 @@ impl From<&snapshot::Completeness> for Completeness {
             not_before: record.not_before,
             not_after: record.not_after,
             count: record.count,
+            note: record.note.clone(),
+            effort: record.effort.into(),
         }
     }
 }
@@ -180,7 +275,41 @@ impl Manifest {
             completeness: completeness.collect::<Result<_, _>>()?,
             counts: counts.collect::<Result<_, _>>()?,
             link_counts: link_counts.collect::<Result<_, _>>()?,
+            lineage: domain::Lineage {
+                since: self
+                    .since
+                    .map(|id| SnapshotId::parse(&id))
+                    .transpose()
+                    .map_err(|error| StoreError::corrupt(path, error))?,
+                incremental: self.incremental,
+                drift: self.drift,
+            },
+            tokens: self.tokens.into_iter().filter_map(Token::into_domain).collect(),
+            unsettled: self
+                .unsettled
+                .into_iter()
+                .filter_map(Unsettled::into_domain)
+                .collect(),
         })
+    }
+}
+
+impl Token {
+    /// The token, unless it is of a type that this version does not know: then the
+    /// type is read as if for the first time.
+    fn into_domain(self) -> Option<snapshot::ChangeToken> {
+        Some(snapshot::ChangeToken {
+            object_type: ObjectType::from_name(&self.object_type)?,
+            selection: self.selection,
+            link: self.link,
+        })
+    }
+}
+
+impl Unsettled {
+    fn into_domain(self) -> Option<(ObjectType, ObjectId)> {
+        let object_type = ObjectType::from_name(&self.object_type)?;
+        Some((object_type, ObjectId::parse(&self.id).ok()?))
     }
 }
 
@@ -227,6 +356,8 @@ impl Completeness {
             not_before: self.not_before,
             not_after: self.not_after,
             count: self.count,
+            note: self.note,
+            effort: self.effort.into(),
         })
     }
 }

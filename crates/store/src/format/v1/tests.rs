@@ -1,6 +1,6 @@
 use chrono::DateTime;
 use model::licence::Licence;
-use model::snapshot::{Completeness, Kind, Method};
+use model::snapshot::{Completeness, Effort, Kind, Method};
 use model::{LinkKind, ObjectType, SnapshotId, TenantId};
 
 use super::*;
@@ -35,6 +35,8 @@ fn golden() -> domain::Manifest {
             not_before: time("2026-11-20T01:00:00Z"),
             not_after: time("2026-11-20T01:01:00Z"),
             count: 0,
+            note: String::new(),
+            effort: Effort::default(),
         }],
         counts: vec![domain::TypeCount {
             object_type: ObjectType::User,
@@ -45,6 +47,9 @@ fn golden() -> domain::Manifest {
             kind: LinkKind::GroupMembers,
             count: 4,
         }],
+        lineage: domain::Lineage::default(),
+        tokens: Vec::new(),
+        unsettled: Vec::new(),
     }
 }
 

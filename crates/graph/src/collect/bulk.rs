@@ -1,0 +1,293 @@
+//! Whole lists, page by page: a type that is read as if for the first time.
+//!
+//! An expanded relation is taken out of the objects and becomes links, so that
+//! an object's text is the same whichever way it was read.
+
+use model::catalogue::LinkRead;
+use model::snapshot::{Change, Kind, Method};
+use model::{Link, LinkKind, Object, ObjectState, ObjectType};
+use serde_json::value::RawValue;
+
+use super::follow::Tracker;
+use super::{Movement, Run};
+use crate::changes::shows_links;
+use crate::directory::{ChangeNext, ChangesFrom, NextLink, Page, Presence, Query};
+use crate::error::GraphError;
+use crate::json as wire;
+use crate::meter::measured;
+
+/// The relations that come inside the objects of a list.
+pub(super) fn expanded(object_type: ObjectType) -> impl Iterator<Item = LinkKind> {
+    let links = object_type.spec().links.iter();
+    links
+        .filter(|link| link.read == LinkRead::Expand)
+        .map(|link| link.kind)
+}
+
+/// The relations that the first round of the delta function shows.
+fn shown(object_type: ObjectType) -> impl Iterator<Item = LinkKind> {
+    let links = object_type.spec().links.iter();
+    links
+        .filter(|link| link.read == LinkRead::Delta)
+        .map(|link| link.kind)
+}
+
+/// Takes an object of a list and the links inside it.
+pub(super) fn take_apart(
+    item: &RawValue,
+    object_type: ObjectType,
+    state: ObjectState,
+) -> Result<(Object, Vec<Result<Link, (LinkKind, String)>>), String> {
+    let relations: Vec<&str> = expanded(object_type)
+        .map(|kind| kind.spec().relation)
+        .collect();
+    let no_object = || "is no json object".to_owned();
+    let (json, taken) = wire::split(item.get(), &relations).map_err(|_| no_object())?;
+    let object =
+        Object::from_json(object_type, state, &json).map_err(|error| wire::reason(&error))?;
+    let link = |kind: LinkKind| {
+        let relation = kind.spec().relation;
+        let (_, value) = taken
+            .iter()
+            .find(|(key, value)| key == relation && value.get() != "null")?;
+        Some(match wire::id(value) {
+            Ok(target) => Ok(Link {
+                kind,
+                source: object.id.clone(),
+                target,
+            }),
+            Err(what) => Err((kind, format!("{relation} of {} {what}", object.id))),
+        })
+    };
+    let links = expanded(object_type).filter_map(link).collect();
+    Ok((object, links))
+}
+
+impl Run<'_> {
+    /// The token of now; `None` where the type cannot be tracked, which is noted
+    /// when it is read.
+    pub(super) async fn mark_now(
+        &self,
+        object_type: ObjectType,
+    ) -> Result<Option<NextLink>, GraphError> {
+        let page = self
+            .directory
+            .changes(object_type, &ChangesFrom::Now)
+            .await?;
+        Ok(match page.next {
+            ChangeNext::Round(link) => Some(link),
+            // More to read where nothing was asked for: not what is documented.
+            ChangeNext::Page(_) => None,
+        })
+    }
+
+    /// Reads everything of a type.
+    pub(super) async fn read_whole(&self, tracker: &mut Tracker) {
+        let object_type = tracker.object_type;
+        self.whole.lock().push(object_type);
+        let kinds = super::kinds_of(self.scope(), object_type);
+        for kind in kinds {
+            self.records.begin(kind, Method::SingleRead, (self.now)());
+            self.tell(Change::Reread(kind));
+        }
+        self.read_list(object_type, ObjectState::Live, &mut |_| {})
+            .await;
+        if self.scope().has_bin(object_type) {
+            self.bin.lock().retain(|(of, _)| *of != object_type);
+            self.read_list(object_type, ObjectState::Deleted, &mut |_| {})
+                .await;
+        }
+        if self.scope().links && shows_links(object_type) {
+            self.read_shown_links(object_type).await;
+        }
+        if let Some(error) = &tracker.unmarked {
+            let text = format!("changes cannot be followed: {error}");
+            self.records.note(Kind::Objects(object_type), text);
+        }
+    }
+
+    /// Reads a list to its end, or to its first failure; `seen` is shown each object.
+    pub(super) async fn read_list(
+        &self,
+        object_type: ObjectType,
+        state: ObjectState,
+        seen: &mut (dyn FnMut(&Object) + Send),
+    ) {
+        let (kind, query) = match state {
+            ObjectState::Live => (Kind::Objects(object_type), Query::Objects(object_type)),
+            ObjectState::Deleted => (Kind::Deleted(object_type), Query::Deleted(object_type)),
+        };
+        let with_links = state == ObjectState::Live && self.scope().links;
+        let mut pages = 0;
+        let failure = self
+            .for_each_page(kind, &query, |page| {
+                pages += 1;
+                for (index, item) in page.items.iter().enumerate() {
+                    match take_apart(item, object_type, state) {
+                        Ok((object, links)) => {
+                            seen(&object);
+                            self.put(object);
+                            self.take_links(links, with_links);
+                        }
+                        Err(what) => self.records.problem(
+                            kind,
+                            format!("object {} of page {pages} {what}", index + 1),
+                        ),
+                    }
+                }
+            })
+            .await;
+        if state == ObjectState::Live
+            && (failure.is_err() || self.records.problem_of(kind).is_some())
+        {
+            let problem = self.records.problem_of(kind).unwrap_or_default();
+            for link in expanded(object_type) {
+                self.records.problem(Kind::Links(link), problem.clone());
+            }
+        }
+    }
+
+    fn take_links(&self, links: Vec<Result<Link, (LinkKind, String)>>, wanted: bool) {
+        for link in links.into_iter().filter(|_| wanted) {
+            match link {
+                Ok(link) => {
+                    self.tell(Change::Linked(link));
+                }
+                Err((kind, what)) => self.records.problem(Kind::Links(kind), what),
+            }
+        }
+    }
+
+    /// Tells of an object, and keeps track of the recycle bin.
+    pub(super) fn put(&self, object: Object) {
+        let key = (object.object_type, object.id.clone());
+        match object.state {
+            ObjectState::Deleted => {
+                self.bin.lock().insert(key);
+            }
+            ObjectState::Live => {
+                let mut bin = self.bin.lock();
+                if !bin.is_empty() {
+                    bin.remove(&key);
+                }
+            }
+        }
+        self.tell(Change::Put(object));
+    }
+
+    /// Reads a list page by page; the next page is on its way while one is taken.
+    pub(super) async fn for_each_page(
+        &self,
+        kind: Kind,
+        query: &Query,
+        mut take: impl FnMut(Page) + Send,
+    ) -> Result<(), ()> {
+        if let Some(error) = self.records.hopeless() {
+            self.records.failed(kind, &error);
+            return Err(());
+        }
+        let (first, effort) = measured(self.directory.page(query, None)).await;
+        self.records.spend(kind, effort);
+        let mut answer = first;
+        let mut pages = 1;
+        loop {
+            let mut page = match answer {
+                Ok(page) => page,
+                Err(error) => {
+                    self.records.failed(kind, &error);
+                    self.records.end(kind, (self.now)());
+                    return Err(());
+                }
+            };
+            self.records.reached();
+            let count = page.items.len();
+            let Some(next) = page.next.take() else {
+                take(page);
+                self.report(kind, count);
+                self.records.end(kind, (self.now)());
+                return Ok(());
+            };
+            let ahead = measured(self.directory.page(query, Some(&next)));
+            let taking = async {
+                take(page);
+                self.report(kind, count);
+            };
+            let ((following, effort), ()) = futures::join!(ahead, taking);
+            self.records.spend(kind, effort);
+            pages += 1;
+            if following
+                .as_ref()
+                .is_ok_and(|page| page.next.as_ref() == Some(&next))
+            {
+                self.records
+                    .problem(kind, format!("page {pages} leads to itself"));
+                self.records.end(kind, (self.now)());
+                return Err(());
+            }
+            answer = following;
+        }
+    }
+
+    /// Reads the links that the first round of a delta function shows.
+    async fn read_shown_links(&self, object_type: ObjectType) {
+        let kinds: Vec<Kind> = shown(object_type).map(Kind::Links).collect();
+        let Some(first) = kinds.first().copied() else {
+            return;
+        };
+        let mut from = ChangesFrom::Links;
+        loop {
+            let (page, effort) = measured(self.directory.changes(object_type, &from)).await;
+            self.records.spend(first, effort);
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    for kind in &kinds {
+                        self.records.failed(*kind, &error);
+                    }
+                    break;
+                }
+            };
+            self.records.reached();
+            let mut count = 0;
+            for item in page.items {
+                for (kind, target, presence) in item.links {
+                    if presence == Presence::Absent {
+                        continue;
+                    }
+                    count += 1;
+                    self.tell(Change::Linked(Link {
+                        kind,
+                        source: item.id.clone(),
+                        target,
+                    }));
+                }
+            }
+            self.report(first, count);
+            match page.next {
+                ChangeNext::Round(_) => break,
+                ChangeNext::Page(next) if from == ChangesFrom::Link(next.clone()) => {
+                    for kind in &kinds {
+                        self.records.problem(*kind, "a page leads to itself");
+                    }
+                    break;
+                }
+                ChangeNext::Page(next) => from = ChangesFrom::Link(next),
+            }
+        }
+        for kind in kinds {
+            self.records.end(kind, (self.now)());
+        }
+    }
+
+    /// Notes how an object moved.
+    pub(super) fn moved(&self, object_type: ObjectType, object: &model::ObjectId, how: Movement) {
+        let mut announced = self.announced.lock();
+        let entry = announced
+            .entry(object.clone())
+            .or_insert((object_type, how));
+        // What came and then changed has come.
+        if how != Movement::Changed {
+            entry.1 = how;
+        }
+    }
+}

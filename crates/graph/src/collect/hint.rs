@@ -1,0 +1,276 @@
+//! What was announced of one object, and whether a reading agrees with it.
+//!
+//! An announcement says that something changed; what an object is like is read.
+//! The reading may come from a place that the change has not reached yet, so it
+//! counts only once it agrees with what was announced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::catalogue::Class;
+use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
+use serde_json::{Map, Value};
+
+use crate::directory::{Announced, Fate, Presence};
+
+/// Everything that was announced of one object since it was last settled.
+#[derive(Debug, Default)]
+pub(super) struct Hint {
+    fates: BTreeSet<Fate>,
+    /// The announced properties; several where announcements differ.
+    bodies: Vec<Map<String, Value>>,
+    links: BTreeMap<(LinkKind, ObjectId), BTreeSet<bool>>,
+    /// How often the object was read in vain.
+    pub(super) attempts: u32,
+}
+
+impl Hint {
+    /// A hint without an announcement: the object is to be read, that is all.
+    pub(super) fn to_read() -> Self {
+        Self::default()
+    }
+
+    /// Adds an announcement.
+    pub(super) fn add(&mut self, item: &Announced) {
+        self.fates.insert(item.fate);
+        self.attempts = 0;
+        for (kind, target, presence) in &item.links {
+            self.links
+                .entry((*kind, target.clone()))
+                .or_default()
+                .insert(*presence == Presence::Present);
+        }
+        let body: Map<String, Value> = serde_json::from_str(item.body.get()).unwrap_or_default();
+        let body = body
+            .into_iter()
+            .filter(|(name, _)| name != "id" && !name.contains('@'))
+            .collect();
+        if item.fate == Fate::Live && !self.bodies.contains(&body) {
+            self.bodies.push(body);
+        }
+    }
+
+    /// Whether announcements contradict one another: then their order, which is
+    /// not promised, would decide.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        let bodies = self.bodies.windows(2).any(|pair| !agree(&pair[0], &pair[1]));
+        self.fates.len() > 1 || bodies
+    }
+
+    /// The relations of which links were announced.
+    pub(super) fn relations(&self) -> BTreeSet<LinkKind> {
+        self.links.keys().map(|(kind, _)| *kind).collect()
+    }
+
+    /// The announced links of one relation; `None` for a link of which both was
+    /// announced.
+    pub(super) fn links(
+        &self,
+        kind: LinkKind,
+    ) -> impl Iterator<Item = (&ObjectId, Option<bool>)> {
+        self.links
+            .iter()
+            .filter(move |((of, _), _)| *of == kind)
+            .map(|((_, target), said)| {
+                let both = said.len() > 1;
+                (target, said.first().copied().filter(|_| !both))
+            })
+    }
+
+    /// Whether a reading agrees with what was announced.
+    pub(super) fn agrees(&self, object_type: ObjectType, found: Option<&Object>) -> bool {
+        let fate = match found.map(|object| object.state) {
+            None => Fate::Gone,
+            Some(ObjectState::Deleted) => Fate::SoftDeleted,
+            Some(ObjectState::Live) => Fate::Live,
+        };
+        if self.fates.is_empty() {
+            return true;
+        }
+        if !self.fates.contains(&fate) {
+            return false;
+        }
+        let Some(object) = found.filter(|_| fate == Fate::Live) else {
+            return true;
+        };
+        let body = object.body();
+        self.bodies.is_empty()
+            || self
+                .bodies
+                .iter()
+                .any(|announced| matches(object_type, announced, &body))
+    }
+
+    /// Whether a relation, read as a whole, agrees with what was announced of it.
+    pub(super) fn agrees_on_links(&self, kind: LinkKind, targets: &BTreeSet<ObjectId>) -> bool {
+        self.links(kind)
+            .all(|(target, said)| said.is_none_or(|there| there == targets.contains(target)))
+    }
+}
+
+/// Whether two announcements could be of one state: where both name a property,
+/// they give it the same value.
+fn agree(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.iter()
+        .all(|(name, value)| b.get(name).is_none_or(|other| same(value, other)))
+}
+
+/// Whether an object has the announced values.
+fn matches(object_type: ObjectType, announced: &Map<String, Value>, body: &Map<String, Value>) -> bool {
+    announced.iter().all(|(name, value)| {
+        let class = object_type.spec().property(name).map(|property| property.class);
+        // Keys are shown with an object that is read alone and with no other; what
+        // the table does not know was not asked for.
+        if matches!(class, None | Some(Class::Secret | Class::Volatile)) {
+            return true;
+        }
+        same(value, body.get(name).unwrap_or(&Value::Null))
+    })
+}
+
+/// Whether two values are the same but for the order of lists, and for the ways
+/// in which Graph says that there is nothing.
+fn same(a: &Value, b: &Value) -> bool {
+    let nothing = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    };
+    match (a, b) {
+        _ if nothing(a) && nothing(b) => true,
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().all(|item| b.iter().any(|other| same(item, other)))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let covers = |a: &Map<String, Value>, b: &Map<String, Value>| {
+                a.iter()
+                    .filter(|(name, _)| !name.contains('@'))
+                    .all(|(name, value)| same(value, b.get(name).unwrap_or(&Value::Null)))
+            };
+            covers(a, b) && covers(b, a)
+        }
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn announced(fate: Fate, body: Value, links: &[(&str, Presence)]) -> Announced {
+        Announced {
+            id: ObjectId::parse("a").unwrap(),
+            fate,
+            body: serde_json::value::to_raw_value(&body).unwrap(),
+            links: links
+                .iter()
+                .map(|(id, presence)| {
+                    (
+                        LinkKind::GroupMembers,
+                        ObjectId::parse(id).unwrap(),
+                        *presence,
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    fn object(state: ObjectState, body: Value) -> Object {
+        Object::from_json(ObjectType::Group, state, &body.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_reading_counts_once_it_agrees() {
+        let check = |said: &[(Fate, Value)], found: Option<(ObjectState, Value)>, agrees: bool| {
+            let mut hint = Hint::default();
+            for (fate, body) in said {
+                hint.add(&announced(*fate, body.clone(), &[]));
+            }
+            let found = found.map(|(state, body)| object(state, body));
+            assert_eq!(
+                hint.agrees(ObjectType::Group, found.as_ref()),
+                agrees,
+                "{said:?} {found:?}"
+            );
+        };
+        use ObjectState::{Deleted, Live};
+        let a = |name: &str| json!({"id": "a", "displayName": name, "groupTypes": []});
+        check(&[], None, true);
+        check(&[(Fate::Live, a("x"))], Some((Live, a("x"))), true);
+        check(&[(Fate::Live, a("x"))], Some((Live, a("y"))), false);
+        check(&[(Fate::Live, a("x"))], Some((Deleted, a("x"))), false);
+        check(&[(Fate::Live, a("x"))], None, false);
+        check(&[(Fate::Gone, json!({"id": "a"}))], None, true);
+        check(&[(Fate::Gone, json!({"id": "a"}))], Some((Live, a("x"))), false);
+        check(
+            &[(Fate::SoftDeleted, json!({"id": "a"}))],
+            Some((Deleted, a("x"))),
+            true,
+        );
+        // An unknown or a volatile property decides nothing; nothing is nothing.
+        check(
+            &[(Fate::Live, json!({"id": "a", "renewedDateTime": "1", "zzz": 1, "mail": null}))],
+            Some((Live, json!({"id": "a", "renewedDateTime": "2"}))),
+            true,
+        );
+        check(
+            &[(Fate::Live, json!({"id": "a", "proxyAddresses": ["p", "q"]}))],
+            Some((Live, json!({"id": "a", "proxyAddresses": ["q", "p"]}))),
+            true,
+        );
+        check(
+            &[(Fate::Live, a("x")), (Fate::Live, a("y"))],
+            Some((Live, a("y"))),
+            true,
+        );
+    }
+
+    #[test]
+    fn contradictions_are_noticed() {
+        let check = |said: &[(Fate, Value)], ambiguous: bool| {
+            let mut hint = Hint::default();
+            for (fate, body) in said {
+                hint.add(&announced(*fate, body.clone(), &[]));
+            }
+            assert_eq!(hint.is_ambiguous(), ambiguous, "{said:?}");
+        };
+        check(&[(Fate::Live, json!({"id": "a", "mail": "x"}))], false);
+        // Slices of one group.
+        check(
+            &[
+                (Fate::Live, json!({"id": "a", "mail": "x"})),
+                (Fate::Live, json!({"id": "a"})),
+            ],
+            false,
+        );
+        check(
+            &[
+                (Fate::Live, json!({"id": "a", "mail": "x"})),
+                (Fate::Live, json!({"id": "a", "mail": "y"})),
+            ],
+            true,
+        );
+        check(
+            &[
+                (Fate::Live, json!({"id": "a"})),
+                (Fate::Gone, json!({"id": "a"})),
+            ],
+            true,
+        );
+
+        let mut hint = Hint::default();
+        use Presence::{Absent, Present};
+        hint.add(&announced(Fate::Live, json!({"id": "a"}), &[("u", Present), ("v", Absent)]));
+        hint.add(&announced(Fate::Live, json!({"id": "a"}), &[("v", Present)]));
+        let ids = |ids: &[&str]| {
+            ids.iter()
+                .map(|id| ObjectId::parse(id).unwrap())
+                .collect::<BTreeSet<_>>()
+        };
+        assert!(hint.agrees_on_links(LinkKind::GroupMembers, &ids(&["u"])));
+        assert!(hint.agrees_on_links(LinkKind::GroupMembers, &ids(&["u", "v", "w"])));
+        assert!(!hint.agrees_on_links(LinkKind::GroupMembers, &ids(&["v"])));
+        assert_eq!(hint.relations(), BTreeSet::from([LinkKind::GroupMembers]));
+    }
+}

@@ -1,0 +1,249 @@
+//! The objects of a draft, laid over those of the snapshot before.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+
+use model::{ObjectId, ObjectState, ObjectType};
+
+use super::spool::{Entry, Merged};
+use super::{Closed, ObjectTally};
+use crate::error::StoreError;
+use crate::run::{Body, ObjectKey, ObjectRow};
+
+/// The value of an object that is gone.
+pub(super) const GONE: &[u8] = b"g";
+
+/// The first byte of the value of an object in that state.
+pub(super) fn put(state: ObjectState) -> &'static [u8] {
+    match state {
+        ObjectState::Live => b"l",
+        ObjectState::Deleted => b"d",
+    }
+}
+
+/// The key of an object; without an id, of its type, which sorts before all of them.
+pub(super) fn key(object_type: ObjectType, id: Option<&ObjectId>) -> Vec<u8> {
+    let id = id.map_or("", ObjectId::as_str).as_bytes();
+    let mut key = Vec::with_capacity(1 + id.len());
+    key.push(object_type as u8);
+    key.extend_from_slice(id);
+    key
+}
+
+/// A row of the snapshot before, whole or without its JSON.
+pub(crate) trait Base {
+    /// The type.
+    fn object_type(&self) -> ObjectType;
+    /// The id.
+    fn id(&self) -> &ObjectId;
+    /// The state; `None` where the row says that the object is gone.
+    fn state(&self) -> Option<ObjectState>;
+}
+
+impl Base for ObjectKey {
+    fn object_type(&self) -> ObjectType {
+        self.object_type
+    }
+
+    fn id(&self) -> &ObjectId {
+        &self.id
+    }
+
+    fn state(&self) -> Option<ObjectState> {
+        self.body.map(|(state, _)| state)
+    }
+}
+
+impl Base for ObjectRow {
+    fn object_type(&self) -> ObjectType {
+        self.object_type
+    }
+
+    fn id(&self) -> &ObjectId {
+        &self.id
+    }
+
+    fn state(&self) -> Option<ObjectState> {
+        self.body.as_ref().map(|body| body.state)
+    }
+}
+
+/// What becomes of one object.
+#[derive(Debug)]
+pub(crate) enum ObjectStep<B> {
+    /// It stays as it was.
+    Kept(B),
+    /// It is like this; the row before, where there was one.
+    Put(ObjectRow, Option<B>),
+    /// It was there and is gone.
+    Gone(ObjectType, ObjectId),
+}
+
+/// Which statements a draft made about whole types.
+#[derive(Debug, Default)]
+struct Reread(BTreeMap<(ObjectType, ObjectState), u64>);
+
+impl Reread {
+    /// Whether what was said at `seq` of an object in that state is void.
+    fn voids(&self, object_type: ObjectType, state: ObjectState, seq: u64) -> bool {
+        self.0
+            .get(&(object_type, state))
+            .is_some_and(|reread| *reread > seq)
+    }
+}
+
+/// Goes through both and tells what becomes of each object, in order.
+///
+/// # Errors
+/// Those of the base, and those of `take`.
+pub(crate) fn walk_objects<B: Base>(
+    base: impl Iterator<Item = Result<B, StoreError>>,
+    draft: &Closed,
+    mut take: impl FnMut(ObjectStep<B>) -> Result<(), StoreError>,
+) -> Result<ObjectTally, StoreError> {
+    let base = base.filter(|row| !matches!(row, Ok(row) if row.state().is_none()));
+    let mut tally = ObjectTally::default();
+    let mut reread = Reread::default();
+    let mut entries = draft.objects.merged().peekable();
+    let mut take = |step: ObjectStep<B>| {
+        tally.add(&step);
+        take(step)
+    };
+    for row in base {
+        let row = row?;
+        let at = key(row.object_type(), Some(row.id()));
+        while let Some(next) = next_object(&mut entries, &mut reread, Some(&at)) {
+            if let Some(step) = settle(next, &reread, None)? {
+                take(step)?;
+            }
+        }
+        let here = entries.peek().is_some_and(|entry| entry.key == at);
+        let said = here.then(|| same_key(&mut entries));
+        let Some(state) = row.state() else {
+            continue;
+        };
+        let step = match said {
+            Some(said) => settle(said, &reread, Some((row, state)))?,
+            None => untouched(row, state, &reread),
+        };
+        if let Some(step) = step {
+            take(step)?;
+        }
+    }
+    while let Some(next) = next_object(&mut entries, &mut reread, None) {
+        if let Some(step) = settle(next, &reread, None)? {
+            take(step)?;
+        }
+    }
+    Ok(tally)
+}
+
+/// The statements about the next object before `limit`; statements about whole
+/// types are noted on the way.
+fn next_object(
+    entries: &mut Peekable<Merged<'_>>,
+    reread: &mut Reread,
+    limit: Option<&[u8]>,
+) -> Option<Vec<Entry>> {
+    loop {
+        let entry = entries.peek()?;
+        if limit.is_some_and(|limit| entry.key.as_slice() >= limit) {
+            return None;
+        }
+        if entry.key.len() > 1 {
+            return Some(same_key(entries));
+        }
+        let entry = entries.next()?;
+        let state = match entry.value.first() {
+            Some(b'd') => ObjectState::Deleted,
+            _ => ObjectState::Live,
+        };
+        let seq = reread.0.entry((type_of(&entry), state)).or_default();
+        *seq = (*seq).max(entry.seq);
+    }
+}
+
+fn same_key(entries: &mut Peekable<Merged<'_>>) -> Vec<Entry> {
+    let mut same: Vec<Entry> = Vec::with_capacity(1);
+    while let Some(entry) =
+        entries.next_if(|entry| same.first().is_none_or(|first| first.key == entry.key))
+    {
+        same.push(entry);
+    }
+    same
+}
+
+fn type_of(entry: &Entry) -> ObjectType {
+    *ObjectType::ALL
+        .get(usize::from(entry.key[0]))
+        .expect("invariant: a key begins with its type")
+}
+
+fn untouched<B: Base>(row: B, state: ObjectState, reread: &Reread) -> Option<ObjectStep<B>> {
+    // What was read before this draft was said at time nought.
+    Some(if reread.voids(row.object_type(), state, 0) {
+        ObjectStep::Gone(row.object_type(), row.id().clone())
+    } else {
+        ObjectStep::Kept(row)
+    })
+}
+
+/// What the newest statement that still counts makes of an object.
+fn settle<B: Base>(
+    said: Vec<Entry>,
+    reread: &Reread,
+    before: Option<(B, ObjectState)>,
+) -> Result<Option<ObjectStep<B>>, StoreError> {
+    let Some(first) = said.first() else {
+        return Ok(None);
+    };
+    let object_type = type_of(first);
+    let id = std::str::from_utf8(&first.key[1..])
+        .ok()
+        .and_then(|id| ObjectId::parse(id).ok())
+        .ok_or_else(|| StoreError::Internal("a draft holds a key that is none".to_owned()))?;
+    for entry in said {
+        let state = match entry.value.first() {
+            Some(b'l') => ObjectState::Live,
+            Some(b'd') => ObjectState::Deleted,
+            _ => return Ok(before.map(|_| ObjectStep::Gone(object_type, id))),
+        };
+        if reread.voids(object_type, state, entry.seq) {
+            continue;
+        }
+        let mut json = entry.value;
+        json.remove(0);
+        let json = String::from_utf8(json)
+            .map_err(|_| StoreError::Internal("a draft holds a text that is none".to_owned()))?;
+        let row = ObjectRow {
+            object_type,
+            id,
+            body: Some(Body {
+                state,
+                json: json.into(),
+                digest: None,
+            }),
+        };
+        return Ok(Some(ObjectStep::Put(row, before.map(|(row, _)| row))));
+    }
+    Ok(before.and_then(|(row, state)| untouched(row, state, reread)))
+}
+
+impl ObjectTally {
+    fn add<B: Base>(&mut self, step: &ObjectStep<B>) {
+        let (object_type, id, state) = match step {
+            ObjectStep::Kept(row) => (row.object_type(), row.id(), row.state()),
+            ObjectStep::Put(row, _) => (row.object_type, &row.id, row.state()),
+            ObjectStep::Gone(..) => return,
+        };
+        let (live, deleted) = self.counts.entry(object_type).or_default();
+        match state {
+            Some(ObjectState::Live) => *live += 1,
+            Some(ObjectState::Deleted) => {
+                *deleted += 1;
+                self.bin.insert(id.clone());
+            }
+            None => {}
+        }
+    }
+}

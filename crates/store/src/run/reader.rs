@@ -1,0 +1,139 @@
+//! Reads a run row group by row group, so that a large one needs little memory.
+
+use std::cmp::Ordering;
+use std::marker::PhantomData;
+
+use bytes::Bytes;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use super::column::ColumnReader;
+use super::object::{self, ObjectKey, ObjectRow};
+use super::{FORMAT, FORMAT_KEY, KIND_KEY, Malformed, Ordered, Row, parsed};
+use crate::error::StoreError;
+
+/// An opened run.
+pub struct RunReader<R> {
+    path: String,
+    file: SerializedFileReader<Bytes>,
+    rows: PhantomData<R>,
+}
+
+impl<R: Row> RunReader<R> {
+    /// Opens a run; `path` is for errors only.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the path, where it is no run of this kind that this
+    /// version can read.
+    pub fn open(path: &str, file: Bytes) -> Result<Self, StoreError> {
+        let file = open::<R>(file).map_err(|error| StoreError::corrupt(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            rows: PhantomData,
+        })
+    }
+
+    /// How many rows the file says it has.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.file.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
+    /// All rows, in order.
+    pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> {
+        self.groups(R::read)
+    }
+
+    /// Reads group after group with `read` and checks that the rows are sorted.
+    fn groups<T: Ordered + Clone>(
+        self,
+        read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
+    ) -> impl Iterator<Item = Result<T, StoreError>> {
+        let mut next = 0;
+        let mut rows: std::vec::IntoIter<T> = Vec::new().into_iter();
+        let mut last: Option<T> = None;
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(row) = rows.next() {
+                    return Some(Ok(row));
+                }
+                if next == self.file.num_row_groups() {
+                    return None;
+                }
+                let group = self
+                    .file
+                    .get_row_group(next)
+                    .map_err(Malformed::from)
+                    .and_then(|group| read(&ColumnReader::new(group.as_ref())))
+                    .and_then(|group| sorted(last.as_ref(), group));
+                match group {
+                    Ok(group) => {
+                        next += 1;
+                        last = group.last().cloned().or(last.take());
+                        rows = group.into_iter();
+                    }
+                    Err(error) => {
+                        next = self.file.num_row_groups();
+                        return Some(Err(StoreError::corrupt(&self.path, error)));
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl RunReader<ObjectRow> {
+    /// All rows, in order, without their JSON, which is not even read.
+    pub fn keys(self) -> impl Iterator<Item = Result<ObjectKey, StoreError>> {
+        self.groups(object::read_keys)
+    }
+}
+
+fn sorted<T: Ordered>(last: Option<&T>, rows: Vec<T>) -> Result<Vec<T>, Malformed> {
+    let mut before = last;
+    for row in &rows {
+        if before.is_some_and(|before| before.order(row) != Ordering::Less) {
+            return Err(Malformed(format!(
+                "{} is out of order or occurs twice",
+                row.label()
+            )));
+        }
+        before = Some(row);
+    }
+    Ok(rows)
+}
+
+fn open<R: Row>(file: Bytes) -> Result<SerializedFileReader<Bytes>, Malformed> {
+    let reader = SerializedFileReader::new(file)?;
+    let metadata = reader.metadata().file_metadata();
+    let fact = |key: &str| {
+        let found = metadata
+            .key_value_metadata()
+            .and_then(|facts| facts.iter().find(|fact| fact.key == key));
+        found
+            .and_then(|fact| fact.value.as_deref())
+            .unwrap_or_default()
+    };
+    if fact(FORMAT_KEY) != FORMAT {
+        return Err(Malformed(format!(
+            "run format {:?} is not known to this version, which reads {FORMAT}",
+            fact(FORMAT_KEY)
+        )));
+    }
+    if fact(KIND_KEY) != R::KIND.name() {
+        return Err(Malformed(format!(
+            "it holds {:?} where {} are expected",
+            fact(KIND_KEY),
+            R::KIND.name()
+        )));
+    }
+    let known = R::SCHEMAS
+        .iter()
+        .any(|schema| metadata.schema() == parsed(schema).as_ref());
+    if !known {
+        return Err(Malformed(
+            "its columns are not those of the format".to_owned(),
+        ));
+    }
+    Ok(reader)
+}

@@ -1,0 +1,416 @@
+//! Commits a draft: runs first, under the hash of their bytes; the manifest
+//! last, with a conditional create, which is what makes the snapshot.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use age::stream::StreamWriter;
+use bytes::Bytes;
+use model::snapshot::{ChangeToken, Change, Completeness, Content, Kind};
+use model::{LinkKind, ObjectId, ObjectType};
+
+use super::TenantVault;
+use super::chain::Chain;
+use crate::blocking;
+use crate::data_key::DataKey;
+use crate::draft::{
+    Closed, Draft, LinkStep, LinkTally, ObjectStep, ObjectTally, walk_links, walk_objects,
+};
+use crate::error::StoreError;
+use crate::file::{self, Created};
+use crate::format::v1;
+use crate::layout;
+use crate::manifest::{LinkCount, Lineage, Manifest, RunFile, SnapshotMeta, TypeCount};
+use crate::run::{Body, LinkRow, ObjectKey, ObjectRow, Presence, Row, RunWriter, digest};
+use crate::seal;
+
+/// The longest chain of runs; a longer one is merged into a new base.
+const LONGEST_CHAIN: usize = 8;
+/// Changes of more than one row in this many of the base make a new base.
+const LARGEST_SHARE: u64 = 4;
+
+/// What a reading of a tenant says about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// One record for each kind; their counts are set by the commit.
+    pub completeness: Vec<Completeness>,
+    /// Where the next snapshot's changes go on.
+    pub tokens: Vec<ChangeToken>,
+    /// Objects to be read again by the next snapshot.
+    pub unsettled: Vec<(ObjectType, ObjectId)>,
+    /// How many snapshots in a row only followed changes.
+    pub incremental: u32,
+    /// Objects that Graph announced as changed, where everything was read again
+    /// although the changes could be followed: other differences are drift.
+    pub announced: Option<HashSet<ObjectId>>,
+}
+
+impl TenantVault {
+    /// Commits a draft that was begun from nothing, or from the content of `base`.
+    ///
+    /// The same attempt may commit again after an unknown outcome; it then gets
+    /// the manifest that is there.
+    ///
+    /// # Errors
+    /// `Exists` where another attempt has committed the slot; `Corrupt` where the
+    /// base is damaged; `Invalid` where a row cannot be stored; `Unavailable`,
+    /// after which nothing of the snapshot is visible, or all of it.
+    pub async fn commit(
+        &self,
+        meta: &SnapshotMeta,
+        draft: Draft,
+        taken: Taken,
+        base: Option<&Manifest>,
+    ) -> Result<Manifest, StoreError> {
+        let draft = Arc::new(blocking::run(move || draft.close()).await?);
+        let (before_objects, before_links) = match base {
+            Some(base) => {
+                let chains = futures::try_join!(self.chain(base), self.chain(base))?;
+                (Some(chains.0), Some(chains.1))
+            }
+            None => (None, None),
+        };
+        let (key, closed, announced) = (
+            Arc::clone(&self.key),
+            Arc::clone(&draft),
+            taken.announced.clone(),
+        );
+        let objects = blocking::run(move || {
+            write_objects(&key, &closed, before_objects.as_ref(), announced.as_ref())
+        })
+        .await?;
+        let bin = objects.tally.bin.clone();
+        let key = Arc::clone(&self.key);
+        let links =
+            blocking::run(move || write_links(&key, &draft, before_links.as_ref(), &bin)).await?;
+        let mut runs = Vec::new();
+        for written in [&objects.run, &links.run] {
+            let Some(written) = written else { continue };
+            self.store_run(written).await?;
+        }
+        let before = |kind| {
+            let runs = base.map(|base| &base.runs).into_iter().flatten();
+            runs.filter(move |run| run.kind == kind).cloned()
+        };
+        if objects.kept_base {
+            runs.extend(before(ObjectRow::KIND));
+        }
+        runs.extend(objects.run.map(|run| run.file));
+        if links.kept_base {
+            runs.extend(before(LinkRow::KIND));
+        }
+        runs.extend(links.run.map(|run| run.file));
+        let manifest = Manifest {
+            tenant: self.id().clone(),
+            meta: meta.clone(),
+            runs,
+            completeness: counted(taken.completeness, &objects.tally, &links.tally),
+            counts: type_counts(&objects.tally),
+            link_counts: link_counts(&links.tally),
+            lineage: Lineage {
+                since: base.map(|base| base.id().clone()),
+                incremental: taken.incremental,
+                drift: objects.drift,
+            },
+            tokens: taken.tokens,
+            unsettled: taken.unsettled,
+        };
+        self.create_manifest(manifest).await
+    }
+
+    /// Commits a content that is at hand as a whole.
+    ///
+    /// # Errors
+    /// As [`TenantVault::commit`].
+    pub async fn commit_content(
+        &self,
+        meta: &SnapshotMeta,
+        content: &Content,
+    ) -> Result<Manifest, StoreError> {
+        let draft = Draft::default();
+        for object in &content.objects {
+            draft.apply(Change::Put(object.clone()));
+        }
+        for link in &content.links {
+            draft.apply(Change::Linked(link.clone()));
+        }
+        let taken = Taken {
+            completeness: content.completeness.clone(),
+            ..Taken::default()
+        };
+        self.commit(meta, draft, taken, None).await
+    }
+
+    async fn create_manifest(&self, manifest: Manifest) -> Result<Manifest, StoreError> {
+        let id = manifest.id().clone();
+        let path = layout::manifest(self.id(), &id);
+        match self
+            .create(&path, v1::to_json(&v1::Manifest::from(&manifest))?)
+            .await?
+        {
+            Created::Ours => Ok(manifest),
+            Created::Theirs => {
+                let standing = self.manifest(&id).await?;
+                let ours = standing.meta.attempt == manifest.meta.attempt;
+                ours.then_some(standing).ok_or_else(|| StoreError::Exists {
+                    what: format!("snapshot {id}"),
+                })
+            }
+        }
+    }
+
+    async fn store_run(&self, run: &Written) -> Result<(), StoreError> {
+        let path = layout::run(self.id(), &run.file.hash);
+        match file::create(self.store.as_ref(), &path, run.sealed.clone()).await? {
+            Created::Ours => Ok(()),
+            Created::Theirs => Err(StoreError::corrupt(
+                path.as_ref(),
+                "its content is not that of its name",
+            )),
+        }
+    }
+}
+
+/// A run, encrypted, not yet stored.
+struct Written {
+    file: RunFile,
+    sealed: Bytes,
+}
+
+/// What became of one kind of rows.
+struct Outcome<T> {
+    tally: T,
+    /// The run to add; `None` where nothing changed.
+    run: Option<Written>,
+    /// Whether the runs of the base stay part of the snapshot.
+    kept_base: bool,
+    drift: u64,
+}
+
+/// Whether changes are better written as a new base.
+fn fold<R: Row>(chain: &Chain<R>, changed: u64) -> Result<bool, StoreError> {
+    let too_long = changed > 0 && chain.len() >= LONGEST_CHAIN;
+    Ok(too_long || changed.saturating_mul(LARGEST_SHARE) > chain.base_rows()?)
+}
+
+fn write_objects(
+    key: &DataKey,
+    draft: &Closed,
+    before: Option<&Chain<ObjectRow>>,
+    announced: Option<&HashSet<ObjectId>>,
+) -> Result<Outcome<ObjectTally>, StoreError> {
+    let mut drift = 0;
+    if let Some(before) = before {
+        let mut output = Output::<ObjectRow>::new(key)?;
+        let mut drifted = |id: &ObjectId| {
+            drift += u64::from(announced.is_some_and(|announced| !announced.contains(id)));
+        };
+        let tally = walk_objects(before.keys()?, draft, |step| match step {
+            ObjectStep::Kept(_) => Ok(()),
+            ObjectStep::Gone(object_type, id) => {
+                drifted(&id);
+                output.push(ObjectRow {
+                    object_type,
+                    id,
+                    body: None,
+                })
+            }
+            ObjectStep::Put(row, old) => match unlike(row, old.as_ref())? {
+                Some(row) => {
+                    drifted(&row.id);
+                    output.push(row)
+                }
+                None => Ok(()),
+            },
+        })?;
+        if !fold(before, output.rows)? {
+            return Ok(Outcome {
+                tally,
+                run: output.finish_changes()?,
+                kept_base: true,
+                drift,
+            });
+        }
+    }
+    let mut output = Output::<ObjectRow>::new(key)?;
+    let rows = before.map(Chain::rows).transpose()?.into_iter().flatten();
+    let tally = walk_objects(rows, draft, |step| match step {
+        ObjectStep::Kept(row) | ObjectStep::Put(row, _) => output.push(row),
+        ObjectStep::Gone(..) => Ok(()),
+    })?;
+    Ok(Outcome {
+        tally,
+        run: Some(output.finish()?),
+        kept_base: false,
+        drift,
+    })
+}
+
+/// The row with its digest, unless it is the same as before.
+fn unlike(mut row: ObjectRow, old: Option<&ObjectKey>) -> Result<Option<ObjectRow>, StoreError> {
+    if let Some(Body {
+        state,
+        json,
+        digest: known,
+    }) = &mut row.body
+    {
+        let digest = digest(row.object_type, &row.id, json)?;
+        if old.and_then(|old| old.body) == Some((*state, digest.hash)) {
+            return Ok(None);
+        }
+        *known = Some(digest);
+    }
+    Ok(Some(row))
+}
+
+fn write_links(
+    key: &DataKey,
+    draft: &Closed,
+    before: Option<&Chain<LinkRow>>,
+    bin: &HashSet<ObjectId>,
+) -> Result<Outcome<LinkTally>, StoreError> {
+    if let Some(before) = before {
+        let mut output = Output::<LinkRow>::new(key)?;
+        let tally = walk_links(before.rows()?, draft, bin, |step| match step {
+            LinkStep::Kept(_) => Ok(()),
+            LinkStep::New(link) => output.push(link.into()),
+            LinkStep::Gone(link) => output.push(LinkRow {
+                link,
+                presence: Presence::Gone,
+            }),
+        })?;
+        if !fold(before, output.rows)? {
+            return Ok(Outcome {
+                tally,
+                run: output.finish_changes()?,
+                kept_base: true,
+                drift: 0,
+            });
+        }
+    }
+    let mut output = Output::<LinkRow>::new(key)?;
+    let rows = before.map(Chain::rows).transpose()?.into_iter().flatten();
+    let tally = walk_links(rows, draft, bin, |step| match step {
+        LinkStep::Kept(link) | LinkStep::New(link) => output.push(link.into()),
+        LinkStep::Gone(_) => Ok(()),
+    })?;
+    Ok(Outcome {
+        tally,
+        run: Some(output.finish()?),
+        kept_base: false,
+        drift: 0,
+    })
+}
+
+/// A run on its way into an encrypted file.
+struct Output<R: Row> {
+    writer: RunWriter<R, Hashing<StreamWriter<Vec<u8>>>>,
+    rows: u64,
+}
+
+impl<R: Row> Output<R> {
+    fn new(key: &DataKey) -> Result<Self, StoreError> {
+        Ok(Self {
+            writer: RunWriter::new(Hashing::new(seal::encrypt_to(key, Vec::new())?))?,
+            rows: 0,
+        })
+    }
+
+    fn push(&mut self, row: R) -> Result<(), StoreError> {
+        self.rows += 1;
+        self.writer.push(row)
+    }
+
+    /// The run, unless it would be empty.
+    fn finish_changes(self) -> Result<Option<Written>, StoreError> {
+        match self.rows {
+            0 => Ok(None),
+            _ => self.finish().map(Some),
+        }
+    }
+
+    fn finish(self) -> Result<Written, StoreError> {
+        let (output, rows) = self.writer.finish()?;
+        let (encrypting, plain_hash) = output.finish();
+        let sealed = encrypting.finish().map_err(|error| {
+            StoreError::Internal(format!("a run cannot be encrypted: {error}"))
+        })?;
+        Ok(Written {
+            file: RunFile {
+                hash: blake3::hash(&sealed),
+                kind: R::KIND,
+                bytes: sealed.len() as u64,
+                rows,
+                plain_hash,
+            },
+            sealed: Bytes::from(sealed),
+        })
+    }
+}
+
+/// The records with the counts of what is stored.
+fn counted(
+    mut completeness: Vec<Completeness>,
+    objects: &ObjectTally,
+    links: &LinkTally,
+) -> Vec<Completeness> {
+    let of = |object_type: ObjectType| objects.counts.get(&object_type).copied();
+    for record in &mut completeness {
+        record.count = match record.kind {
+            Kind::Objects(object_type) => of(object_type).unwrap_or_default().0,
+            Kind::Deleted(object_type) => of(object_type).unwrap_or_default().1,
+            Kind::Links(kind) => links.get(&kind).copied().unwrap_or_default(),
+        };
+    }
+    completeness.sort_by_key(|record| record.kind);
+    completeness
+}
+
+fn type_counts(tally: &ObjectTally) -> Vec<TypeCount> {
+    let count = |(object_type, (live, deleted)): (&ObjectType, &(u64, u64))| TypeCount {
+        object_type: *object_type,
+        live: *live,
+        deleted: *deleted,
+    };
+    tally.counts.iter().map(count).collect()
+}
+
+fn link_counts(tally: &LinkTally) -> Vec<LinkCount> {
+    let count = |(kind, count): (&LinkKind, &u64)| LinkCount {
+        kind: *kind,
+        count: *count,
+    };
+    tally.iter().map(count).collect()
+}
+
+/// Passes bytes on and hashes them.
+struct Hashing<W> {
+    inner: W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Hashing<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            hasher: blake3::Hasher::new(),
+        }
+    }
+
+    fn finish(self) -> (W, blake3::Hash) {
+        (self.inner, self.hasher.finalize())
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

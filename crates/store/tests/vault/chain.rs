@@ -1,0 +1,206 @@
+//! Snapshots that hold only what changed since the one before.
+
+use std::collections::BTreeMap;
+
+use model::snapshot::{Change, Changes, Kind};
+use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
+use proptest::prelude::*;
+use store::{Draft, Manifest, RunKind, Taken, TenantVault};
+use testkit::store::meta;
+
+use crate::{memory, opened};
+
+fn id(family: &str, n: u8) -> ObjectId {
+    ObjectId::parse(&format!("{family}{n}")).unwrap()
+}
+
+fn user(n: u8, state: ObjectState, department: u8) -> Object {
+    let json = format!(r#"{{"id":"u{n}","displayName":"User {n}","department":"{department}"}}"#);
+    Object::from_json(ObjectType::User, state, &json).unwrap()
+}
+
+fn member(group: u8, user: u8) -> Link {
+    Link {
+        kind: LinkKind::GroupMembers,
+        source: id("g", group),
+        target: id("u", user),
+    }
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let state = || prop_oneof![3 => Just(ObjectState::Live), 1 => Just(ObjectState::Deleted)];
+    let (group, number) = (|| 0..3_u8, || 0..6_u8);
+    prop_oneof![
+        6 => (number(), state(), 0..2_u8).prop_map(|(n, state, dept)| Change::Put(user(n, state, dept))),
+        1 => number().prop_map(|n| Change::Gone(ObjectType::User, id("u", n))),
+        6 => (group(), number()).prop_map(|(g, u)| Change::Linked(member(g, u))),
+        2 => (group(), number()).prop_map(|(g, u)| Change::Unlinked(member(g, u))),
+        1 => Just(Change::Reread(Kind::Objects(ObjectType::User))),
+        1 => Just(Change::Reread(Kind::Deleted(ObjectType::User))),
+        1 => Just(Change::Reread(Kind::Links(LinkKind::GroupMembers))),
+        1 => group().prop_map(|g| Change::RereadLinksOf(LinkKind::GroupMembers, id("g", g))),
+        1 => number().prop_map(|u| Change::RereadLinksTo(LinkKind::GroupMembers, id("u", u))),
+    ]
+}
+
+/// Commits each day's changes on top of the day before; the manifests.
+async fn commit_days(vault: &TenantVault, days: &[Vec<Change>]) -> Vec<Manifest> {
+    let mut manifests: Vec<Manifest> = Vec::new();
+    for (day, changes) in days.iter().enumerate() {
+        let draft = Draft::default();
+        changes
+            .iter()
+            .cloned()
+            .for_each(|change| draft.apply(change));
+        let mut meta = meta("20261120-daily", "a", i64::try_from(day).unwrap() * 100);
+        meta.id = SnapshotId::parse(&format!("day-{day:03}")).unwrap();
+        let manifest = vault
+            .commit(&meta, draft, Taken::default(), manifests.last())
+            .await
+            .unwrap();
+        manifests.push(manifest);
+    }
+    manifests
+}
+
+/// What the same statements add up to in memory, day by day.
+fn expected(days: &[Vec<Change>]) -> Vec<(Vec<Object>, Vec<Link>)> {
+    let mut before = (Vec::new(), Vec::new());
+    let mut all = Vec::new();
+    for changes in days {
+        let mut state = Changes::default();
+        let (objects, links) = before.clone();
+        objects
+            .into_iter()
+            .map(Change::Put)
+            .chain(links.into_iter().map(Change::Linked))
+            .chain(changes.iter().cloned())
+            .for_each(|change| state.apply(change));
+        before = state.into_rows();
+        all.push(before.clone());
+    }
+    all
+}
+
+async fn check(days: Vec<Vec<Change>>) {
+    let (_, vault) = opened(memory()).await;
+    let manifests = commit_days(&vault, &days).await;
+    for (day, (manifest, (objects, links))) in manifests.iter().zip(expected(&days)).enumerate() {
+        assert_eq!(vault.manifest(manifest.id()).await.unwrap(), *manifest);
+        assert_eq!(
+            vault.read_objects(manifest).await.unwrap(),
+            objects,
+            "day {day}"
+        );
+        assert_eq!(
+            vault.read_links(manifest).await.unwrap(),
+            links,
+            "day {day}"
+        );
+        let content = vault.read(manifest).await.unwrap();
+        let visible: BTreeMap<LinkKind, u64> =
+            content
+                .links
+                .iter()
+                .fold(BTreeMap::new(), |mut counts, link| {
+                    *counts.entry(link.kind).or_default() += 1;
+                    counts
+                });
+        let counted: BTreeMap<LinkKind, u64> = manifest
+            .link_counts
+            .iter()
+            .map(|count| (count.kind, count.count))
+            .collect();
+        assert_eq!(counted, visible, "day {day}");
+        assert_eq!(
+            manifest.object_count(),
+            content.objects.len() as u64,
+            "day {day}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn days_of_changes_add_up_to_the_state(
+        days in prop::collection::vec(prop::collection::vec(change(), 0..12), 1..12),
+    ) {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(check(days));
+    }
+}
+
+fn runs(manifest: &Manifest, kind: RunKind) -> usize {
+    manifest.runs.iter().filter(|run| run.kind == kind).count()
+}
+
+#[tokio::test]
+async fn a_chain_holds_changes_only_and_is_merged_when_it_is_long_or_heavy() {
+    let (_, vault) = opened(memory()).await;
+    let first = (0..200)
+        .map(|n| Change::Put(user(n, ObjectState::Live, 0)))
+        .collect();
+    let mut days: Vec<Vec<Change>> = vec![first];
+    // Nothing changed, although everything was read again.
+    days.push(
+        std::iter::once(Change::Reread(Kind::Objects(ObjectType::User)))
+            .chain((0..200).map(|n| Change::Put(user(n, ObjectState::Live, 0))))
+            .collect(),
+    );
+    for day in 1..=9_u8 {
+        days.push(vec![Change::Put(user(day, ObjectState::Live, day))]);
+    }
+    days.push(
+        (0..60)
+            .map(|n| Change::Put(user(n, ObjectState::Live, 99)))
+            .collect(),
+    );
+    let manifests = commit_days(&vault, &days).await;
+    let lengths: Vec<usize> = manifests
+        .iter()
+        .map(|manifest| runs(manifest, RunKind::Objects))
+        .collect();
+    assert_eq!(lengths, [1, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 1]);
+    let day = &manifests[2];
+    let change = day.runs.last().unwrap();
+    assert_eq!((change.kind, change.rows), (RunKind::Objects, 1));
+    // A base serves all the snapshots of its chain.
+    assert_eq!(day.runs[0], manifests[0].runs[0]);
+    assert_eq!(
+        day.lineage.since.as_ref(),
+        Some(manifests[1].id()),
+        "a snapshot names the one that it goes on from"
+    );
+}
+
+#[tokio::test]
+async fn what_the_next_snapshot_needs_is_told() {
+    let (_, vault) = opened(memory()).await;
+    let days = vec![
+        vec![
+            Change::Put(user(1, ObjectState::Live, 0)),
+            Change::Put(user(2, ObjectState::Deleted, 0)),
+            Change::Linked(member(1, 1)),
+            Change::Linked(member(1, 2)),
+        ],
+        vec![
+            Change::Put(user(3, ObjectState::Deleted, 0)),
+            Change::Put(user(2, ObjectState::Live, 0)),
+            Change::Linked(member(0, 1)),
+        ],
+    ];
+    let manifests = commit_days(&vault, &days).await;
+    let foothold = vault.foothold(&manifests[1]).await.unwrap();
+    assert_eq!(
+        foothold.bin.into_iter().collect::<Vec<_>>(),
+        [(ObjectType::User, id("u", 3))]
+    );
+    assert_eq!(
+        foothold.sources,
+        BTreeMap::from([(LinkKind::GroupMembers, vec![id("g", 0), id("g", 1)])])
+    );
+}
