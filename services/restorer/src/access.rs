@@ -8,8 +8,8 @@ use store::StoreError;
 
 use crate::{Context, Error};
 
-/// Tries everything that a restore needs and that can be tried without writing;
-/// each finding is an item.
+/// Tries everything that a restore needs and that can be tried without writing:
+/// of types that plans do not write it reads nothing. Each finding is an item.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
     let record = context.deps.vault.tenant_record(tenant).await?;
     let record = record
@@ -22,7 +22,8 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
         Err(error) => return Ok(vec![item("token", Err(&error))]),
     };
     let mut items = Vec::new();
-    for object_type in ObjectType::ALL {
+    let restored = |object_type: &ObjectType| object_type.spec().restored;
+    for object_type in ObjectType::ALL.into_iter().filter(restored) {
         let answer = directory.page(&Query::Objects(object_type), None).await;
         if items.is_empty() {
             // A denial comes from Graph, so the credential itself was accepted.
