@@ -26,7 +26,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use model::catalogue::{Lane, LinkRead, Reading};
-use model::snapshot::{Change, Changes, ChangeToken, Completeness, Content, Kind};
+use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind};
 use model::{LinkKind, ObjectId, ObjectType};
 use parking_lot::Mutex;
 

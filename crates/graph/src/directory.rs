@@ -254,9 +254,7 @@ impl Query {
             Self::Objects(object_type) => Kind::Objects(*object_type),
             Self::Deleted(object_type) => Kind::Deleted(*object_type),
             Self::Links { kind, .. } | Self::Sources { kind, .. } => Kind::Links(*kind),
-            Self::Ids(object_type) | Self::Contained(object_type, _) => {
-                Kind::Objects(*object_type)
-            }
+            Self::Ids(object_type) | Self::Contained(object_type, _) => Kind::Objects(*object_type),
             Self::Expanded(collection, _) => collection.kind(),
         }
     }

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::Credential;
+use crate::changes;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
-use crate::changes;
 use crate::directory::{
     ChangePage, ChangesFrom, Directory, NextLink, Page, Query, changes_url, item_url,
 };

@@ -33,7 +33,9 @@ pub use draft::Draft;
 pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
 pub use layout::Area;
-pub use manifest::{Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount};
+pub use manifest::{
+    Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
+};
 pub use tenant_record::{CredentialRef, TenantRecord, TenantState};
 pub use tenant_vault::{Claim, Foothold, Problem, Taken, TenantVault};
 pub use vault::{Vault, Versioned};

@@ -9,6 +9,7 @@
 //! collector stores them, and are listed together while their owners are live;
 //! Graph lists them owner by owner.
 
+mod changes;
 pub mod contract;
 mod state;
 mod write;
@@ -17,7 +18,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use async_trait::async_trait;
-use graph::{Directory, DirectoryWriter, GraphError, NextLink, Page, Query};
+use graph::{
+    ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, NextLink, Page, Query,
+};
 use model::call::Call;
 use model::catalogue::Reading;
 use model::snapshot::{Content, Kind};
@@ -35,6 +38,8 @@ pub enum Request<'a> {
     Skus,
     /// One page of a list, alone or in a batch.
     Page(&'a Query),
+    /// What changed in a type.
+    Changes(ObjectType, &'a ChangesFrom),
     /// One object.
     Read(ObjectType, ObjectState, &'a ObjectId),
     /// Which ids exist.
@@ -154,6 +159,13 @@ impl FakeDirectory {
         self.state.lock().raw.push((kind, item));
     }
 
+    /// Honours no change token that was given out before.
+    pub fn forget_tokens(&self) {
+        let mut state = self.state.lock();
+        state.forgotten += state.marks.len();
+        state.marks.clear();
+    }
+
     /// Fails the next request that matches.
     pub fn fail_next(
         &self,
@@ -204,7 +216,7 @@ impl FakeDirectory {
         {
             let mut counts = self.counts.lock();
             match request {
-                Request::Page(_) => counts.pages += 1,
+                Request::Page(_) | Request::Changes(..) => counts.pages += 1,
                 Request::Read(..) => counts.reads += 1,
                 Request::Write(_) => counts.writes += 1,
                 Request::Skus | Request::Existing | Request::RoleTemplates | Request::AppIds => {
@@ -262,6 +274,15 @@ impl Directory for FakeDirectory {
 
     async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError> {
         self.serve(query, next)
+    }
+
+    async fn changes(
+        &self,
+        object_type: ObjectType,
+        from: &ChangesFrom,
+    ) -> Result<ChangePage, GraphError> {
+        self.enter(&Request::Changes(object_type, from))?;
+        changes::answer(&mut self.state.lock(), object_type, from)
     }
 
     async fn first_pages(

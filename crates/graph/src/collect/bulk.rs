@@ -129,10 +129,9 @@ impl Run<'_> {
                             self.put(object);
                             self.take_links(links, with_links);
                         }
-                        Err(what) => self.records.problem(
-                            kind,
-                            format!("object {} of page {pages} {what}", index + 1),
-                        ),
+                        Err(what) => self
+                            .records
+                            .problem(kind, format!("object {} of page {pages} {what}", index + 1)),
                     }
                 }
             })

@@ -108,7 +108,8 @@ impl Run<'_> {
                 if !tracker.whole {
                     self.records.begin(kind, Method::Delta, (self.now)());
                 }
-                self.records.amend(kind, |record| record.method = Method::Delta);
+                self.records
+                    .amend(kind, |record| record.method = Method::Delta);
             }
         }
         let (mut idle, mut echoes) = (0, 0);
@@ -149,10 +150,7 @@ impl Run<'_> {
             .filter(|tracker| tracker.link.is_some())
             .map(|tracker| -> BoxFuture<'_, News> { Box::pin(self.ask(tracker)) })
             .collect();
-        let news: Vec<News> = stream::iter(asks)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+        let news: Vec<News> = stream::iter(asks).buffer_unordered(AT_ONCE).collect().await;
         news.into_iter().fold(News::default(), |sum, news| News {
             new: sum.new + news.new,
             echoes: sum.echoes + news.echoes,
@@ -231,7 +229,8 @@ impl Run<'_> {
         self.read_whole(tracker).await;
         if tracker.link.is_some() {
             for kind in kinds_of(self.scope(), object_type) {
-                self.records.amend(kind, |record| record.method = Method::Delta);
+                self.records
+                    .amend(kind, |record| record.method = Method::Delta);
             }
         }
     }

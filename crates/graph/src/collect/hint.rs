@@ -52,7 +52,10 @@ impl Hint {
     /// Whether announcements contradict one another: then their order, which is
     /// not promised, would decide.
     pub(super) fn is_ambiguous(&self) -> bool {
-        let bodies = self.bodies.windows(2).any(|pair| !agree(&pair[0], &pair[1]));
+        let bodies = self
+            .bodies
+            .windows(2)
+            .any(|pair| !agree(&pair[0], &pair[1]));
         self.fates.len() > 1 || bodies
     }
 
@@ -63,10 +66,7 @@ impl Hint {
 
     /// The announced links of one relation; `None` for a link of which both was
     /// announced.
-    pub(super) fn links(
-        &self,
-        kind: LinkKind,
-    ) -> impl Iterator<Item = (&ObjectId, Option<bool>)> {
+    pub(super) fn links(&self, kind: LinkKind) -> impl Iterator<Item = (&ObjectId, Option<bool>)> {
         self.links
             .iter()
             .filter(move |((of, _), _)| *of == kind)
@@ -115,9 +115,16 @@ fn agree(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
 }
 
 /// Whether an object has the announced values.
-fn matches(object_type: ObjectType, announced: &Map<String, Value>, body: &Map<String, Value>) -> bool {
+fn matches(
+    object_type: ObjectType,
+    announced: &Map<String, Value>,
+    body: &Map<String, Value>,
+) -> bool {
     announced.iter().all(|(name, value)| {
-        let class = object_type.spec().property(name).map(|property| property.class);
+        let class = object_type
+            .spec()
+            .property(name)
+            .map(|property| property.class);
         // Keys are shown with an object that is read alone and with no other; what
         // the table does not know was not asked for.
         if matches!(class, None | Some(Class::Secret | Class::Volatile)) {
@@ -202,7 +209,11 @@ mod tests {
         check(&[(Fate::Live, a("x"))], Some((Deleted, a("x"))), false);
         check(&[(Fate::Live, a("x"))], None, false);
         check(&[(Fate::Gone, json!({"id": "a"}))], None, true);
-        check(&[(Fate::Gone, json!({"id": "a"}))], Some((Live, a("x"))), false);
+        check(
+            &[(Fate::Gone, json!({"id": "a"}))],
+            Some((Live, a("x"))),
+            false,
+        );
         check(
             &[(Fate::SoftDeleted, json!({"id": "a"}))],
             Some((Deleted, a("x"))),
@@ -210,7 +221,10 @@ mod tests {
         );
         // An unknown or a volatile property decides nothing; nothing is nothing.
         check(
-            &[(Fate::Live, json!({"id": "a", "renewedDateTime": "1", "zzz": 1, "mail": null}))],
+            &[(
+                Fate::Live,
+                json!({"id": "a", "renewedDateTime": "1", "zzz": 1, "mail": null}),
+            )],
             Some((Live, json!({"id": "a", "renewedDateTime": "2"}))),
             true,
         );
@@ -261,8 +275,16 @@ mod tests {
 
         let mut hint = Hint::default();
         use Presence::{Absent, Present};
-        hint.add(&announced(Fate::Live, json!({"id": "a"}), &[("u", Present), ("v", Absent)]));
-        hint.add(&announced(Fate::Live, json!({"id": "a"}), &[("v", Present)]));
+        hint.add(&announced(
+            Fate::Live,
+            json!({"id": "a"}),
+            &[("u", Present), ("v", Absent)],
+        ));
+        hint.add(&announced(
+            Fate::Live,
+            json!({"id": "a"}),
+            &[("v", Present)],
+        ));
         let ids = |ids: &[&str]| {
             ids.iter()
                 .map(|id| ObjectId::parse(id).unwrap())

@@ -179,14 +179,10 @@ impl Run<'_> {
 
     async fn read_some_owners(&self, collection: Collection, owners: &[ObjectId]) {
         let kind = collection.kind();
-        let query = |owner: &ObjectId| match collection {
-            Collection::Links(kind) => Query::Links {
-                kind,
-                source: owner.clone(),
-            },
-            Collection::Contained(object_type) => Query::Contained(object_type, owner.clone()),
-        };
-        let queries: Vec<Query> = owners.iter().map(query).collect();
+        let queries: Vec<Query> = owners
+            .iter()
+            .map(|owner| query_of(collection, owner))
+            .collect();
         let (pages, effort) = measured(self.directory.first_pages(&queries)).await;
         self.records.spend(kind, effort);
         let pages = match pages {
@@ -194,14 +190,55 @@ impl Run<'_> {
             Err(error) => return self.records.failed(kind, &error),
         };
         self.records.reached();
+        let mut missing = Vec::new();
         for ((owner, query), page) in owners.iter().zip(&queries).zip(pages) {
             let taken = match page {
                 Ok(page) => self.take_owner(collection, owner, query, page).await,
                 Err(error) => Err(error),
             };
             match taken {
-                // It went; its own type's reading says so.
-                Ok(()) | Err(GraphError::NotFound { .. }) => {}
+                Ok(()) => {}
+                Err(GraphError::NotFound { .. }) => missing.push(owner.clone()),
+                Err(error) => self.records.failed(kind, &error),
+            }
+        }
+        if !missing.is_empty() {
+            self.ask_again(collection, &missing).await;
+        }
+    }
+
+    /// Asks owners again that were listed and then not found: they went, or were
+    /// looked for where they had not arrived yet.
+    async fn ask_again(&self, collection: Collection, owners: &[ObjectId]) {
+        let kind = collection.kind();
+        let found = self
+            .read(collection.owner(), ObjectState::Live, owners)
+            .await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.records.failed(kind, &error),
+        };
+        for (owner, _) in owners
+            .iter()
+            .zip(found)
+            .filter(|(_, object)| object.is_some())
+        {
+            let query = query_of(collection, owner);
+            let (page, effort) = measured(self.directory.page(&query, None)).await;
+            self.records.spend(kind, effort);
+            let taken = match page {
+                Ok(page) => self.take_owner(collection, owner, &query, page).await,
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(()) => {}
+                Err(GraphError::NotFound { .. }) => {
+                    let (owner_type, relation) = (collection.owner(), collection.relation());
+                    self.records.problem(
+                        kind,
+                        format!("{owner_type} {owner} exists, yet its {relation} were not found"),
+                    );
+                }
                 Err(error) => self.records.failed(kind, &error),
             }
         }
@@ -288,11 +325,21 @@ impl Run<'_> {
     }
 }
 
+fn query_of(collection: Collection, owner: &ObjectId) -> Query {
+    match collection {
+        Collection::Links(kind) => Query::Links {
+            kind,
+            source: owner.clone(),
+        },
+        Collection::Contained(object_type) => Query::Contained(object_type, owner.clone()),
+    }
+}
+
 /// An owner's id and the entries that came inside it.
 fn entries(item: &RawValue, relation: &str) -> Result<(ObjectId, Vec<Box<RawValue>>), String> {
     let owner = wire::id(item)?;
-    let (_, taken) = wire::split(item.get(), &[relation])
-        .map_err(|_| "is no json object".to_owned())?;
+    let (_, taken) =
+        wire::split(item.get(), &[relation]).map_err(|_| "is no json object".to_owned())?;
     let list = taken
         .into_iter()
         .find(|(key, value)| key == relation && value.get() != "null");

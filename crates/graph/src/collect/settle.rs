@@ -64,8 +64,7 @@ impl Run<'_> {
             let Some(object) = found.get(&id) else {
                 continue;
             };
-            let agrees =
-                hint.agrees(object_type, object.as_ref()) && !disagreeing.contains(&id);
+            let agrees = hint.agrees(object_type, object.as_ref()) && !disagreeing.contains(&id);
             // What was announced in contradiction is read once more.
             if !agrees || (hint.is_ambiguous() && hint.attempts == 0) {
                 hint.attempts += 1;
@@ -133,9 +132,7 @@ impl Run<'_> {
                 came.insert(id);
             }
         }
-        let disagreeing = self
-            .settle_links(object_type, &pending, &seen, &came)
-            .await;
+        let disagreeing = self.settle_links(object_type, &pending, &seen, &came).await;
         pending.retain(|id, hint| {
             let object = seen.get(id).and_then(Option::as_ref);
             hint.attempts += 1;
@@ -174,7 +171,7 @@ impl Run<'_> {
         Ok(found)
     }
 
-    async fn read(
+    pub(super) async fn read(
         &self,
         object_type: ObjectType,
         state: ObjectState,
@@ -279,8 +276,11 @@ impl Run<'_> {
             };
             let page = match page {
                 Ok(page) => page,
-                // It moved on; that will be announced.
-                Err(GraphError::NotFound { .. }) => continue,
+                // It moved on, or has not arrived everywhere: looked at once more.
+                Err(GraphError::NotFound { .. }) => {
+                    disagreeing.insert(source.clone());
+                    continue;
+                }
                 Err(error) => {
                     self.records.failed(Kind::Links(kind), &error);
                     continue;
@@ -445,7 +445,9 @@ fn source_of(item: &serde_json::value::RawValue, wanted: &str) -> Option<ObjectI
         odata_type: Option<String>,
     }
     let item: Item = serde_json::from_str(item.get()).ok()?;
-    let fits = item.odata_type.is_none_or(|odata_type| odata_type == wanted);
+    let fits = item
+        .odata_type
+        .is_none_or(|odata_type| odata_type == wanted);
     ObjectId::parse(&item.id).ok().filter(|_| fits)
 }
 

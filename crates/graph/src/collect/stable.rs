@@ -53,7 +53,10 @@ impl Run<'_> {
         for kind in &kinds {
             self.tell(Change::Reread(*kind));
         }
-        for object in last.into_iter().flat_map(|(_, reading)| reading.into_values()) {
+        for object in last
+            .into_iter()
+            .flat_map(|(_, reading)| reading.into_values())
+        {
             self.put(object);
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use chrono::DateTime;
-use graph::{Directory, GraphError, NextLink, Query, Scope, collect};
-use model::snapshot::{Content, Kind};
+use graph::{Directory, GraphError, Mode, NextLink, Query, Request, Scope, collect_content};
+use model::snapshot::Content;
 use model::{Link, LinkKind, ObjectState, ObjectType};
 use serde_json::json;
 
@@ -113,29 +113,64 @@ async fn what_cannot_be_understood_is_said_without_repeating_it() {
 async fn links_are_followed_over_pages_and_managers_taken_from_users() {
     let server = Server::start(|seen, _| {
         let root = format!("http://{}/v1.0", seen.header("host"));
-        let group = format!("/groups/{}", id(1));
-        let url = seen.url.split("?$select").next().unwrap().to_owned();
-        if url == format!("{group}/members") {
-            return reply(200, json!({"value": [{"id": id(2).as_str()}], "@odata.nextLink": format!("{root}{group}/more")}));
+        let delta = |items: serde_json::Value| {
+            reply(
+                200,
+                json!({"value": items, "@odata.deltaLink": format!("{root}/quiet")}),
+            )
+        };
+        if seen.url.starts_with("/groups/delta?$select=members,owners") {
+            let members =
+                json!([{"id": id(1).as_str(), "members@delta": [{"id": id(2).as_str()}]}]);
+            return reply(
+                200,
+                json!({"value": members, "@odata.nextLink": format!("{root}/slice")}),
+            );
         }
-        if url == format!("{group}/more") {
-            return reply(200, json!({"value": [{"id": id(3).as_str()}]}));
+        if seen.url == "/slice" {
+            return delta(
+                json!([{"id": id(1).as_str(), "members@delta": [{"id": id(3).as_str()}]}]),
+            );
         }
-        match url.as_str() {
+        if seen.url.contains("/delta?") || seen.url == "/quiet" {
+            return delta(json!([]));
+        }
+        if seen.url.contains("$expand=sponsors") {
+            return reply(
+                200,
+                json!({"value": [{"id": id(2).as_str(), "sponsors": [{"id": id(3).as_str()}]}]}),
+            );
+        }
+        match seen.url.split("?$select").next().unwrap() {
             "/groups" => reply(200, json!({"value": [{"id": id(1).as_str()}]})),
-            "/users" => text(200, &format!(r#"{{"value":[{{"id":"{}","manager":{{"id":"{}"}},"z":1.0,"a":2}}]}}"#, id(2), id(3))),
+            "/users" => text(
+                200,
+                &format!(
+                    r#"{{"value":[{{"id":"{}","manager":{{"id":"{}"}},"z":1.0,"a":2}}]}}"#,
+                    id(2),
+                    id(3)
+                ),
+            ),
             _ => reply(200, json!({"value": []})),
         }
     })
     .await;
-    let scope = Scope {
-        types: vec![ObjectType::User, ObjectType::Group],
-        links: true,
-        deleted: false,
+    let request = Request {
+        scope: Scope {
+            types: vec![ObjectType::User, ObjectType::Group],
+            links: true,
+            deleted: false,
+        },
+        ..Request::all(Mode::Whole)
     };
-    let content: Content = collect(&server.reader(), &scope, &|| DateTime::UNIX_EPOCH, &|_| {})
-        .await
-        .unwrap();
+    let content: Content = collect_content(
+        &server.reader(),
+        &request,
+        &|| DateTime::UNIX_EPOCH,
+        &|_| {},
+    )
+    .await
+    .unwrap();
     assert!(
         content
             .completeness
@@ -154,7 +189,8 @@ async fn links_are_followed_over_pages_and_managers_taken_from_users() {
         [
             link(LinkKind::GroupMembers, 1, 2),
             link(LinkKind::GroupMembers, 1, 3),
-            link(LinkKind::UserManager, 2, 3)
+            link(LinkKind::UserManager, 2, 3),
+            link(LinkKind::UserSponsors, 2, 3)
         ]
     );
     let user = content.object(ObjectType::User, &id(2)).unwrap();
@@ -163,13 +199,16 @@ async fn links_are_followed_over_pages_and_managers_taken_from_users() {
         format!(r#"{{"id":"{}","z":1.0,"a":2}}"#, id(2)),
         "the rest is kept as it was sent"
     );
-    assert!(content.has(Kind::Links(LinkKind::UserSponsors)));
-    assert!(
-        server
-            .seen()
-            .iter()
-            .any(|seen| seen.url.contains("/sponsors?$select=id"))
-    );
+    let seen = server.seen();
+    let marked = |path: &str| {
+        seen.iter().position(|seen| {
+            seen.url.starts_with(path) && seen.url.ends_with("&$deltatoken=latest")
+        })
+    };
+    let listed = |path: &str| seen.iter().position(|seen| seen.url.starts_with(path));
+    assert!(marked("/users/delta?$select=id,accountEnabled,") < listed("/users?"));
+    assert!(marked("/groups/delta?$select=id,") < listed("/groups?"));
+    assert!(marked("/users/delta").is_some());
 }
 
 #[tokio::test]

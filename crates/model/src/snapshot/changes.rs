@@ -196,7 +196,10 @@ mod tests {
     fn check(changes: Vec<Change>, objects: &[&str], visible: &[&str], known: usize) {
         let state = || {
             let mut state = Changes::default();
-            changes.iter().cloned().for_each(|change| state.apply(change));
+            changes
+                .iter()
+                .cloned()
+                .for_each(|change| state.apply(change));
             state
         };
         let content = state().into_content(Vec::new());

@@ -16,11 +16,7 @@ pub(super) const UNLINKED: &[u8] = b"u";
 
 /// The key of a link; without a target, of all links of its source; without a
 /// source, of its kind. The wider ones sort first.
-pub(super) fn key(
-    kind: LinkKind,
-    source: Option<&ObjectId>,
-    target: Option<&ObjectId>,
-) -> Vec<u8> {
+pub(super) fn key(kind: LinkKind, source: Option<&ObjectId>, target: Option<&ObjectId>) -> Vec<u8> {
     let text = |id: Option<&ObjectId>| id.map_or(&[][..], |id| id.as_str().as_bytes()).to_vec();
     let (source_text, target) = (text(source), text(target));
     let mut key = Vec::with_capacity(2 + source_text.len() + target.len());
@@ -73,7 +69,8 @@ impl Wide<'_> {
         if self.is_hidden(link) {
             return false;
         }
-        let by_kind = matches!(self.kind, Some((kind, reread)) if kind == link.kind && reread > seq);
+        let by_kind =
+            matches!(self.kind, Some((kind, reread)) if kind == link.kind && reread > seq);
         let by_source = matches!(&self.source, Some((kind, source, reread))
             if *kind == link.kind && *source == link.source && *reread > seq);
         by_kind || by_source
@@ -141,17 +138,12 @@ pub(crate) fn walk_links(
         let Some(link) = read_key(&entry, &mut wide)? else {
             continue;
         };
-        let mut newest = (!wide.voids(&link, entry.seq)).then_some(entry.value == LINKED);
-        while let Some(older) = entries.next_if(|older| older.key == entry.key) {
-            if newest.is_none() && !wide.voids(&link, older.seq) {
-                newest = Some(older.value == LINKED);
-            }
-        }
+        while entries.next_if(|older| older.key == entry.key).is_some() {}
         let was = before.is_some_and(|before| before == entry.key);
         if was {
             base.next().transpose()?;
         }
-        let is = !wide.is_gone(&link) && newest.unwrap_or(was && !wide.voids(&link, 0));
+        let is = entry.value == LINKED && !wide.is_gone(&link) && !wide.voids(&link, entry.seq);
         let step = match (was, is) {
             (true, true) => LinkStep::Kept(link),
             (false, true) => LinkStep::New(link),

@@ -118,13 +118,13 @@ pub(crate) fn walk_objects<B: Base>(
             }
         }
         let here = entries.peek().is_some_and(|entry| entry.key == at);
-        let said = here.then(|| same_key(&mut entries));
+        let said = if here { newest(&mut entries) } else { None };
         let Some(state) = row.state() else {
             continue;
         };
         let step = match said {
-            Some(said) => settle(said, &reread, Some((row, state)))?,
-            None => untouched(row, state, &reread),
+            Some(newest) => settle(newest, &reread, Some(row))?,
+            None => Some(untouched(row, state, &reread)),
         };
         if let Some(step) = step {
             take(step)?;
@@ -138,20 +138,20 @@ pub(crate) fn walk_objects<B: Base>(
     Ok(tally)
 }
 
-/// The statements about the next object before `limit`; statements about whole
-/// types are noted on the way.
+/// The newest statement about the next object before `limit`; statements about
+/// whole types are noted on the way.
 fn next_object(
     entries: &mut Peekable<Merged<'_>>,
     reread: &mut Reread,
     limit: Option<&[u8]>,
-) -> Option<Vec<Entry>> {
+) -> Option<Entry> {
     loop {
         let entry = entries.peek()?;
         if limit.is_some_and(|limit| entry.key.as_slice() >= limit) {
             return None;
         }
         if entry.key.len() > 1 {
-            return Some(same_key(entries));
+            return newest(entries);
         }
         let entry = entries.next()?;
         let state = match entry.value.first() {
@@ -163,14 +163,11 @@ fn next_object(
     }
 }
 
-fn same_key(entries: &mut Peekable<Merged<'_>>) -> Vec<Entry> {
-    let mut same: Vec<Entry> = Vec::with_capacity(1);
-    while let Some(entry) =
-        entries.next_if(|entry| same.first().is_none_or(|first| first.key == entry.key))
-    {
-        same.push(entry);
-    }
-    same
+/// The newest statement about the next key; the older ones are passed over.
+fn newest(entries: &mut Peekable<Merged<'_>>) -> Option<Entry> {
+    let newest = entries.next()?;
+    while entries.next_if(|entry| entry.key == newest.key).is_some() {}
+    Some(newest)
 }
 
 fn type_of(entry: &Entry) -> ObjectType {
@@ -179,54 +176,48 @@ fn type_of(entry: &Entry) -> ObjectType {
         .expect("invariant: a key begins with its type")
 }
 
-fn untouched<B: Base>(row: B, state: ObjectState, reread: &Reread) -> Option<ObjectStep<B>> {
+fn untouched<B: Base>(row: B, state: ObjectState, reread: &Reread) -> ObjectStep<B> {
     // What was read before this draft was said at time nought.
-    Some(if reread.voids(row.object_type(), state, 0) {
+    if reread.voids(row.object_type(), state, 0) {
         ObjectStep::Gone(row.object_type(), row.id().clone())
     } else {
         ObjectStep::Kept(row)
-    })
+    }
 }
 
-/// What the newest statement that still counts makes of an object.
+/// What the newest statement makes of an object.
 fn settle<B: Base>(
-    said: Vec<Entry>,
+    newest: Entry,
     reread: &Reread,
-    before: Option<(B, ObjectState)>,
+    before: Option<B>,
 ) -> Result<Option<ObjectStep<B>>, StoreError> {
-    let Some(first) = said.first() else {
-        return Ok(None);
-    };
-    let object_type = type_of(first);
-    let id = std::str::from_utf8(&first.key[1..])
+    let unreadable = || StoreError::Internal("a draft holds an entry that is none".to_owned());
+    let object_type = type_of(&newest);
+    let id = std::str::from_utf8(&newest.key[1..])
         .ok()
         .and_then(|id| ObjectId::parse(id).ok())
-        .ok_or_else(|| StoreError::Internal("a draft holds a key that is none".to_owned()))?;
-    for entry in said {
-        let state = match entry.value.first() {
-            Some(b'l') => ObjectState::Live,
-            Some(b'd') => ObjectState::Deleted,
-            _ => return Ok(before.map(|_| ObjectStep::Gone(object_type, id))),
-        };
-        if reread.voids(object_type, state, entry.seq) {
-            continue;
-        }
-        let mut json = entry.value;
-        json.remove(0);
-        let json = String::from_utf8(json)
-            .map_err(|_| StoreError::Internal("a draft holds a text that is none".to_owned()))?;
-        let row = ObjectRow {
-            object_type,
-            id,
-            body: Some(Body {
-                state,
-                json: json.into(),
-                digest: None,
-            }),
-        };
-        return Ok(Some(ObjectStep::Put(row, before.map(|(row, _)| row))));
-    }
-    Ok(before.and_then(|(row, state)| untouched(row, state, reread)))
+        .ok_or_else(unreadable)?;
+    let state = match newest.value.first() {
+        Some(b'l') => Some(ObjectState::Live),
+        Some(b'd') => Some(ObjectState::Deleted),
+        _ => None,
+    };
+    let state = state.filter(|state| !reread.voids(object_type, *state, newest.seq));
+    let Some(state) = state else {
+        return Ok(before.map(|_| ObjectStep::Gone(object_type, id)));
+    };
+    let mut json = newest.value;
+    json.remove(0);
+    let row = ObjectRow {
+        object_type,
+        id,
+        body: Some(Body {
+            state,
+            json: String::from_utf8(json).map_err(|_| unreadable())?.into(),
+            digest: None,
+        }),
+    };
+    Ok(Some(ObjectStep::Put(row, before)))
 }
 
 impl ObjectTally {

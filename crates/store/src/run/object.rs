@@ -202,7 +202,9 @@ fn key(
     state: &str,
 ) -> Result<(ObjectType, ObjectId, Option<ObjectState>), Malformed> {
     let unknown = |what: &str, word: &str| {
-        Malformed(format!("object {what} {word:?} is not known to this version"))
+        Malformed(format!(
+            "object {what} {word:?} is not known to this version"
+        ))
     };
     let object_type =
         ObjectType::from_name(object_type).ok_or_else(|| unknown("type", object_type))?;

@@ -1,5 +1,6 @@
 use model::snapshot::Content;
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 use parquet::record::RowAccessor;
 use proptest::prelude::*;
@@ -11,12 +12,14 @@ fn rows(objects: &[Object]) -> Vec<ObjectRow> {
     objects.iter().cloned().map(ObjectRow::from).collect()
 }
 
-fn objects(file: Bytes) -> Vec<Object> {
+fn read_objects(file: Bytes) -> Vec<Object> {
     let rows = decode::<ObjectRow>("here", file).unwrap();
-    rows.into_iter().filter_map(ObjectRow::into_object).collect()
+    rows.into_iter()
+        .filter_map(ObjectRow::into_object)
+        .collect()
 }
 
-fn links(file: Bytes) -> Vec<Link> {
+fn read_links(file: Bytes) -> Vec<Link> {
     let rows = decode::<LinkRow>("here", file).unwrap();
     assert!(rows.iter().all(|row| row.presence == Presence::Present));
     rows.into_iter().map(|row| row.link).collect()
@@ -81,8 +84,8 @@ proptest! {
         links in prop::collection::vec(link(), 0..40),
     ) {
         let content = Content { objects, links, completeness: Vec::new() }.sorted();
-        prop_assert_eq!(objects(encode(rows(&content.objects)).unwrap().into()), content.objects);
-        prop_assert_eq!(links(encode(content.links.iter().cloned().map(LinkRow::from)).unwrap().into()), content.links);
+        prop_assert_eq!(read_objects(encode(rows(&content.objects)).unwrap().into()), content.objects);
+        prop_assert_eq!(read_links(encode(content.links.iter().cloned().map(LinkRow::from)).unwrap().into()), content.links);
     }
 
     #[test]
@@ -128,7 +131,7 @@ fn groups_hold_one_type_and_tell_their_ids() {
         found,
         expected.map(|(rows, min, max)| (rows, min.to_owned(), max.to_owned()))
     );
-    assert_eq!(self::objects(file), objects);
+    assert_eq!(read_objects(file), objects);
 }
 
 fn column(objects: &[Object], index: usize) -> Vec<String> {
@@ -309,5 +312,5 @@ fn what_is_gone_is_told_and_the_first_links_runs_stay_readable() {
     columns.texts([link.source.as_str()]).unwrap();
     columns.texts([link.target.as_str()]).unwrap();
     group.close().unwrap();
-    assert_eq!(links(writer.into_inner().unwrap().into()), [link]);
+    assert_eq!(read_links(writer.into_inner().unwrap().into()), [link]);
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use age::stream::StreamWriter;
 use bytes::Bytes;
-use model::snapshot::{ChangeToken, Change, Completeness, Content, Kind};
+use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind};
 use model::{LinkKind, ObjectId, ObjectType};
 
 use super::TenantVault;
@@ -21,7 +21,7 @@ use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
 use crate::layout;
-use crate::manifest::{LinkCount, Lineage, Manifest, RunFile, SnapshotMeta, TypeCount};
+use crate::manifest::{Lineage, LinkCount, Manifest, RunFile, SnapshotMeta, TypeCount};
 use crate::run::{Body, LinkRow, ObjectKey, ObjectRow, Presence, Row, RunWriter, digest};
 use crate::seal;
 
@@ -333,9 +333,9 @@ impl<R: Row> Output<R> {
     fn finish(self) -> Result<Written, StoreError> {
         let (output, rows) = self.writer.finish()?;
         let (encrypting, plain_hash) = output.finish();
-        let sealed = encrypting.finish().map_err(|error| {
-            StoreError::Internal(format!("a run cannot be encrypted: {error}"))
-        })?;
+        let sealed = encrypting
+            .finish()
+            .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
         Ok(Written {
             file: RunFile {
                 hash: blake3::hash(&sealed),

@@ -107,8 +107,13 @@ impl TenantVault {
     pub async fn read_objects(&self, manifest: &Manifest) -> Result<Vec<Object>, StoreError> {
         let chain = self.chain::<ObjectRow>(manifest).await?;
         let object = |row: Result<ObjectRow, StoreError>| row.map(ObjectRow::into_object);
-        blocking::run(move || chain.rows()?.filter_map(|row| object(row).transpose()).collect())
-            .await
+        blocking::run(move || {
+            chain
+                .rows()?
+                .filter_map(|row| object(row).transpose())
+                .collect()
+        })
+        .await
     }
 
     /// The links of a snapshot, those of objects in the recycle bin included.

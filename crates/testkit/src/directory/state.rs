@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use graph::{GraphError, Query};
-use model::catalogue::{Distortion, LinkRead, OWNER, Reading};
+use graph::{Collection, GraphError, Owners, Query};
+use model::catalogue::{Distortion, EXPANDED, LinkRead, OWNER, Reading};
 use model::snapshot::{Content, Kind};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+
+use super::changes::Mark;
 
 /// Whether `directoryObjects` knows objects of a type.
 pub(super) fn is_directory_object(object_type: ObjectType) -> bool {
@@ -31,6 +33,10 @@ pub(super) struct State {
     pub(super) role_templates: HashSet<ObjectId>,
     pub(super) raw: Vec<(Kind, Box<RawValue>)>,
     created: u128,
+    /// What the change tokens stand for.
+    pub(super) marks: Vec<Mark>,
+    /// How many tokens are no longer honoured.
+    pub(super) forgotten: usize,
 }
 
 impl State {
@@ -42,6 +48,8 @@ impl State {
             role_templates: HashSet::new(),
             raw: Vec::new(),
             created: 0,
+            marks: Vec::new(),
+            forgotten: 0,
         };
         content
             .objects
@@ -178,6 +186,10 @@ impl State {
                 }
                 self.targets(*kind, source)
             }
+            Query::Ids(object_type) => self.ids(*object_type, Owners::All),
+            Query::Expanded(collection, owners) => self.expanded(*collection, *owners),
+            Query::Contained(object_type, owner) => self.contained(*object_type, owner),
+            Query::Sources { kind, target, .. } => self.sources(*kind, target),
         };
         let raw = self
             .raw
@@ -188,6 +200,60 @@ impl State {
             RawValue::from_string(item.to_string()).expect("invariant: a value is JSON")
         });
         Ok(items.chain(raw).collect())
+    }
+
+    fn ids(&self, object_type: ObjectType, owners: Owners) -> Vec<Value> {
+        let wanted = |stored: &Stored| {
+            stored.state == ObjectState::Live
+                && (owners == Owners::All
+                    || stored.body.get("userType") == Some(&Value::from("Guest")))
+        };
+        self.objects
+            .iter()
+            .filter(|(key, stored)| key.0 == object_type && wanted(stored))
+            .map(|((_, id), _)| json!({ "id": id.as_str() }))
+            .collect()
+    }
+
+    /// Owners with the first entries of a collection.
+    fn expanded(&self, collection: Collection, owners: Owners) -> Vec<Value> {
+        let mut items = self.ids(collection.owner(), owners);
+        for item in &mut items {
+            let owner = ObjectId::parse(item["id"].as_str().unwrap_or_default())
+                .expect("invariant: a stored id is valid");
+            let mut entries = match collection {
+                Collection::Links(kind) => self.targets(kind, &owner),
+                Collection::Contained(object_type) => self.contained(object_type, &owner),
+            };
+            entries.truncate(EXPANDED);
+            item[collection.relation()] = Value::Array(entries);
+        }
+        items
+    }
+
+    /// What an object contains, without the name of the object.
+    fn contained(&self, object_type: ObjectType, owner: &ObjectId) -> Vec<Value> {
+        let is_in = |stored: &Stored| {
+            stored.body.get(OWNER).and_then(Value::as_str) == Some(owner.as_str())
+        };
+        self.objects
+            .iter()
+            .filter(|(key, stored)| key.0 == object_type && is_in(stored))
+            .map(|(_, stored)| {
+                let mut body = stored.body.clone();
+                body.remove(OWNER);
+                Value::Object(body)
+            })
+            .collect()
+    }
+
+    fn sources(&self, kind: LinkKind, target: &ObjectId) -> Vec<Value> {
+        let source_type = format!("#microsoft.graph.{}", kind.source_type().name());
+        self.links
+            .iter()
+            .filter(|link| link.kind == kind && link.target == *target && self.shows(link))
+            .map(|link| json!({"@odata.type": source_type, "id": link.source.as_str()}))
+            .collect()
     }
 
     /// What an object contains is seen while the object is live.

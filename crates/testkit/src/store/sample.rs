@@ -113,7 +113,6 @@ pub fn content(users: usize) -> Content {
     }
     let complete = |kind| Completeness {
         not_after: moment(30),
-        count: 1,
         ..Completeness::begun(kind, Method::Delta, moment(0))
     };
     content.completeness = vec![
@@ -124,5 +123,9 @@ pub fn content(users: usize) -> Content {
             ..complete(Kind::Objects(ObjectType::Application))
         },
     ];
+    let counts = content.counts();
+    for record in &mut content.completeness {
+        record.count = counts.get(&record.kind).copied().unwrap_or_default();
+    }
     content.sorted()
 }

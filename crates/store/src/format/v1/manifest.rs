@@ -284,7 +284,11 @@ impl Manifest {
                 incremental: self.incremental,
                 drift: self.drift,
             },
-            tokens: self.tokens.into_iter().filter_map(Token::into_domain).collect(),
+            tokens: self
+                .tokens
+                .into_iter()
+                .filter_map(Token::into_domain)
+                .collect(),
             unsettled: self
                 .unsettled
                 .into_iter()
