@@ -84,6 +84,8 @@ fn the_way_to_an_object_follows_from_how_its_type_is_read() {
             assert_eq!(spec.list_path, list);
             assert!(!spec.select && spec.deleted.is_none() && spec.delta_path.is_none());
         }
+        let ties = spec.ties.iter().filter(|tie| **tie != OWNER);
+        assert!(ties.copied().all(|name| spec.property(name).is_some()));
         let inline = spec.inline.iter();
         assert!(inline.copied().all(|name| spec.property(name).is_some()));
     }
