@@ -45,7 +45,7 @@ pub fn markdown() -> String {
          What Rewind reads, compares and restores, as the catalogue in [`crates/model/src/catalogue.rs`](../crates/model/src/catalogue.rs) has it.\n\
          `cargo xtask docs` writes this page from there; a test holds that it is up to date.\n\n\
          Everything that Graph sends is stored, also what the tables below do not name: that is compared as read-only.\n\
-         Restores write the types marked so; of the others a plan names what differs and writes nothing.\n\
+         Restores write the types marked so; of the others a plan names what differs, with the obstacle `OBSTACLE_TYPE_NOT_RESTORED`, and writes nothing.\n\
          In a path, `{owner}` stands for the object that contains the others.\n\n",
     );
     page.push_str("| Class | Meaning |\n|---|---|\n");
