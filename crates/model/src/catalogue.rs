@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 mod conditional_access;
 mod grants;
+pub mod page;
+pub mod permissions;
 mod policies;
 mod principals;
 mod software;
@@ -185,6 +187,10 @@ pub struct TypeSpec {
     /// Those of the properties that the schema has as relations to objects of
     /// their own, and that Graph sends inside the object without being asked.
     pub inline: &'static [&'static str],
+    /// The properties, or [`OWNER`], that hold the ids of objects without which one
+    /// of this type is not seen: it goes with them, and comes back with them, as
+    /// links do.
+    pub ties: &'static [&'static str],
     /// The links that start at objects of this type.
     pub links: &'static [LinkSpec],
     /// Position in restore order: lower first.

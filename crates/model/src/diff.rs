@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::{Map, Value};
 
 use crate::canonical;
-use crate::catalogue::{Class, LinkKind, OWNER, ObjectType, Reading, TypeSpec};
+use crate::catalogue::{Class, LinkKind, ObjectType, TypeSpec};
 use crate::id::ObjectId;
 use crate::object::{Object, ObjectRef, ObjectState, name_with};
 use crate::snapshot::{Content, Kind};
@@ -332,7 +332,7 @@ fn change(
     if kind == ChangeKind::HardDeleted
         && pair
             .base
-            .is_some_and(|object| left_with_owner(object, names))
+            .is_some_and(|object| went_with_another(object, names))
     {
         return None;
     }
@@ -384,18 +384,17 @@ fn change(
     })
 }
 
-/// Whether an object is no longer seen since the one that contains it is gone.
-/// Like its links, that is part of the owner's deletion, and returns with it.
-fn left_with_owner(object: &Object, names: &Names<'_>) -> bool {
-    let Reading::Contained { .. } = object.object_type.spec().reading else {
+/// Whether an object is no longer seen since one that it ties together is gone.
+/// Like a link, that is part of the other's deletion.
+fn went_with_another(object: &Object, names: &Names<'_>) -> bool {
+    let ties = object.object_type.spec().ties;
+    if ties.is_empty() {
         return false;
-    };
-    let owner = object
-        .body()
-        .get(OWNER)
-        .and_then(Value::as_str)
-        .map(ObjectId::parse);
-    matches!(owner, Some(Ok(owner)) if names.gone(&owner))
+    }
+    let body = object.body();
+    let ids = ties.iter().filter_map(|tie| body.get(*tie)?.as_str());
+    ids.filter_map(|id| ObjectId::parse(id).ok())
+        .any(|id| names.gone(&id))
 }
 
 fn obstacles(

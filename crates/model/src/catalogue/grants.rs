@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use super::{
-    Class, Lane, ObjectType, Property, Reading, Shape, TypeSpec, copied, read_only, scalar, set,
-    volatile,
+    Class, Lane, OWNER, ObjectType, Property, Reading, Shape, TypeSpec, copied, read_only, scalar,
+    set, volatile,
 };
 
 /// `oAuth2PermissionGrant`: delegated permissions that somebody consented to.
@@ -33,6 +33,7 @@ pub static OAUTH2_PERMISSION_GRANT: TypeSpec = TypeSpec {
         read_only("resourceId"),
     ],
     inline: &[],
+    ties: &["clientId", "principalId", "resourceId"],
     links: &[],
     rank: 50,
     typed_writes: false,
@@ -69,6 +70,7 @@ pub static APP_ROLE_ASSIGNMENT: TypeSpec = TypeSpec {
         volatile("deletedDateTime"),
     ],
     inline: &[],
+    ties: &["principalId", "resourceId"],
     links: &[],
     rank: 52,
     typed_writes: false,
@@ -98,6 +100,7 @@ pub static ROLE_ASSIGNMENT: TypeSpec = TypeSpec {
         read_only("roleDefinitionId"),
     ],
     inline: &[],
+    ties: &["principalId"],
     links: &[],
     rank: 54,
     typed_writes: false,
@@ -131,6 +134,7 @@ pub static FEDERATED_IDENTITY_CREDENTIAL: TypeSpec = TypeSpec {
         Property::new("name", Class::ReadOnly, Shape::Scalar),
     ],
     inline: &[],
+    ties: &[OWNER],
     links: &[],
     rank: 56,
     typed_writes: false,

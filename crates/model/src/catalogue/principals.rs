@@ -91,6 +91,7 @@ pub static USER: TypeSpec = TypeSpec {
         volatile("signInSessionsValidFromDateTime"),
     ],
     inline: &[],
+    ties: &[],
     links: &[
         LinkSpec {
             kind: LinkKind::UserManager,
@@ -171,6 +172,7 @@ pub static GROUP: TypeSpec = TypeSpec {
         volatile("renewedDateTime"),
     ],
     inline: &[],
+    ties: &[],
     links: &[
         LinkSpec {
             kind: LinkKind::GroupMembers,

@@ -67,6 +67,7 @@ pub static APPLICATION: TypeSpec = TypeSpec {
         volatile("deletedDateTime"),
     ],
     inline: &[],
+    ties: &[],
     links: &[LinkSpec {
         kind: LinkKind::ApplicationOwners,
         name: "application/owners",
@@ -141,6 +142,7 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         volatile("deletedDateTime"),
     ],
     inline: &[],
+    ties: &[],
     links: &[LinkSpec {
         kind: LinkKind::ServicePrincipalOwners,
         name: "servicePrincipal/owners",

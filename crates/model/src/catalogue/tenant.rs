@@ -48,6 +48,7 @@ pub static ORGANIZATION: TypeSpec = TypeSpec {
         volatile("onPremisesLastSyncDateTime"),
     ],
     inline: &[],
+    ties: &[],
     links: &[],
     rank: 64,
     typed_writes: false,
@@ -84,6 +85,7 @@ pub static ADMINISTRATIVE_UNIT: TypeSpec = TypeSpec {
         volatile("deletedDateTime"),
     ],
     inline: &[],
+    ties: &[],
     links: &[LinkSpec {
         kind: LinkKind::AdministrativeUnitMembers,
         name: "administrativeUnit/members",

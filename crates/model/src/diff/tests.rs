@@ -376,21 +376,48 @@ fn a_grant_is_called_by_those_it_ties_together() {
 }
 
 #[test]
-fn what_an_object_contains_goes_with_it() {
-    let owner = |state| {
-        object(
-            ObjectType::ServicePrincipal,
-            3,
-            state,
-            json!({"displayName": "Payroll"}),
-        )
+fn what_ties_objects_together_goes_with_them() {
+    // The fixtures name their ends by these ids.
+    let ends = [
+        (ObjectType::ServicePrincipal, 1),
+        (ObjectType::User, 2),
+        (ObjectType::ServicePrincipal, 3),
+        (ObjectType::Application, 5),
+    ];
+    let check = |tie: ObjectType, with: &[u8]| {
+        let tenant = |gone: Option<u8>, tied: bool| {
+            let end = |(object_type, n): (ObjectType, u8)| {
+                let state = if gone == Some(n) {
+                    ObjectState::Deleted
+                } else {
+                    ObjectState::Live
+                };
+                object(object_type, n, state, json!({"displayName": "End"}))
+            };
+            let tied = tied.then(|| full(tie, 9));
+            content(ends.into_iter().map(end).chain(tied).collect(), vec![])
+        };
+        for (_, n) in ends {
+            let found = kinds(&tenant(None, true), &tenant(Some(n), false));
+            let both = vec![
+                (id(n), ChangeKind::SoftDeleted),
+                (id(9), ChangeKind::HardDeleted),
+            ];
+            let expected = if with.contains(&n) {
+                both[..1].to_vec()
+            } else {
+                both
+            };
+            assert_eq!(found, expected, "{tie} without {n}");
+        }
+        let alone = kinds(&tenant(None, true), &tenant(None, false));
+        assert_eq!(alone, [(id(9), ChangeKind::HardDeleted)], "{tie}");
     };
-    let assignment = full(ObjectType::AppRoleAssignment, 9);
-    let base = content(vec![owner(ObjectState::Live), assignment], vec![]);
-    let gone = content(vec![owner(ObjectState::Deleted)], vec![]);
-    assert_eq!(kinds(&base, &gone), [(id(3), ChangeKind::SoftDeleted)]);
-    let there = content(vec![owner(ObjectState::Live)], vec![]);
-    assert_eq!(kinds(&base, &there), [(id(9), ChangeKind::HardDeleted)]);
+    check(ObjectType::OAuth2PermissionGrant, &[1, 2, 3]);
+    check(ObjectType::AppRoleAssignment, &[2, 3]);
+    check(ObjectType::RoleAssignment, &[2]);
+    check(ObjectType::FederatedIdentityCredential, &[5]);
+    check(ObjectType::AuthenticationContextClassReference, &[]);
 }
 
 #[test]

@@ -671,7 +671,7 @@ fn types_that_are_not_restored_yet_are_named_and_left_alone() {
         plan.exclusions
     };
     for object_type in unrestored() {
-        let there = content(vec![full(object_type, 1)], vec![]);
+        let there = content(vec![full(object_type, 9)], vec![]);
         let nothing = content(vec![], vec![]);
         let mut other = crate::fixture::body(object_type);
         let known = |class: Class| {
@@ -680,14 +680,14 @@ fn types_that_are_not_restored_yet_are_named_and_left_alone() {
         };
         let property = known(Class::Restorable).or_else(|| known(Class::ReadOnly));
         other[property.expect("each type has one").name] = json!("other");
-        let changed = object(object_type, 1, ObjectState::Live, other);
+        let changed = object(object_type, 9, ObjectState::Live, other);
         let mut cases = vec![
             (there.clone(), nothing.clone()),
             (nothing, there.clone()),
             (there.clone(), content(vec![changed], vec![])),
         ];
         if object_type.spec().deleted.is_some() {
-            let bin = content(vec![deleted(full(object_type, 1))], vec![]);
+            let bin = content(vec![deleted(full(object_type, 9))], vec![]);
             cases.push((there.clone(), bin.clone()));
             cases.push((bin, there));
         }
