@@ -159,12 +159,12 @@ async fn live(
         let directory = (deps.connect)(&record)?;
         let read_at = deps.clock.now();
         let (progress, clock, read) = (job.progress(), Arc::clone(&deps.clock), AtomicU64::new(0));
-        let content = graph::collect(
+        let content = graph::collect_content(
             directory.as_ref(),
-            &graph::Scope::all(),
+            &graph::Request::all(graph::Mode::Whole),
             &move || clock.now(),
             &move |step: graph::Progress| {
-                let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
+                let total = read.fetch_add(step.added, Ordering::Relaxed) + step.added;
                 progress
                     .modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
             },

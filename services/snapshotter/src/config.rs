@@ -26,7 +26,13 @@ pub struct Config {
     pub common: Common,
     /// `REWIND_SCHEDULE`: `daily` (the default) or `off`.
     pub schedule: Schedule,
+    /// `REWIND_RECONCILE_EVERY`: of how many snapshots one reads everything again,
+    /// to find what was never announced as changed; 7 by default.
+    pub reconcile_every: u32,
 }
+
+/// The usual distance of full readings: a week.
+const RECONCILE_EVERY: u32 = 7;
 
 impl Config {
     /// Reads the settings of a process of its own, which needs all of them.
@@ -55,8 +61,22 @@ impl Config {
                 ));
             }
         };
+        let reconcile_every = match settings.text("REWIND_RECONCILE_EVERY") {
+            None => RECONCILE_EVERY,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|every| *every > 0)
+                .ok_or_else(|| {
+                    ConfigError::invalid("REWIND_RECONCILE_EVERY", "a number from 1 on is expected")
+                })?,
+        };
         settings.finish()?;
-        Ok(Self { common, schedule })
+        Ok(Self {
+            common,
+            schedule,
+            reconcile_every,
+        })
     }
 }
 

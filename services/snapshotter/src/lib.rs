@@ -4,6 +4,7 @@
 //! the commit of what was read. It never writes to a tenant.
 
 mod access;
+mod base;
 pub mod config;
 mod error;
 mod message;
@@ -60,6 +61,8 @@ impl std::fmt::Debug for Deps {
 pub(crate) struct Context {
     pub(crate) deps: Deps,
     pub(crate) jobs: Jobs<WatchSnapshotResponse>,
+    /// Every how many snapshots everything is read again.
+    pub(crate) reconcile_every: u32,
 }
 
 impl Context {
@@ -114,6 +117,7 @@ impl App {
         let context = Context {
             deps,
             jobs: Jobs::new(),
+            reconcile_every: config.reconcile_every,
         };
         let rpc = rpc::Rpc::new(context.clone());
         let routes = Routes::new(

@@ -1,7 +1,7 @@
 //! Manifests as messages of the contract.
 
 use proto::convert::timestamp;
-use proto::v1::{KindRecord, Snapshot, SnapshotState};
+use proto::v1::{Effort, KindRecord, Reading, Snapshot, SnapshotState};
 use store::Manifest;
 
 /// A committed snapshot.
@@ -19,6 +19,8 @@ pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
         not_before: Some(timestamp(record.not_before)),
         not_after: Some(timestamp(record.not_after)),
         count: count(record.count),
+        note: record.note.clone(),
+        effort: Some(effort(record.effort)),
     });
     Snapshot {
         name: proto::name::snapshot(&manifest.tenant, manifest.id()),
@@ -31,6 +33,33 @@ pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
         link_count: count(manifest.link_counts.iter().map(|entry| entry.count).sum()),
         stored_bytes: count(manifest.runs.iter().map(|run| run.bytes).sum()),
         kinds: kinds.collect(),
+        reading: reading(manifest) as i32,
+        since: manifest
+            .lineage
+            .since
+            .as_ref()
+            .map(|id| proto::name::snapshot(&manifest.tenant, id))
+            .unwrap_or_default(),
+        drift_count: count(manifest.lineage.drift),
+    }
+}
+
+fn reading(manifest: &Manifest) -> Reading {
+    match (&manifest.lineage.since, manifest.lineage.incremental) {
+        (None, _) => Reading::Whole,
+        (Some(_), 0) => Reading::Reconciliation,
+        (Some(_), _) => Reading::Incremental,
+    }
+}
+
+fn effort(effort: model::snapshot::Effort) -> Effort {
+    Effort {
+        requests: count(effort.requests),
+        units: count(effort.units),
+        retries: count(effort.retries),
+        throttled: count(effort.throttled),
+        refused: count(effort.refused),
+        bytes: count(effort.bytes),
     }
 }
 

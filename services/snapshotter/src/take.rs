@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::TimeDelta;
-use graph::{Progress, Scope, collect};
+use graph::{Mode, Progress, Request, collect};
 use model::licence::Licence;
 use model::snapshot::Kind;
 use model::{SnapshotId, TenantId};
@@ -11,10 +11,10 @@ use proto::convert::timestamp;
 use proto::v1::{Snapshot, SnapshotState, WatchSnapshotResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{Manifest, SnapshotMeta, StoreError, TenantState, Trigger};
+use store::{Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, Trigger};
 use tracing::Instrument;
 
-use crate::{Context, Error, message};
+use crate::{Context, Error, base, message};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -113,21 +113,27 @@ async fn read_and_commit(
     if licence == Licence::None {
         return Err(Error::Licence);
     }
+    let base = base::choose(vault).await?;
+    let mode = base::mode(vault, base.as_ref(), context.reconcile_every).await?;
+    let followed = matches!(mode, Mode::Since(_));
+    let reconciled = matches!(mode, Mode::Reconcile(_));
     let progress = job.progress();
     let read = AtomicU64::new(0);
     let clock = deps.clock.clone();
-    let content = collect(
+    let draft = Draft::default();
+    let outcome = collect(
         directory.as_ref(),
-        &Scope::all(),
+        &Request::all(mode),
         &move || clock.now(),
         &|step: Progress| {
-            let total = read.fetch_add(step.count, Ordering::Relaxed) + step.count;
+            let total = read.fetch_add(step.added, Ordering::Relaxed) + step.added;
             progress.modify(|value| value.read_count = message::count(total));
         },
+        &|change| draft.apply(change),
     )
     .await?;
     let objects = |kind: Kind| matches!(kind, Kind::Objects(_));
-    let mut kinds = content
+    let mut kinds = outcome
         .completeness
         .iter()
         .filter(|record| objects(record.kind));
@@ -146,5 +152,21 @@ async fn read_and_commit(
         finished: deps.clock.now(),
         licence,
     };
-    Ok(vault.commit_snapshot(&meta, &content).await?)
+    let before = base.as_ref().map_or(0, |base| base.lineage.incremental);
+    let taken = Taken {
+        completeness: outcome.completeness,
+        tokens: outcome.tokens,
+        unsettled: outcome.unsettled,
+        incremental: if followed { before + 1 } else { 0 },
+        announced: reconciled.then_some(outcome.announced),
+    };
+    let manifest = vault.commit(&meta, draft, taken, base.as_ref()).await?;
+    if reconciled {
+        let drift = manifest.lineage.drift;
+        tracing::info!(
+            drift,
+            "everything was read again and compared with what had been announced"
+        );
+    }
+    Ok(manifest)
 }

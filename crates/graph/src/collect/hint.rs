@@ -86,7 +86,11 @@ impl Hint {
         if self.fates.is_empty() {
             return true;
         }
-        if !self.fates.contains(&fate) {
+        // A type without a recycle bin may still be hidden for a while.
+        let hidden = object_type.spec().deleted.is_none()
+            && fate == Fate::Gone
+            && self.fates.contains(&Fate::SoftDeleted);
+        if !self.fates.contains(&fate) && !hidden {
             return false;
         }
         let Some(object) = found.filter(|_| fate == Fate::Live) else {
