@@ -29,6 +29,7 @@ mod fault;
 mod http;
 mod ids;
 mod load;
+mod mutate;
 mod odata;
 mod populate;
 mod record;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::catalog::{Kind, Shown};
+use crate::state::grants::Grant;
 
 /// Key under which properties outside the table (directory extensions) are kept as one object.
 const EXTRA: u16 = u16::MAX;
@@ -136,7 +137,7 @@ impl Object {
     /// The value of a property; its "never set" value when it was never set.
     pub(crate) fn value(&self, name: &str) -> Value {
         if name == "id" {
-            return Value::String(self.id.to_string());
+            return Value::String(self.wire_id());
         }
         let shape = self.kind.shape();
         match shape.key(name) {
@@ -146,6 +147,19 @@ impl Object {
                 .map_or_else(|| parse(shape.prop(key).unset.as_bytes()), parse),
             None => self.record.extra(name).unwrap_or(Value::Null),
         }
+    }
+
+    /// The id as the wire shows it.
+    pub(crate) fn wire_id(&self) -> String {
+        match self.kind {
+            Kind::Grant => Grant::of(self).id(),
+            _ => self.id.to_string(),
+        }
+    }
+
+    /// Writes the id as the first member.
+    pub(crate) fn push_id(&self, out: &mut Vec<u8>) {
+        push_pair(out, "id", format!("\"{}\"", self.wire_id()).as_bytes());
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {
@@ -174,7 +188,7 @@ impl Object {
         let shape = self.kind.shape();
         match select {
             None => {
-                push_pair(out, "id", format!("\"{}\"", self.id).as_bytes());
+                self.push_id(out);
                 let location = (self.kind == Kind::Location).then(|| self.location_properties());
                 for (prop, key) in shape.props.iter().zip(0u16..) {
                     if prop.shown != Shown::Default
@@ -188,7 +202,7 @@ impl Object {
             Some(names) => {
                 for name in names {
                     if name == "id" {
-                        push_pair(out, "id", format!("\"{}\"", self.id).as_bytes());
+                        self.push_id(out);
                     } else if let Some(key) = shape.key(name) {
                         self.render_key(out, name, key, detail);
                     } else if let Some(value) = self.record.extra(name) {

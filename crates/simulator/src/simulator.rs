@@ -83,7 +83,7 @@ impl Simulator {
         let seed = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let tenant = Arc::new(Tenant::new(spec, seed));
+        let tenant = Arc::new(Tenant::new(spec, seed, self.shared.clock.clone()));
         self.shared.tenants.write().insert(id, Arc::clone(&tenant));
         TenantHandle { tenant }
     }
@@ -191,6 +191,13 @@ impl TenantHandle {
     /// Fills the tenant with a made-up company.
     pub fn populate(&self, population: &Population) -> Populated {
         crate::populate::populate(&self.tenant, population)
+    }
+
+    /// Makes `changes` random changes to everything that a tenant holds, through the same checks
+    /// and state as writes over HTTP, and says what each did. The same seed on the same state
+    /// makes the same changes.
+    pub fn mutate(&self, seed: u64, changes: usize) -> Vec<String> {
+        crate::mutate::mutate(&self.tenant, seed, changes)
     }
 
     /// The number of live objects of a Graph type, such as `"user"`.

@@ -3,8 +3,11 @@
 //! All mutations go through this module so that indexes and the change log never disagree with
 //! the objects. It knows nothing of HTTP, permissions or validation.
 
+pub(crate) mod federated;
 pub(crate) mod grants;
 pub(crate) mod history;
+pub(crate) mod roles;
+pub(crate) mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -15,8 +18,11 @@ use crate::audit::Audit;
 use crate::catalog::{Kind, Relation};
 use crate::ids::Ids;
 use crate::record::{Object, Record};
+use federated::Federated;
 use grants::Grants;
 use history::{History, What};
+use roles::Roles;
+use settings::Settings;
 
 /// An object in the recycle bin.
 #[derive(Clone, Debug)]
@@ -28,8 +34,8 @@ pub(crate) struct Deleted {
 /// Everything that one tenant holds.
 #[derive(Debug)]
 pub(crate) struct State {
-    objects: [BTreeMap<Uuid, Object>; 6],
-    deleted: [BTreeMap<Uuid, Deleted>; 6],
+    objects: [BTreeMap<Uuid, Object>; 8],
+    deleted: [BTreeMap<Uuid, Deleted>; 8],
     /// Targets of each link, sorted. Links of and to soft-deleted objects stay.
     links: HashMap<(Relation, Uuid), Vec<Uuid>>,
     back: HashMap<Uuid, Vec<(Relation, Uuid)>>,
@@ -37,6 +43,9 @@ pub(crate) struct State {
     app_ids: HashMap<(Kind, String), Uuid>,
     pub history: History,
     pub grants: Grants,
+    pub roles: Roles,
+    pub federated: Federated,
+    pub settings: Settings,
     pub audits: VecDeque<Audit>,
     /// Authentication strengths by id: the built-in ones and what loaded policies brought along.
     pub strengths: BTreeMap<String, Value>,
@@ -56,6 +65,9 @@ impl State {
             app_ids: HashMap::new(),
             history: History::default(),
             grants: Grants::default(),
+            roles: Roles::default(),
+            federated: Federated::default(),
+            settings: Settings::default(),
             audits: VecDeque::new(),
             strengths: crate::http::strengths::built_in(),
             known_references: crate::http::singletons::ROLES
@@ -148,7 +160,11 @@ impl State {
     pub(crate) fn insert(&mut self, object: Object) {
         self.history.push(object.kind, object.id, What::Created);
         self.index(&object);
-        self.objects[object.kind as usize].insert(object.id, object);
+        let (kind, id) = (object.kind, object.id);
+        self.objects[kind as usize].insert(id, object);
+        if kind == Kind::ServicePrincipal {
+            self.reveal_grants(id);
+        }
     }
 
     /// Applies property changes and returns the names that really changed.
@@ -193,8 +209,14 @@ impl State {
         };
         self.unindex(&object);
         self.history.push(kind, id, What::SoftDeleted);
-        let at = at.to_owned();
-        self.deleted[kind as usize].insert(id, Deleted { object, at });
+        let deleted = Deleted {
+            object,
+            at: at.to_owned(),
+        };
+        self.deleted[kind as usize].insert(id, deleted);
+        if kind == Kind::ServicePrincipal {
+            self.hide_grants(id, at);
+        }
         true
     }
 
@@ -206,6 +228,9 @@ impl State {
         self.index(&deleted.object);
         self.history.push(kind, id, What::Created);
         self.objects[kind as usize].insert(id, deleted.object);
+        if kind == Kind::ServicePrincipal {
+            self.reveal_grants(id);
+        }
         // Whoever holds a link to it shows that link again.
         for (relation, from) in self.back.get(&id).cloned().unwrap_or_default() {
             if let Some(kind) = self.find(from).map(|object| object.kind) {
@@ -242,7 +267,16 @@ impl State {
                 targets.remove(at);
             }
         }
+        if kind == Kind::Grant {
+            self.forget_grant(&object);
+            return true;
+        }
+        for grant in self.grants_of(id) {
+            self.purge(Kind::Grant, grant);
+        }
         self.grants.forget(id);
+        self.roles.forget(id);
+        self.federated.forget(id);
         true
     }
 
@@ -321,6 +355,7 @@ impl State {
                         .insert((object.kind, app_id.to_lowercase()), object.id);
                 }
             }
+            Kind::Grant => self.index_grant(object),
             _ => {}
         }
     }

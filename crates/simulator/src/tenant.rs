@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::state::State;
+use crate::clock::Clock;
+use crate::state::{State, settings};
 use crate::throttle::Budgets;
 
 /// Client id of the read-only app of a practice tenant.
@@ -47,6 +48,7 @@ const WRITER_ROLES: &[&str] = &[
     "DelegatedPermissionGrant.ReadWrite.All",
     "RoleManagement.ReadWrite.Directory",
     "AdministrativeUnit.ReadWrite.All",
+    "Organization.ReadWrite.All",
 ];
 
 /// The licence that `/subscribedSkus` reports.
@@ -158,19 +160,30 @@ impl TenantSpec {
 pub(crate) struct Tenant {
     pub spec: TenantSpec,
     pub domain: String,
+    pub clock: Clock,
     pub state: RwLock<State>,
     pub budgets: Mutex<Budgets>,
 }
 
 impl Tenant {
-    pub(crate) fn new(spec: TenantSpec, seed: u64) -> Self {
+    pub(crate) fn new(spec: TenantSpec, seed: u64, clock: Clock) -> Self {
+        let domain = spec.domain();
+        let mut state = State::new(seed);
+        state.settings.organization = settings::organization(&spec.id, &spec.display_name, &domain);
         Self {
-            domain: spec.domain(),
+            domain,
             spec,
-            state: RwLock::new(State::new(seed)),
+            clock,
+            state: RwLock::new(state),
             budgets: Mutex::new(Budgets::default()),
         }
     }
+}
+
+/// Every application permission that the practice apps use.
+pub(crate) fn all_roles() -> BTreeSet<String> {
+    let roles = READER_ROLES.iter().chain(WRITER_ROLES);
+    roles.map(|role| (*role).to_owned()).collect()
 }
 
 /// Who is calling: an app of the tenant, with what it may do.

@@ -308,7 +308,7 @@ impl Round<'_> {
             } else {
                 "deleted"
             };
-            let gone = json!({ "id": id.to_string(), "@removed": { "reason": reason } });
+            let gone = json!({ "id": self.state.wire_id(self.kind, id), "@removed": { "reason": reason } });
             return vec![gone.to_string().into_bytes()];
         };
         let created = changes.iter().any(|what| matches!(what, What::Created));
@@ -405,7 +405,7 @@ impl Round<'_> {
     /// Writes the id and the set properties; changed ones also when they were cleared.
     fn properties(&self, out: &mut Vec<u8>, object: &Object, changed: Option<&BTreeSet<u16>>) {
         let shape = self.kind.shape();
-        push_pair(out, "id", format!("\"{}\"", object.id).as_bytes());
+        object.push_id(out);
         for (prop, key) in shape.props.iter().zip(0u16..) {
             if !self.is_selected(key) {
                 continue;
@@ -443,7 +443,7 @@ fn push_delta(out: &mut Vec<u8>, relation: Relation, list: Vec<Value>) {
 
 fn relations(kind: Kind, select: Option<&str>) -> Vec<Relation> {
     match select {
-        None if kind == Kind::Group => vec![Relation::Members],
+        None if Relation::Members.on(kind) => vec![Relation::Members],
         None => Vec::new(),
         Some(names) => names
             .split(',')
