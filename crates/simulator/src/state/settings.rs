@@ -41,8 +41,10 @@ pub(crate) fn organization(id: &str, name: &str, domain: &str) -> Value {
         "defaultUsageLocation": "NO",
         "displayName": name,
         "marketingNotificationEmails": [],
+        "mobileDeviceManagementAuthority": "intune",
         "onPremisesLastSyncDateTime": null,
         "onPremisesSyncEnabled": null,
+        "partnerTenantType": null,
         "postalCode": null,
         "preferredLanguage": "en",
         "securityComplianceNotificationMails": [],
@@ -149,6 +151,7 @@ pub(crate) fn configurations() -> Vec<Value> {
             json!({
                 "isSelfServiceRegistrationAllowed": true,
                 "isAttestationEnforced": true,
+                "defaultPasskeyProfile": null,
                 "keyRestrictions": { "isEnforced": false, "enforcementType": "block", "aaGuids": [] },
             }),
         ),
@@ -204,6 +207,12 @@ pub(crate) fn configurations() -> Vec<Value> {
                     "x509CertificateField": "PrincipalName", "userProperty": "onPremisesUserPrincipalName",
                     "priority": 1, "trustAffinityLevel": "low",
                 }],
+                "certificateAuthorityScopes": [],
+                "issuerHintsConfiguration": { "state": "disabled" },
+                "crlValidationConfiguration": {
+                    "state": "disabled",
+                    "exemptedCertificateAuthoritiesSubjectKeyIdentifiers": [],
+                },
                 "authenticationModeConfiguration": {
                     "x509CertificateAuthenticationDefaultMode": "x509CertificateSingleFactor",
                     "x509CertificateDefaultRequiredAffinityLevel": "low",

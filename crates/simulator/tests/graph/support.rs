@@ -210,6 +210,24 @@ pub(crate) fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(id).collect()
 }
 
+/// Follows a round to its end: items and the delta link.
+pub(crate) async fn round(bench: &Bench, start: &str) -> (Vec<Value>, String) {
+    let mut items = Vec::new();
+    let mut path = start.to_owned();
+    loop {
+        let page = bench.get(&path).await.expect(200);
+        items.extend(page["value"].as_array().unwrap().iter().cloned());
+        assert!(
+            page["@odata.nextLink"].is_null() != page["@odata.deltaLink"].is_null(),
+            "one link, never both"
+        );
+        match page["@odata.deltaLink"].as_str() {
+            Some(link) => return (items, link.to_owned()),
+            None => path = page["@odata.nextLink"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
 /// The shared data, which a user's machine may lack.
 #[expect(
     clippy::disallowed_methods,
