@@ -311,15 +311,16 @@ impl State {
     ) {
         to.sort_unstable();
         to.dedup();
-        to.retain(|target| !self.is_linked(relation, from, *target));
+        let mut targets = self.links.remove(&(relation, from)).unwrap_or_default();
+        to.retain(|target| targets.binary_search(target).is_err());
         for target in &to {
             self.back.entry(*target).or_default().push((relation, from));
             let to = *target;
             self.history.push(kind, from, What::Linked { relation, to });
         }
-        let targets = self.links.entry((relation, from)).or_default();
         targets.extend(to);
         targets.sort_unstable();
+        self.links.insert((relation, from), targets);
     }
 
     pub(crate) fn unlink(&mut self, relation: Relation, kind: Kind, from: Uuid, to: Uuid) -> bool {

@@ -311,7 +311,7 @@ async fn the_documents_around_objects_load_as_graph_shows_them() {
             &format!("/directory/administrativeUnits/{unit}/members")
         )
         .await,
-        [user.clone()]
+        std::slice::from_ref(user)
     );
     assert_eq!(
         bench
