@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Credentials by application and by their own id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Federated(BTreeMap<Uuid, BTreeMap<Uuid, Value>>);
 
 impl Federated {

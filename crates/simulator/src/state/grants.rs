@@ -38,7 +38,7 @@ pub(crate) struct Assignment {
 type AssignmentKey = (Uuid, Uuid);
 
 /// Assignments with their indexes, and who takes part in which grant.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Grants {
     assignments: BTreeMap<AssignmentKey, Assignment>,
     by_resource: BTreeSet<(Uuid, AssignmentKey)>,

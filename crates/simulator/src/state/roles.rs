@@ -21,7 +21,7 @@ pub(crate) struct RoleAssignment {
 }
 
 /// All role assignments, by id.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Roles {
     held: BTreeMap<String, RoleAssignment>,
     by_party: BTreeSet<(Uuid, String)>,
