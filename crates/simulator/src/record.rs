@@ -174,7 +174,7 @@ impl Object {
         let shape = self.kind.shape();
         match select {
             None => {
-                push_pair(out, "id", format!("\"{}\"", self.id).as_bytes());
+                push_id(out, self.id);
                 let location = (self.kind == Kind::Location).then(|| self.location_properties());
                 for (prop, key) in shape.props.iter().zip(0u16..) {
                     if prop.shown != Shown::Default
@@ -188,7 +188,7 @@ impl Object {
             Some(names) => {
                 for name in names {
                     if name == "id" {
-                        push_pair(out, "id", format!("\"{}\"", self.id).as_bytes());
+                        push_id(out, self.id);
                     } else if let Some(key) = shape.key(name) {
                         self.render_key(out, name, key, detail);
                     } else if let Some(value) = self.record.extra(name) {
@@ -255,6 +255,18 @@ fn is_unset(unset: &str, text: &[u8], value: &Value) -> bool {
 
 pub(crate) fn parse(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+/// Writes the `id` member.
+pub(crate) fn push_id(out: &mut Vec<u8>, id: Uuid) {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.as_hyphenated().encode_lower(&mut text);
+    if !matches!(out.last(), None | Some(b'{')) {
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"id\":\"");
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 pub(crate) fn push_pair(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -5,6 +5,7 @@
 
 pub(crate) mod grants;
 pub(crate) mod history;
+pub(crate) mod replicas;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -26,7 +27,7 @@ pub(crate) struct Deleted {
 }
 
 /// Everything that one tenant holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     objects: [BTreeMap<Uuid, Object>; 6],
     deleted: [BTreeMap<Uuid, Deleted>; 6],
@@ -230,6 +231,7 @@ impl State {
             },
         };
         self.history.push(kind, object.id, What::Purged);
+        // Links to it go with it; those of and to a soft-deleted object had stayed.
         for relation in Relation::ALL {
             for to in self.links.remove(&(relation, id)).unwrap_or_default() {
                 self.drop_back(relation, id, to);
@@ -240,6 +242,10 @@ impl State {
                 && let Ok(at) = targets.binary_search(&id)
             {
                 targets.remove(at);
+            }
+            if let Some(kind) = self.find(from).map(|object| object.kind) {
+                self.history
+                    .push(kind, from, What::Orphaned { relation, to: id });
             }
         }
         self.grants.forget(id);

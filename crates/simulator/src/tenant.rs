@@ -1,10 +1,15 @@
 //! What a practice tenant is made of besides its directory: name, licence and the apps that may call.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::clock::Clock;
+use crate::http::delta::traps::DeltaTraps;
 use crate::state::State;
+use crate::state::history::TokenAge;
+use crate::state::replicas::Replica;
 use crate::throttle::Budgets;
 
 /// Client id of the read-only app of a practice tenant.
@@ -153,22 +158,48 @@ impl TenantSpec {
     }
 }
 
-/// A running tenant.
-#[derive(Debug)]
+/// A running tenant, as one request sees it. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Tenant {
-    pub spec: TenantSpec,
-    pub domain: String,
-    pub state: RwLock<State>,
-    pub budgets: Mutex<Budgets>,
+    pub spec: Arc<TenantSpec>,
+    pub domain: Arc<str>,
+    pub state: Replica,
+    pub budgets: Arc<Mutex<Budgets>>,
+    pub tokens: Arc<Mutex<TokenAge>>,
+    /// The simulator's setting, the same for all tenants.
+    pub traps: Arc<RwLock<DeltaTraps>>,
 }
 
 impl Tenant {
-    pub(crate) fn new(spec: TenantSpec, seed: u64) -> Self {
+    pub(crate) fn new(
+        spec: TenantSpec,
+        seed: u64,
+        clock: Clock,
+        traps: Arc<RwLock<DeltaTraps>>,
+    ) -> Self {
         Self {
-            domain: spec.domain(),
-            spec,
-            state: RwLock::new(State::new(seed)),
-            budgets: Mutex::new(Budgets::default()),
+            domain: spec.domain().into(),
+            spec: Arc::new(spec),
+            state: Replica::new(State::new(seed), clock),
+            budgets: Arc::default(),
+            tokens: Arc::default(),
+            traps,
+        }
+    }
+
+    /// The tenant as a read may see it: some state within the lag.
+    pub(crate) fn lagging(&self) -> Self {
+        Self {
+            state: self.state.any(),
+            ..self.clone()
+        }
+    }
+
+    /// The tenant as a write sees it.
+    pub(crate) fn newest(&self) -> Self {
+        Self {
+            state: self.state.newest(),
+            ..self.clone()
         }
     }
 }
@@ -176,7 +207,7 @@ impl Tenant {
 /// Who is calling: an app of the tenant, with what it may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
-    pub app: std::sync::Arc<App>,
+    pub app: Arc<App>,
 }
 
 impl Actor {

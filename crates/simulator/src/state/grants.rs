@@ -31,7 +31,7 @@ pub(crate) struct Assignment {
 type AssignmentKey = (Uuid, Uuid);
 
 /// Grants and assignments with their indexes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Grants {
     pub delegated: BTreeMap<String, Grant>,
     assignments: BTreeMap<AssignmentKey, Assignment>,
