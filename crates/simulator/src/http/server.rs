@@ -3,6 +3,7 @@
 //! Everything below `serve` is synchronous; only waiting and reading bodies happen here.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +12,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt};
 
 use crate::control;
 use crate::counters::watch;
@@ -348,16 +350,25 @@ fn respond(reply: Reply) -> Response {
         .unwrap_or_else(|_| Response::new(Body::empty()))
 }
 
-/// An answer whose body fails at once, which makes the server drop the connection.
+/// An answer that breaks off after `head`, which makes the server drop the connection; with an
+/// empty head nothing of it arrives.
 fn broken(head: Bytes) -> Response {
-    let parts = [
-        Ok(head),
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-    ];
-    let mut response = Response::new(Body::from_stream(futures::stream::iter(parts)));
+    let sent = (!head.is_empty()).then_some(head);
+    let end = async move {
+        // Without a pause the server would drop what it has not sent yet.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    };
+    let parts: Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send>> = match sent {
+        Some(head) => Box::pin(stream::iter([Ok(head)]).chain(stream::once(end))),
+        None => Box::pin(stream::iter([Err(
+            std::io::ErrorKind::ConnectionReset.into()
+        )])),
+    };
+    let mut response = Response::new(Body::from_stream(parts));
     response.headers_mut().insert(
         "content-length",
-        axum::http::HeaderValue::from_static("100000"),
+        axum::http::HeaderValue::from_static("100000000"),
     );
     response
 }

@@ -7,9 +7,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::catalog::{Kind, Relation, Shown};
-use crate::http::delta::round::{is_sliced, slice};
 use crate::record::{Detail, Object, push_id, push_pair};
 use crate::state::State;
+
+/// The type of a link's target, its id, and whether the link holds.
+type Link = (&'static str, Uuid, bool);
+
+/// Which links of an object an item shows.
+pub(super) struct Slice<'a> {
+    /// Members up to this one were shown before.
+    pub(super) after: Option<Uuid>,
+    /// Links that are no more.
+    pub(super) ended: Vec<(Relation, Uuid, bool)>,
+    /// How many links the page has room for; what is shown is taken off.
+    pub(super) links: &'a mut usize,
+}
+
+impl<'a> Slice<'a> {
+    pub(super) fn first(links: &'a mut usize) -> Self {
+        Self {
+            after: None,
+            ended: Vec::new(),
+            links,
+        }
+    }
+
+    pub(super) fn next(last: Uuid, links: &'a mut usize) -> Self {
+        Self {
+            after: Some(last),
+            ended: Vec::new(),
+            links,
+        }
+    }
+}
 
 /// What a caller asked to see of each object.
 pub(super) struct Item<'a> {
@@ -51,37 +81,40 @@ impl<'a> Item<'a> {
         self.keys.binary_search(&key).is_ok()
     }
 
-    /// An object with its links after `after`, as many as there is room for; also the target up
-    /// to which members were shown, where there are more.
+    /// An object with a slice of its links; also the target up to which members were shown,
+    /// where there are more.
     pub(super) fn whole(
         &self,
         state: &State,
         object: &Object,
-        after: Option<Uuid>,
-        links: &mut usize,
+        slice: Slice<'_>,
     ) -> (Vec<u8>, Option<Uuid>) {
         let mut out = Vec::with_capacity(512);
         out.push(b'{');
         self.properties(&mut out, object, None);
         let mut unfinished = None;
         for relation in self.relations {
-            if !is_sliced(*relation) && after.is_some() {
+            // Members are many enough to be sliced; other relations come whole, at first.
+            let sliced = *relation == Relation::Members;
+            if !sliced && slice.after.is_some() {
                 continue;
             }
-            let from_link = after.filter(|_| is_sliced(*relation));
-            let (shown, more) = slice(state, *relation, object.id, from_link, links);
-            if !shown.is_empty() {
-                let list = shown
-                    .iter()
-                    .map(|target| (target.kind.name(), target.id, true));
-                push_links(&mut out, *relation, list);
+            let mut rest = state.live_targets(*relation, object.id, slice.after);
+            let room = if sliced { *slice.links } else { usize::MAX };
+            let mut list: Vec<Link> = rest
+                .by_ref()
+                .take(room)
+                .map(|target| (target.kind.name(), target.id, true))
+                .collect();
+            *slice.links = slice.links.saturating_sub(list.len());
+            if sliced && rest.next().is_some() {
+                let last = list.last().map(|(_, id, _)| *id);
+                unfinished = last.or(slice.after).or(Some(Uuid::nil()));
             }
-            if more {
-                unfinished = shown
-                    .last()
-                    .map(|last| last.id)
-                    .or(after)
-                    .or(Some(Uuid::nil()));
+            let ended = slice.ended.iter().filter(|(held, ..)| held == relation);
+            list.extend(ended.map(|(_, target, _)| (type_of(state, *target), *target, false)));
+            if !list.is_empty() {
+                push_links(&mut out, *relation, list);
             }
         }
         out.push(b'}');
@@ -98,13 +131,13 @@ impl<'a> Item<'a> {
     ) -> Vec<u8> {
         let mut out = vec![b'{'];
         self.properties(&mut out, object, Some(changed));
-        let mut by_relation: BTreeMap<Relation, Vec<(&'static str, Uuid, bool)>> = BTreeMap::new();
+        let mut by_relation: BTreeMap<Relation, Vec<Link>> = BTreeMap::new();
         for (relation, target, held) in touched {
             let list = by_relation.entry(*relation).or_default();
             list.push((type_of(state, *target), *target, *held));
         }
         for (relation, list) in by_relation {
-            push_links(&mut out, relation, list.into_iter());
+            push_links(&mut out, relation, list);
         }
         out.push(b'}');
         out
@@ -143,13 +176,9 @@ fn type_of(state: &State, target: Uuid) -> &'static str {
         .map_or("directoryObject", |object| object.kind.name())
 }
 
-fn push_links(
-    out: &mut Vec<u8>,
-    relation: Relation,
-    links: impl Iterator<Item = (&'static str, Uuid, bool)>,
-) {
+fn push_links(out: &mut Vec<u8>, relation: Relation, links: Vec<Link>) {
     push_pair(out, &format!("{}@delta", relation.name()), b"[");
-    for (at, (kind, id, held)) in links.enumerate() {
+    for (at, (kind, id, held)) in links.into_iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }

@@ -9,11 +9,10 @@ use std::ops::Bound;
 use uuid::Uuid;
 
 use crate::catalog::{Kind, Relation};
-use crate::http::delta::item::{Item, push_removed};
+use crate::http::delta::item::{Item, Slice, push_removed};
 use crate::http::delta::token::Token;
 use crate::http::delta::traps::DeltaTraps;
 use crate::ids::Ids;
-use crate::record::Object;
 use crate::state::State;
 use crate::state::history::What;
 
@@ -103,7 +102,9 @@ impl Round<'_> {
                 more = true;
                 break;
             }
-            let (item, rest) = self.item.whole(self.state, object, None, &mut links);
+            let (item, rest) = self
+                .item
+                .whole(self.state, object, Slice::first(&mut links));
             items.push(item);
             unfinished.extend(rest.map(|last| (*id, last)));
             after = Some(*id);
@@ -124,7 +125,9 @@ impl Round<'_> {
             let Some(object) = self.state.object(self.kind, id) else {
                 continue;
             };
-            let (item, rest) = self.item.whole(self.state, object, Some(last), links);
+            let (item, rest) = self
+                .item
+                .whole(self.state, object, Slice::next(last, links));
             items.push(item);
             token.unfinished.extend(rest.map(|last| (id, last)));
         }
@@ -210,8 +213,21 @@ impl Round<'_> {
             let soft = self.state.bin(self.kind).contains_key(&id);
             return Some(removed(id, soft));
         };
+        let touched: Vec<(Relation, Uuid, bool)> = self
+            .item
+            .relations
+            .iter()
+            .flat_map(|relation| self.touched(*relation, id, changes))
+            .collect();
         if changes.iter().any(|what| matches!(what, What::Created)) {
-            let (item, rest) = self.item.whole(self.state, object, None, links);
+            // Who never heard that it was gone before it came back must hear which links ended.
+            let ended = touched.into_iter().filter(|(_, _, held)| !held).collect();
+            let start = Slice {
+                after: None,
+                ended,
+                links,
+            };
+            let (item, rest) = self.item.whole(self.state, object, start);
             unfinished.extend(rest.map(|last| (id, last)));
             return Some(item);
         }
@@ -226,12 +242,6 @@ impl Round<'_> {
                 );
             }
         }
-        let touched: Vec<(Relation, Uuid, bool)> = self
-            .item
-            .relations
-            .iter()
-            .flat_map(|relation| self.touched(*relation, id, changes))
-            .collect();
         if keys.is_empty() && touched.is_empty() {
             return None;
         }
@@ -287,7 +297,11 @@ impl Round<'_> {
         if before.first {
             let some = before.after?.min(dice.guid());
             let (id, object) = self.state.all(self.kind).range(..=some).next_back()?;
-            return asked(id).then(|| self.item.whole(self.state, object, None, &mut links).0);
+            return asked(id).then(|| {
+                self.item
+                    .whole(self.state, object, Slice::first(&mut links))
+                    .0
+            });
         }
         let at = dice.below(before.from);
         let change = self.state.history.span(at, at + 1).first()?;
@@ -315,29 +329,4 @@ fn removed(id: Uuid, soft: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(96);
     push_removed(&mut out, id, if soft { "changed" } else { "deleted" });
     out
-}
-
-/// Members are many enough to be sliced; other relations come whole, with the first slice.
-pub(super) fn is_sliced(relation: Relation) -> bool {
-    relation == Relation::Members
-}
-
-/// The live targets of a link that a slice shows, and whether there are more.
-pub(super) fn slice<'s>(
-    state: &'s State,
-    relation: Relation,
-    from: Uuid,
-    after: Option<Uuid>,
-    links: &mut usize,
-) -> (Vec<&'s Object>, bool) {
-    let mut rest = state.live_targets(relation, from, after);
-    let room = if is_sliced(relation) {
-        *links
-    } else {
-        usize::MAX
-    };
-    let shown: Vec<&Object> = rest.by_ref().take(room).collect();
-    *links = links.saturating_sub(shown.len());
-    let more = is_sliced(relation) && rest.next().is_some();
-    (shown, more)
 }
