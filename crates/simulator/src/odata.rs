@@ -78,7 +78,7 @@ impl Query {
 }
 
 const DEFAULT_PAGE: usize = 100;
-const LARGEST_PAGE: usize = 999;
+pub(crate) const LARGEST_PAGE: usize = 999;
 
 fn top(value: &str) -> Result<usize, GraphError> {
     match value.parse::<usize>() {
@@ -131,6 +131,11 @@ fn expands(value: &str) -> Result<Vec<Expand>, GraphError> {
         });
     }
     Ok(items)
+}
+
+/// How many items an `$expand` names.
+pub(crate) fn top_level_parts(value: &str) -> usize {
+    split_top_level(value).len()
 }
 
 fn split_top_level(value: &str) -> Vec<&str> {

@@ -159,7 +159,10 @@ impl Object {
 
     /// Writes the id as the first member.
     pub(crate) fn push_id(&self, out: &mut Vec<u8>) {
-        push_pair(out, "id", format!("\"{}\"", self.wire_id()).as_bytes());
+        match self.kind {
+            Kind::Grant => push_pair(out, "id", format!("\"{}\"", self.wire_id()).as_bytes()),
+            _ => push_id(out, self.id),
+        }
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<String> {
@@ -269,6 +272,18 @@ fn is_unset(unset: &str, text: &[u8], value: &Value) -> bool {
 
 pub(crate) fn parse(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+/// Writes the `id` member.
+pub(crate) fn push_id(out: &mut Vec<u8>, id: Uuid) {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.as_hyphenated().encode_lower(&mut text);
+    if !matches!(out.last(), None | Some(b'{')) {
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"id\":\"");
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 pub(crate) fn push_pair(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -6,6 +6,7 @@
 pub(crate) mod federated;
 pub(crate) mod grants;
 pub(crate) mod history;
+pub(crate) mod replicas;
 pub(crate) mod roles;
 pub(crate) mod settings;
 
@@ -32,7 +33,7 @@ pub(crate) struct Deleted {
 }
 
 /// Everything that one tenant holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     objects: [BTreeMap<Uuid, Object>; 8],
     deleted: [BTreeMap<Uuid, Deleted>; 8],
@@ -255,6 +256,7 @@ impl State {
             },
         };
         self.history.push(kind, object.id, What::Purged);
+        // Links to it go with it; those of and to a soft-deleted object had stayed.
         for relation in Relation::ALL {
             for to in self.links.remove(&(relation, id)).unwrap_or_default() {
                 self.drop_back(relation, id, to);
@@ -265,6 +267,10 @@ impl State {
                 && let Ok(at) = targets.binary_search(&id)
             {
                 targets.remove(at);
+            }
+            if let Some(kind) = self.find(from).map(|object| object.kind) {
+                self.history
+                    .push(kind, from, What::Orphaned { relation, to: id });
             }
         }
         if kind == Kind::Grant {

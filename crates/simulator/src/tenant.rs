@@ -1,10 +1,14 @@
 //! What a practice tenant is made of besides its directory: name, licence and the apps that may call.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
+use crate::http::delta::traps::DeltaTraps;
+use crate::state::history::TokenAge;
+use crate::state::replicas::Replica;
 use crate::state::{State, settings};
 use crate::throttle::Budgets;
 
@@ -155,27 +159,53 @@ impl TenantSpec {
     }
 }
 
-/// A running tenant.
-#[derive(Debug)]
+/// A running tenant, as one request sees it. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Tenant {
-    pub spec: TenantSpec,
-    pub domain: String,
+    pub spec: Arc<TenantSpec>,
+    pub domain: Arc<str>,
     pub clock: Clock,
-    pub state: RwLock<State>,
-    pub budgets: Mutex<Budgets>,
+    pub state: Replica,
+    pub budgets: Arc<Mutex<Budgets>>,
+    pub tokens: Arc<Mutex<TokenAge>>,
+    /// The simulator's setting, the same for all tenants.
+    pub traps: Arc<RwLock<DeltaTraps>>,
 }
 
 impl Tenant {
-    pub(crate) fn new(spec: TenantSpec, seed: u64, clock: Clock) -> Self {
+    pub(crate) fn new(
+        spec: TenantSpec,
+        seed: u64,
+        clock: Clock,
+        traps: Arc<RwLock<DeltaTraps>>,
+    ) -> Self {
         let domain = spec.domain();
         let mut state = State::new(seed);
         state.settings.organization = settings::organization(&spec.id, &spec.display_name, &domain);
         Self {
-            domain,
-            spec,
+            domain: domain.into(),
+            spec: Arc::new(spec),
+            state: Replica::new(state, clock.clone()),
             clock,
-            state: RwLock::new(state),
-            budgets: Mutex::new(Budgets::default()),
+            budgets: Arc::default(),
+            tokens: Arc::default(),
+            traps,
+        }
+    }
+
+    /// The tenant as a read may see it: some state within the lag.
+    pub(crate) fn lagging(&self) -> Self {
+        Self {
+            state: self.state.any(),
+            ..self.clone()
+        }
+    }
+
+    /// The tenant as a write sees it.
+    pub(crate) fn newest(&self) -> Self {
+        Self {
+            state: self.state.newest(),
+            ..self.clone()
         }
     }
 }
@@ -189,7 +219,7 @@ pub(crate) fn all_roles() -> BTreeSet<String> {
 /// Who is calling: an app of the tenant, with what it may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
-    pub app: std::sync::Arc<App>,
+    pub app: Arc<App>,
 }
 
 impl Actor {

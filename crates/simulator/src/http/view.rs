@@ -8,7 +8,7 @@ use crate::http::permission;
 use crate::http::reply::Reply;
 use crate::http::{Call, strengths};
 use crate::odata::{Expand, Query};
-use crate::record::{Detail, Object, push_pair};
+use crate::record::{Detail, Object, push_id, push_pair};
 use crate::state::State;
 use crate::state::grants::Assignment;
 use crate::tenant::Actor;
@@ -104,7 +104,7 @@ impl View<'_> {
         }
         if self.typed && !permission::may_read(self.actor, object.kind) {
             // The type and id of an object that the app may not read are no secret.
-            push_pair(out, "id", format!("\"{}\"", object.id).as_bytes());
+            push_id(out, object.id);
             return;
         }
         if object.kind == Kind::Policy {

@@ -185,7 +185,11 @@ impl State {
         let hidden = || self.bin(kind).get(&id).map(|hidden| &hidden.object);
         match self.object(kind, id).or_else(hidden) {
             Some(object) => Grant::of(object).id(),
-            None => self.grants.gone.get(&id).cloned().unwrap_or_default(),
+            // What was never there has no parties to make an id from.
+            None => match self.grants.gone.get(&id) {
+                Some(gone) => gone.clone(),
+                None => id.to_string(),
+            },
         }
     }
 }

@@ -82,6 +82,13 @@ impl Bench {
         self.token = answer["access_token"].as_str().unwrap().to_owned();
     }
 
+    /// A token of the app that may write, for requests made by hand.
+    pub(crate) async fn new_token(&self) -> String {
+        let (app, secret) = (simulator::WRITER_CLIENT_ID, simulator::WRITER_SECRET);
+        let answer = self.token(TENANT, app, secret).await.expect(200);
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn token(&self, tenant: &str, client_id: &str, secret: &str) -> Answer {
         let response = self
             .http
