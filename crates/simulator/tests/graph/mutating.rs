@@ -109,6 +109,13 @@ async fn everything_changes_and_the_same_seed_changes_the_same() {
     }
 }
 
+#[tokio::test]
+async fn an_empty_tenant_grows_by_chance_too() {
+    let bench = Bench::empty().await;
+    assert_eq!(bench.tenant.mutate(1, 400).len(), 400);
+    assert!(bench.tenant.count("user") > 0 && bench.tenant.count("oAuth2PermissionGrant") > 0);
+}
+
 /// What a follower of delta rounds knows is what a list says, whatever happened.
 #[tokio::test]
 async fn rounds_after_random_changes_lead_to_what_is_there() {
