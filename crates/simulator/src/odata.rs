@@ -180,7 +180,7 @@ pub(crate) fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Splits a path into segments, turning `users('x')` into `users`, `x` and
+/// Splits a path into segments, giving casts their full namespace and turning `users('x')` into `users`, `x` and
 /// `applications(appId='x')` into `applications`, `(appId=x)`.
 pub(crate) fn segments(path: &str) -> Vec<String> {
     let mut out = Vec::new();
@@ -201,10 +201,20 @@ pub(crate) fn segments(path: &str) -> Vec<String> {
                     _ => out.push(unquote(key)),
                 }
             }
-            None => out.push(decoded),
+            None => out.push(cast(decoded)),
         }
     }
     out
+}
+
+/// A type cast with its namespace in full: `graph` is the schema's own alias, and SDKs use it.
+fn cast(segment: String) -> String {
+    match segment.strip_prefix("graph.") {
+        Some(name) if name.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            format!("microsoft.graph.{name}")
+        }
+        _ => segment,
+    }
 }
 
 fn unquote(text: &str) -> String {

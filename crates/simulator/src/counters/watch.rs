@@ -177,7 +177,11 @@ fn broken_rules(call: &Call) -> Vec<(ViolationKind, String)> {
     if call.method == "DELETE" {
         broken.extend(broken_delete(&call.segments));
     }
-    if call.query.is_empty() {
+    let query = call.query.to_lowercase();
+    if !["top=", "expand=", "token="]
+        .iter()
+        .any(|option| query.contains(option))
+    {
         return broken;
     }
     let options: Vec<(String, String)> = url::form_urlencoded::parse(call.query.as_bytes())

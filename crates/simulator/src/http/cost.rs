@@ -93,10 +93,12 @@ pub(crate) fn units(call: &Call) -> u32 {
     if has("expand=") {
         units += 1;
     }
-    let small = url::form_urlencoded::parse(call.query.as_bytes())
-        .find(|(name, _)| name.trim_start_matches('$') == "top")
-        .and_then(|(_, value)| value.parse::<u32>().ok())
-        .is_some_and(|top| top < 20);
+    // Most queries name no page size, and parsing them costs more than looking.
+    let small = has("top=")
+        && url::form_urlencoded::parse(call.query.as_bytes())
+            .find(|(name, _)| name.trim_start_matches('$') == "top")
+            .and_then(|(_, value)| value.parse::<u32>().ok())
+            .is_some_and(|top| top < 20);
     if small {
         units -= 1;
     }

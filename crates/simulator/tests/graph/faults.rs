@@ -49,9 +49,10 @@ async fn outcome(bench: &Bench, weights: FaultWeights) -> String {
 
 #[tokio::test]
 async fn each_fault_of_the_mix_does_what_it_says() {
+    type Choose = fn(&mut FaultWeights);
     let bench = Bench::populated(40, 15).await;
     let none = FaultWeights::none;
-    let cases: [(&str, fn(&mut FaultWeights)); 11] = [
+    let cases: [(&str, Choose); 11] = [
         ("429, wait 1", |weights| weights.throttled = 1),
         ("429, wait 0.25", |weights| weights.throttled_briefly = 1),
         ("503, wait 1", |weights| weights.unavailable_until = 1),

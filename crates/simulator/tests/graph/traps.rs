@@ -210,6 +210,10 @@ async fn check(seed: u64, traps: DeltaTraps, lag: Duration) -> World {
         .bench
         .simulator
         .set_replication(Replication { max_lag: lag, seed });
+    // Replicas differ from the first page on.
+    for _ in 0..12 {
+        world.change().await;
+    }
     let mut mirror = Mirror::default();
     let mut users = "/users/delta?$select=department".to_owned();
     let mut groups = "/groups/delta?$select=displayName,members".to_owned();
@@ -248,8 +252,13 @@ async fn a_follower_that_keeps_the_rules_survives_every_trap() {
 
 #[tokio::test]
 async fn late_replicas_lose_no_change() {
+    let small_pages = DeltaTraps {
+        page: Some(4),
+        slice: Some(3),
+        ..DeltaTraps::default()
+    };
     for seed in 0..15 {
-        check(seed, DeltaTraps::default(), LAG).await;
+        check(seed, small_pages.clone(), LAG).await;
     }
 }
 
@@ -384,6 +393,30 @@ async fn a_fresh_token_on_a_stale_replica_is_handed_back() {
     }
     assert_eq!(seen, 1, "told once");
     assert!(before > 0, "and later than at once");
+}
+
+#[tokio::test]
+async fn a_mark_covers_what_a_late_read_may_still_miss() {
+    let mut world = World::new(4).await;
+    world.bench.simulator.set_replication(Replication {
+        max_lag: LAG,
+        seed: 1,
+    });
+    world.clock.advance(Duration::from_secs(1));
+    let user = world.users[0].clone();
+    let body = json!({ "department": "late" });
+    let path = format!("/users/{user}");
+    world.bench.patch(&path, body).await.expect(204);
+    world.clock.advance(Duration::from_secs(1));
+    let start = "/users/delta?$select=department&$deltatoken=latest";
+    let link = world.follow(start, false, |_| {}).await;
+    world.clock.advance(LAG);
+    let mut told = Vec::new();
+    let link = world.follow(&link, false, |item| told.push(id(item))).await;
+    assert_eq!(told, [user]);
+    world
+        .follow(&link, false, |item| panic!("told twice: {item}"))
+        .await;
 }
 
 #[tokio::test]
