@@ -156,6 +156,24 @@ pub(crate) struct SimulateArgs {
     /// Chooses what is made up; the same seed makes the same tenant
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Whether the limits that Microsoft documents are enforced
+    #[arg(long, value_name = "LIMITS", default_value = "off")]
+    pub(crate) throttle: Limits,
+    /// The share of Graph requests that is spoilt at random, from 0 to 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = value::share)]
+    pub(crate) faults: f64,
+    /// How many seconds reads may lag behind writes; for small tenants
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = value::seconds)]
+    pub(crate) lag: f64,
+}
+
+/// The practice tenant's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Limits {
+    /// As Microsoft documents them.
+    Documented,
+    /// None.
+    Off,
 }
 
 #[cfg(test)]
@@ -166,5 +184,18 @@ mod tests {
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_practice_tenant_may_be_told_to_misbehave() {
+        let words = "rewind simulate --throttle documented --faults 0.1 --lag 30";
+        let cli = Cli::try_parse_from(words.split(' ')).expect("a command line");
+        let Command::Simulate(args) = cli.command else {
+            panic!("another command");
+        };
+        assert_eq!(
+            (args.throttle, args.faults, args.lag),
+            (Limits::Documented, 0.1, 30.0)
+        );
     }
 }

@@ -3,13 +3,15 @@
 //! Owns how the practice tenant is filled and announced. Its client secrets are
 //! published constants; nothing real may ever be put into it.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use simulator::{
-    Population, READER_CLIENT_ID, READER_SECRET, Simulator, TenantSpec, WRITER_CLIENT_ID,
-    WRITER_SECRET,
+    FaultMix, Population, READER_CLIENT_ID, READER_SECRET, Replication, Simulator, TenantSpec,
+    Throttle, WRITER_CLIENT_ID, WRITER_SECRET,
 };
 
-use crate::args::SimulateArgs;
+use crate::args::{Limits, SimulateArgs};
 use crate::output::Output;
 
 /// The practice tenant's id.
@@ -37,6 +39,7 @@ pub(crate) async fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<u
     if let Some(population) = population(args) {
         tenant.populate(&population);
     }
+    misbehave(&simulator, args);
     let server = simulator.serve(listener).await;
     let url = server.url();
     output.line(&format!("ready {url}"))?;
@@ -44,6 +47,22 @@ pub(crate) async fn run(args: &SimulateArgs, output: Output) -> anyhow::Result<u
     stop.cancelled().await;
     server.shutdown().await;
     Ok(runtime::exit::DONE)
+}
+
+/// Sets the limits, faults and lag that were asked for, once the tenant is filled.
+fn misbehave(simulator: &Simulator, args: &SimulateArgs) {
+    if args.throttle == Limits::Documented {
+        simulator.set_throttle(Throttle::Documented);
+    }
+    if args.faults > 0.0 {
+        simulator.set_fault_mix(Some(FaultMix::of(args.faults, args.seed)));
+    }
+    if args.lag > 0.0 {
+        simulator.set_replication(Replication {
+            max_lag: Duration::from_secs_f64(args.lag),
+            seed: args.seed,
+        });
+    }
 }
 
 /// Who is made up: nobody where objects were loaded and no number is given.
@@ -72,6 +91,8 @@ by
     --graph-url {url}/v1.0 --login-url {url} \\
     --reader-client-id {READER_CLIENT_ID} --reader-secret env:REWIND_CREDENTIAL_READER_PRACTICE \\
     --writer-client-id {WRITER_CLIENT_ID} --writer-secret env:REWIND_CREDENTIAL_WRITER_PRACTICE
+
+change, spoil and watch it at {url}/simulator/ as docs/simulator.md says
 "
     )
 }

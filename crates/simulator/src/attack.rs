@@ -8,6 +8,7 @@ mod client;
 mod conditional;
 mod ledger;
 mod people;
+mod reach;
 mod teams;
 
 use std::collections::BTreeSet;
@@ -114,14 +115,7 @@ struct Intruder {
 /// # Errors
 /// When the service cannot be reached or refuses a call that the app is entitled to.
 pub async fn run(target: &AttackTarget) -> Result<Vec<Deed>, AttackError> {
-    let client = Client::sign_in(target).await?;
-    let mut intruder = Intruder {
-        client,
-        ledger: Ledger::default(),
-        tenant_id: target.tenant_id.clone(),
-        used: BTreeSet::new(),
-        rogue_user: None,
-    };
+    let mut intruder = Intruder::sign_in(target).await?;
     people::strike(&mut intruder).await?;
     teams::strike(&mut intruder).await?;
     apps::strike(&mut intruder).await?;
@@ -129,7 +123,29 @@ pub async fn run(target: &AttackTarget) -> Result<Vec<Deed>, AttackError> {
     Ok(intruder.ledger.into_deeds())
 }
 
+/// Strikes at what lies around users, groups, applications and Conditional Access policies:
+/// consent, app roles, federated credentials, directory roles, authentication methods and
+/// strengths, contexts. A tenant may be struck by [`run`] before or after.
+///
+/// # Errors
+/// When the service cannot be reached or refuses a call that the app is entitled to.
+pub async fn run_beyond(target: &AttackTarget) -> Result<Vec<Deed>, AttackError> {
+    let mut intruder = Intruder::sign_in(target).await?;
+    reach::strike(&mut intruder).await?;
+    Ok(intruder.ledger.into_deeds())
+}
+
 impl Intruder {
+    async fn sign_in(target: &AttackTarget) -> Result<Self, AttackError> {
+        Ok(Self {
+            client: Client::sign_in(target).await?,
+            ledger: Ledger::default(),
+            tenant_id: target.tenant_id.clone(),
+            used: BTreeSet::new(),
+            rogue_user: None,
+        })
+    }
+
     /// Takes the first object that was not picked before and pleases `wanted`.
     fn pick(&mut self, objects: &[Value], wanted: impl Fn(&Value) -> bool) -> Option<Value> {
         let found = objects

@@ -42,7 +42,10 @@ pub(crate) fn record(
     let (service, category) = match object.kind {
         Kind::User => ("Core Directory", "UserManagement"),
         Kind::Group => ("Core Directory", "GroupManagement"),
-        Kind::Application | Kind::ServicePrincipal => ("Core Directory", "ApplicationManagement"),
+        Kind::Application | Kind::ServicePrincipal | Kind::Grant => {
+            ("Core Directory", "ApplicationManagement")
+        }
+        Kind::AdministrativeUnit => ("Core Directory", "AdministrativeUnit"),
         Kind::Policy | Kind::Location => ("Conditional Access", "Policy"),
     };
     let mut targets = Vec::new();
@@ -50,6 +53,60 @@ pub(crate) fn record(
         targets.push(target(second, &[]));
     }
     targets.push(target(object, modified));
+    append(state, now, actor, activity, (service, category), targets);
+}
+
+/// What a record is about when that is no object of the directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub service: &'static str,
+    pub category: &'static str,
+    /// The type as records name it.
+    pub kind: &'static str,
+    pub id: String,
+    pub name: String,
+}
+
+/// Appends a record about a document (and a second target, for what joins it to an object).
+pub(crate) fn record_document(
+    state: &mut State,
+    now: &str,
+    actor: &Actor,
+    activity: &str,
+    about: &Target,
+    modified: &[Modified],
+    second: Option<&Object>,
+) {
+    let modified: Vec<Value> = modified
+        .iter()
+        .map(|(name, old, new)| {
+            json!({ "displayName": name, "oldValue": plain(old), "newValue": plain(new) })
+        })
+        .collect();
+    let mut targets: Vec<Value> = second
+        .map(|second| target(second, &[]))
+        .into_iter()
+        .collect();
+    targets.push(json!({
+        "id": about.id,
+        "displayName": about.name,
+        "type": about.kind,
+        "userPrincipalName": null,
+        "groupType": null,
+        "modifiedProperties": modified,
+    }));
+    let place = (about.service, about.category);
+    append(state, now, actor, activity, place, targets);
+}
+
+fn append(
+    state: &mut State,
+    now: &str,
+    actor: &Actor,
+    activity: &str,
+    (service, category): (&'static str, &'static str),
+    targets: Vec<Value>,
+) {
     let operation = match activity.split(' ').next() {
         Some("Add") => "Add",
         Some("Delete" | "Remove" | "Hard") => "Delete",
@@ -157,8 +214,16 @@ fn target(object: &Object, modified: &[Modified]) -> Value {
 fn encoded(kind: Kind, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
-        _ if !kind.is_directory_object() => Value::String(value.to_string()),
+        _ if !kind.is_directory_object() => plain(value),
         Value::Array(_) => Value::String(value.to_string()),
         _ => Value::String(json!([value]).to_string()),
+    }
+}
+
+/// JSON text in a string, unwrapped.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        _ => Value::String(value.to_string()),
     }
 }

@@ -8,7 +8,8 @@ mod tables;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// The six object types that have identity, history and a recycle bin here.
+/// The object types that have identity and history here; all but grants also have a recycle bin
+/// that callers see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     User,
@@ -17,16 +18,21 @@ pub(crate) enum Kind {
     ServicePrincipal,
     Policy,
     Location,
+    AdministrativeUnit,
+    /// A delegated permission grant: no directory object, yet with a delta function of its own.
+    Grant,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::User,
         Self::Group,
         Self::Application,
         Self::ServicePrincipal,
         Self::Policy,
         Self::Location,
+        Self::AdministrativeUnit,
+        Self::Grant,
     ];
 
     /// The Graph name of the type.
@@ -38,6 +44,8 @@ impl Kind {
             Self::ServicePrincipal => "servicePrincipal",
             Self::Policy => "conditionalAccessPolicy",
             Self::Location => "namedLocation",
+            Self::AdministrativeUnit => "administrativeUnit",
+            Self::Grant => "oAuth2PermissionGrant",
         }
     }
 
@@ -50,6 +58,8 @@ impl Kind {
             Self::ServicePrincipal => "servicePrincipals",
             Self::Policy => "identity/conditionalAccess/policies",
             Self::Location => "identity/conditionalAccess/namedLocations",
+            Self::AdministrativeUnit => "directory/administrativeUnits",
+            Self::Grant => "oauth2PermissionGrants",
         }
     }
 
@@ -62,11 +72,22 @@ impl Kind {
             Self::ServicePrincipal => "ServicePrincipal",
             Self::Policy => "Policy",
             Self::Location => "NamedLocation",
+            Self::AdministrativeUnit => "AdministrativeUnit",
+            Self::Grant => "OAuth2PermissionGrant",
+        }
+    }
+
+    /// The type in the words of the audit log.
+    pub(crate) fn spoken(self) -> &'static str {
+        match self {
+            Self::ServicePrincipal => "service principal",
+            Self::AdministrativeUnit => "administrative unit",
+            other => other.name(),
         }
     }
 
     pub(crate) fn is_directory_object(self) -> bool {
-        !matches!(self, Self::Policy | Self::Location)
+        !matches!(self, Self::Policy | Self::Location | Self::Grant)
     }
 
     pub(crate) fn from_cast(cast: &str) -> Option<Self> {
@@ -114,7 +135,7 @@ impl Relation {
 
     pub(crate) fn on(self, kind: Kind) -> bool {
         match self {
-            Self::Members => kind == Kind::Group,
+            Self::Members => matches!(kind, Kind::Group | Kind::AdministrativeUnit),
             Self::Owners => matches!(
                 kind,
                 Kind::Group | Kind::Application | Kind::ServicePrincipal
@@ -201,7 +222,7 @@ impl Shape {
     }
 }
 
-static SHAPES: LazyLock<[Shape; 6]> = LazyLock::new(|| {
+static SHAPES: LazyLock<[Shape; 8]> = LazyLock::new(|| {
     [
         Shape::new(tables::USER),
         Shape::new(tables::GROUP),
@@ -209,6 +230,8 @@ static SHAPES: LazyLock<[Shape; 6]> = LazyLock::new(|| {
         Shape::new(tables::SERVICE_PRINCIPAL),
         Shape::new(tables::POLICY),
         Shape::new(tables::LOCATION),
+        Shape::new(tables::ADMINISTRATIVE_UNIT),
+        Shape::new(tables::GRANT),
     ]
 });
 

@@ -54,6 +54,10 @@ impl Clock {
         }
     }
 
+    pub(crate) fn is_manual(&self) -> bool {
+        matches!(self.0, Source::Manual(_))
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the simulator's clock seam; it may not depend on the runtime crate"

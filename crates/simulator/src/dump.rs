@@ -10,10 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::catalog::Kind;
 use crate::record::Object;
 use crate::state::State;
+use crate::state::grants::Grant;
+use crate::write::roles;
 
 /// Properties that the service writes on its own and that no restore can put back.
 pub const SERVICE_WRITTEN: &[&str] = &[
     "modifiedDateTime",
+    "lastModifiedDateTime",
     "deletedDateTime",
     "renewedDateTime",
     "signInSessionsValidFromDateTime",
@@ -22,12 +25,41 @@ pub const SERVICE_WRITTEN: &[&str] = &[
     "onPremisesLastSyncDateTime",
 ];
 
+/// Sections that hold one document per key.
+const DOCUMENTS: [(&str, &str); 6] = [
+    ("oAuth2PermissionGrants", "oAuth2PermissionGrant"),
+    (
+        "federatedIdentityCredentials",
+        "federatedIdentityCredential",
+    ),
+    (
+        "authenticationStrengthPolicies",
+        "authenticationStrengthPolicy",
+    ),
+    (
+        "authenticationContextClassReferences",
+        "authenticationContextClassReference",
+    ),
+    ("policies", "policy"),
+    ("organization", "organization"),
+];
+/// Sections that hold a sorted list of what is joined, in words.
+const JOINED: [(&str, &str); 2] = [
+    ("appRoleAssignments", "appRoleAssignment"),
+    ("roleAssignments", "roleAssignment"),
+];
+
 /// Sections: `objects` and `deleted` (type → id → properties), `links` (`type/id/relation` →
-/// ids), `oAuth2PermissionGrants` (id → grant), `appRoleAssignments` (sorted triples).
+/// ids), `oAuth2PermissionGrants` (id → grant), `appRoleAssignments` (`principal resource role`),
+/// `roleAssignments` (`principal role scope`), `federatedIdentityCredentials` (`application/name`
+/// → credential), `authenticationStrengthPolicies` and `authenticationContextClassReferences`
+/// (id → document), `policies` (`authenticationMethodsPolicy`, `authorizationPolicy`) and
+/// `organization` (id → document). What is out of sight because one side of it is deleted is not
+/// part of the picture.
 pub(crate) fn dump(state: &State) -> Value {
     let mut objects = Map::new();
     let mut deleted = Map::new();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Grant) {
         let live = state
             .all(kind)
             .values()
@@ -57,32 +89,91 @@ pub(crate) fn dump(state: &State) -> Value {
             );
         }
     }
-    let grants: Map<String, Value> = state
-        .grants
-        .delegated
-        .iter()
-        .map(|(id, grant)| {
-            let value = json!({
-                "clientId": grant.client.to_string(),
-                "resourceId": grant.resource.to_string(),
-                "principalId": grant.principal.map(|id| id.to_string()),
-                "scope": grant.scope,
-            });
-            (id.clone(), value)
-        })
-        .collect();
+    let visible = |id| state.find(id).is_some();
     let assignments: BTreeSet<String> = state
         .grants
         .assignments()
+        .filter(|held| visible(held.principal) && visible(held.resource))
         .map(|held| format!("{} {} {}", held.principal, held.resource, held.role))
         .collect();
+    let roles: BTreeSet<String> = state
+        .roles
+        .all()
+        .values()
+        .filter(|held| roles::is_visible(state, held))
+        .map(|held| format!("{} {} {}", held.principal, held.role, held.scope()))
+        .collect();
+    let settings = &state.settings;
+    let contexts = settings
+        .contexts
+        .values()
+        .map(|held| (text(held, "id"), bare(held)));
+    let strengths = state
+        .strengths
+        .values()
+        .map(|held| (text(held, "id"), bare(held)));
     json!({
         "objects": objects,
         "deleted": deleted,
         "links": links,
-        "oAuth2PermissionGrants": grants,
+        "oAuth2PermissionGrants": grants(state),
         "appRoleAssignments": assignments,
+        "roleAssignments": roles,
+        "federatedIdentityCredentials": federated(state),
+        "authenticationStrengthPolicies": Map::from_iter(strengths),
+        "authenticationContextClassReferences": Map::from_iter(contexts),
+        "policies": {
+            "authenticationMethodsPolicy": bare(&settings.methods),
+            "authorizationPolicy": bare(&settings.authorization),
+        },
+        "organization": { text(&settings.organization, "id"): bare(&settings.organization) },
     })
+}
+
+fn grants(state: &State) -> Map<String, Value> {
+    let shown = state.all(Kind::Grant).values().map(|object| {
+        let grant = Grant::of(object);
+        let value = json!({
+            "clientId": grant.client.to_string(),
+            "resourceId": grant.resource.to_string(),
+            "principalId": grant.principal.map(|id| id.to_string()),
+            "scope": grant.scope,
+        });
+        (grant.id(), value)
+    });
+    shown.collect()
+}
+
+/// By application and name: the id is the service's, and new when a credential is made again.
+fn federated(state: &State) -> Map<String, Value> {
+    let mut shown = Map::new();
+    for (application, held) in state.federated.all() {
+        if state.object(Kind::Application, *application).is_none() {
+            continue;
+        }
+        for credential in held.values() {
+            let mut value = bare(credential);
+            if let Value::Object(map) = &mut value {
+                map.remove("id");
+            }
+            shown.insert(format!("{application}/{}", text(credential, "name")), value);
+        }
+    }
+    shown
+}
+
+fn text(document: &Value, name: &str) -> String {
+    document[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// A document without what the service writes, and without what says nothing.
+fn bare(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Value::Object(map) = &mut document {
+        map.retain(|name, _| !SERVICE_WRITTEN.contains(&name.as_str()));
+    }
+    prune(&mut document);
+    document
 }
 
 fn plain(object: &Object) -> Value {
@@ -147,25 +238,18 @@ pub fn live_differences(before: &Value, after: &Value) -> Vec<String> {
             found.push(format!("link {name}: {extra} was added"));
         }
     });
-    each(
-        &before["oAuth2PermissionGrants"],
-        &after["oAuth2PermissionGrants"],
-        |name, old, new| {
-            found.push(format!("oAuth2PermissionGrant {name}: {old} became {new}"));
-        },
-    );
-    let (old, new) = (
-        texts(&before["appRoleAssignments"]),
-        texts(&after["appRoleAssignments"]),
-    );
-    found.extend(
-        old.difference(&new)
-            .map(|gone| format!("appRoleAssignment {gone} is missing")),
-    );
-    found.extend(
-        new.difference(&old)
-            .map(|extra| format!("appRoleAssignment {extra} was added")),
-    );
+    for (section, one) in DOCUMENTS {
+        each(&before[section], &after[section], |name, old, new| {
+            found.push(format!("{one} {name}: {old} became {new}"));
+        });
+    }
+    for (section, one) in JOINED {
+        let (old, new) = (texts(&before[section]), texts(&after[section]));
+        let gone = old.difference(&new);
+        found.extend(gone.map(|gone| format!("{one} {gone} is missing")));
+        let added = new.difference(&old);
+        found.extend(added.map(|extra| format!("{one} {extra} was added")));
+    }
     found
 }
 

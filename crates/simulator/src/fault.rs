@@ -2,10 +2,15 @@
 //!
 //! Faults are consulted before the request is served; they never change the directory themselves.
 
+pub(crate) mod mix;
+
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What happens to a matched request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum FaultResponse {
     /// An error answer; `retry_after` becomes the header, as written (`"2.128"` is allowed).
     Status {
@@ -15,17 +20,53 @@ pub enum FaultResponse {
         retry_after: Option<String>,
     },
     /// The request is served after a pause.
-    Delay(Duration),
+    Delay(#[serde(with = "milliseconds")] Duration),
     /// The connection ends before the request is served.
     Disconnect,
     /// The request is served, then the connection ends before the answer arrives.
     DisconnectAfter,
-    /// 200 with a body that breaks off.
+    /// The request is served, then the connection ends in the middle of the answer.
+    ResetInBody,
+    /// The request is served; the answer's text ends half-way, as if that were all of it.
+    TruncatedBody,
+    /// 200 with a body that is no JSON; the request is not served.
     MalformedJson,
 }
 
+impl FaultResponse {
+    /// What the statistics call it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Status { code, .. } => format!("status {code}"),
+            Self::Delay(_) => "delay".to_owned(),
+            Self::Disconnect => "disconnect".to_owned(),
+            Self::DisconnectAfter => "disconnect after".to_owned(),
+            Self::ResetInBody => "reset in body".to_owned(),
+            Self::TruncatedBody => "truncated body".to_owned(),
+            Self::MalformedJson => "malformed json".to_owned(),
+        }
+    }
+}
+
+/// A pause as JSON: milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(pause: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(pause.as_millis())
+            .unwrap_or(u64::MAX)
+            .serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
+
 /// Which requests a fault applies to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matcher {
     /// HTTP method; any when `None`.
     pub method: Option<String>,
@@ -35,16 +76,23 @@ pub struct Matcher {
 }
 
 /// A fault in the queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
     /// Which requests.
+    #[serde(flatten)]
     pub matcher: Matcher,
     /// How many matching requests to let through first.
+    #[serde(default)]
     pub skip: usize,
     /// How many requests to spoil; then the fault is spent.
+    #[serde(default = "once")]
     pub times: usize,
     /// What to do.
     pub response: FaultResponse,
+}
+
+fn once() -> usize {
+    1
 }
 
 impl Fault {

@@ -8,6 +8,7 @@ pub(crate) mod batch;
 pub(crate) mod bin;
 pub(crate) mod cost;
 pub(crate) mod delta;
+pub(crate) mod documents;
 pub(crate) mod links;
 pub(crate) mod permission;
 pub(crate) mod reads;

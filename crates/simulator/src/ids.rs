@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 /// A seeded source of ids.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ids(ChaCha8Rng);
 
 impl Ids {

@@ -23,12 +23,15 @@ pub mod attack;
 mod audit;
 mod catalog;
 mod clock;
+mod control;
 mod counters;
 mod dump;
 mod fault;
+mod hook;
 mod http;
 mod ids;
 mod load;
+mod mutate;
 mod odata;
 mod populate;
 mod record;
@@ -40,13 +43,17 @@ mod write;
 
 pub use catalog::known_properties;
 pub use clock::Clock;
-pub use counters::Counters;
+pub use counters::{AppCount, Counters, RouteCount, Violation, ViolationKind};
 pub use dump::{SERVICE_WRITTEN, differences, live_differences};
+pub use fault::mix::{FaultMix, FaultWeights};
 pub use fault::{Fault, FaultResponse, Matcher};
+pub use hook::{Hook, RequestInfo};
+pub use http::delta::traps::DeltaTraps;
 pub use load::{LoadError, LoadReport};
 pub use populate::{Populated, Population};
 pub use simulator::{ServerHandle, Simulator, TenantHandle};
 pub use state::history::DeltaExpiry;
+pub use state::replicas::Replication;
 pub use tenant::{
     ActingUser, App, INTRUDER_CLIENT_ID, INTRUDER_SECRET, Licence, READER_CLIENT_ID, READER_SECRET,
     TenantSpec, WRITER_CLIENT_ID, WRITER_SECRET,

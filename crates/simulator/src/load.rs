@@ -3,6 +3,7 @@
 //! Everything is read and checked before anything is inserted, so a malformed file changes
 //! nothing. References that lead nowhere are kept: real tenants have them.
 
+mod documents;
 mod relations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::catalog::{Form, Kind, Relation};
 use crate::record::{Object, Record};
 use crate::state::State;
 use crate::write::policies;
+use documents::document;
 use relations::{insert_relation, relation};
 
 /// What a load did.
@@ -66,6 +68,13 @@ enum Content {
     Objects(Kind),
     Grants,
     Assignments,
+    Roles,
+    Federated,
+    Strengths,
+    Contexts,
+    Methods,
+    Authorization,
+    Organization,
 }
 
 impl Content {
@@ -78,18 +87,29 @@ impl Content {
             "conditionalaccesspolicies" | "conditionalaccesspolicy" => Self::Objects(Kind::Policy),
             "namedlocations" | "namedlocation" => Self::Objects(Kind::Location),
             "oauth2permissiongrants" | "oauth2permissiongrant" => Self::Grants,
+            "administrativeunits" | "administrativeunit" => Self::Objects(Kind::AdministrativeUnit),
             "approleassignments" | "approleassignment" => Self::Assignments,
+            "roleassignments" | "roleassignment" | "unifiedroleassignments" => Self::Roles,
+            "federatedidentitycredentials" | "federatedidentitycredential" => Self::Federated,
+            "authenticationstrengthpolicies" | "authenticationstrengthpolicy" => Self::Strengths,
+            "authenticationcontextclassreferences" | "authenticationcontextclassreference" => {
+                Self::Contexts
+            }
+            "authenticationmethodspolicy" => Self::Methods,
+            "authorizationpolicy" => Self::Authorization,
+            "organization" => Self::Organization,
             _ => return None,
         })
     }
 }
 
-/// One object on its way in, with links by name.
+/// One object on its way in, with links by name and credentials that came along.
 struct Incoming {
     kind: Kind,
     id: Option<Uuid>,
     properties: Map<String, Value>,
     links: Vec<(Relation, Uuid)>,
+    credentials: Vec<Map<String, Value>>,
 }
 
 /// Loads a file, or every known file of a directory.
@@ -97,6 +117,7 @@ pub(crate) fn load(state: &mut State, path: &Path) -> Result<LoadReport, LoadErr
     let mut report = LoadReport::default();
     let mut objects = Vec::new();
     let mut relations = Vec::new();
+    let mut documents = Vec::new();
     for (file, content) in files(path, &mut report)? {
         let name = file
             .file_name()
@@ -115,7 +136,10 @@ pub(crate) fn load(state: &mut State, path: &Path) -> Result<LoadReport, LoadErr
                 Content::Objects(kind) => {
                     objects.push(incoming(kind, map, &mut dropped).map_err(malformed)?);
                 }
-                other => relations.push((other, relation(other, &map).map_err(malformed)?)),
+                Content::Grants | Content::Assignments => {
+                    relations.push((content, relation(content, &map).map_err(malformed)?));
+                }
+                other => documents.push(document(other, &map).map_err(malformed)?),
             }
         }
         if !dropped.is_empty() {
@@ -130,6 +154,9 @@ pub(crate) fn load(state: &mut State, path: &Path) -> Result<LoadReport, LoadErr
     insert(state, objects, &mut report);
     for (content, item) in relations {
         insert_relation(state, content, item, &mut report);
+    }
+    for document in documents {
+        document.insert(state, &mut report);
     }
     state.history.unmute();
     Ok(report)
@@ -192,6 +219,8 @@ fn items(file: &Path, name: &str) -> Result<Vec<Value>, LoadError> {
         Value::Array(items) => Ok(items),
         Value::Object(mut map) => match map.remove("value") {
             Some(Value::Array(items)) => Ok(items),
+            // A policy that a tenant has one of stands alone.
+            None if map.contains_key("id") => Ok(vec![Value::Object(map)]),
             _ => Err(format("no 'value' list".into())),
         },
         _ => Err(format("neither a list nor an object".into())),
@@ -212,7 +241,12 @@ fn incoming(
     };
     let mut properties = Map::new();
     let mut links = Vec::new();
+    let mut credentials = Vec::new();
     for (name, value) in map {
+        if kind == Kind::Application && name == "federatedIdentityCredentials" {
+            credentials = documents::credentials(value)?;
+            continue;
+        }
         if let Some(relation) = Relation::of(kind, &name) {
             links.extend(link_targets(relation, &value)?);
             continue;
@@ -270,6 +304,7 @@ fn incoming(
         id,
         properties,
         links,
+        credentials,
     })
 }
 
@@ -347,6 +382,13 @@ fn insert(state: &mut State, objects: Vec<Incoming>, report: &mut LoadReport) {
                 .into_iter()
                 .map(|(relation, target)| (item.kind, id, relation, target)),
         );
+        for credential in &item.credentials {
+            documents::insert_credential(state, id, credential);
+            *report
+                .loaded
+                .entry("federatedIdentityCredential".to_owned())
+                .or_default() += 1;
+        }
         state.insert(Object {
             id,
             kind: item.kind,

@@ -78,7 +78,7 @@ impl Query {
 }
 
 const DEFAULT_PAGE: usize = 100;
-const LARGEST_PAGE: usize = 999;
+pub(crate) const LARGEST_PAGE: usize = 999;
 
 fn top(value: &str) -> Result<usize, GraphError> {
     match value.parse::<usize>() {
@@ -133,6 +133,11 @@ fn expands(value: &str) -> Result<Vec<Expand>, GraphError> {
     Ok(items)
 }
 
+/// How many items an `$expand` names.
+pub(crate) fn top_level_parts(value: &str) -> usize {
+    split_top_level(value).len()
+}
+
 fn split_top_level(value: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
     for (at, c) in value.char_indices() {
@@ -175,7 +180,7 @@ pub(crate) fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Splits a path into segments, turning `users('x')` into `users`, `x` and
+/// Splits a path into segments, giving casts their full namespace and turning `users('x')` into `users`, `x` and
 /// `applications(appId='x')` into `applications`, `(appId=x)`.
 pub(crate) fn segments(path: &str) -> Vec<String> {
     let mut out = Vec::new();
@@ -196,10 +201,20 @@ pub(crate) fn segments(path: &str) -> Vec<String> {
                     _ => out.push(unquote(key)),
                 }
             }
-            None => out.push(decoded),
+            None => out.push(cast(decoded)),
         }
     }
     out
+}
+
+/// A type cast with its namespace in full: `graph` is the schema's own alias, and SDKs use it.
+fn cast(segment: String) -> String {
+    match segment.strip_prefix("graph.") {
+        Some(name) if name.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            format!("microsoft.graph.{name}")
+        }
+        _ => segment,
+    }
 }
 
 fn unquote(text: &str) -> String {

@@ -7,6 +7,7 @@ mod apps;
 mod conditional;
 mod names;
 mod people;
+mod reach;
 mod teams;
 
 use serde_json::{Map, Value};
@@ -54,6 +55,8 @@ pub struct Populated {
     pub policies: usize,
     /// Named locations.
     pub locations: usize,
+    /// Administrative units.
+    pub administrative_units: usize,
     /// Ids of the emergency accounts that every policy excludes.
     pub break_glass: Vec<String>,
 }
@@ -96,6 +99,8 @@ pub(crate) fn populate(tenant: &Tenant, population: &Population) -> Populated {
     teams::form(&mut company, population.groups.max(FEWEST_GROUPS));
     apps::deploy(&mut company, (users / 40).max(6));
     conditional::protect(&mut company);
+    // Last, so that all before stays the same whatever is added here.
+    reach::extend(&mut company);
     let break_glass = company
         .break_glass
         .iter()
@@ -109,6 +114,7 @@ pub(crate) fn populate(tenant: &Tenant, population: &Population) -> Populated {
         service_principals: state.all(Kind::ServicePrincipal).len(),
         policies: state.all(Kind::Policy).len(),
         locations: state.all(Kind::Location).len(),
+        administrative_units: state.all(Kind::AdministrativeUnit).len(),
         break_glass,
     }
 }

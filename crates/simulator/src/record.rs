@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::catalog::{Kind, Shown};
+use crate::state::grants::Grant;
 
 /// Key under which properties outside the table (directory extensions) are kept as one object.
 const EXTRA: u16 = u16::MAX;
@@ -136,7 +137,7 @@ impl Object {
     /// The value of a property; its "never set" value when it was never set.
     pub(crate) fn value(&self, name: &str) -> Value {
         if name == "id" {
-            return Value::String(self.id.to_string());
+            return Value::String(self.wire_id());
         }
         let shape = self.kind.shape();
         match shape.key(name) {
@@ -145,6 +146,22 @@ impl Object {
                 .raw(key)
                 .map_or_else(|| parse(shape.prop(key).unset.as_bytes()), parse),
             None => self.record.extra(name).unwrap_or(Value::Null),
+        }
+    }
+
+    /// The id as the wire shows it.
+    pub(crate) fn wire_id(&self) -> String {
+        match self.kind {
+            Kind::Grant => Grant::of(self).id(),
+            _ => self.id.to_string(),
+        }
+    }
+
+    /// Writes the id as the first member.
+    pub(crate) fn push_id(&self, out: &mut Vec<u8>) {
+        match self.kind {
+            Kind::Grant => push_pair(out, "id", format!("\"{}\"", self.wire_id()).as_bytes()),
+            _ => push_id(out, self.id),
         }
     }
 
@@ -174,7 +191,7 @@ impl Object {
         let shape = self.kind.shape();
         match select {
             None => {
-                push_pair(out, "id", format!("\"{}\"", self.id).as_bytes());
+                self.push_id(out);
                 let location = (self.kind == Kind::Location).then(|| self.location_properties());
                 for (prop, key) in shape.props.iter().zip(0u16..) {
                     if prop.shown != Shown::Default
@@ -188,7 +205,7 @@ impl Object {
             Some(names) => {
                 for name in names {
                     if name == "id" {
-                        push_pair(out, "id", format!("\"{}\"", self.id).as_bytes());
+                        self.push_id(out);
                     } else if let Some(key) = shape.key(name) {
                         self.render_key(out, name, key, detail);
                     } else if let Some(value) = self.record.extra(name) {
@@ -255,6 +272,18 @@ fn is_unset(unset: &str, text: &[u8], value: &Value) -> bool {
 
 pub(crate) fn parse(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+/// Writes the `id` member.
+pub(crate) fn push_id(out: &mut Vec<u8>, id: Uuid) {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.as_hyphenated().encode_lower(&mut text);
+    if !matches!(out.last(), None | Some(b'{')) {
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"id\":\"");
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 pub(crate) fn push_pair(out: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
@@ -15,14 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
+use crate::counters::watch::Watch;
 use crate::fault::Fault;
+use crate::fault::mix::{FaultMix, Mixer};
+use crate::hook::{Hook, HookSlot};
+use crate::http::delta::traps::DeltaTraps;
 use crate::http::token::Session;
 use crate::ids::Ids;
 use crate::load::{LoadError, LoadReport};
 use crate::populate::{Populated, Population};
 use crate::state::history::DeltaExpiry;
+use crate::state::replicas::Replication;
 use crate::tenant::{Tenant, TenantSpec};
-use crate::throttle::Throttle;
+use crate::throttle::{Budgets, Throttle};
 
 /// A Microsoft Graph emulator with any number of tenants. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,8 +43,18 @@ pub(crate) struct Shared {
     pub sessions: Mutex<HashMap<String, Session>>,
     pub ids: Mutex<Ids>,
     pub throttle: RwLock<Throttle>,
+    /// What each app is granted over all tenants.
+    pub app_budgets: Mutex<Budgets>,
     pub faults: Mutex<Vec<Fault>>,
+    pub mixer: Mutex<Option<Mixer>>,
     pub counters: Mutex<Counters>,
+    pub watch: Mutex<Watch>,
+    pub hook: HookSlot,
+    /// Requests so far, for the hook.
+    pub number: AtomicU64,
+    pub traps: Arc<RwLock<DeltaTraps>>,
+    /// The lag of tenants that are added from now on.
+    pub replication: RwLock<Option<Replication>>,
 }
 
 impl Shared {
@@ -70,8 +86,15 @@ impl Simulator {
                 sessions: Mutex::default(),
                 ids: Mutex::new(Ids::seeded(0x5eed)),
                 throttle: RwLock::default(),
+                app_budgets: Mutex::default(),
                 faults: Mutex::default(),
+                mixer: Mutex::default(),
                 counters: Mutex::default(),
+                watch: Mutex::default(),
+                hook: HookSlot::default(),
+                number: AtomicU64::new(0),
+                traps: Arc::default(),
+                replication: RwLock::default(),
             }),
         }
     }
@@ -83,7 +106,17 @@ impl Simulator {
         let seed = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let tenant = Arc::new(Tenant::new(spec, seed));
+        let tenant = Tenant::new(
+            spec,
+            seed,
+            self.shared.clock.clone(),
+            Arc::clone(&self.shared.traps),
+        );
+        let replication = *self.shared.replication.read();
+        if let Some(replication) = replication {
+            tenant.state.set_lag(replication);
+        }
+        let tenant = Arc::new(tenant);
         self.shared.tenants.write().insert(id, Arc::clone(&tenant));
         TenantHandle { tenant }
     }
@@ -101,8 +134,11 @@ impl Simulator {
             .expect("invariant: a bound listener has an address");
         let stop = CancellationToken::new();
         let app = crate::http::server::router(Arc::clone(&self.shared));
-        let server =
-            axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = axum::serve(
+            listener,
+            app.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
         let task = tokio::spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!(%error, "simulator server ended");
@@ -128,17 +164,50 @@ impl Simulator {
         self.shared.faults.lock().push(fault);
     }
 
-    /// Empties the queue of faults.
+    /// Empties the queue of faults and ends the random ones.
     pub fn clear_faults(&self) {
         self.shared.faults.lock().clear();
+        *self.shared.mixer.lock() = None;
+    }
+
+    /// Spoils a random share of all Graph requests, besides the queue.
+    pub fn set_fault_mix(&self, mix: Option<FaultMix>) {
+        *self.shared.mixer.lock() = mix.map(Mixer::new);
+    }
+
+    /// Chooses which liberties delta rounds take.
+    pub fn set_delta_traps(&self, traps: DeltaTraps) {
+        *self.shared.traps.write() = traps;
+    }
+
+    /// Lets reads lag behind writes, in every tenant; a lag of zero ends it.
+    ///
+    /// While it lags each change keeps a copy of its tenant, so this is for small tenants.
+    pub fn set_replication(&self, replication: Replication) {
+        *self.shared.replication.write() = Some(replication);
+        for tenant in self.shared.tenants.read().values() {
+            tenant.state.set_lag(replication);
+        }
+    }
+
+    /// Calls `hook` before each request is served, the inner ones of a batch included, so that a
+    /// test can change the tenant between two requests. No lock is held meanwhile.
+    pub fn on_request(&self, hook: Hook) {
+        self.shared.hook.set(Some(hook));
+    }
+
+    /// Calls no hook any more.
+    pub fn clear_hook(&self) {
+        self.shared.hook.set(None);
     }
 
     /// Switches the documented limits on or off.
     pub fn set_throttle(&self, throttle: Throttle) {
         *self.shared.throttle.write() = throttle;
         for tenant in self.shared.tenants.read().values() {
-            *tenant.budgets.lock() = Default::default();
+            *tenant.budgets.lock() = Budgets::default();
         }
+        *self.shared.app_budgets.lock() = Budgets::default();
     }
 
     /// A copy of the request counts.
@@ -157,12 +226,18 @@ impl Simulator {
         self.shared.sessions.lock().clear();
     }
 
+    /// The simulator's clock, to read or (if it is a manual one) to advance.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
     /// Makes every delta token of a tenant worthless and chooses how that is said.
     pub fn expire_delta_tokens(&self, tenant: &str, how: DeltaExpiry) {
         if let Some(tenant) = self.shared.tenant(tenant) {
-            let mut state = tenant.state.write();
-            state.history.epoch += 1;
-            state.history.on_expiry = how;
+            let mut tokens = tenant.tokens.lock();
+            tokens.epoch += 1;
+            tokens.on_expiry = how;
         }
     }
 }
@@ -170,7 +245,7 @@ impl Simulator {
 /// One tenant of a simulator.
 #[derive(Clone, Debug)]
 pub struct TenantHandle {
-    tenant: Arc<Tenant>,
+    pub(crate) tenant: Arc<Tenant>,
 }
 
 impl TenantHandle {
@@ -191,6 +266,13 @@ impl TenantHandle {
     /// Fills the tenant with a made-up company.
     pub fn populate(&self, population: &Population) -> Populated {
         crate::populate::populate(&self.tenant, population)
+    }
+
+    /// Makes `changes` random changes to everything that a tenant holds, through the same checks
+    /// and state as writes over HTTP, and says what each did. The same seed on the same state
+    /// makes the same changes.
+    pub fn mutate(&self, seed: u64, changes: usize) -> Vec<String> {
+        crate::mutate::mutate(&self.tenant, seed, changes)
     }
 
     /// The number of live objects of a Graph type, such as `"user"`.

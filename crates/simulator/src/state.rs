@@ -3,8 +3,12 @@
 //! All mutations go through this module so that indexes and the change log never disagree with
 //! the objects. It knows nothing of HTTP, permissions or validation.
 
+pub(crate) mod federated;
 pub(crate) mod grants;
 pub(crate) mod history;
+pub(crate) mod replicas;
+pub(crate) mod roles;
+pub(crate) mod settings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -15,8 +19,11 @@ use crate::audit::Audit;
 use crate::catalog::{Kind, Relation};
 use crate::ids::Ids;
 use crate::record::{Object, Record};
+use federated::Federated;
 use grants::Grants;
 use history::{History, What};
+use roles::Roles;
+use settings::Settings;
 
 /// An object in the recycle bin.
 #[derive(Clone, Debug)]
@@ -26,10 +33,10 @@ pub(crate) struct Deleted {
 }
 
 /// Everything that one tenant holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
-    objects: [BTreeMap<Uuid, Object>; 6],
-    deleted: [BTreeMap<Uuid, Deleted>; 6],
+    objects: [BTreeMap<Uuid, Object>; 8],
+    deleted: [BTreeMap<Uuid, Deleted>; 8],
     /// Targets of each link, sorted. Links of and to soft-deleted objects stay.
     links: HashMap<(Relation, Uuid), Vec<Uuid>>,
     back: HashMap<Uuid, Vec<(Relation, Uuid)>>,
@@ -37,6 +44,9 @@ pub(crate) struct State {
     app_ids: HashMap<(Kind, String), Uuid>,
     pub history: History,
     pub grants: Grants,
+    pub roles: Roles,
+    pub federated: Federated,
+    pub settings: Settings,
     pub audits: VecDeque<Audit>,
     /// Authentication strengths by id: the built-in ones and what loaded policies brought along.
     pub strengths: BTreeMap<String, Value>,
@@ -56,6 +66,9 @@ impl State {
             app_ids: HashMap::new(),
             history: History::default(),
             grants: Grants::default(),
+            roles: Roles::default(),
+            federated: Federated::default(),
+            settings: Settings::default(),
             audits: VecDeque::new(),
             strengths: crate::http::strengths::built_in(),
             known_references: crate::http::singletons::ROLES
@@ -148,7 +161,11 @@ impl State {
     pub(crate) fn insert(&mut self, object: Object) {
         self.history.push(object.kind, object.id, What::Created);
         self.index(&object);
-        self.objects[object.kind as usize].insert(object.id, object);
+        let (kind, id) = (object.kind, object.id);
+        self.objects[kind as usize].insert(id, object);
+        if kind == Kind::ServicePrincipal {
+            self.reveal_grants(id);
+        }
     }
 
     /// Applies property changes and returns the names that really changed.
@@ -193,8 +210,14 @@ impl State {
         };
         self.unindex(&object);
         self.history.push(kind, id, What::SoftDeleted);
-        let at = at.to_owned();
-        self.deleted[kind as usize].insert(id, Deleted { object, at });
+        let deleted = Deleted {
+            object,
+            at: at.to_owned(),
+        };
+        self.deleted[kind as usize].insert(id, deleted);
+        if kind == Kind::ServicePrincipal {
+            self.hide_grants(id, at);
+        }
         true
     }
 
@@ -206,6 +229,9 @@ impl State {
         self.index(&deleted.object);
         self.history.push(kind, id, What::Created);
         self.objects[kind as usize].insert(id, deleted.object);
+        if kind == Kind::ServicePrincipal {
+            self.reveal_grants(id);
+        }
         // Whoever holds a link to it shows that link again.
         for (relation, from) in self.back.get(&id).cloned().unwrap_or_default() {
             if let Some(kind) = self.find(from).map(|object| object.kind) {
@@ -230,6 +256,7 @@ impl State {
             },
         };
         self.history.push(kind, object.id, What::Purged);
+        // Links to it go with it; those of and to a soft-deleted object had stayed.
         for relation in Relation::ALL {
             for to in self.links.remove(&(relation, id)).unwrap_or_default() {
                 self.drop_back(relation, id, to);
@@ -241,8 +268,21 @@ impl State {
             {
                 targets.remove(at);
             }
+            if let Some(kind) = self.find(from).map(|object| object.kind) {
+                self.history
+                    .push(kind, from, What::Orphaned { relation, to: id });
+            }
+        }
+        if kind == Kind::Grant {
+            self.forget_grant(&object);
+            return true;
+        }
+        for grant in self.grants_of(id) {
+            self.purge(Kind::Grant, grant);
         }
         self.grants.forget(id);
+        self.roles.forget(id);
+        self.federated.forget(id);
         true
     }
 
@@ -277,15 +317,16 @@ impl State {
     ) {
         to.sort_unstable();
         to.dedup();
-        to.retain(|target| !self.is_linked(relation, from, *target));
+        let mut targets = self.links.remove(&(relation, from)).unwrap_or_default();
+        to.retain(|target| targets.binary_search(target).is_err());
         for target in &to {
             self.back.entry(*target).or_default().push((relation, from));
             let to = *target;
             self.history.push(kind, from, What::Linked { relation, to });
         }
-        let targets = self.links.entry((relation, from)).or_default();
         targets.extend(to);
         targets.sort_unstable();
+        self.links.insert((relation, from), targets);
     }
 
     pub(crate) fn unlink(&mut self, relation: Relation, kind: Kind, from: Uuid, to: Uuid) -> bool {
@@ -321,6 +362,7 @@ impl State {
                         .insert((object.kind, app_id.to_lowercase()), object.id);
                 }
             }
+            Kind::Grant => self.index_grant(object),
             _ => {}
         }
     }

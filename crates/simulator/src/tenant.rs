@@ -1,10 +1,15 @@
 //! What a practice tenant is made of besides its directory: name, licence and the apps that may call.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::state::State;
+use crate::clock::Clock;
+use crate::http::delta::traps::DeltaTraps;
+use crate::state::history::TokenAge;
+use crate::state::replicas::Replica;
+use crate::state::{State, settings};
 use crate::throttle::Budgets;
 
 /// Client id of the read-only app of a practice tenant.
@@ -47,6 +52,7 @@ const WRITER_ROLES: &[&str] = &[
     "DelegatedPermissionGrant.ReadWrite.All",
     "RoleManagement.ReadWrite.Directory",
     "AdministrativeUnit.ReadWrite.All",
+    "Organization.ReadWrite.All",
 ];
 
 /// The licence that `/subscribedSkus` reports.
@@ -153,30 +159,67 @@ impl TenantSpec {
     }
 }
 
-/// A running tenant.
-#[derive(Debug)]
+/// A running tenant, as one request sees it. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Tenant {
-    pub spec: TenantSpec,
-    pub domain: String,
-    pub state: RwLock<State>,
-    pub budgets: Mutex<Budgets>,
+    pub spec: Arc<TenantSpec>,
+    pub domain: Arc<str>,
+    pub clock: Clock,
+    pub state: Replica,
+    pub budgets: Arc<Mutex<Budgets>>,
+    pub tokens: Arc<Mutex<TokenAge>>,
+    /// The simulator's setting, the same for all tenants.
+    pub traps: Arc<RwLock<DeltaTraps>>,
 }
 
 impl Tenant {
-    pub(crate) fn new(spec: TenantSpec, seed: u64) -> Self {
+    pub(crate) fn new(
+        spec: TenantSpec,
+        seed: u64,
+        clock: Clock,
+        traps: Arc<RwLock<DeltaTraps>>,
+    ) -> Self {
+        let domain = spec.domain();
+        let mut state = State::new(seed);
+        state.settings.organization = settings::organization(&spec.id, &spec.display_name, &domain);
         Self {
-            domain: spec.domain(),
-            spec,
-            state: RwLock::new(State::new(seed)),
-            budgets: Mutex::new(Budgets::default()),
+            domain: domain.into(),
+            spec: Arc::new(spec),
+            state: Replica::new(state, clock.clone()),
+            clock,
+            budgets: Arc::default(),
+            tokens: Arc::default(),
+            traps,
         }
     }
+
+    /// The tenant as a read may see it: some state within the lag.
+    pub(crate) fn lagging(&self) -> Self {
+        Self {
+            state: self.state.any(),
+            ..self.clone()
+        }
+    }
+
+    /// The tenant as a write sees it.
+    pub(crate) fn newest(&self) -> Self {
+        Self {
+            state: self.state.newest(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Every application permission that the practice apps use.
+pub(crate) fn all_roles() -> BTreeSet<String> {
+    let roles = READER_ROLES.iter().chain(WRITER_ROLES);
+    roles.map(|role| (*role).to_owned()).collect()
 }
 
 /// Who is calling: an app of the tenant, with what it may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
-    pub app: std::sync::Arc<App>,
+    pub app: Arc<App>,
 }
 
 impl Actor {

@@ -2,21 +2,27 @@
 //!
 //! Every handler validates before it changes anything, so a refused request leaves no trace.
 
+pub(crate) mod administrative_units;
 pub(crate) mod applications;
 pub(crate) mod check;
+pub(crate) mod contexts;
 pub(crate) mod credentials;
+pub(crate) mod federated;
 pub(crate) mod grants;
 pub(crate) mod groups;
 pub(crate) mod lifecycle;
 pub(crate) mod locations;
 pub(crate) mod policies;
 pub(crate) mod relations;
+pub(crate) mod roles;
 pub(crate) mod service_principals;
+pub(crate) mod strengths;
+pub(crate) mod tenant_policies;
 pub(crate) mod users;
 
 use serde_json::{Map, Value};
 
-use crate::audit::{self, Modified};
+use crate::audit::{self, Modified, Target};
 use crate::catalog::Kind;
 use crate::clock::Clock;
 use crate::http::Call;
@@ -44,6 +50,18 @@ impl Writer<'_> {
     ) {
         let now = self.clock.now_precise();
         audit::record(state, &now, self.actor, activity, object, modified, second);
+    }
+
+    pub(crate) fn audit_document(
+        &self,
+        state: &mut State,
+        activity: &str,
+        target: &Target,
+        modified: &[Modified],
+        second: Option<&Object>,
+    ) {
+        let now = self.clock.now_precise();
+        audit::record_document(state, &now, self.actor, activity, target, modified, second);
     }
 }
 

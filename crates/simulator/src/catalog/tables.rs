@@ -404,3 +404,28 @@ pub(super) const LOCATION: &[Prop] = &[
         r#""clientIpAddress""#,
     ),
 ];
+
+pub(super) const ADMINISTRATIVE_UNIT: &[Prop] = &[
+    prop("deletedDateTime", Date, Read, Default, "null"),
+    prop("displayName", Text, Both, Default, "null"),
+    prop("description", Text, Both, Default, "null"),
+    prop(
+        "isMemberManagementRestricted",
+        Flag,
+        Create,
+        Default,
+        "null",
+    ),
+    prop("membershipRule", Text, Both, Default, "null"),
+    prop("membershipRuleProcessingState", Text, Both, Default, "null"),
+    prop("membershipType", Text, Both, Default, "null"),
+    prop("visibility", Text, Both, Default, "null"),
+];
+
+pub(super) const GRANT: &[Prop] = &[
+    prop("clientId", Text, Create, Default, "null"),
+    prop("consentType", Text, Create, Default, "null"),
+    prop("principalId", Text, Create, Default, "null"),
+    prop("resourceId", Text, Create, Default, "null"),
+    prop("scope", Text, Both, Default, "null"),
+];

@@ -7,12 +7,16 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::fault::{self, FaultResponse};
+use crate::counters::ViolationKind;
+use crate::counters::watch;
+use crate::fault::FaultResponse;
+use crate::fault::mix::Place;
 use crate::http::reply::{GraphError, Reply};
 use crate::http::{Call, server};
 use crate::odata;
+use crate::record::push_pair;
 use crate::simulator::Shared;
 use crate::tenant::{Actor, Tenant};
 
@@ -34,6 +38,15 @@ pub(crate) fn answer(
         .and_then(Value::as_array)
         .ok_or_else(|| invalid("Invalid batch payload format."))?;
     if requests.len() > LARGEST {
+        let detail = format!("{} requests", requests.len());
+        watch::note(
+            shared,
+            tenant,
+            actor,
+            call,
+            ViolationKind::BatchTooLarge,
+            detail,
+        );
         return Err(invalid(
             "Number of batch request steps exceeds the maximum value of 20.",
         ));
@@ -76,13 +89,21 @@ pub(crate) fn answer(
             run(shared, tenant, actor, item)
         };
         outcomes.insert(item.id.clone(), reply.status);
-        responses.push(rendered(&item.id, &reply));
+        responses.push((item.id.as_str(), reply));
     }
     // A fixed shuffle: rotate by the batch's own size and swap ends.
     let turn = responses.len() / 3;
     responses.rotate_left(turn);
     responses.reverse();
-    Ok(Reply::json(200, &json!({ "responses": responses })))
+    let mut out = b"{\"responses\":[".to_vec();
+    for (at, (id, reply)) in responses.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        render(&mut out, id, reply);
+    }
+    out.extend_from_slice(b"]}");
+    Ok(Reply::raw(200, out))
 }
 
 struct Item {
@@ -158,39 +179,59 @@ fn run(shared: &Arc<Shared>, tenant: &Tenant, actor: &Actor, item: &Item) -> Rep
     if let Some(reason) = item.unsupported {
         return server::failed(shared, &item.call.headers, invalid(reason));
     }
-    let path = odata::percent_decode(&item.call.path);
-    let fault = fault::take(&mut shared.faults.lock(), &item.call.method, &path);
-    match fault {
-        Some(FaultResponse::Status { code, retry_after }) => server::failed(
+    watch::arrived(shared, tenant, actor, &item.call);
+    let refused = |code, retry_after| {
+        server::failed(
             shared,
             &item.call.headers,
             server::status_error(code, retry_after),
-        ),
+        )
+    };
+    let reply = match server::fault(shared, &item.call, Place::InBatch) {
+        Some(FaultResponse::Status { code, retry_after }) => refused(code, retry_after),
         // Inside a batch there is no connection of one's own to lose.
-        Some(FaultResponse::Disconnect | FaultResponse::MalformedJson) => {
-            server::failed(shared, &item.call.headers, server::status_error(504, None))
-        }
-        Some(FaultResponse::DisconnectAfter) => {
+        Some(FaultResponse::Disconnect | FaultResponse::MalformedJson) => refused(504, None),
+        Some(
+            FaultResponse::DisconnectAfter
+            | FaultResponse::ResetInBody
+            | FaultResponse::TruncatedBody,
+        ) => {
             server::admitted(shared, tenant, actor, &item.call);
-            server::failed(shared, &item.call.headers, server::status_error(504, None))
+            refused(504, None)
         }
         Some(FaultResponse::Delay(_)) | None => server::admitted(shared, tenant, actor, &item.call),
-    }
+    };
+    watch::answered(shared, tenant, actor, &item.call, &reply);
+    reply
 }
 
-fn rendered(id: &str, reply: &Reply) -> Value {
+/// Writes one answer of a batch; a JSON body is copied as it is.
+fn render(out: &mut Vec<u8>, id: &str, reply: &Reply) {
     let mut headers = Map::new();
     for (name, value) in &reply.headers {
-        if matches!(*name, "Retry-After" | "Location" | "location") {
+        if matches!(*name, "Retry-After" | "Location" | "location")
+            || name.starts_with("x-ms-throttle")
+        {
             headers.insert((*name).to_owned(), value.clone().into());
         }
     }
-    let mut response = json!({ "id": id, "status": reply.status });
+    out.push(b'{');
+    push_pair(out, "id", Value::from(id).to_string().as_bytes());
+    push_pair(out, "status", reply.status.to_string().as_bytes());
     if !reply.body.is_empty() {
         headers.insert("Content-Type".into(), "application/json".into());
-        response["body"] = serde_json::from_slice(&reply.body)
-            .unwrap_or_else(|_| Value::String(STANDARD.encode(&reply.body)));
+        if reply.body.starts_with(b"{") {
+            push_pair(out, "body", &reply.body);
+        } else {
+            let body = serde_json::from_slice(&reply.body)
+                .unwrap_or_else(|_| Value::String(STANDARD.encode(&reply.body)));
+            push_pair(out, "body", body.to_string().as_bytes());
+        }
     }
-    response["headers"] = Value::Object(headers);
-    response
+    push_pair(
+        out,
+        "headers",
+        Value::Object(headers).to_string().as_bytes(),
+    );
+    out.push(b'}');
 }

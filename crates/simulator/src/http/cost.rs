@@ -1,6 +1,9 @@
 //! What a request costs: resource units, and the limits it falls under.
 
+use crate::catalog::Kind;
 use crate::http::Call;
+use crate::http::reads::resolve;
+use crate::state::State;
 use crate::throttle::Lane;
 
 fn names(call: &Call) -> Vec<String> {
@@ -19,6 +22,34 @@ pub(crate) fn is_write(call: &Call) -> bool {
         )
     });
     !call.is_get() && !look_up
+}
+
+/// Whether a write goes to an application that takes personal accounts.
+pub(crate) fn is_personal(state: &State, call: &Call) -> bool {
+    if !call
+        .segments
+        .first()
+        .is_some_and(|first| first.eq_ignore_ascii_case("applications"))
+    {
+        return false;
+    }
+    let personal = |audience: &str| {
+        matches!(
+            audience,
+            "AzureADandPersonalMicrosoftAccount" | "PersonalMicrosoftAccount"
+        )
+    };
+    let Some(key) = call.segments.get(1) else {
+        return call
+            .object()
+            .ok()
+            .and_then(|body| body.get("signInAudience")?.as_str().map(personal))
+            .unwrap_or(false);
+    };
+    resolve(state, Kind::Application, key)
+        .ok()
+        .and_then(|id| state.object(Kind::Application, id)?.text("signInAudience"))
+        .is_some_and(|audience| personal(&audience))
 }
 
 /// Which service's limits apply.
@@ -62,10 +93,12 @@ pub(crate) fn units(call: &Call) -> u32 {
     if has("expand=") {
         units += 1;
     }
-    let small = url::form_urlencoded::parse(call.query.as_bytes())
-        .find(|(name, _)| name.trim_start_matches('$') == "top")
-        .and_then(|(_, value)| value.parse::<u32>().ok())
-        .is_some_and(|top| top < 20);
+    // Most queries name no page size, and parsing them costs more than looking.
+    let small = has("top=")
+        && url::form_urlencoded::parse(call.query.as_bytes())
+            .find(|(name, _)| name.trim_start_matches('$') == "top")
+            .and_then(|(_, value)| value.parse::<u32>().ok())
+            .is_some_and(|top| top < 20);
     if small {
         units -= 1;
     }

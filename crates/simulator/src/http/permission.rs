@@ -19,6 +19,11 @@ pub(crate) fn may_read(actor: &Actor, kind: Kind) -> bool {
             &["Application.Read.All", "Application.ReadWrite.All"]
         }
         Kind::Policy | Kind::Location => return actor.may(&["Policy.Read.All"]),
+        Kind::AdministrativeUnit => &[
+            "AdministrativeUnit.Read.All",
+            "AdministrativeUnit.ReadWrite.All",
+        ],
+        Kind::Grant => &["DelegatedPermissionGrant.ReadWrite.All"],
     };
     actor.may(own) || actor.may(ALL_READ)
 }
@@ -35,6 +40,11 @@ fn may_write(actor: &Actor, kind: Kind) -> bool {
         Kind::Application | Kind::ServicePrincipal => {
             actor.may(&["Application.ReadWrite.All", "Directory.ReadWrite.All"])
         }
+        Kind::AdministrativeUnit => actor.may(&["AdministrativeUnit.ReadWrite.All"]),
+        Kind::Grant => actor.may(&[
+            "DelegatedPermissionGrant.ReadWrite.All",
+            "Directory.ReadWrite.All",
+        ]),
         Kind::Policy | Kind::Location => {
             actor.may(&["Policy.ReadWrite.ConditionalAccess"])
                 && actor.may(&["Policy.Read.All"])
@@ -45,6 +55,62 @@ fn may_write(actor: &Actor, kind: Kind) -> bool {
                 ])
         }
     }
+}
+
+/// Who may read authentication strengths.
+pub(crate) const READ_STRENGTHS: &[&str] = &[
+    "Policy.Read.All",
+    "Policy.Read.AuthenticationMethod",
+    "Policy.ReadWrite.AuthenticationMethod",
+    "Policy.ReadWrite.ConditionalAccess",
+];
+/// Who may write authentication strengths.
+pub(crate) const WRITE_STRENGTHS: &[&str] = &[
+    "Policy.ReadWrite.AuthenticationMethod",
+    "Policy.ReadWrite.ConditionalAccess",
+];
+/// Who may read the authentication methods policy.
+pub(crate) const READ_METHODS: &[&str] = &[
+    "Policy.Read.All",
+    "Policy.Read.AuthenticationMethod",
+    "Policy.ReadWrite.AuthenticationMethod",
+];
+/// Who may write the authentication methods policy.
+pub(crate) const WRITE_METHODS: &[&str] = &["Policy.ReadWrite.AuthenticationMethod"];
+
+/// # Errors
+/// 403 when the actor may not read authentication contexts.
+pub(crate) fn read_contexts(actor: &Actor) -> Result<(), GraphError> {
+    any(
+        actor,
+        &[
+            "Policy.Read.All",
+            "Policy.Read.ConditionalAccess",
+            "Policy.ReadWrite.ConditionalAccess",
+            "AuthenticationContext.Read.All",
+            "AuthenticationContext.ReadWrite.All",
+        ],
+    )
+}
+
+/// # Errors
+/// 403 when the actor may not write authentication contexts.
+pub(crate) fn write_contexts(actor: &Actor) -> Result<(), GraphError> {
+    check(actor.may(&["AuthenticationContext.ReadWrite.All"]) || may_write(actor, Kind::Policy))
+}
+
+/// # Errors
+/// 403 when the actor may not read directory roles and their assignments.
+pub(crate) fn roles(actor: &Actor) -> Result<(), GraphError> {
+    any(
+        actor,
+        &[
+            "RoleManagement.Read.Directory",
+            "RoleManagement.ReadWrite.Directory",
+            "Directory.Read.All",
+            "Directory.ReadWrite.All",
+        ],
+    )
 }
 
 /// # Errors

@@ -12,12 +12,19 @@ use crate::http::view::View;
 use crate::odata::Query;
 use crate::odata::filter::{Filter, dig};
 use crate::record::{Detail, Object};
-use crate::state::State;
+use crate::state::{State, grants};
 use crate::tenant::{Actor, Tenant};
 
 /// Resolves a path key: an id, a user principal name, or an alternate key.
 pub(crate) fn resolve(state: &State, kind: Kind, key: &str) -> Result<Uuid, GraphError> {
     let missing = || missing(kind, key);
+    if kind == Kind::Grant {
+        let handle = grants::handle(key);
+        return state
+            .object(kind, handle)
+            .map(|grant| grant.id)
+            .ok_or_else(missing);
+    }
     if let Some(alternate) = key
         .strip_prefix('(')
         .and_then(|rest| rest.strip_suffix(')'))
@@ -109,6 +116,18 @@ pub(crate) fn check_advanced(call: &Call, query: &Query) -> Result<(), GraphErro
     Ok(())
 }
 
+/// # Errors
+/// 400 when a list of directory objects is to show more than one relation.
+fn check_expand(query: &Query) -> Result<(), GraphError> {
+    if query.expand.len() > 1 {
+        return Err(GraphError::bad(
+            "Request_UnsupportedQuery",
+            "Expanding more than one relation is not supported for directory object collections.",
+        ));
+    }
+    Ok(())
+}
+
 pub(crate) fn passes(filter: &Filter, object: &Object) -> bool {
     filter.matches(&|path| match path.split_once('/') {
         // A cast in front of a property says nothing here.
@@ -130,6 +149,7 @@ pub(crate) fn list(
     check_select(kind, &query, Detail::List)?;
     if kind.is_directory_object() {
         check_advanced(call, &query)?;
+        check_expand(&query)?;
     }
     let state = tenant.state.read();
     let cursor = Cursor::of(&query)?;

@@ -190,8 +190,13 @@ pub(crate) fn member_groups(
     let security_only = body.get("securityEnabledOnly") == Some(&json!(true));
     let state = tenant.state.read();
     let id = resolve(&state, kind, key)?;
+    let only_groups = call
+        .segments
+        .last()
+        .is_some_and(|action| action.eq_ignore_ascii_case("getMemberGroups"));
     let groups: Vec<String> = closure(id, |id| state.sources(Relation::Members, id))
         .into_iter()
+        .filter(|holder| !only_groups || holder.kind == Kind::Group)
         .filter(|group| !security_only || group.flag("securityEnabled"))
         .map(|group| group.id.to_string())
         .collect();

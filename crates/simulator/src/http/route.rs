@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Kind;
+use crate::clock::Clock;
 use crate::http::reply::{GraphError, Reply};
 use crate::http::{Call, batch, bin, delta, reads, relations, singletons};
 use crate::simulator::Shared;
@@ -16,6 +17,19 @@ pub(crate) fn answer(
     actor: &Actor,
     call: &Call,
 ) -> Result<Reply, GraphError> {
+    match call.segments.as_slice() {
+        [only] if only.eq_ignore_ascii_case("$batch") => batch::answer(shared, tenant, actor, call),
+        _ => single(tenant, actor, call, &shared.clock),
+    }
+}
+
+/// Answers one request that is no batch.
+pub(crate) fn single(
+    tenant: &Tenant,
+    actor: &Actor,
+    call: &Call,
+    clock: &Clock,
+) -> Result<Reply, GraphError> {
     let lower: Vec<String> = call
         .segments
         .iter()
@@ -27,10 +41,9 @@ pub(crate) fn answer(
         tenant,
         actor,
         call,
-        clock: &shared.clock,
+        clock,
     };
     match path[..] {
-        ["$batch"] => batch::answer(shared, tenant, actor, call),
         ["users", ..] => directory(
             tenant,
             actor,
@@ -67,6 +80,39 @@ pub(crate) fn answer(
             &path[1..],
             &raw[1..],
         ),
+        ["directory", "administrativeunits", ..] => directory(
+            tenant,
+            actor,
+            call,
+            &writer,
+            Kind::AdministrativeUnit,
+            &path[2..],
+            &raw[2..],
+        ),
+        [
+            "identity",
+            "conditionalaccess",
+            "authenticationcontextclassreferences",
+            ..,
+        ] => write::contexts::answer(&writer, &raw[3..]),
+        [
+            "identity",
+            "conditionalaccess",
+            "authenticationstrength",
+            "policies",
+            ..,
+        ] => write::strengths::answer(&writer, &raw[4..]),
+        ["policies", "authenticationstrengthpolicies", ..] => {
+            write::strengths::answer(&writer, &raw[2..])
+        }
+        ["policies", "authenticationmethodspolicy", ..] => {
+            write::tenant_policies::methods(&writer, &raw[2..])
+        }
+        ["policies", "authorizationpolicy"] => write::tenant_policies::authorization(&writer),
+        ["organization", ..] => write::tenant_policies::organization(&writer, &raw[1..]),
+        ["rolemanagement", "directory", "roleassignments", ..] => {
+            write::roles::answer(&writer, &raw[3..])
+        }
         ["identity", "conditionalaccess", "policies", ..] => {
             conditional(tenant, actor, call, &writer, Kind::Policy, &raw[3..])
         }
@@ -98,6 +144,15 @@ pub(crate) fn answer(
         }
         ["directoryobjects", _] if call.method == "DELETE" => {
             write::lifecycle::delete_any(&writer, raw[1])
+        }
+        ["oauth2permissiongrants"] if call.is_get() => {
+            reads::list(tenant, actor, call, Kind::Grant)
+        }
+        ["oauth2permissiongrants", "delta"] if call.is_get() => {
+            delta::answer(tenant, actor, call, Kind::Grant, clock)
+        }
+        ["oauth2permissiongrants", _] if call.is_get() => {
+            reads::single(tenant, actor, call, Kind::Grant, raw[1])
         }
         ["oauth2permissiongrants", ..] => write::grants::delegated(&writer, &raw[1..]),
         ["me", ..] => Err(GraphError::bad(
@@ -131,6 +186,9 @@ fn directory(
         ("DELETE", [_]) => write::lifecycle::delete(writer, kind, raw[0]),
         (_, [_, "approleassignments" | "approleassignedto", ..]) => {
             write::grants::assignments(writer, kind, raw)
+        }
+        (_, [_, "federatedidentitycredentials", ..]) if kind == Kind::Application => {
+            write::federated::answer(writer, raw)
         }
         ("GET", [_, "oauth2permissiongrants"]) => write::grants::delegated_of(writer, kind, raw[0]),
         (_, [_, "addpassword" | "removepassword" | "addkey" | "removekey"]) => {

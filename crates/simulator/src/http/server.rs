@@ -2,31 +2,45 @@
 //!
 //! Everything below `serve` is synchronous; only waiting and reading bodies happen here.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use futures::stream::{self, Stream, StreamExt};
 
-use crate::counters::path_kind;
+use crate::control;
+use crate::counters::watch;
+use crate::counters::{AppCount, ViolationKind};
+use crate::fault::mix::Place;
 use crate::fault::{self, FaultResponse};
+use crate::hook::RequestInfo;
 use crate::http::reply::{GraphError, Reply};
 use crate::http::{Call, cost, route, token};
 use crate::odata;
-use crate::simulator::Shared;
+use crate::simulator::{Shared, Simulator};
 use crate::tenant::{Actor, Tenant};
-use crate::throttle::{Draw, Refusal, Throttle};
+use crate::throttle::{Draw, Lane, Refusal, Throttle};
 
 const LARGEST_BODY: usize = 64 << 20;
+/// From which usage on an answer tells it.
+const SHOWN_USAGE: f64 = 0.8;
 const CONTENT_TYPE: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new().fallback(handle).with_state(shared)
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn handle(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let host = parts
@@ -39,35 +53,9 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
         return respond(Reply::raw(413, Vec::new()));
     };
-    let method = parts.method.as_str().to_owned();
     let below = path.strip_prefix("/v1.0").unwrap_or(&path).to_owned();
-    let wanted = fault::take(
-        &mut shared.faults.lock(),
-        &method,
-        &odata::percent_decode(&below),
-    );
-    match wanted {
-        Some(FaultResponse::Delay(pause)) => tokio::time::sleep(pause).await,
-        Some(FaultResponse::Disconnect) => return broken(Bytes::new()),
-        Some(FaultResponse::MalformedJson) => {
-            let mut reply = Reply::raw(200, b"{\"value\":[{\"id\":".to_vec());
-            reply.cost = 1;
-            return respond(reply);
-        }
-        Some(FaultResponse::Status { code, retry_after }) => {
-            return respond(failed(
-                &shared,
-                &parts.headers,
-                status_error(code, retry_after),
-            ));
-        }
-        Some(FaultResponse::DisconnectAfter) | None => {}
-    }
-    if path.ends_with("/oauth2/v2.0/token") {
-        return respond(token::answer(&shared, &method, &path, &body));
-    }
     let call = Call {
-        method,
+        method: parts.method.as_str().to_owned(),
         segments: odata::segments(&below),
         path: below,
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -75,67 +63,218 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         body,
         base: format!("http://{host}"),
     };
-    let reply = if path.starts_with("/v1.0/") {
-        serve(&shared, &call)
-    } else {
-        failed(
-            &shared,
-            &call.headers,
-            GraphError::bad("BadRequest", format!("Invalid version: {path}")),
-        )
-    };
-    if wanted == Some(FaultResponse::DisconnectAfter) {
-        return broken(Bytes::new());
+    if path.starts_with("/simulator/") {
+        return respond(control::answer(&shared, &call, peer).await);
     }
-    respond(reply)
-}
-
-/// Serves one outer request: authentication first, then as any inner one.
-fn serve(shared: &Arc<Shared>, call: &Call) -> Reply {
-    match token::session(shared, call) {
-        Ok((tenant, actor)) => admitted(shared, &tenant, &actor, call),
-        Err(error) => failed(shared, &call.headers, error),
+    let is_graph = path.starts_with("/v1.0/");
+    let caller = token::session(&shared, &call);
+    if let (true, Ok((tenant, actor))) = (is_graph, &caller) {
+        watch::arrived(&shared, tenant, actor, &call);
     }
-}
-
-/// Serves one request of a known caller: counted, limited, answered.
-pub(crate) fn admitted(shared: &Arc<Shared>, tenant: &Tenant, actor: &Actor, call: &Call) -> Reply {
-    let write = cost::is_write(call);
-    {
-        let mut counters = shared.counters.lock();
-        counters.total += 1;
-        counters.writes += u64::from(write);
-        let kind = format!("{} {}", call.method, path_kind(&call.segments));
-        *counters.requests.entry(kind).or_default() += 1;
-    }
-    let units = cost::units(call);
-    if *shared.throttle.read() == Throttle::Documented {
-        let users = tenant.state.read().all(crate::catalog::Kind::User).len();
-        let drawn = tenant.budgets.lock().draw(
-            shared.clock.seconds(),
-            &Draw {
-                app: &actor.app.client_id,
-                units,
-                write,
-                lane: cost::lane(call),
-                users,
-            },
-        );
-        if let Err(refusal) = drawn {
-            shared.counters.lock().throttled += 1;
-            let retry_after = match refusal {
-                Refusal::After(seconds) => Some(format!("{}", seconds.ceil().max(1.0))),
-                Refusal::Silent => None,
-            };
-            return failed(shared, &call.headers, GraphError::throttled(retry_after));
+    let place = if is_graph { Place::Alone } else { Place::Login };
+    let wanted = fault(&shared, &call, place);
+    let refusal = match &wanted {
+        Some(FaultResponse::Delay(pause)) => {
+            tokio::time::sleep(*pause).await;
+            None
         }
+        Some(FaultResponse::Disconnect) => return broken(Bytes::new()),
+        Some(FaultResponse::MalformedJson) => {
+            return respond(Reply::raw(200, b"{\"value\":[{\"id\":".to_vec()));
+        }
+        Some(FaultResponse::Status { code, retry_after }) => {
+            Some(status_error(*code, retry_after.clone()))
+        }
+        _ => None,
+    };
+    let reply = match (refusal, &caller) {
+        (Some(error), _) => failed(&shared, &call.headers, error),
+        (None, _) if path.ends_with("/oauth2/v2.0/token") => {
+            token::answer(&shared, &call.method, &path, &call.body)
+        }
+        (None, _) if !is_graph => {
+            let error = GraphError::bad("BadRequest", format!("Invalid version: {path}"));
+            failed(&shared, &call.headers, error)
+        }
+        (None, Ok((tenant, actor))) => admitted(&shared, tenant, actor, &call),
+        (None, Err(error)) => failed(&shared, &call.headers, error.clone()),
+    };
+    if let (true, Ok((tenant, actor))) = (is_graph, &caller) {
+        shared.counters.lock().bytes += reply.body.len() as u64;
+        watch::answered(&shared, tenant, actor, &call, &reply);
     }
-    let mut reply = match route::answer(shared, tenant, actor, call) {
-        Ok(reply) => common_headers(shared, call, reply),
-        Err(error) => failed(shared, &call.headers, error),
+    match wanted {
+        Some(FaultResponse::DisconnectAfter) => broken(Bytes::new()),
+        Some(FaultResponse::ResetInBody) => broken(half(&reply.body)),
+        Some(FaultResponse::TruncatedBody) => respond(Reply {
+            body: half(&reply.body),
+            ..reply
+        }),
+        _ => respond(reply),
+    }
+}
+
+fn half(body: &Bytes) -> Bytes {
+    body.slice(..body.len() / 2)
+}
+
+/// The fault that a request meets: the first of the queue that applies, else one of the mix.
+pub(crate) fn fault(shared: &Shared, call: &Call, place: Place) -> Option<FaultResponse> {
+    let queued = {
+        let mut queue = shared.faults.lock();
+        if queue.is_empty() {
+            None
+        } else {
+            fault::take(&mut queue, &call.method, &odata::percent_decode(&call.path))
+        }
+    };
+    let fault = queued.or_else(|| {
+        let mut mixer = shared.mixer.lock();
+        mixer.as_mut().and_then(|mixer| mixer.roll(place))
+    })?;
+    *shared
+        .counters
+        .lock()
+        .faults
+        .entry(fault.name())
+        .or_default() += 1;
+    Some(fault)
+}
+
+/// Serves one request of a known caller, alone or in a batch: counted, limited, answered.
+pub(crate) fn admitted(shared: &Arc<Shared>, tenant: &Tenant, actor: &Actor, call: &Call) -> Reply {
+    announce(shared, tenant, call);
+    let write = cost::is_write(call);
+    let seen;
+    let tenant = if tenant.state.lags() {
+        seen = if write {
+            tenant.newest()
+        } else {
+            tenant.lagging()
+        };
+        &seen
+    } else {
+        tenant
+    };
+    let route = watch::route(call);
+    let units = cost::units(call);
+    let drawn = match *shared.throttle.read() {
+        Throttle::Off => Ok(0.0),
+        Throttle::Documented => draw(shared, tenant, actor, call, units, write),
+    };
+    let mut reply = match &drawn {
+        Ok(usage) => {
+            let answered = route::answer(shared, tenant, actor, call);
+            let mut reply = match answered {
+                Ok(reply) => common_headers(shared, call, reply),
+                Err(error) => failed(shared, &call.headers, error),
+            };
+            if *usage >= SHOWN_USAGE && cost::lane(call) == Lane::Identity {
+                reply = reply.header("x-ms-throttle-limit-percentage", format!("{usage:.2}"));
+            }
+            reply
+        }
+        Err(refusal) => throttled(shared, tenant, actor, call, refusal),
     };
     reply.cost = units;
+    count(shared, actor, route, write, &reply, drawn.is_err());
     reply
+}
+
+/// Tells the hook, if there is one.
+fn announce(shared: &Arc<Shared>, tenant: &Tenant, call: &Call) {
+    let number = shared.number.fetch_add(1, Ordering::Relaxed);
+    let Some(hook) = shared.hook.current() else {
+        return;
+    };
+    let info = RequestInfo {
+        method: call.method.clone(),
+        path: call.path.clone(),
+        query: call.query.clone(),
+        tenant: tenant.spec.id.clone(),
+        number,
+    };
+    let simulator = Simulator {
+        shared: Arc::clone(shared),
+    };
+    hook(&info, &simulator);
+}
+
+fn draw(
+    shared: &Shared,
+    tenant: &Tenant,
+    actor: &Actor,
+    call: &Call,
+    units: u32,
+    write: bool,
+) -> Result<f64, Refusal> {
+    let state = tenant.state.read();
+    let draw = Draw {
+        app: &actor.app.client_id,
+        units,
+        write,
+        personal: write && cost::is_personal(&state, call),
+        lane: cost::lane(call),
+        users: state.all(crate::catalog::Kind::User).len(),
+    };
+    let now = shared.clock.seconds();
+    let usage = tenant.budgets.lock().draw(now, &draw)?;
+    let app_usage = shared.app_budgets.lock().draw_app(now, &draw)?;
+    Ok(usage.max(app_usage))
+}
+
+fn throttled(
+    shared: &Shared,
+    tenant: &Tenant,
+    actor: &Actor,
+    call: &Call,
+    refusal: &Refusal,
+) -> Reply {
+    let (kind, limit) = (ViolationKind::QuotaPassed, refusal.limit);
+    watch::note(shared, tenant, actor, call, kind, format!("{limit:?}"));
+    let hint = |seconds: f64| format!("{}", seconds.ceil().max(1.0));
+    let error = GraphError::throttled(refusal.retry_after.map(hint));
+    let scope = limit.scope(&actor.app.client_id, &tenant.spec.id);
+    let reply = failed(shared, &call.headers, error);
+    if cost::lane(call) != Lane::Identity {
+        return reply;
+    }
+    reply
+        .header("x-ms-throttle-scope", scope)
+        .header("x-ms-throttle-information", limit.information().to_owned())
+        .header(
+            "x-ms-throttle-limit-percentage",
+            format!("{:.2}", refusal.usage.max(1.0)),
+        )
+}
+
+fn count(shared: &Shared, actor: &Actor, route: String, write: bool, reply: &Reply, refused: bool) {
+    let (units, refused) = (u64::from(reply.cost), u64::from(refused));
+    let mut counters = shared.counters.lock();
+    counters.total += 1;
+    counters.writes += u64::from(write);
+    counters.units += units;
+    counters.throttled += refused;
+    if let Some(app) = counters.apps.get_mut(&actor.app.client_id) {
+        app.requests += 1;
+        app.writes += u64::from(write);
+        app.units += units;
+        app.throttled += refused;
+    } else {
+        let app = AppCount {
+            requests: 1,
+            writes: u64::from(write),
+            units,
+            throttled: refused,
+            tokens: 0,
+        };
+        counters.apps.insert(actor.app.client_id.clone(), app);
+    }
+    let costs = counters.routes.entry(route.clone()).or_default();
+    costs.units += units;
+    costs.bytes += reply.body.len() as u64;
+    costs.throttled += refused;
+    *counters.requests.entry(route).or_default() += 1;
 }
 
 /// The error answer that a status fault stands for.
@@ -211,16 +350,25 @@ fn respond(reply: Reply) -> Response {
         .unwrap_or_else(|_| Response::new(Body::empty()))
 }
 
-/// An answer whose body fails at once, which makes the server drop the connection.
+/// An answer that breaks off after `head`, which makes the server drop the connection; with an
+/// empty head nothing of it arrives.
 fn broken(head: Bytes) -> Response {
-    let parts = [
-        Ok(head),
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-    ];
-    let mut response = Response::new(Body::from_stream(futures::stream::iter(parts)));
+    let sent = (!head.is_empty()).then_some(head);
+    let end = async move {
+        // Without a pause the server would drop what it has not sent yet.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    };
+    let parts: Pin<Box<dyn Stream<Item = Result<Bytes, std::io::Error>> + Send>> = match sent {
+        Some(head) => Box::pin(stream::iter([Ok(head)]).chain(stream::once(end))),
+        None => Box::pin(stream::iter([Err(
+            std::io::ErrorKind::ConnectionReset.into()
+        )])),
+    };
+    let mut response = Response::new(Body::from_stream(parts));
     response.headers_mut().insert(
         "content-length",
-        axum::http::HeaderValue::from_static("100000"),
+        axum::http::HeaderValue::from_static("100000000"),
     );
     response
 }

@@ -1,4 +1,4 @@
-//! What a tenant has beside its objects: organisation, licences, roles, tenant-wide policies.
+//! What a tenant has beside its objects and cannot change: licences, roles, the audit log.
 //!
 //! Read-only.
 
@@ -85,30 +85,7 @@ pub(crate) fn answer(
     path: &[&str],
     raw: &[&str],
 ) -> Result<Reply, GraphError> {
-    let policies = || permission::any(actor, &["Policy.Read.All"]);
     match path {
-        ["organization"] => {
-            permission::any(
-                actor,
-                &[
-                    "Organization.Read.All",
-                    "User.Read.All",
-                    "Directory.Read.All",
-                ],
-            )?;
-            Ok(collection(call, "organization", vec![organization(tenant)]))
-        }
-        ["organization", id] if id.eq_ignore_ascii_case(&tenant.spec.id) => {
-            permission::any(
-                actor,
-                &[
-                    "Organization.Read.All",
-                    "User.Read.All",
-                    "Directory.Read.All",
-                ],
-            )?;
-            Ok(entity(call, "organization", organization(tenant)))
-        }
         ["subscribedskus"] => {
             permission::any(
                 actor,
@@ -122,7 +99,7 @@ pub(crate) fn answer(
             Ok(collection(call, "subscribedSkus", skus(tenant, used)))
         }
         ["directoryroletemplates"] => {
-            roles_permission(actor)?;
+            permission::roles(actor)?;
             let templates = ROLES
                 .iter()
                 .map(|(id, name)| json!({ "id": id, "deletedDateTime": null, "description": name, "displayName": name }))
@@ -130,11 +107,11 @@ pub(crate) fn answer(
             Ok(collection(call, "directoryRoleTemplates", templates))
         }
         ["directoryroles"] => {
-            roles_permission(actor)?;
+            permission::roles(actor)?;
             Ok(collection(call, "directoryRoles", Vec::new()))
         }
         ["rolemanagement", "directory", "roledefinitions"] => {
-            roles_permission(actor)?;
+            permission::roles(actor)?;
             let definitions = ROLES
                 .iter()
                 .map(|(id, name)| role_definition(id, name))
@@ -146,7 +123,7 @@ pub(crate) fn answer(
             ))
         }
         ["rolemanagement", "directory", "roledefinitions", id] => {
-            roles_permission(actor)?;
+            permission::roles(actor)?;
             let (id, name) = ROLES
                 .iter()
                 .find(|(held, _)| held == id)
@@ -155,85 +132,6 @@ pub(crate) fn answer(
                 call,
                 "roleManagement/directory/roleDefinitions",
                 role_definition(id, name),
-            ))
-        }
-        ["rolemanagement", "directory", "roleassignments"] => {
-            roles_permission(actor)?;
-            Ok(collection(
-                call,
-                "roleManagement/directory/roleAssignments",
-                Vec::new(),
-            ))
-        }
-        ["directory", "administrativeunits"] => {
-            permission::any(
-                actor,
-                &["AdministrativeUnit.Read.All", "Directory.Read.All"],
-            )?;
-            Ok(collection(
-                call,
-                "directory/administrativeUnits",
-                Vec::new(),
-            ))
-        }
-        ["policies", "authenticationstrengthpolicies"]
-        | [
-            "identity",
-            "conditionalaccess",
-            "authenticationstrength",
-            "policies",
-        ] => {
-            policies()?;
-            let strengths = tenant.state.read().strengths.values().cloned().collect();
-            Ok(collection(
-                call,
-                "policies/authenticationStrengthPolicies",
-                strengths,
-            ))
-        }
-        ["policies", "authenticationstrengthpolicies", id]
-        | [
-            "identity",
-            "conditionalaccess",
-            "authenticationstrength",
-            "policies",
-            id,
-        ] => {
-            policies()?;
-            let strength = tenant.state.read().strengths.get(*id).cloned();
-            let strength = strength.ok_or_else(|| GraphError::not_found(id))?;
-            Ok(entity(
-                call,
-                "policies/authenticationStrengthPolicies",
-                strength,
-            ))
-        }
-        [
-            "identity",
-            "conditionalaccess",
-            "authenticationcontextclassreferences",
-        ] => {
-            policies()?;
-            Ok(collection(
-                call,
-                "identity/conditionalAccess/authenticationContextClassReferences",
-                Vec::new(),
-            ))
-        }
-        ["policies", "authorizationpolicy"] => {
-            policies()?;
-            Ok(entity(
-                call,
-                "policies/authorizationPolicy",
-                authorization_policy(),
-            ))
-        }
-        ["policies", "authenticationmethodspolicy"] => {
-            policies()?;
-            Ok(entity(
-                call,
-                "policies/authenticationMethodsPolicy",
-                methods_policy(),
             ))
         }
         ["auditlogs", "directoryaudits"] => {
@@ -256,17 +154,6 @@ pub(crate) fn answer(
     }
 }
 
-fn roles_permission(actor: &Actor) -> Result<(), GraphError> {
-    permission::any(
-        actor,
-        &[
-            "RoleManagement.Read.Directory",
-            "RoleManagement.ReadWrite.Directory",
-            "Directory.Read.All",
-        ],
-    )
-}
-
 fn collection(call: &Call, name: &str, value: Vec<Value>) -> Reply {
     Reply::json(
         200,
@@ -277,41 +164,6 @@ fn collection(call: &Call, name: &str, value: Vec<Value>) -> Reply {
 fn entity(call: &Call, name: &str, mut value: Value) -> Reply {
     value["@odata.context"] = call.context(&format!("{name}/$entity")).into();
     Reply::json(200, &value)
-}
-
-fn organization(tenant: &Tenant) -> Value {
-    json!({
-        "id": tenant.spec.id,
-        "deletedDateTime": null,
-        "businessPhones": [],
-        "city": null,
-        "country": null,
-        "countryLetterCode": "NO",
-        "createdDateTime": "2021-03-01T08:00:00Z",
-        "defaultUsageLocation": "NO",
-        "displayName": tenant.spec.display_name,
-        "marketingNotificationEmails": [],
-        "onPremisesLastSyncDateTime": null,
-        "onPremisesSyncEnabled": null,
-        "postalCode": null,
-        "preferredLanguage": "en",
-        "securityComplianceNotificationMails": [],
-        "securityComplianceNotificationPhones": [],
-        "state": null,
-        "street": null,
-        "technicalNotificationMails": [format!("it@{}", tenant.domain)],
-        "tenantType": "AAD",
-        "privacyProfile": null,
-        "assignedPlans": [],
-        "provisionedPlans": [],
-        "verifiedDomains": [{
-            "capabilities": "Email, OfficeCommunicationsOnline",
-            "isDefault": true,
-            "isInitial": true,
-            "name": tenant.domain,
-            "type": "Managed",
-        }],
-    })
 }
 
 /// The SKU that carries Entra ID P2 in this simulator.
@@ -361,50 +213,5 @@ fn role_definition(id: &str, name: &str) -> Value {
         "templateId": id,
         "version": "1",
         "rolePermissions": [{ "allowedResourceActions": [], "condition": null }],
-    })
-}
-
-fn authorization_policy() -> Value {
-    json!({
-        "id": "authorizationPolicy",
-        "allowInvitesFrom": "adminsAndGuestInviters",
-        "allowedToSignUpEmailBasedSubscriptions": false,
-        "allowedToUseSSPR": true,
-        "allowEmailVerifiedUsersToJoinOrganization": false,
-        "allowUserConsentForRiskyApps": null,
-        "blockMsolPowerShell": true,
-        "displayName": "Authorization Policy",
-        "description": "Used to manage authorization related settings across the company.",
-        "guestUserRoleId": "2af84b1e-32c8-42b7-82bc-daa82404023b",
-        "defaultUserRolePermissions": {
-            "allowedToCreateApps": false,
-            "allowedToCreateSecurityGroups": false,
-            "allowedToCreateTenants": false,
-            "allowedToReadBitlockerKeysForOwnedDevice": true,
-            "allowedToReadOtherUsers": true,
-            "permissionGrantPoliciesAssigned": [],
-        },
-    })
-}
-
-fn methods_policy() -> Value {
-    json!({
-        "id": "authenticationMethodsPolicy",
-        "displayName": "Authentication Methods Policy",
-        "description": "The tenant-wide policy that controls which authentication methods are allowed",
-        "lastModifiedDateTime": "2026-01-05T09:00:00Z",
-        "policyVersion": "1.5",
-        "policyMigrationState": "migrationComplete",
-        "reconfirmationInDays": null,
-        "registrationEnforcement": {
-            "authenticationMethodsRegistrationCampaign": {
-                "snoozeDurationInDays": 1,
-                "enforceRegistrationAfterAllowedSnoozes": true,
-                "state": "default",
-                "excludeTargets": [],
-                "includeTargets": [],
-            },
-        },
-        "authenticationMethodConfigurations": [],
     })
 }

@@ -152,7 +152,14 @@ fn grant(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Result<Repl
             expires: shared.clock.seconds() + LIFETIME_SECONDS,
         },
     );
-    shared.counters.lock().tokens += 1;
+    let mut counters = shared.counters.lock();
+    counters.tokens += 1;
+    counters
+        .apps
+        .entry(app.client_id.clone())
+        .or_default()
+        .tokens += 1;
+    drop(counters);
     Ok(Reply::json(
         200,
         &json!({

@@ -1,6 +1,6 @@
 //! Rendering: one object or a collection, with selection and expansion.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalog::{Kind, Relation};
 use crate::http::links::{self, Cursor};
@@ -8,9 +8,11 @@ use crate::http::permission;
 use crate::http::reply::Reply;
 use crate::http::{Call, strengths};
 use crate::odata::{Expand, Query};
-use crate::record::{Detail, Object, push_pair};
+use crate::record::{Detail, Object, push_id, push_pair};
 use crate::state::State;
+use crate::state::grants::Assignment;
 use crate::tenant::Actor;
+use crate::write::grants::assignment_json;
 
 /// How many linked objects `$expand` shows, without saying that there are more.
 const EXPANDED: usize = 20;
@@ -102,7 +104,7 @@ impl View<'_> {
         }
         if self.typed && !permission::may_read(self.actor, object.kind) {
             // The type and id of an object that the app may not read are no secret.
-            push_pair(out, "id", format!("\"{}\"", object.id).as_bytes());
+            push_id(out, object.id);
             return;
         }
         if object.kind == Kind::Policy {
@@ -126,7 +128,43 @@ impl View<'_> {
         }
     }
 
+    /// What a relation shows that leads to no directory object, no more than any other.
+    fn documents(&self, object: &Object, name: &str) -> Option<Vec<Value>> {
+        let (state, id) = (self.state, object.id);
+        let assigned = |(own, held): (String, &Assignment)| assignment_json(state, &own, held);
+        let shown = match (object.kind, name) {
+            (Kind::ServicePrincipal, "appRoleAssignedTo") => state
+                .grants
+                .of_resource(id, None)
+                .filter_map(assigned)
+                .take(EXPANDED)
+                .collect(),
+            (Kind::User | Kind::Group | Kind::ServicePrincipal, "appRoleAssignments") => state
+                .grants
+                .of_principal(id, None)
+                .filter_map(assigned)
+                .take(EXPANDED)
+                .collect(),
+            (Kind::Application, "federatedIdentityCredentials") => state
+                .federated
+                .of(id)
+                .map(|(_, held)| held.clone())
+                .take(EXPANDED)
+                .collect(),
+            _ => return None,
+        };
+        Some(shown)
+    }
+
     fn expansion(&self, out: &mut Vec<u8>, object: &Object, expand: &Expand) {
+        if let Some(documents) = self.documents(object, &expand.name) {
+            push_pair(
+                out,
+                &expand.name,
+                Value::Array(documents).to_string().as_bytes(),
+            );
+            return;
+        }
         let Some(relation) = Relation::of(object.kind, &expand.name) else {
             return;
         };

@@ -55,12 +55,16 @@ pub(super) fn insert_relation(
         "appRoleAssignment"
     };
     if content == Content::Grants {
-        state.grants.add_grant(Grant {
+        let made = state.grant(&Grant {
             client: item.from,
             resource: item.to,
             principal: item.third,
             scope: item.text,
         });
+        if made.is_none() {
+            report.duplicates += 1;
+            return;
+        }
     } else {
         let own = state.ids.guid();
         state.grants.assign(

@@ -279,7 +279,7 @@ fn principal(company: &mut Company<'_>, application: Uuid) -> Uuid {
 }
 
 fn relations(company: &mut Company<'_>, n: usize, principal: Uuid, graph: Uuid) {
-    company.state.grants.add_grant(Grant {
+    company.state.grant(&Grant {
         client: principal,
         resource: graph,
         principal: None,
@@ -327,7 +327,7 @@ fn relations(company: &mut Company<'_>, n: usize, principal: Uuid, graph: Uuid) 
     }
     if n.is_multiple_of(3) {
         let user = company.employees[n % company.employees.len()];
-        company.state.grants.add_grant(Grant {
+        company.state.grant(&Grant {
             client: principal,
             resource: graph,
             principal: Some(user),

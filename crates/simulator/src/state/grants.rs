@@ -1,13 +1,20 @@
 //! Delegated permission grants and app role assignments: relations with ids of their own.
 //!
 //! As in the real service their ids are made from the ids they join, so a grant that is made
-//! again between the same two principals gets its old id.
+//! again between the same two principals gets its old id. A grant is kept among the objects, for
+//! it has a delta function; while one of its service principals is deleted it is out of sight.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
 use uuid::Uuid;
+
+use super::{Deleted, State};
+use crate::catalog::Kind;
+use crate::record::{Object, Record};
 
 /// A delegated permission grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,31 +37,164 @@ pub(crate) struct Assignment {
 /// The id of an assignment in binary form: the principal's GUID, then sixteen bytes of its own.
 type AssignmentKey = (Uuid, Uuid);
 
-/// Grants and assignments with their indexes.
-#[derive(Debug, Default)]
+/// Assignments with their indexes, and who takes part in which grant.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Grants {
-    pub delegated: BTreeMap<String, Grant>,
     assignments: BTreeMap<AssignmentKey, Assignment>,
     by_resource: BTreeSet<(Uuid, AssignmentKey)>,
+    /// Client, resource or user, and the grant's handle; hidden grants included.
+    by_party: BTreeSet<(Uuid, Uuid)>,
+    /// Wire ids of removed grants, for delta rounds that tell of the removal.
+    gone: HashMap<Uuid, String>,
 }
 
-impl Grants {
-    pub(crate) fn grant_id(client: Uuid, resource: Uuid, principal: Option<Uuid>) -> String {
+impl Grant {
+    /// The id on the wire.
+    pub(crate) fn id(&self) -> String {
         let mut bytes = Vec::with_capacity(48);
-        bytes.extend_from_slice(&client.to_bytes_le());
-        bytes.extend_from_slice(&resource.to_bytes_le());
-        if let Some(principal) = principal {
-            bytes.extend_from_slice(&principal.to_bytes_le());
+        for party in self.parties() {
+            bytes.extend_from_slice(&party.to_bytes_le());
         }
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    pub(crate) fn add_grant(&mut self, grant: Grant) -> String {
-        let id = Self::grant_id(grant.client, grant.resource, grant.principal);
-        self.delegated.insert(id.clone(), grant);
-        id
+    /// The short id under which the simulator keeps it.
+    pub(crate) fn handle(&self) -> Uuid {
+        handle(&self.id())
     }
 
+    fn parties(&self) -> impl Iterator<Item = Uuid> {
+        [Some(self.client), Some(self.resource), self.principal]
+            .into_iter()
+            .flatten()
+    }
+
+    /// The grant that an object of that kind stands for.
+    pub(crate) fn of(object: &Object) -> Self {
+        let id = |name: &str| Uuid::parse_str(&object.text(name)?).ok();
+        Self {
+            client: id("clientId").unwrap_or_default(),
+            resource: id("resourceId").unwrap_or_default(),
+            principal: id("principalId"),
+            scope: object.text("scope").unwrap_or_default(),
+        }
+    }
+
+    fn to_object(&self) -> Object {
+        let properties = json!({
+            "clientId": self.client.to_string(),
+            "consentType": if self.principal.is_some() { "Principal" } else { "AllPrincipals" },
+            "principalId": self.principal.map(|id| id.to_string()),
+            "resourceId": self.resource.to_string(),
+            "scope": self.scope,
+        });
+        let map = properties.as_object().cloned().unwrap_or_default();
+        Object {
+            id: self.handle(),
+            kind: Kind::Grant,
+            record: Record::from_map(Kind::Grant, &map).0,
+        }
+    }
+}
+
+/// The handle that belongs to a grant's wire id: its 128-bit FNV-1a hash.
+pub(crate) fn handle(id: &str) -> Uuid {
+    let hash = id.bytes().fold(
+        0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128,
+        |hash, byte| {
+            (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+        },
+    );
+    Uuid::from_u128(hash)
+}
+
+impl State {
+    /// Makes a grant. `None` when the same two principals are joined by one already.
+    pub(crate) fn grant(&mut self, grant: &Grant) -> Option<Object> {
+        let object = grant.to_object();
+        if self.object(Kind::Grant, object.id).is_some() {
+            return None;
+        }
+        if self.is_visible(grant) {
+            self.insert(object.clone());
+        } else {
+            self.index(&object);
+            let at = String::new();
+            let hidden = Deleted {
+                object: object.clone(),
+                at,
+            };
+            self.deleted[Kind::Grant as usize].insert(object.id, hidden);
+        }
+        Some(object)
+    }
+
+    /// Handles of all grants in which `party` takes part, hidden ones included.
+    pub(crate) fn grants_of(&self, party: Uuid) -> Vec<Uuid> {
+        self.grants
+            .by_party
+            .range((party, Uuid::nil())..=(party, Uuid::max()))
+            .map(|(_, grant)| *grant)
+            .collect()
+    }
+
+    fn is_visible(&self, grant: &Grant) -> bool {
+        let live = |id| self.object(Kind::ServicePrincipal, id).is_some();
+        live(grant.client) && live(grant.resource)
+    }
+
+    pub(super) fn index_grant(&mut self, object: &Object) {
+        self.grants.gone.remove(&object.id);
+        for party in Grant::of(object).parties() {
+            self.grants.by_party.insert((party, object.id));
+        }
+    }
+
+    pub(super) fn forget_grant(&mut self, object: &Object) {
+        let grant = Grant::of(object);
+        for party in grant.parties() {
+            self.grants.by_party.remove(&(party, object.id));
+        }
+        self.grants.gone.insert(object.id, grant.id());
+    }
+
+    /// Hides the grants of a service principal that went to the recycle bin.
+    pub(super) fn hide_grants(&mut self, principal: Uuid, at: &str) {
+        for grant in self.grants_of(principal) {
+            self.soft_delete(Kind::Grant, grant, at);
+        }
+    }
+
+    /// Shows the grants of a service principal again, where the other side is there too.
+    pub(super) fn reveal_grants(&mut self, principal: Uuid) {
+        for handle in self.grants_of(principal) {
+            let whole = self.deleted[Kind::Grant as usize]
+                .get(&handle)
+                .is_some_and(|hidden| self.is_visible(&Grant::of(&hidden.object)));
+            if whole {
+                self.restore(Kind::Grant, handle);
+            }
+        }
+    }
+
+    /// The id that a delta round shows, also for what is gone.
+    pub(crate) fn wire_id(&self, kind: Kind, id: Uuid) -> String {
+        if kind != Kind::Grant {
+            return id.to_string();
+        }
+        let hidden = || self.bin(kind).get(&id).map(|hidden| &hidden.object);
+        match self.object(kind, id).or_else(hidden) {
+            Some(object) => Grant::of(object).id(),
+            // What was never there has no parties to make an id from.
+            None => match self.grants.gone.get(&id) {
+                Some(gone) => gone.clone(),
+                None => id.to_string(),
+            },
+        }
+    }
+}
+
+impl Grants {
     pub(crate) fn assign(&mut self, own: Uuid, assignment: Assignment) -> String {
         let key = (assignment.principal, own);
         self.by_resource.insert((assignment.resource, key));
@@ -73,28 +213,39 @@ impl Grants {
         Some(gone)
     }
 
+    /// What a principal is assigned, after the assignment `after`.
     pub(crate) fn of_principal(
         &self,
         principal: Uuid,
+        after: Option<&str>,
     ) -> impl Iterator<Item = (String, &Assignment)> {
+        let from = after
+            .and_then(assignment_key)
+            .filter(|key| key.0 == principal)
+            .map_or(Bound::Included((principal, Uuid::nil())), Bound::Excluded);
         self.assignments
-            .range((principal, Uuid::nil())..=(principal, Uuid::max()))
+            .range((from, Bound::Included((principal, Uuid::max()))))
             .map(|(key, assignment)| (assignment_id(*key), assignment))
     }
 
+    /// Who is assigned to a resource, after the assignment `after`.
     pub(crate) fn of_resource(
         &self,
         resource: Uuid,
+        after: Option<&str>,
     ) -> impl Iterator<Item = (String, &Assignment)> {
-        let from = (resource, (Uuid::nil(), Uuid::nil()));
-        let to = (resource, (Uuid::max(), Uuid::max()));
+        let from = after.and_then(assignment_key).map_or(
+            Bound::Included((resource, (Uuid::nil(), Uuid::nil()))),
+            |key| Bound::Excluded((resource, key)),
+        );
+        let to = Bound::Included((resource, (Uuid::max(), Uuid::max())));
         self.by_resource
-            .range(from..=to)
+            .range((from, to))
             .map(|(_, key)| (assignment_id(*key), &self.assignments[key]))
     }
 
     pub(crate) fn is_assigned(&self, principal: Uuid, resource: Uuid, role: Uuid) -> bool {
-        self.of_principal(principal)
+        self.of_principal(principal, None)
             .any(|(_, held)| held.resource == resource && held.role == role)
     }
 
@@ -102,14 +253,20 @@ impl Grants {
         self.assignments.values()
     }
 
-    /// Drops whatever names a hard-deleted principal.
+    /// The first assignment of `principal` or of one after it.
+    pub(crate) fn assignment_near(&self, principal: Uuid) -> Option<(String, &Assignment)> {
+        self.assignments
+            .range((principal, Uuid::nil())..)
+            .next()
+            .or_else(|| self.assignments.first_key_value())
+            .map(|(key, assignment)| (assignment_id(*key), assignment))
+    }
+
+    /// Drops the assignments of and to a hard-deleted principal.
     pub(crate) fn forget(&mut self, id: Uuid) {
-        self.delegated.retain(|_, grant| {
-            grant.client != id && grant.resource != id && grant.principal != Some(id)
-        });
         let gone: Vec<String> = self
-            .of_principal(id)
-            .chain(self.of_resource(id))
+            .of_principal(id, None)
+            .chain(self.of_resource(id, None))
             .map(|(assignment, _)| assignment)
             .collect();
         for assignment in gone {

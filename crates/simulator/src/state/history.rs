@@ -2,6 +2,7 @@
 //!
 //! A delta token is a position in this log; the log itself never leaves the tenant.
 
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::catalog::{Kind, Relation};
@@ -23,6 +24,21 @@ pub(crate) enum What {
         relation: Relation,
         to: Uuid,
     },
+    /// A link ended because its target was hard-deleted.
+    Orphaned {
+        relation: Relation,
+        to: Uuid,
+    },
+}
+
+impl What {
+    /// Whether a link changed, not the object itself.
+    pub(crate) fn is_link(&self) -> bool {
+        matches!(
+            self,
+            Self::Linked { .. } | Self::Unlinked { .. } | Self::Orphaned { .. }
+        )
+    }
 }
 
 /// One entry of the log.
@@ -33,11 +49,16 @@ pub(crate) struct Change {
     pub what: What,
 }
 
-/// The log, the age of its tokens, and whether it is listening.
-#[derive(Debug, Default)]
+/// The log, and whether it is listening.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     changes: Vec<Change>,
     muted: bool,
+}
+
+/// Which tokens are honoured. Outside the log, since every replica agrees about it at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TokenAge {
     /// Raised to make every token given out before worthless.
     pub epoch: u64,
     /// How the service answers a worthless token.
@@ -45,7 +66,8 @@ pub(crate) struct History {
 }
 
 /// The two ways in which Graph refuses a delta token that it no longer honours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum DeltaExpiry {
     /// 410 Gone with a `Location` that starts over.
     #[default]

@@ -37,7 +37,7 @@ pub(crate) fn prepare(
     }
     redirect_settings(body);
     body.set("appId", state.ids.guid().to_string());
-    body.set("publisherDomain", writer.tenant.domain.clone());
+    body.set("publisherDomain", writer.tenant.domain.as_ref());
     body.set("createdDateTime", writer.clock.now_seconds());
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{Access, Form, Kind, Prop};
+use crate::catalog::{Access, Form, Kind, Prop, Relation};
 use crate::http::reply::GraphError;
 use crate::write::{Body, invalid_value};
 
@@ -32,7 +32,7 @@ pub(crate) fn body(
                 body.odata_type = value.as_str().map(str::to_owned);
                 continue;
             }
-            "members@odata.bind" if kind == Kind::Group => {
+            "members@odata.bind" if Relation::Members.on(kind) => {
                 body.members = references(&name, &value)?;
                 continue;
             }

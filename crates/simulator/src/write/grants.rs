@@ -1,21 +1,20 @@
-//! Delegated permission grants and app role assignments, read and written.
+//! Delegated permission grants, written, and app role assignments, read and written.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::catalog::Kind;
-use crate::http::links::{self, Cursor};
+use crate::http::documents;
 use crate::http::permission;
 use crate::http::reads::resolve;
 use crate::http::reply::{GraphError, Reply};
-use crate::odata::Query;
-use crate::odata::filter::{Filter, dig};
-use crate::record::Object;
+use crate::record::{Detail, Object, parse};
 use crate::state::State;
-use crate::state::grants::{Assignment, Grant, Grants};
+use crate::state::grants::{Assignment, Grant, handle};
 use crate::write::Writer;
 
-fn id_of(body: &serde_json::Map<String, Value>, name: &str) -> Result<Uuid, GraphError> {
+/// The GUID that a body names.
+pub(crate) fn id_of(body: &serde_json::Map<String, Value>, name: &str) -> Result<Uuid, GraphError> {
     body.get(name)
         .and_then(Value::as_str)
         .and_then(|id| Uuid::parse_str(id).ok())
@@ -24,101 +23,15 @@ fn id_of(body: &serde_json::Map<String, Value>, name: &str) -> Result<Uuid, Grap
         })
 }
 
-/// A page of rendered items in key order.
-fn page(
-    writer: &Writer<'_>,
-    context: &str,
-    items: impl Iterator<Item = (String, Value)>,
-) -> Result<Reply, GraphError> {
-    let query = Query::parse(&writer.call.query)?;
-    let cursor = Cursor::of(&query)?;
-    let passes = |item: &Value| {
-        query
-            .filter
-            .as_ref()
-            .is_none_or(|filter: &Filter| filter.matches(&|path| dig(item, path)))
-    };
-    let mut rest: Vec<(String, Value)> = items.filter(|(_, item)| passes(item)).collect();
-    rest.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut rest = rest
-        .into_iter()
-        .filter(|(key, _)| cursor.key().is_none_or(|after| key.as_str() > after));
-    let page: Vec<(String, Value)> = rest.by_ref().take(query.page_size()).collect();
-    let more = rest.next().is_some();
-    let last = page.last().map(|(key, _)| key.clone()).filter(|_| more);
-    let mut body = json!({
-        "@odata.context": writer.call.context(context),
-        "value": page.into_iter().map(|(_, item)| item).collect::<Vec<_>>(),
-    });
-    if let Some(key) = last {
-        body["@odata.nextLink"] = links::next(writer.call, &query, &Cursor::AfterKey(key)).into();
-    }
-    Ok(Reply::json(200, &body))
-}
-
-fn grant_json(id: &str, grant: &Grant) -> Value {
-    json!({
-        "clientId": grant.client.to_string(),
-        "consentType": if grant.principal.is_some() { "Principal" } else { "AllPrincipals" },
-        "id": id,
-        "principalId": grant.principal.map(|id| id.to_string()),
-        "resourceId": grant.resource.to_string(),
-        "scope": grant.scope,
-    })
-}
-
-/// Relations of a deleted service principal are hidden until it returns.
-fn visible(state: &State, grant: &Grant) -> bool {
-    let live = |id| state.object(Kind::ServicePrincipal, id).is_some();
-    live(grant.client) && live(grant.resource)
-}
-
-/// `/oauth2PermissionGrants…`.
+/// Writes to `/oauth2PermissionGrants…`.
 pub(crate) fn delegated(writer: &Writer<'_>, raw: &[&str]) -> Result<Reply, GraphError> {
-    const READ: &[&str] = &[
-        "Directory.Read.All",
-        "DelegatedPermissionGrant.Read.All",
-        "DelegatedPermissionGrant.ReadWrite.All",
-    ];
-    const WRITE: &[&str] = &[
-        "DelegatedPermissionGrant.ReadWrite.All",
-        "Directory.ReadWrite.All",
-    ];
-    let call = writer.call;
-    match (call.method.as_str(), raw) {
-        ("GET", []) => {
-            permission::any(writer.actor, READ)?;
-            let state = writer.tenant.state.read();
-            let items = state
-                .grants
-                .delegated
-                .iter()
-                .filter(|(_, grant)| visible(&state, grant))
-                .map(|(id, grant)| (id.clone(), grant_json(id, grant)));
-            page(writer, "oauth2PermissionGrants", items)
-        }
-        ("GET", [id]) => {
-            permission::any(writer.actor, READ)?;
-            let state = writer.tenant.state.read();
-            let grant = state
-                .grants
-                .delegated
-                .get(*id)
-                .filter(|grant| visible(&state, grant))
-                .ok_or_else(|| GraphError::not_found(id))?;
-            let mut item = grant_json(id, grant);
-            item["@odata.context"] = call.context("oauth2PermissionGrants/$entity").into();
-            Ok(Reply::json(200, &item))
-        }
-        ("POST", []) => {
-            permission::any(writer.actor, WRITE)?;
-            create_grant(writer)
-        }
+    permission::write(writer.actor, Kind::Grant)?;
+    match (writer.call.method.as_str(), raw) {
+        ("POST", []) => create_grant(writer),
         ("PATCH", [id]) => {
-            permission::any(writer.actor, WRITE)?;
-            let body = call.object()?;
-            let scope = match (body.len(), body.get("scope").and_then(Value::as_str)) {
-                (1, Some(scope)) => scope.to_owned(),
+            let body = writer.call.object()?;
+            let scope = match (body.len(), body.get("scope")) {
+                (1, Some(scope @ Value::String(_))) => scope.clone(),
                 _ => {
                     return Err(GraphError::request(
                         "Only the property 'scope' can be updated.",
@@ -127,43 +40,34 @@ pub(crate) fn delegated(writer: &Writer<'_>, raw: &[&str]) -> Result<Reply, Grap
             };
             let mut guard = writer.tenant.state.write();
             let state = &mut *guard;
-            let grant = state
-                .grants
-                .delegated
-                .get_mut(*id)
-                .ok_or_else(|| GraphError::not_found(id))?;
-            grant.scope = scope;
-            let (client, resource) = (grant.client, grant.resource);
+            let grant = held(state, id)?;
+            let changes = Map::from_iter([("scope".to_owned(), scope)]);
+            state.update(Kind::Grant, handle(id), &changes);
             // The real service has no record of its own for a changed scope either.
-            note(
-                writer,
-                state,
-                client,
-                resource,
-                "Add delegated permission grant",
-            );
+            note_grant(writer, state, &grant, "Add delegated permission grant");
             Ok(Reply::no_content())
         }
         ("DELETE", [id]) => {
-            permission::any(writer.actor, WRITE)?;
             let mut guard = writer.tenant.state.write();
             let state = &mut *guard;
-            let grant = state
-                .grants
-                .delegated
-                .remove(*id)
-                .ok_or_else(|| GraphError::not_found(id))?;
-            note(
-                writer,
-                state,
-                grant.client,
-                grant.resource,
-                "Remove delegated permission grant",
-            );
+            let grant = held(state, id)?;
+            state.purge(Kind::Grant, handle(id));
+            note_grant(writer, state, &grant, "Remove delegated permission grant");
             Ok(Reply::no_content())
         }
         _ => Err(GraphError::method_not_allowed()),
     }
+}
+
+fn held(state: &State, id: &str) -> Result<Grant, GraphError> {
+    state
+        .object(Kind::Grant, handle(id))
+        .map(Grant::of)
+        .ok_or_else(|| GraphError::not_found(id))
+}
+
+fn note_grant(writer: &Writer<'_>, state: &mut State, grant: &Grant, activity: &str) {
+    note(writer, state, grant.client, grant.resource, activity);
 }
 
 fn create_grant(writer: &Writer<'_>) -> Result<Reply, GraphError> {
@@ -195,40 +99,39 @@ fn create_grant(writer: &Writer<'_>) -> Result<Reply, GraphError> {
             .object(Kind::User, principal)
             .ok_or_else(|| GraphError::not_found(&principal.to_string()))?;
     }
-    if state
-        .grants
-        .delegated
-        .contains_key(&Grants::grant_id(client, resource, principal))
-    {
-        return Err(GraphError::new(
-            409,
-            "Request_MultipleObjectsWithSameKeyValue",
-            "Permission entry already exists.",
-        ));
-    }
     let grant = Grant {
         client,
         resource,
         principal,
         scope,
     };
-    let id = state.grants.add_grant(grant.clone());
-    note(
-        writer,
-        state,
-        client,
-        resource,
-        "Add delegated permission grant",
+    let object = state.grant(&grant).ok_or_else(|| {
+        GraphError::new(
+            409,
+            "Request_MultipleObjectsWithSameKeyValue",
+            "Permission entry already exists.",
+        )
+    })?;
+    note_grant(writer, state, &grant, "Add delegated permission grant");
+    let location = format!(
+        "{}/v2/{}/oauth2PermissionGrants/{}",
+        writer.call.base,
+        writer.tenant.spec.id,
+        grant.id()
     );
-    let mut item = grant_json(&id, &grant);
-    item["@odata.context"] = writer.call.context("oauth2PermissionGrants/$entity").into();
-    Ok(Reply::json(201, &item).header(
-        "location",
-        format!(
-            "{}/v2/{}/oauth2PermissionGrants/{id}",
-            writer.call.base, writer.tenant.spec.id
-        ),
-    ))
+    let reply = documents::created(
+        writer.call,
+        "oauth2PermissionGrants/$entity",
+        document(&object),
+    );
+    Ok(reply.header("location", location))
+}
+
+fn document(grant: &Object) -> Value {
+    let mut shown = vec![b'{'];
+    grant.render(&mut shown, None, Detail::Single);
+    shown.push(b'}');
+    parse(&shown)
 }
 
 fn note(writer: &Writer<'_>, state: &mut State, object: Uuid, second: Uuid, activity: &str) {
@@ -248,16 +151,18 @@ pub(crate) fn delegated_of(
     let state = writer.tenant.state.read();
     let id = resolve(&state, kind, key)?;
     let items = state
-        .grants
-        .delegated
-        .iter()
+        .grants_of(id)
+        .into_iter()
+        .filter_map(|grant| state.object(Kind::Grant, grant))
+        .map(|grant| (grant, Grant::of(grant)))
         .filter(|(_, grant)| grant.client == id || grant.principal == Some(id))
-        .filter(|(_, grant)| visible(&state, grant))
-        .map(|(id, grant)| (id.clone(), grant_json(id, grant)));
-    page(writer, "oauth2PermissionGrants", items)
+        .map(|(object, grant)| (grant.id(), document(object)));
+    let mut items: Vec<(String, Value)> = items.collect();
+    items.sort_by(|one, other| one.0.cmp(&other.0));
+    documents::collection(writer.call, "oauth2PermissionGrants", items.into_iter())
 }
 
-fn assignment_json(state: &State, id: &str, assignment: &Assignment) -> Option<Value> {
+pub(crate) fn assignment_json(state: &State, id: &str, assignment: &Assignment) -> Option<Value> {
     let principal = state.find(assignment.principal)?;
     let resource = state.find(assignment.resource)?;
     Some(json!({
@@ -297,18 +202,13 @@ pub(crate) fn assignments(
             let render = |(own, assignment): (String, &Assignment)| {
                 assignment_json(&state, &own, assignment).map(|item| (own, item))
             };
+            let after = documents::after(call)?;
             if to_resource {
-                page(
-                    writer,
-                    &context,
-                    state.grants.of_resource(id).filter_map(render),
-                )
+                let held = state.grants.of_resource(id, after.as_deref());
+                documents::page(call, &context, held.filter_map(render))
             } else {
-                page(
-                    writer,
-                    &context,
-                    state.grants.of_principal(id).filter_map(render),
-                )
+                let held = state.grants.of_principal(id, after.as_deref());
+                documents::page(call, &context, held.filter_map(render))
             }
         }
         ("GET", [own]) => {

@@ -16,8 +16,8 @@ use crate::record::{Detail, Object};
 use crate::state::State;
 use crate::write::check::{self, Purpose};
 use crate::write::{
-    Body, Writer, applications, duplicate, groups, invalid_value, locations, on_premises, policies,
-    relations, service_principals, users,
+    Body, Writer, administrative_units, applications, duplicate, groups, invalid_value, locations,
+    on_premises, policies, relations, service_principals, users,
 };
 
 /// `POST` to a collection.
@@ -33,6 +33,8 @@ pub(crate) fn create(writer: &Writer<'_>, kind: Kind) -> Result<Reply, GraphErro
         Kind::ServicePrincipal => service_principals::prepare(writer, state, &mut body)?,
         Kind::Policy => policies::prepare(writer, state, &mut body)?,
         Kind::Location => locations::prepare(writer, &mut body)?,
+        Kind::AdministrativeUnit => administrative_units::prepare(&mut body)?,
+        Kind::Grant => return Err(GraphError::method_not_allowed()),
     }
     let links = planned_links(state, &body)?;
     let mut object = state.new_object(kind, &body.properties);
@@ -55,7 +57,7 @@ pub(crate) fn create(writer: &Writer<'_>, kind: Kind) -> Result<Reply, GraphErro
         Kind::ServicePrincipal => "Add service principal".to_owned(),
         Kind::Policy => "Add Conditional Access policy".to_owned(),
         Kind::Location => "Add named location".to_owned(),
-        _ => format!("Add {}", kind.name()),
+        _ => format!("Add {}", kind.spoken()),
     };
     let modified = creation_record(&object);
     writer.audit(state, &activity, &object, &modified, None);
@@ -177,6 +179,8 @@ pub(crate) fn update(writer: &Writer<'_>, kind: Kind, key: &str) -> Result<Reply
         Kind::ServicePrincipal => service_principals::revise(&object, &mut body)?,
         Kind::Policy => policies::revise(writer, state, &object, &mut body)?,
         Kind::Location => locations::revise(writer, &object, &mut body)?,
+        Kind::AdministrativeUnit => administrative_units::revise(&object, &body)?,
+        Kind::Grant => return Err(GraphError::method_not_allowed()),
     }
     let links = planned_links(state, &body)?;
     for (relation, target) in &links {
@@ -236,7 +240,7 @@ fn update_activity(kind: Kind, changed: &[String], after: &Object) -> String {
         Kind::ServicePrincipal => "Update service principal".to_owned(),
         Kind::Policy => "Update Conditional Access policy".to_owned(),
         Kind::Location => "Update named location".to_owned(),
-        _ => format!("Update {}", kind.name()),
+        _ => format!("Update {}", kind.spoken()),
     }
 }
 
@@ -294,7 +298,7 @@ fn remove(writer: &Writer<'_>, kind: Kind, id: Uuid) -> Result<Reply, GraphError
         Kind::ServicePrincipal => "Remove service principal".to_owned(),
         Kind::Policy => "Delete Conditional Access policy".to_owned(),
         Kind::Location => "Delete named location".to_owned(),
-        _ => format!("Delete {}", kind.name()),
+        _ => format!("Delete {}", kind.spoken()),
     };
     writer.audit(state, &activity, &object, &[], None);
     if kind == Kind::Application {
@@ -375,7 +379,7 @@ pub(crate) fn restore(writer: &Writer<'_>, id: Uuid) -> Result<Reply, GraphError
         Kind::ServicePrincipal => "Restore service principal".to_owned(),
         Kind::Policy => "Restore Conditional Access policy".to_owned(),
         Kind::Location => "Restore named location".to_owned(),
-        _ => format!("Restore {}", kind.name()),
+        _ => format!("Restore {}", kind.spoken()),
     };
     writer.audit(state, &activity, &restored, &[], None);
     let query = Query::default();
@@ -404,12 +408,17 @@ pub(crate) fn purge(writer: &Writer<'_>, id: Uuid) -> Result<Reply, GraphError> 
         .map(|deleted| deleted.object.clone())
         .ok_or_else(|| GraphError::not_found(&id.to_string()))?;
     permission::delete(writer.actor, object.kind)?;
+    if object.kind == Kind::AdministrativeUnit {
+        return Err(GraphError::request(
+            "Administrative units cannot be permanently deleted before their time.",
+        ));
+    }
     state.purge(object.kind, id);
     let activity = match object.kind {
         Kind::ServicePrincipal => "Hard delete service principal".to_owned(),
         Kind::Policy => "Hard delete Conditional Access policy".to_owned(),
         Kind::Location => "Hard delete named location".to_owned(),
-        kind => format!("Hard Delete {}", kind.name()),
+        kind => format!("Hard Delete {}", kind.spoken()),
     };
     writer.audit(state, &activity, &object, &[], None);
     Ok(Reply::no_content())

@@ -10,7 +10,7 @@ use crate::http::reply::{GraphError, Reply};
 use crate::odata;
 use crate::record::Object;
 use crate::state::State;
-use crate::write::{Writer, groups, lifecycle, on_premises};
+use crate::write::{Writer, administrative_units, groups, lifecycle, on_premises};
 
 /// `POST`, `PUT` and `DELETE` below `/{collection}/{id}/{relation}`.
 pub(crate) fn answer(writer: &Writer<'_>, kind: Kind, raw: &[&str]) -> Result<Reply, GraphError> {
@@ -91,6 +91,12 @@ pub(crate) fn check_target(
         ));
     }
     match relation {
+        Relation::Members if object.kind == Kind::AdministrativeUnit => {
+            changeable_members(object)?;
+            if !matches!(held.kind, Kind::User | Kind::Group) {
+                return refused("An invalid member was specified.");
+            }
+        }
         Relation::Members => {
             changeable_members(object)?;
             let unified = object.has_item("groupTypes", "Unified");
@@ -103,7 +109,9 @@ pub(crate) fn check_target(
             if object.flag("isAssignableToRole") && held.kind == Kind::Group {
                 return refused("A group cannot be a member of a role-assignable group.");
             }
-            if held.kind == Kind::Application || target == object.id {
+            if matches!(held.kind, Kind::Application | Kind::AdministrativeUnit)
+                || target == object.id
+            {
                 return refused("An invalid member was specified.");
             }
         }
@@ -125,7 +133,7 @@ fn changeable_members(group: &Object) -> Result<(), GraphError> {
     if group.flag("onPremisesSyncEnabled") {
         return Err(on_premises());
     }
-    if groups::is_dynamic(group) {
+    if groups::is_dynamic(group) || administrative_units::is_dynamic(group) {
         return Err(groups::dynamic_members());
     }
     if groups::is_hard_deleted(group) {
@@ -235,12 +243,9 @@ fn remove(
 /// The name of the audit record for a link.
 pub(crate) fn activity(object: &Object, relation: Relation, verb: &str) -> String {
     let preposition = if verb == "Add" { "to" } else { "from" };
-    let kind = match object.kind {
-        Kind::ServicePrincipal => "service principal",
-        other => other.name(),
-    };
+    let kind = object.kind.spoken();
     match relation {
-        Relation::Members => format!("{verb} member {preposition} group"),
+        Relation::Members => format!("{verb} member {preposition} {kind}"),
         Relation::Owners => format!("{verb} owner {preposition} {kind}"),
         Relation::Manager if verb == "Add" => "Set user manager".to_owned(),
         Relation::Manager => "Remove user manager".to_owned(),

@@ -144,3 +144,50 @@ async fn the_same_seed_makes_the_same_company_and_the_same_attack() {
     );
     assert_eq!(first, second);
 }
+
+#[tokio::test]
+async fn beyond_the_six_types_each_deed_is_a_difference() {
+    let bench = Bench::populated(120, 30).await;
+    let target = AttackTarget::practice(&bench.server.url(), TENANT);
+    let before = bench.simulator.dump(TENANT);
+    let deeds = attack::run_beyond(&target).await.unwrap();
+    let done: Vec<(&str, DeedKind)> = deeds
+        .iter()
+        .map(|deed| (deed.object_type.as_str(), deed.kind))
+        .collect();
+    assert_eq!(
+        done,
+        [
+            ("application", DeedKind::Added),
+            ("servicePrincipal", DeedKind::Added),
+            ("oAuth2PermissionGrant", DeedKind::Added),
+            ("oAuth2PermissionGrant", DeedKind::Modified),
+            ("appRoleAssignment", DeedKind::Added),
+            ("federatedIdentityCredential", DeedKind::Added),
+            ("roleAssignment", DeedKind::Added),
+            ("authenticationMethodsPolicy", DeedKind::Modified),
+            ("authorizationPolicy", DeedKind::Modified),
+            ("authenticationStrengthPolicy", DeedKind::Modified),
+            ("authenticationContextClassReference", DeedKind::Modified),
+        ]
+    );
+    let found = live_differences(&before, &bench.simulator.dump(TENANT));
+    assert_eq!(found.len(), deeds.len(), "{found:#?}");
+    for (found, start) in found.iter().zip([
+        "application ",
+        "servicePrincipal ",
+        "oAuth2PermissionGrant ",
+        "oAuth2PermissionGrant ",
+        "federatedIdentityCredential ",
+        "authenticationStrengthPolicy ",
+        "authenticationContextClassReference ",
+        "policy authenticationMethodsPolicy: ",
+        "policy authorizationPolicy: ",
+        "appRoleAssignment ",
+        "roleAssignment ",
+    ]) {
+        assert!(found.starts_with(start), "{found} is no {start}");
+    }
+    // The two attacks do not get in each other's way.
+    assert!(attack::run(&target).await.unwrap().len() > 20);
+}

@@ -27,6 +27,8 @@ async fn a_deleted_user_is_hidden_and_returns_with_its_memberships() {
         .all("/directory/deletedItems/microsoft.graph.user")
         .await;
     assert_eq!(ids(&listed), std::slice::from_ref(&user));
+    let by_alias = bench.all("/directory/deletedItems/graph.user").await;
+    assert_eq!(by_alias, listed, "SDKs cast by the namespace's alias");
     assert!(listed[0]["deletedDateTime"].is_string());
     bench
         .get("/directory/deletedItems")

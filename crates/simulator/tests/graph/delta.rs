@@ -7,25 +7,7 @@ use chrono::{TimeZone, Utc};
 use serde_json::{Value, json};
 use simulator::{Clock, DeltaExpiry, Simulator};
 
-use crate::support::{Bench, TENANT, id};
-
-/// Follows a round to its end: items and the delta link.
-async fn round(bench: &Bench, start: &str) -> (Vec<Value>, String) {
-    let mut items = Vec::new();
-    let mut path = start.to_owned();
-    loop {
-        let page = bench.get(&path).await.expect(200);
-        items.extend(page["value"].as_array().unwrap().iter().cloned());
-        assert!(
-            page["@odata.nextLink"].is_null() != page["@odata.deltaLink"].is_null(),
-            "one link, never both"
-        );
-        match page["@odata.deltaLink"].as_str() {
-            Some(link) => return (items, link.to_owned()),
-            None => path = page["@odata.nextLink"].as_str().unwrap().to_owned(),
-        }
-    }
-}
+use crate::support::{Bench, TENANT, id, round};
 
 #[tokio::test]
 async fn a_first_round_shows_all_and_later_rounds_what_changed() {

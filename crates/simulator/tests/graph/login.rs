@@ -116,6 +116,17 @@ async fn the_reader_reads_everything_and_writes_nothing() {
         "/organization",
         "/subscribedSkus",
         "/roleManagement/directory/roleDefinitions",
+        "/roleManagement/directory/roleAssignments",
+        "/directory/administrativeUnits",
+        "/directory/administrativeUnits/delta",
+        "/oauth2PermissionGrants/delta",
+        "/servicePrincipals?$select=id&$expand=appRoleAssignedTo",
+        "/applications?$select=id&$expand=federatedIdentityCredentials",
+        "/policies/authenticationMethodsPolicy",
+        "/policies/authenticationStrengthPolicies",
+        "/policies/authorizationPolicy",
+        "/identity/conditionalAccess/authenticationContextClassReferences",
+        "/directory/deletedItems/microsoft.graph.administrativeUnit",
         "/auditLogs/directoryAudits",
         "/directory/deletedItems/microsoft.graph.user",
         "/identity/conditionalAccess/deletedItems/policies",
@@ -140,6 +151,25 @@ async fn the_reader_reads_everything_and_writes_nothing() {
             "/identity/conditionalAccess/policies/x",
             json!({ "state": "disabled" }),
         )
+        .await
+        .refused(403, denied, "Insufficient");
+    for path in [
+        "/policies/authorizationPolicy".to_owned(),
+        "/policies/authenticationMethodsPolicy".to_owned(),
+        "/policies/authenticationStrengthPolicies/x".to_owned(),
+        "/identity/conditionalAccess/authenticationContextClassReferences/c1".to_owned(),
+        format!("/organization/{TENANT}"),
+        "/directory/administrativeUnits/x".to_owned(),
+        "/oauth2PermissionGrants/x".to_owned(),
+        "/applications/x/federatedIdentityCredentials/x".to_owned(),
+    ] {
+        bench
+            .patch(&path, json!({}))
+            .await
+            .refused(403, denied, "Insufficient");
+    }
+    bench
+        .post("/roleManagement/directory/roleAssignments", json!({}))
         .await
         .refused(403, denied, "Insufficient");
 }

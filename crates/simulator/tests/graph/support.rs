@@ -82,6 +82,13 @@ impl Bench {
         self.token = answer["access_token"].as_str().unwrap().to_owned();
     }
 
+    /// A token of the app that may write, for requests made by hand.
+    pub(crate) async fn new_token(&self) -> String {
+        let (app, secret) = (simulator::WRITER_CLIENT_ID, simulator::WRITER_SECRET);
+        let answer = self.token(TENANT, app, secret).await.expect(200);
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn token(&self, tenant: &str, client_id: &str, secret: &str) -> Answer {
         let response = self
             .http
@@ -208,6 +215,24 @@ pub(crate) fn id(object: &Value) -> String {
 
 pub(crate) fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(id).collect()
+}
+
+/// Follows a round to its end: items and the delta link.
+pub(crate) async fn round(bench: &Bench, start: &str) -> (Vec<Value>, String) {
+    let mut items = Vec::new();
+    let mut path = start.to_owned();
+    loop {
+        let page = bench.get(&path).await.expect(200);
+        items.extend(page["value"].as_array().unwrap().iter().cloned());
+        assert!(
+            page["@odata.nextLink"].is_null() != page["@odata.deltaLink"].is_null(),
+            "one link, never both"
+        );
+        match page["@odata.deltaLink"].as_str() {
+            Some(link) => return (items, link.to_owned()),
+            None => path = page["@odata.nextLink"].as_str().unwrap().to_owned(),
+        }
+    }
 }
 
 /// The shared data, which a user's machine may lack.

@@ -18,6 +18,12 @@ async fn documented_limits_bite_and_conditional_access_gives_no_hint() {
     let answer = bench.get(path).await;
     assert_eq!(answer.status, 429);
     assert!(!answer.headers.contains_key("retry-after"));
+    let contexts = "/identity/conditionalAccess/authenticationContextClassReferences";
+    assert_eq!(bench.get(contexts).await.status, 429, "the same lane");
+    bench
+        .get("/policies/authenticationStrengthPolicies")
+        .await
+        .expect(200);
     clock.advance(Duration::from_secs(1));
     bench.get(path).await.expect(200);
 
@@ -28,7 +34,7 @@ async fn documented_limits_bite_and_conditional_access_gives_no_hint() {
     let answer = bench.get(audits).await;
     assert_eq!(answer.status, 429);
     assert_eq!(answer.headers["retry-after"], "2");
-    assert_eq!(bench.simulator.counters().throttled, 2);
+    assert_eq!(bench.simulator.counters().throttled, 3);
     bench.simulator.set_throttle(Throttle::Off);
     bench.get(audits).await.expect(200);
 }
@@ -37,6 +43,8 @@ async fn documented_limits_bite_and_conditional_access_gives_no_hint() {
 async fn requests_cost_what_is_documented() {
     let bench = Bench::populated(40, 15).await;
     let group = id(&bench.all("/groups").await[0]);
+    let user = id(&bench.all("/users").await[0]);
+    let principal = id(&bench.all("/servicePrincipals").await[0]);
     for (path, units) in [
         ("/users".to_owned(), "2"),
         ("/users?$select=id".to_owned(), "1"),
@@ -45,6 +53,19 @@ async fn requests_cost_what_is_documented() {
         (format!("/groups/{group}/members"), "3"),
         (format!("/groups/{group}/transitiveMembers"), "5"),
         ("/subscribedSkus".to_owned(), "3"),
+        ("/oauth2PermissionGrants".to_owned(), "2"),
+        ("/oauth2PermissionGrants/delta".to_owned(), "2"),
+        (
+            format!("/servicePrincipals/{principal}/appRoleAssignedTo?$top=999"),
+            "2",
+        ),
+        (
+            "/servicePrincipals?$select=id&$expand=appRoleAssignedTo".to_owned(),
+            "1",
+        ),
+        (format!("/users/{user}/memberOf?$select=id&$top=999"), "1"),
+        ("/directory/administrativeUnits".to_owned(), "1"),
+        ("/roleManagement/directory/roleAssignments".to_owned(), "1"),
     ] {
         let answer = bench.get(&path).await;
         assert_eq!(answer.headers["x-ms-resource-unit"], units, "{path}");

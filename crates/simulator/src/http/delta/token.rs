@@ -17,11 +17,16 @@ pub(super) struct Token {
     pub(super) from: usize,
     /// End of the running later round; absent in a first round and between rounds.
     pub(super) to: Option<usize>,
-    /// First round: everything up to this object was served.
+    /// First round: everything up to this object was begun.
     pub(super) after: Option<Uuid>,
-    /// First round: `after` itself was served only up to this link target.
-    pub(super) after_link: Option<Uuid>,
+    /// Objects whose members were served only up to a target, with that target.
+    #[serde(default)]
+    pub(super) unfinished: Vec<(Uuid, Uuid)>,
     pub(super) first: bool,
+    /// Pages of the round so far.
+    pub(super) page: u32,
+    /// The page before was empty on purpose.
+    pub(super) paused: bool,
     pub(super) issued: f64,
     pub(super) epoch: u64,
 }
