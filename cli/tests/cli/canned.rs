@@ -41,6 +41,7 @@ pub(crate) fn snapshot(id: &str, state: SnapshotState) -> Snapshot {
         not_before: at(1),
         not_after: at(2),
         count: 7,
+        ..KindRecord::default()
     };
     let problem = if state == SnapshotState::Incomplete {
         "Graph answered 403"
@@ -58,6 +59,7 @@ pub(crate) fn snapshot(id: &str, state: SnapshotState) -> Snapshot {
         link_count: 340,
         stored_bytes: 20_480,
         kinds: vec![record("user", ""), record("group/members", problem)],
+        ..Snapshot::default()
     }
 }
 

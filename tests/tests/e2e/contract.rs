@@ -1,6 +1,6 @@
 //! The Directory contract, on the real client over the simulator.
 
-use graph::Scope;
+use graph::{Mode, Request, collect_content};
 use runtime::{Clock, SystemClock};
 use simulator::{Population, Simulator, TenantSpec};
 use tokio::net::TcpListener;
@@ -22,7 +22,13 @@ async fn the_real_client_keeps_the_directory_contract() -> anyhow::Result<()> {
         .await;
 
     let directory = sandbox::intruder(&server)?;
-    let seeded = graph::collect(&directory, &Scope::all(), &|| SystemClock.now(), &|_| {}).await?;
+    let seeded = collect_content(
+        &directory,
+        &Request::all(Mode::Whole),
+        &|| SystemClock.now(),
+        &|_| {},
+    )
+    .await?;
     let problems: Vec<_> = seeded
         .completeness
         .iter()
