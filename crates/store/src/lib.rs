@@ -32,6 +32,6 @@ pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
 pub use layout::Area;
 pub use manifest::{LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount};
-pub use tenant_record::{CredentialRef, TenantRecord, TenantState};
+pub use tenant_record::{TenantRecord, TenantState};
 pub use tenant_vault::{Claim, Problem, TenantVault};
 pub use vault::{Vault, Versioned};
