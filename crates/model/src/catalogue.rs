@@ -9,12 +9,23 @@
 use serde_json::{Map, Value};
 
 mod conditional_access;
+mod grants;
+mod policies;
 mod principals;
 mod software;
+mod tenant;
 
 pub use conditional_access::{CONDITIONAL_ACCESS_POLICY, NAMED_LOCATION};
+pub use grants::{
+    APP_ROLE_ASSIGNMENT, FEDERATED_IDENTITY_CREDENTIAL, OAUTH2_PERMISSION_GRANT, ROLE_ASSIGNMENT,
+};
+pub use policies::{
+    AUTHENTICATION_CONTEXT, AUTHENTICATION_METHODS_POLICY, AUTHENTICATION_STRENGTH_POLICY,
+    AUTHORIZATION_POLICY,
+};
 pub use principals::{GROUP, USER};
 pub use software::{APPLICATION, SERVICE_PRINCIPAL};
+pub use tenant::{ADMINISTRATIVE_UNIT, ORGANIZATION};
 
 /// A type of directory object.
 ///
@@ -33,17 +44,47 @@ pub enum ObjectType {
     NamedLocation,
     /// A Conditional Access policy.
     ConditionalAccessPolicy,
+    /// Delegated permissions of an application, consented to by a user or for all.
+    OAuth2PermissionGrant,
+    /// A role of an application, held by a user, group or service principal.
+    AppRoleAssignment,
+    /// How people may sign in; one in a tenant.
+    AuthenticationMethodsPolicy,
+    /// What members and guests may do by default; one in a tenant.
+    AuthorizationPolicy,
+    /// Which combinations of sign-in methods are strong enough.
+    AuthenticationStrengthPolicy,
+    /// A label that applications demand and Conditional Access policies answer.
+    AuthenticationContextClassReference,
+    /// The tenant's own entry; one in a tenant.
+    Organization,
+    /// A part of the directory with administrators of its own.
+    AdministrativeUnit,
+    /// A directory role, held by a user, group or service principal.
+    RoleAssignment,
+    /// An identity elsewhere that may sign in as an application.
+    FederatedIdentityCredential,
 }
 
 impl ObjectType {
     /// All types, in storage order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 16] = [
         Self::User,
         Self::Group,
         Self::Application,
         Self::ServicePrincipal,
         Self::NamedLocation,
         Self::ConditionalAccessPolicy,
+        Self::OAuth2PermissionGrant,
+        Self::AppRoleAssignment,
+        Self::AuthenticationMethodsPolicy,
+        Self::AuthorizationPolicy,
+        Self::AuthenticationStrengthPolicy,
+        Self::AuthenticationContextClassReference,
+        Self::Organization,
+        Self::AdministrativeUnit,
+        Self::RoleAssignment,
+        Self::FederatedIdentityCredential,
     ];
 
     /// The type's entry in the catalogue.
@@ -56,6 +97,16 @@ impl ObjectType {
             Self::ServicePrincipal => &SERVICE_PRINCIPAL,
             Self::NamedLocation => &NAMED_LOCATION,
             Self::ConditionalAccessPolicy => &CONDITIONAL_ACCESS_POLICY,
+            Self::OAuth2PermissionGrant => &OAUTH2_PERMISSION_GRANT,
+            Self::AppRoleAssignment => &APP_ROLE_ASSIGNMENT,
+            Self::AuthenticationMethodsPolicy => &AUTHENTICATION_METHODS_POLICY,
+            Self::AuthorizationPolicy => &AUTHORIZATION_POLICY,
+            Self::AuthenticationStrengthPolicy => &AUTHENTICATION_STRENGTH_POLICY,
+            Self::AuthenticationContextClassReference => &AUTHENTICATION_CONTEXT,
+            Self::Organization => &ORGANIZATION,
+            Self::AdministrativeUnit => &ADMINISTRATIVE_UNIT,
+            Self::RoleAssignment => &ROLE_ASSIGNMENT,
+            Self::FederatedIdentityCredential => &FEDERATED_IDENTITY_CREDENTIAL,
         }
     }
 
@@ -81,13 +132,23 @@ impl std::fmt::Display for ObjectType {
 }
 
 /// All entries, in storage order.
-pub static TYPES: [&TypeSpec; 6] = [
+pub static TYPES: [&TypeSpec; 16] = [
     &USER,
     &GROUP,
     &APPLICATION,
     &SERVICE_PRINCIPAL,
     &NAMED_LOCATION,
     &CONDITIONAL_ACCESS_POLICY,
+    &OAUTH2_PERMISSION_GRANT,
+    &APP_ROLE_ASSIGNMENT,
+    &AUTHENTICATION_METHODS_POLICY,
+    &AUTHORIZATION_POLICY,
+    &AUTHENTICATION_STRENGTH_POLICY,
+    &AUTHENTICATION_CONTEXT,
+    &ORGANIZATION,
+    &ADMINISTRATIVE_UNIT,
+    &ROLE_ASSIGNMENT,
+    &FEDERATED_IDENTITY_CREDENTIAL,
 ];
 
 /// One entry of the catalogue.
@@ -100,7 +161,10 @@ pub struct TypeSpec {
     /// The entity types of the Graph schema that objects of it have.
     pub entities: &'static [&'static str],
     /// The collection, relative to the version root: `/users`. One object is
-    /// `{list_path}/{id}`; a create is a POST to it.
+    /// `{list_path}/{id}`; a create is a POST to it. Of a [`Reading::Singleton`]
+    /// it is the object itself; of a [`Reading::Contained`] type it is no list of
+    /// the tenant but a pattern, in which `{owner}` stands for the id of the
+    /// object that contains them.
     pub list_path: &'static str,
     /// Whether reads name every property of the table in `$select`. Types whose
     /// default set is complete are read without.
@@ -118,12 +182,23 @@ pub struct TypeSpec {
     pub lane: Lane,
     /// The properties.
     pub properties: &'static [Property],
+    /// Those of the properties that the schema has as relations to objects of
+    /// their own, and that Graph sends inside the object without being asked.
+    pub inline: &'static [&'static str],
     /// The links that start at objects of this type.
     pub links: &'static [LinkSpec],
     /// Position in restore order: lower first.
     pub rank: u8,
     /// Whether writes carry the object's `@odata.type` (polymorphic types).
     pub typed_writes: bool,
+    /// Whether plans write objects of the type and their links; of others they
+    /// name what differs.
+    pub restored: bool,
+    /// The least application permissions with which all of it can be read,
+    /// chosen so that all types together need few.
+    pub read_permissions: &'static [&'static str],
+    /// The same for writing.
+    pub write_permissions: &'static [&'static str],
 }
 
 /// How the objects of a type are read.
@@ -150,7 +225,9 @@ pub enum Reading {
 /// Source: "Use query parameters", and microsoft-graph-docs-contrib issue 2851.
 pub const EXPANDED: usize = 20;
 
-/// The annotation under which a contained object names the object it is in.
+/// The annotation under which a contained object names the object it is in: what
+/// Graph sends need not tell. The collector adds it to the stored JSON; like other
+/// annotations it is never compared and never written.
 pub const OWNER: &str = "@rewind.owner";
 
 /// Where soft-deleted objects of a type live.
@@ -350,17 +427,20 @@ pub enum LinkKind {
     UserManager,
     /// User to sponsor.
     UserSponsors,
+    /// Administrative unit to member.
+    AdministrativeUnitMembers,
 }
 
 impl LinkKind {
     /// All kinds, in storage order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::GroupMembers,
         Self::GroupOwners,
         Self::ApplicationOwners,
         Self::ServicePrincipalOwners,
         Self::UserManager,
         Self::UserSponsors,
+        Self::AdministrativeUnitMembers,
     ];
 
     /// The kind's entry in the catalogue.
@@ -384,6 +464,7 @@ impl LinkKind {
             Self::ApplicationOwners => ObjectType::Application,
             Self::ServicePrincipalOwners => ObjectType::ServicePrincipal,
             Self::UserManager | Self::UserSponsors => ObjectType::User,
+            Self::AdministrativeUnitMembers => ObjectType::AdministrativeUnit,
         }
     }
 
@@ -495,9 +576,29 @@ impl TypeSpec {
     }
 
     /// The path of one live object.
+    ///
+    /// Of a [`Reading::Contained`] type an id alone does not lead to an object;
+    /// there it is [`TypeSpec::contained_path`] that is meant, and this one holds
+    /// the pattern's `{owner}`, which Graph does not know.
     #[must_use]
     pub fn item_path(&self, id: &crate::ObjectId) -> String {
-        format!("{}/{id}", self.list_path)
+        match self.reading {
+            Reading::Singleton => self.list_path.to_owned(),
+            Reading::List | Reading::Contained { .. } => format!("{}/{id}", self.list_path),
+        }
+    }
+
+    /// The path of the objects of a [`Reading::Contained`] type in one owner.
+    #[must_use]
+    pub fn contained_list_path(&self, owner: &crate::ObjectId) -> String {
+        self.list_path.replace("{owner}", owner.as_str())
+    }
+
+    /// The path of one object of a [`Reading::Contained`] type. The owner's id is
+    /// the object's [`OWNER`] annotation.
+    #[must_use]
+    pub fn contained_path(&self, owner: &crate::ObjectId, id: &crate::ObjectId) -> String {
+        format!("{}/{id}", self.contained_list_path(owner))
     }
 }
 

@@ -43,9 +43,17 @@ pub static CONDITIONAL_ACCESS_POLICY: TypeSpec = TypeSpec {
         volatile("deletedDateTime"),
         volatile("modifiedDateTime"),
     ],
+    inline: &[],
     links: &[],
     rank: 90,
     typed_writes: false,
+    restored: true,
+    read_permissions: &["Policy.Read.All"],
+    write_permissions: &[
+        "Policy.Read.All",
+        "Policy.ReadWrite.ConditionalAccess",
+        "Application.Read.All",
+    ],
 };
 
 /// `namedLocation`: IP ranges or countries.
@@ -76,9 +84,13 @@ pub static NAMED_LOCATION: TypeSpec = TypeSpec {
         volatile("deletedDateTime"),
         volatile("modifiedDateTime"),
     ],
+    inline: &[],
     links: &[],
     rank: 80,
     typed_writes: true,
+    restored: true,
+    read_permissions: &["Policy.Read.All"],
+    write_permissions: &["Policy.Read.All", "Policy.ReadWrite.ConditionalAccess"],
 };
 
 /// Graph expands the strength with its name, dates and combinations, which are

@@ -90,6 +90,7 @@ pub static USER: TypeSpec = TypeSpec {
         volatile("onPremisesLastSyncDateTime"),
         volatile("signInSessionsValidFromDateTime"),
     ],
+    inline: &[],
     links: &[
         LinkSpec {
             kind: LinkKind::UserManager,
@@ -110,6 +111,9 @@ pub static USER: TypeSpec = TypeSpec {
     ],
     rank: 10,
     typed_writes: false,
+    restored: true,
+    read_permissions: &["User.Read.All"],
+    write_permissions: &["User.ReadWrite.All", "User.DeleteRestore.All"],
 };
 
 /// `group`.
@@ -166,6 +170,7 @@ pub static GROUP: TypeSpec = TypeSpec {
         volatile("onPremisesLastSyncDateTime"),
         volatile("renewedDateTime"),
     ],
+    inline: &[],
     links: &[
         LinkSpec {
             kind: LinkKind::GroupMembers,
@@ -186,4 +191,7 @@ pub static GROUP: TypeSpec = TypeSpec {
     ],
     rank: 20,
     typed_writes: false,
+    restored: true,
+    read_permissions: &["Group.Read.All"],
+    write_permissions: &["Group.ReadWrite.All"],
 };

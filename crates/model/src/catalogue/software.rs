@@ -66,6 +66,7 @@ pub static APPLICATION: TypeSpec = TypeSpec {
         read_only("verifiedPublisher"),
         volatile("deletedDateTime"),
     ],
+    inline: &[],
     links: &[LinkSpec {
         kind: LinkKind::ApplicationOwners,
         name: "application/owners",
@@ -76,6 +77,9 @@ pub static APPLICATION: TypeSpec = TypeSpec {
     }],
     rank: 30,
     typed_writes: false,
+    restored: true,
+    read_permissions: &["Application.Read.All"],
+    write_permissions: &["Application.ReadWrite.All"],
 };
 
 /// `servicePrincipal`.
@@ -136,6 +140,7 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         read_only("servicePrincipalType"),
         volatile("deletedDateTime"),
     ],
+    inline: &[],
     links: &[LinkSpec {
         kind: LinkKind::ServicePrincipalOwners,
         name: "servicePrincipal/owners",
@@ -146,6 +151,9 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
     }],
     rank: 40,
     typed_writes: false,
+    restored: true,
+    read_permissions: &["Application.Read.All"],
+    write_permissions: &["Application.ReadWrite.All"],
 };
 
 /// `info.logoUrl` is written by the service when a logo is uploaded; a PATCH
