@@ -20,8 +20,8 @@ mod retry;
 mod settings;
 mod writer;
 
-pub use auth::Credential;
-pub use cloud::{Cloud, Endpoint};
+pub use auth::{Credential, Logins, Now, Read};
+pub use cloud::Endpoint;
 pub use collect::{Progress, Scope, collect};
 pub use directory::{Directory, DirectoryWriter, NextLink, Page, Query};
 pub use error::GraphError;
