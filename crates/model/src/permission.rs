@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// permissions that Graph takes for one and the same request. It does not take
 /// `Directory.ReadWrite.All` for changes of applications and administrative
 /// units. That `X.ReadWrite.All` includes `X.Read.All` is a rule, not an entry.
-const INCLUDES: [(&str, &[&str]); 7] = [
+const INCLUDES: [(&str, &[&str]); 9] = [
     (
         "Directory.Read.All",
         &[
@@ -39,6 +39,14 @@ const INCLUDES: [(&str, &[&str]); 7] = [
     ),
     ("Group.Read.All", &["GroupMember.Read.All"]),
     ("Group.ReadWrite.All", &["GroupMember.ReadWrite.All"]),
+    (
+        "Policy.Read.ConditionalAccess",
+        &["AuthenticationContext.Read.All"],
+    ),
+    (
+        "Policy.ReadWrite.ConditionalAccess",
+        &["AuthenticationContext.Read.All"],
+    ),
     (
         "RoleManagement.Read.All",
         &["RoleManagement.Read.Directory"],

@@ -102,7 +102,7 @@ impl Sandbox {
 
         let config = snapshotter::Config::read(&settings)?;
         let connect =
-            snapshotter::config::connect(&config.common, Arc::clone(&shared), Arc::clone(&ids))?;
+            snapshotter::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
         let deps = snapshotter::Deps {
             vault: vault.clone(),
             clock: clock.clone(),
@@ -115,7 +115,7 @@ impl Sandbox {
 
         let config = differ::Config::read(&settings)?;
         let connect =
-            differ::config::connect(&config.common, Arc::clone(&shared), Arc::clone(&ids))?;
+            differ::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
         let deps = differ::Deps {
             vault: vault.clone(),
             clock: clock.clone(),
@@ -127,7 +127,7 @@ impl Sandbox {
         tokio::spawn(app.run(stop.clone()));
 
         let config = restorer::Config::read(&settings)?;
-        let connect = restorer::config::connect(&config.common, shared, Arc::clone(&ids))?;
+        let connect = restorer::config::connect(&config, shared, Arc::clone(&ids))?;
         let deps = restorer::Deps {
             vault: vault.clone(),
             clock: clock.clone(),
@@ -186,6 +186,7 @@ impl Sandbox {
             Some(AppCredential {
                 client_id: client_id.to_owned(),
                 secret_ref: secret_ref.to_owned(),
+                ..AppCredential::default()
             })
         };
         Tenant {
@@ -427,7 +428,7 @@ pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
     let tenant = TenantId::parse(TENANT)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
     let settings = graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()));
-    let credential = Credential::Secret(simulator::INTRUDER_SECRET.into());
+    let credential = Credential::secret(simulator::INTRUDER_SECRET.into());
     Ok(GraphWriter::new(&endpoint, credential, settings))
 }
 
