@@ -36,6 +36,7 @@ mod simulator;
 mod state;
 mod tenant;
 mod throttle;
+mod trust;
 mod write;
 
 pub use catalog::known_properties;
@@ -52,3 +53,4 @@ pub use tenant::{
     TenantSpec, WRITER_CLIENT_ID, WRITER_SECRET,
 };
 pub use throttle::Throttle;
+pub use trust::Trust;

@@ -6,6 +6,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::state::State;
 use crate::throttle::Budgets;
+use crate::trust::Trust;
 
 /// Client id of the read-only app of a practice tenant.
 pub const READER_CLIENT_ID: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad001";
@@ -98,6 +99,8 @@ pub struct TenantSpec {
     pub licence: Licence,
     /// Apps that may call.
     pub apps: Vec<App>,
+    /// What they may prove themselves with besides their secrets.
+    pub trusts: Vec<Trust>,
 }
 
 impl TenantSpec {
@@ -138,6 +141,7 @@ impl TenantSpec {
                     &[READER_ROLES, WRITER_ROLES],
                 ),
             ],
+            trusts: Vec::new(),
         }
     }
 

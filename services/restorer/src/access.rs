@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use graph::{Directory, GraphError};
+use graph::GraphError;
 use model::error::reason;
 use model::{ObjectId, ObjectType, TenantId, permission};
 use proto::v1::CheckItem;

@@ -64,7 +64,8 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Some(FaultResponse::DisconnectAfter) | None => {}
     }
     if path.ends_with("/oauth2/v2.0/token") {
-        return respond(token::answer(&shared, &method, &path, &body));
+        let base = format!("http://{host}");
+        return respond(token::answer(&shared, &method, &base, &path, &body));
     }
     let call = Call {
         method,
