@@ -60,6 +60,10 @@ pub enum Licence {
     /// Entra ID P1 and P2 in a bundle.
     #[default]
     P2,
+    /// P2 in a subscription that was not paid for.
+    Suspended,
+    /// P2 with its plans switched off in the subscription.
+    Disabled,
 }
 
 /// A user in whose name an app's deeds are recorded in the audit log.

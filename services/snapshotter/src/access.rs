@@ -55,13 +55,10 @@ fn token(granted: Option<&BTreeSet<String>>) -> CheckItem {
 async fn subscribed(directory: &dyn Directory) -> CheckItem {
     match directory.subscribed_skus().await {
         Ok(skus) => {
-            let detail = licence::found(&skus);
+            let told = licence::found(&skus);
             match Licence::from_subscribed_skus(&skus) {
-                Licence::None => CheckItem {
-                    detail,
-                    ..failed("licence", &Error::Licence)
-                },
-                _ => found("licence", detail),
+                Licence::None => failed("licence", &Error::Licence { found: told }),
+                _ => found("licence", told),
             }
         }
         Err(error @ GraphError::Denied { .. }) => {
