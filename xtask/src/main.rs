@@ -1,4 +1,4 @@
-//! Checks and chores of this repository: `cargo xtask test`, `ci` and `tidy`.
+//! Checks and chores of this repository: `cargo xtask test`, `ci`, `tidy` and `docs`.
 //!
 //! Owns what CI runs and how tools are installed.
 //! Must never be needed to build the product, and no other crate may depend on it.
@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 use crate::repo::Repo;
 
 mod ci;
+mod docs;
 mod exec;
 mod repo;
 mod test;
@@ -53,6 +54,8 @@ enum Chore {
     },
     /// Check the rules of CONTRIBUTING.md that no other tool knows.
     Tidy,
+    /// Write the pages of documentation that follow from the code.
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -71,5 +74,6 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Test { extra } => test::run(&repo, test::Profile::Default, &extra),
         Chore::Ci { base, only } => ci::run(&repo, &ci::Request { base, only }),
         Chore::Tidy => tidy::run(&repo),
+        Chore::Docs => docs::run(&repo),
     }
 }

@@ -302,3 +302,6 @@ fn check_code(answer: &v1::CheckTenantResponse) -> u8 {
         exit::WARNINGS
     }
 }
+
+#[cfg(test)]
+mod tests;

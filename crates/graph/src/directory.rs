@@ -53,8 +53,9 @@ pub struct Page {
 /// A list to read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Query {
-    /// The live objects of a type. Relations that the catalogue expands come
-    /// inside the objects.
+    /// The live objects of a type; of a singleton, the one. Relations that the
+    /// catalogue expands come inside the objects. Types that are contained in
+    /// others have no such list.
     Objects(ObjectType),
     /// The soft-deleted objects of a type.
     Deleted(ObjectType),
@@ -81,11 +82,12 @@ impl Query {
     /// The request below the version root.
     ///
     /// # Errors
-    /// [`GraphError::Refused`] where the type has no recycle bin.
+    /// [`GraphError::Refused`] where the type has no such list.
     pub(crate) fn url(&self) -> Result<String, GraphError> {
         match self {
             Self::Objects(object_type) => {
                 let spec = object_type.spec();
+                refuse_contained(*object_type)?;
                 let expand: Vec<String> = expanded(*object_type)
                     .map(|relation| format!("{relation}($select=id)"))
                     .collect();
@@ -156,6 +158,17 @@ pub(crate) fn expanded(object_type: ObjectType) -> impl Iterator<Item = &'static
         .map(|link| link.relation)
 }
 
+/// Objects that others contain are found through those, never by themselves.
+fn refuse_contained(object_type: ObjectType) -> Result<(), GraphError> {
+    match object_type.spec().reading {
+        Reading::List | Reading::Singleton => Ok(()),
+        Reading::Contained { owner, .. } => Err(GraphError::Refused {
+            what: format!("the type is read through the {owner} that contains it"),
+            path: Kind::Objects(object_type).name(),
+        }),
+    }
+}
+
 /// The request for one object.
 pub(crate) fn item_url(
     object_type: ObjectType,
@@ -164,7 +177,10 @@ pub(crate) fn item_url(
 ) -> Result<String, GraphError> {
     let spec = object_type.spec();
     let path = match (state, spec.deleted) {
-        (ObjectState::Live, _) => spec.item_path(id),
+        (ObjectState::Live, _) => {
+            refuse_contained(object_type)?;
+            spec.item_path(id)
+        }
         (ObjectState::Deleted, Some(deleted)) => {
             // Without the cast the item is a directoryObject, whose properties
             // are not those of the type.
@@ -339,5 +355,27 @@ mod tests {
             Query::Objects(ObjectType::NamedLocation).url().unwrap(),
             "/identity/conditionalAccess/namedLocations"
         );
+        let policy = ObjectType::AuthorizationPolicy;
+        let path = "/policies/authorizationPolicy";
+        assert_eq!(Query::Objects(policy).url().unwrap(), path);
+        let one = ObjectId::parse("authorizationPolicy").unwrap();
+        assert_eq!(item_url(policy, ObjectState::Live, &one).unwrap(), path);
+        assert_eq!(
+            links(LinkKind::AdministrativeUnitMembers),
+            format!("/directory/administrativeUnits/{id}/members?$select=id&$top=999")
+        );
+    }
+
+    #[test]
+    fn contained_objects_have_no_list_and_no_path_of_their_own() {
+        let contained = ObjectType::AppRoleAssignment;
+        let id = ObjectId::parse("a").unwrap();
+        for url in [
+            Query::Objects(contained).url(),
+            Query::Deleted(contained).url(),
+            item_url(contained, ObjectState::Live, &id),
+        ] {
+            assert!(matches!(url, Err(GraphError::Refused { .. })), "{url:?}");
+        }
     }
 }

@@ -51,6 +51,18 @@ pub(crate) fn single(body: &[u8], relation: &str, path: &str) -> Result<Page, Gr
     })
 }
 
+/// Reads the one object of a type that has no list, as a page of one.
+pub(crate) fn singleton(body: &[u8], path: &str) -> Result<Page, GraphError> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let garbled = |error| GraphError::garbled(&error, path);
+    let (json, _) = split(text, &["@odata.context"]).map_err(garbled)?;
+    let item = RawValue::from_string(json.into_owned()).map_err(garbled)?;
+    Ok(Page {
+        items: vec![item],
+        next: None,
+    })
+}
+
 /// Reads one object, without what the envelope added to it.
 pub(crate) fn object(
     object_type: ObjectType,

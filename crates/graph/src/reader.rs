@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use model::catalogue::{Cardinality, Lane};
+use model::catalogue::{Cardinality, Lane, Reading};
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -186,6 +186,9 @@ fn page_of(query: &Query, body: &[u8], path: &str) -> Result<Page, GraphError> {
     match query {
         Query::Links { kind, .. } if kind.spec().cardinality == Cardinality::One => {
             wire::single(body, kind.spec().relation, path)
+        }
+        Query::Objects(object_type) if object_type.spec().reading == Reading::Singleton => {
+            wire::singleton(body, path)
         }
         _ => wire::page(body, path),
     }

@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 
 mod conditional_access;
 mod grants;
+pub mod page;
+pub mod permissions;
 mod policies;
 mod principals;
 mod software;

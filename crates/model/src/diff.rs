@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::{Map, Value};
 
 use crate::canonical;
-use crate::catalogue::{Class, LinkKind, ObjectType, TypeSpec};
+use crate::catalogue::{Class, LinkKind, OWNER, ObjectType, Reading, TypeSpec};
 use crate::id::ObjectId;
-use crate::object::{Object, ObjectRef, ObjectState, name_of};
+use crate::object::{Object, ObjectRef, ObjectState, name_with};
 use crate::snapshot::{Content, Kind};
 
 /// Which objects are looked at; empty sets mean all.
@@ -140,6 +140,8 @@ pub enum Obstacle {
     CredentialAdded,
     /// The group belongs to Exchange, which Graph cannot write to.
     ExchangeManaged,
+    /// Restoring objects or links of the type is not supported yet.
+    TypeNotRestored,
 }
 
 /// One object that differs.
@@ -251,7 +253,11 @@ pub fn diff(base: &Content, target: &Content, scope: &Scope) -> Difference {
 fn may_end(kind: LinkKind, object_type: ObjectType) -> bool {
     match object_type {
         ObjectType::User => true,
-        ObjectType::Group | ObjectType::ServicePrincipal => kind != LinkKind::UserManager,
+        ObjectType::Group => kind != LinkKind::UserManager,
+        ObjectType::ServicePrincipal => !matches!(
+            kind,
+            LinkKind::UserManager | LinkKind::AdministrativeUnitMembers
+        ),
         _ => false,
     }
 }
@@ -323,6 +329,13 @@ fn change(
     };
     let (object_type, id) = pair.key();
     let spec = object_type.spec();
+    if kind == ChangeKind::HardDeleted
+        && pair
+            .base
+            .is_some_and(|object| left_with_owner(object, names))
+    {
+        return None;
+    }
     let mut link_changes: Vec<LinkChange> = match kind {
         ChangeKind::Modified | ChangeKind::Added | ChangeKind::Restored => links
             .iter()
@@ -343,12 +356,13 @@ fn change(
         _ => object.body(),
     });
     if base_body.as_ref().is_some_and(is_dynamic) {
-        link_changes.retain(|link| link.kind != LinkKind::GroupMembers);
+        link_changes.retain(|link| !follows_from_rule(link.kind));
     }
     let attributes = attribute_changes(spec, base_body.as_ref(), target_body.as_ref());
     if kind == ChangeKind::Modified && attributes.is_empty() && link_changes.is_empty() {
         return None;
     }
+    let name_of = |body| name_with(body, |id| names.name(id));
     let name = base_body
         .as_ref()
         .and_then(name_of)
@@ -360,7 +374,7 @@ fn change(
         name,
     };
     let current = target_body.as_ref().or(base_body.as_ref());
-    let obstacles = obstacles(kind, &attributes, current);
+    let obstacles = obstacles(spec, kind, &attributes, current);
     Some(Change {
         object,
         kind,
@@ -370,17 +384,37 @@ fn change(
     })
 }
 
+/// Whether an object is no longer seen since the one that contains it is gone.
+/// Like its links, that is part of the owner's deletion, and returns with it.
+fn left_with_owner(object: &Object, names: &Names<'_>) -> bool {
+    let Reading::Contained { .. } = object.object_type.spec().reading else {
+        return false;
+    };
+    let owner = object
+        .body()
+        .get(OWNER)
+        .and_then(Value::as_str)
+        .map(ObjectId::parse);
+    matches!(owner, Some(Ok(owner)) if names.gone(&owner))
+}
+
 fn obstacles(
+    spec: &TypeSpec,
     kind: ChangeKind,
     attributes: &[AttributeChange],
     current: Option<&Map<String, Value>>,
 ) -> BTreeSet<Obstacle> {
     let mut obstacles = BTreeSet::new();
+    if !spec.restored {
+        obstacles.insert(Obstacle::TypeNotRestored);
+    }
     if kind == ChangeKind::HardDeleted {
         obstacles.insert(Obstacle::HardDeleted);
         return obstacles;
     }
-    if current.is_some_and(is_synced) {
+    // Of the organization the same property says that others are.
+    let synced = spec.object_type != ObjectType::Organization && current.is_some_and(is_synced);
+    if synced {
         obstacles.insert(Obstacle::OnPremisesSynced);
     } else if current.is_some_and(is_exchange_group) {
         obstacles.insert(Obstacle::ExchangeManaged);
@@ -424,11 +458,21 @@ pub fn is_exchange_group(body: &Map<String, Value>) -> bool {
     types.is_some() && !unified && body.get("mailEnabled") == Some(&Value::Bool(true))
 }
 
-/// Whether a group's members follow from a rule.
+/// Whether the members of a group or administrative unit follow from a rule.
 #[must_use]
 pub fn is_dynamic(body: &Map<String, Value>) -> bool {
     let types = body.get("groupTypes").and_then(Value::as_array);
+    let unit = body.get("membershipType").and_then(Value::as_str);
     types.is_some_and(|types| types.iter().any(|entry| entry == "DynamicMembership"))
+        || unit.is_some_and(|how| how.eq_ignore_ascii_case("dynamic"))
+}
+
+/// Whether links of a kind follow from a rule where the holder has one.
+fn follows_from_rule(kind: LinkKind) -> bool {
+    matches!(
+        kind,
+        LinkKind::GroupMembers | LinkKind::AdministrativeUnitMembers
+    )
 }
 
 /// The attributes that differ between two bodies, as paths into them.

@@ -102,7 +102,7 @@ impl Object {
             .expect("invariant: an object's json was parsed when it was taken")
     }
 
-    /// What a person calls the object: `displayName`, else the id.
+    /// What a person calls the object by its body alone, else the id.
     #[must_use]
     pub fn name(&self) -> String {
         name_of(&self.body()).unwrap_or_else(|| self.id.to_string())
@@ -115,17 +115,64 @@ impl Object {
     }
 }
 
-/// The display name in a body, where there is one.
+/// What a person calls an object with this body; `None` where the body tells no
+/// name.
 #[must_use]
 pub fn name_of(body: &Map<String, Value>) -> Option<String> {
-    ["displayName", "userPrincipalName"]
-        .iter()
-        .find_map(|key| {
-            body.get(*key)
-                .and_then(Value::as_str)
-                .filter(|text| !text.is_empty())
-        })
-        .map(str::to_owned)
+    name_with(body, |_| None)
+}
+
+/// The same, with the names of other objects looked up by id: a grant has no
+/// name of its own and is called by those that it ties together.
+#[must_use]
+pub fn name_with(
+    body: &Map<String, Value>,
+    look_up: impl Fn(&ObjectId) -> Option<String>,
+) -> Option<String> {
+    let text = |key: &str| {
+        body.get(key)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
+    let known = |key: &str| {
+        let id = text(key)?;
+        let name = ObjectId::parse(id).ok().and_then(|id| look_up(&id));
+        Some(name.unwrap_or_else(|| id.to_owned()))
+    };
+    let shown = |name: &str, id: &str| text(name).map(str::to_owned).or_else(|| known(id));
+    if let Some(name) = ["displayName", "userPrincipalName", "name"]
+        .into_iter()
+        .find_map(text)
+    {
+        return Some(name.to_owned());
+    }
+    // `appRoleAssignment`
+    if body.contains_key("appRoleId") {
+        let principal = shown("principalDisplayName", "principalId")?;
+        let resource = shown("resourceDisplayName", "resourceId")?;
+        return Some(format!("{principal} in {resource}"));
+    }
+    // `unifiedRoleAssignment`
+    if body.contains_key("roleDefinitionId") {
+        let (principal, role) = (known("principalId")?, text("roleDefinitionId")?);
+        let scope = text("directoryScopeId").or_else(|| text("appScopeId"));
+        return Some(match scope.filter(|scope| *scope != "/") {
+            Some(scope) => format!("{principal} in role {role} at {scope}"),
+            None => format!("{principal} in role {role}"),
+        });
+    }
+    // `oAuth2PermissionGrant`
+    let (client, resource) = (known("clientId")?, known("resourceId")?);
+    let whom = match known("principalId") {
+        Some(user) => format!("for {user}"),
+        None => "for everyone".to_owned(),
+    };
+    let scope = text("scope").unwrap_or_default();
+    let scope: Vec<&str> = scope.split_whitespace().collect();
+    Some(format!(
+        "{client} to {resource} {whom}: {}",
+        scope.join(" ")
+    ))
 }
 
 /// A named object, without its content.
@@ -173,5 +220,52 @@ mod tests {
         let object = take(r#"{"id":"a","userPrincipalName":"u@example.com","displayName":""}"#)
             .expect("well-formed");
         assert_eq!(object.name(), "u@example.com");
+    }
+
+    #[test]
+    fn what_has_no_name_is_called_by_what_it_ties_together() {
+        let check = |body: serde_json::Value, alone: &str, known: &str| {
+            let body = body.as_object().expect("object");
+            let look_up = |id: &ObjectId| (id.as_str() == "p").then(|| "Adele".to_owned());
+            assert_eq!(name_of(body).as_deref(), Some(alone));
+            assert_eq!(name_with(body, look_up).as_deref(), Some(known));
+        };
+        use serde_json::json;
+        check(
+            json!({"appRoleId": "r", "principalId": "p", "resourceId": "s", "principalDisplayName": "Adele V", "resourceDisplayName": "Payroll"}),
+            "Adele V in Payroll",
+            "Adele V in Payroll",
+        );
+        check(
+            json!({"appRoleId": "r", "principalId": "p", "resourceId": "s", "principalDisplayName": null}),
+            "p in s",
+            "Adele in s",
+        );
+        check(
+            json!({"clientId": "c", "resourceId": "s", "consentType": "AllPrincipals", "principalId": null, "scope": " User.Read  Mail.Read"}),
+            "c to s for everyone: User.Read Mail.Read",
+            "c to s for everyone: User.Read Mail.Read",
+        );
+        check(
+            json!({"clientId": "c", "resourceId": "s", "principalId": "p", "scope": "User.Read"}),
+            "c to s for p: User.Read",
+            "c to s for Adele: User.Read",
+        );
+        check(
+            json!({"principalId": "p", "roleDefinitionId": "d", "directoryScopeId": "/"}),
+            "p in role d",
+            "Adele in role d",
+        );
+        check(
+            json!({"principalId": "p", "roleDefinitionId": "d", "directoryScopeId": "/administrativeUnits/a"}),
+            "p in role d at /administrativeUnits/a",
+            "Adele in role d at /administrativeUnits/a",
+        );
+        check(
+            json!({"name": "deploy", "issuer": "https://ci.example.com", "subject": "main"}),
+            "deploy",
+            "deploy",
+        );
+        assert_eq!(name_of(&Map::new()), None);
     }
 }

@@ -259,6 +259,7 @@ fn returning(difference: &Difference) -> HashMap<ObjectId, ObjectRef> {
         .changes
         .iter()
         .filter(|change| change.kind == ChangeKind::SoftDeleted)
+        .filter(|change| change.object.object_type.spec().restored)
         .filter(|change| {
             let unwritable = [Obstacle::OnPremisesSynced, Obstacle::ExchangeManaged];
             unwritable

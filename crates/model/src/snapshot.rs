@@ -41,6 +41,15 @@ impl Kind {
         }
     }
 
+    /// The type that it belongs to; of links, the type that holds them.
+    #[must_use]
+    pub fn object_type(self) -> ObjectType {
+        match self {
+            Self::Objects(object_type) | Self::Deleted(object_type) => object_type,
+            Self::Links(link) => link.source_type(),
+        }
+    }
+
     /// The reverse of [`Kind::name`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -4,6 +4,10 @@
 //! It imitates what the contract suite checks and the quirks that matter to a
 //! restore (recycle bin, read-only properties, references). It never invents
 //! an answer: a write that it does not know is refused.
+//!
+//! Objects that others contain carry [`OWNER`](model::catalogue::OWNER) as the
+//! collector stores them, and are listed together while their owners are live;
+//! Graph lists them owner by owner.
 
 pub mod contract;
 mod state;
@@ -15,6 +19,8 @@ use std::fmt;
 use async_trait::async_trait;
 use graph::{Directory, DirectoryWriter, GraphError, NextLink, Page, Query};
 use model::call::Call;
+use model::catalogue::Reading;
+use model::catalogue::Reading;
 use model::snapshot::{Content, Kind};
 use model::{Link, Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
@@ -258,6 +264,11 @@ impl FakeDirectory {
     }
 }
 
+/// Whether Graph has objects of the type only inside others.
+fn is_contained(object_type: ObjectType) -> bool {
+    matches!(object_type.spec().reading, Reading::Contained { .. })
+}
+
 #[async_trait]
 impl Directory for FakeDirectory {
     async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
@@ -266,7 +277,11 @@ impl Directory for FakeDirectory {
     }
 
     async fn try_read(&self, object_type: ObjectType) -> Result<(), GraphError> {
-        self.serve(&Query::Objects(object_type), None).map(drop)
+        let listed = match object_type.spec().reading {
+            Reading::Contained { owner, .. } => owner,
+            Reading::List | Reading::Singleton => object_type,
+        };
+        self.serve(&Query::Objects(listed), None).map(drop)
     }
 
     async fn subscribed_skus(&self) -> Result<Vec<Value>, GraphError> {
@@ -294,6 +309,12 @@ impl Directory for FakeDirectory {
     ) -> Result<Vec<Result<Option<Object>, GraphError>>, GraphError> {
         let read = |(object_type, state, id): &(ObjectType, ObjectState, ObjectId)| {
             self.enter(&Request::Read(*object_type, *state, id))?;
+            if is_contained(*object_type) {
+                return Err(GraphError::Refused {
+                    what: "an object that another contains is not read by its id".to_owned(),
+                    path: object_type.name().to_owned(),
+                });
+            }
             Ok(self.state.lock().object(*object_type, *state, id))
         };
         Ok(ids.iter().map(read).collect())

@@ -14,9 +14,10 @@ use store::StoreError;
 
 use crate::{Context, Error};
 
-/// Tries everything that a restore needs and that can be tried without writing;
-/// each finding is an item. Requests go out one after the other, since
-/// Conditional Access has one a second.
+/// Tries everything that a restore needs and that can be tried without writing:
+/// of types that plans do not write it reads nothing. Each finding is an item.
+/// Requests go out one after the other, since Conditional Access has one a
+/// second.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
     let record = context.deps.vault.tenant_record(tenant).await?;
     let record = record
@@ -35,6 +36,10 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
     let granted = granted.as_ref();
     let mut items = vec![found("token", "signed in")];
     for object_type in ObjectType::ALL {
+        if !object_type.spec().restored {
+            items.push(found(object_type.name(), "plans do not write it"));
+            continue;
+        }
         let tried = directory.try_read(object_type).await;
         items.push(writable(object_type, granted, tried));
     }
@@ -84,7 +89,6 @@ fn writable(
         Err(error) => return failed(name, &error.into()),
     }
     match granted {
-        _ if !spec.restored => found(name, "can be read; plans do not write it"),
         None => found(name, "can be read; whether it can be written is not known"),
         Some(_) if to_write.is_empty() => found(name, "can be read and written"),
         Some(_) => lacking(name, &to_write, "it can be read, not written"),

@@ -114,14 +114,22 @@ async fn make(
     let mut reported = report::changes(&deps.differ, &report.name).await?;
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
+    // Nothing is written to these, so they are as the report says, unread.
+    let restored = |change: &Change| change.object.object_type.spec().restored;
+    let (reported, left_alone): (Vec<Change>, Vec<Change>) =
+        reported.into_iter().partition(restored);
 
     job.modify(|value| value.phase = "reading".to_owned());
     let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
     let base = vault.read(&vault.manifest(&snapshot).await?).await?;
     let wanted = wanted(&reported, &base);
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
-    let difference = compare(&base, &live, &wanted);
+    let mut difference = compare(&base, &live, &wanted);
     let resolved = references::resolved(directory.as_ref(), &base, &policies(&difference)).await?;
+
+    let drift = drift(&reported, &difference.changes);
+    difference.changes.extend(left_alone);
+    difference.changes.sort_by(|a, b| a.object.cmp(&b.object));
 
     job.modify(|value| value.phase = "planning".to_owned());
     let content = plan(&Situation {
@@ -140,7 +148,7 @@ async fn make(
         exclusion_count: count(content.exclusions.len()),
         risks: risks(&content.risks, &report.not_compared),
         estimate_seconds: estimate(&content),
-        drift: drift(&reported, &difference.changes),
+        drift,
         ..running
     };
     Documents::new(vault, order.id.clone())

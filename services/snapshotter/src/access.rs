@@ -11,8 +11,8 @@ use store::StoreError;
 
 use crate::{Context, Error};
 
-/// With which the licence can be read: Graph's "List subscribedSkus".
-const LICENCE: [&str; 1] = ["LicenseAssignment.Read.All"];
+/// With which the licence can be read, among others: Graph's "List subscribedSkus".
+const LICENCE: [&str; 1] = ["Organization.Read.All"];
 
 /// Tries everything that a snapshot needs; each finding is an item. Requests go
 /// out one after the other, since Conditional Access has one a second.

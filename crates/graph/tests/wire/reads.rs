@@ -37,6 +37,28 @@ async fn an_empty_page_may_lead_on() {
 }
 
 #[tokio::test]
+async fn a_singleton_is_a_page_of_one() {
+    let server = Server::start(|seen, _| match seen.url.as_str() {
+        "/policies/authorizationPolicy" => text(
+            200,
+            r#"{"@odata.context":"https://x/$metadata","id":"authorizationPolicy","allowInvitesFrom":"none"}"#,
+        ),
+        _ => text(404, ""),
+    })
+    .await;
+    let query = Query::Objects(ObjectType::AuthorizationPolicy);
+    let page = server.reader().page(&query, None).await.unwrap();
+    let items: Vec<&str> = page.items.iter().map(|item| item.get()).collect();
+    assert_eq!(
+        (items, page.next),
+        (
+            vec![r#"{"id":"authorizationPolicy","allowInvitesFrom":"none"}"#],
+            None
+        )
+    );
+}
+
+#[tokio::test]
 async fn a_link_to_another_host_is_refused_before_a_token_goes_there() {
     let server = Server::start(|_, _| reply(200, json!({"value": []}))).await;
     let reader = server.reader();

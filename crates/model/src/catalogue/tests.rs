@@ -200,23 +200,18 @@ fn every_property_and_link_is_in_the_schema() {
     println!("{checked} properties checked against the v1.0 schema");
 }
 
-/// Where a type is read and written, as the paths of the permission table, with
-/// the method.
-fn permission_paths(spec: &TypeSpec) -> (Vec<(String, &'static str)>, Vec<(String, &'static str)>) {
+/// A path of the permission table, and a method.
+type Place = (String, &'static str);
+
+/// Where a type is read, and where it is written.
+fn permission_places(spec: &TypeSpec) -> (Place, Vec<Place>) {
     let list = spec.list_path.replace("{owner}", "{id}").to_lowercase();
     let item = match spec.reading {
         Reading::Singleton => list.clone(),
         Reading::List | Reading::Contained { .. } => format!("{list}/{{id}}"),
     };
-    let read = vec![(list.clone(), "GET")];
-    let mut write = vec![
-        (item.clone(), "PATCH"),
-        (item.clone(), "DELETE"),
-        (list, "POST"),
-    ];
-    if spec.object_type == ObjectType::User {
-        write.push(("/directory/deletedItems/{id}/restore".to_owned(), "POST"));
-    }
+    let read = (list.clone(), "GET");
+    let write = vec![(item.clone(), "PATCH"), (item, "DELETE"), (list, "POST")];
     (read, write)
 }
 
@@ -235,10 +230,10 @@ fn every_permission_is_documented_where_it_is_needed() {
             .is_some_and(|names| names.iter().any(|name| name == permission))
     };
     for spec in TYPES {
-        let (read, write) = permission_paths(spec);
+        let (read, write) = permission_places(spec);
         for permission in spec.read_permissions {
             assert!(
-                read.iter().all(|place| documented(place, permission)),
+                documented(&read, permission),
                 "{permission} does not read {}",
                 spec.name
             );
@@ -252,4 +247,33 @@ fn every_permission_is_documented_where_it_is_needed() {
             );
         }
     }
+}
+
+fn repository(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let path = root.expect("a crate is in a repository").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_page_of_the_types_is_up_to_date() {
+    assert!(
+        repository("docs/types.md") == page::markdown(),
+        "docs/types.md is not what the catalogue says; run `cargo xtask docs`"
+    );
+}
+
+#[test]
+fn the_readme_names_the_permissions_and_types() {
+    let readme = repository("README.md");
+    let check = |app: &str, permissions: Vec<&str>| {
+        let names: Vec<String> = permissions.iter().map(|one| format!("`{one}`")).collect();
+        let row = format!("| {app} | {} |", names.join(", "));
+        assert!(
+            readme.lines().any(|line| line == row),
+            "README.md needs the row\n{row}"
+        );
+    };
+    check("reader", permissions::reader());
+    check("writer", permissions::writer());
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::fixture::{content, group, id, link, object, user};
+use crate::fixture::{body, content, full, group, id, link, object, unrestored, user};
 use crate::object::Link;
 
 fn kinds(base: &Content, target: &Content) -> Vec<(ObjectId, ChangeKind)> {
@@ -215,6 +215,217 @@ fn no_property_is_hidden() {
             );
         }
     }
+}
+
+/// Another value of the same shape.
+fn other(value: &Value) -> Value {
+    match value {
+        Value::Bool(value) => json!(!value),
+        Value::Number(_) => json!(90),
+        Value::String(text) => json!(format!("{text}x")),
+        Value::Array(items) => {
+            let mut items = items.clone();
+            let first = items.first_mut().expect("the fixture has an entry");
+            // The id says which entry it is.
+            *first = match &*first {
+                Value::Object(entry) if entry.contains_key("id") => {
+                    let mut entry = entry.clone();
+                    entry.insert("state".to_owned(), json!("other"));
+                    Value::Object(entry)
+                }
+                first => other(first),
+            };
+            Value::Array(items)
+        }
+        Value::Object(map) => {
+            let change = |(key, value): (&String, &Value)| (key.clone(), other(value));
+            let changed = map.iter().next().map(change);
+            Value::Object(map.clone().into_iter().chain(changed).collect())
+        }
+        Value::Null => panic!("the fixture has a value"),
+    }
+}
+
+#[test]
+fn every_property_of_the_new_types_is_seen_in_its_own_shape() {
+    for object_type in unrestored() {
+        for property in object_type.spec().properties {
+            let mut changed = body(object_type);
+            let old = changed.get(property.name);
+            let old = old.unwrap_or_else(|| panic!("{object_type}.{}", property.name));
+            changed[property.name] = other(old);
+            let base = content(vec![full(object_type, 1)], vec![]);
+            let target = content(
+                vec![object(object_type, 1, ObjectState::Live, changed)],
+                vec![],
+            );
+            let changes = diff(&base, &target, &Scope::default()).changes;
+            let paths: Vec<&str> = changes
+                .iter()
+                .flat_map(|change| &change.attributes)
+                .map(AttributeChange::property)
+                .collect();
+            let expected = (property.class != Class::Volatile).then_some(property.name);
+            assert_eq!(
+                paths,
+                Vec::from_iter(expected),
+                "{object_type}.{}",
+                property.name
+            );
+        }
+    }
+}
+
+/// Reverses every list and adds what Graph adds to its answers.
+fn shuffled(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.reverse();
+            items.iter_mut().for_each(shuffled);
+        }
+        Value::Object(map) => {
+            map.values_mut().for_each(shuffled);
+            map.insert("x@odata.context".to_owned(), json!("noise"));
+            map.insert("nothing".to_owned(), Value::Null);
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn order_and_annotations_are_no_change_of_the_new_types() {
+    for object_type in unrestored() {
+        let mut noisy = body(object_type);
+        shuffled(&mut noisy);
+        noisy["@odata.context"] = json!("https://graph.microsoft.com/v1.0/$metadata");
+        noisy["@microsoft.graph.tips"] = json!("use $select");
+        if object_type == ObjectType::OAuth2PermissionGrant {
+            noisy["scope"] = json!(" Mail.Read  User.Read");
+        }
+        let base = content(vec![full(object_type, 1)], vec![]);
+        let target = content(
+            vec![object(object_type, 1, ObjectState::Live, noisy)],
+            vec![],
+        );
+        assert_eq!(
+            diff(&base, &target, &Scope::default()).changes,
+            [],
+            "{object_type}"
+        );
+    }
+}
+
+#[test]
+fn the_settings_of_one_sign_in_method_change_by_themselves() {
+    let mut changed = body(ObjectType::AuthenticationMethodsPolicy);
+    changed["authenticationMethodConfigurations"][1]["state"] = json!("enabled");
+    let target = object(
+        ObjectType::AuthenticationMethodsPolicy,
+        1,
+        ObjectState::Live,
+        changed,
+    );
+    let base = content(
+        vec![full(ObjectType::AuthenticationMethodsPolicy, 1)],
+        vec![],
+    );
+    let change = diff(&base, &content(vec![target], vec![]), &Scope::default())
+        .changes
+        .remove(0);
+    let paths: Vec<&str> = change
+        .attributes
+        .iter()
+        .map(|one| one.path.as_str())
+        .collect();
+    assert_eq!(paths, ["authenticationMethodConfigurations.Sms.state"]);
+    assert_eq!(
+        change.obstacles,
+        [Obstacle::OwnEndpoint, Obstacle::TypeNotRestored].into()
+    );
+}
+
+#[test]
+fn a_grant_is_called_by_those_it_ties_together() {
+    let client = object(
+        ObjectType::ServicePrincipal,
+        1,
+        ObjectState::Live,
+        json!({"displayName": "Mailer"}),
+    );
+    let base = content(
+        vec![
+            client,
+            user(2, "a"),
+            full(ObjectType::OAuth2PermissionGrant, 9),
+        ],
+        vec![],
+    );
+    let target = Content {
+        objects: base.objects[..2].to_vec(),
+        ..base.clone()
+    };
+    let change = diff(&base, &target, &Scope::default()).changes.remove(0);
+    assert_eq!(
+        change.object.name,
+        format!("Mailer to {} for User 2: User.Read Mail.Read", id(3))
+    );
+    assert_eq!(
+        change.obstacles,
+        [Obstacle::HardDeleted, Obstacle::TypeNotRestored].into()
+    );
+}
+
+#[test]
+fn what_an_object_contains_goes_with_it() {
+    let owner = |state| {
+        object(
+            ObjectType::ServicePrincipal,
+            3,
+            state,
+            json!({"displayName": "Payroll"}),
+        )
+    };
+    let assignment = full(ObjectType::AppRoleAssignment, 9);
+    let base = content(vec![owner(ObjectState::Live), assignment], vec![]);
+    let gone = content(vec![owner(ObjectState::Deleted)], vec![]);
+    assert_eq!(kinds(&base, &gone), [(id(3), ChangeKind::SoftDeleted)]);
+    let there = content(vec![owner(ObjectState::Live)], vec![]);
+    assert_eq!(kinds(&base, &there), [(id(9), ChangeKind::HardDeleted)]);
+}
+
+#[test]
+fn a_tenant_that_synchronises_is_not_itself_synchronised() {
+    let mut moved = body(ObjectType::Organization);
+    moved["city"] = json!("Basel");
+    let base = content(vec![full(ObjectType::Organization, 1)], vec![]);
+    let target = object(ObjectType::Organization, 1, ObjectState::Live, moved);
+    let change = diff(&base, &content(vec![target], vec![]), &Scope::default())
+        .changes
+        .remove(0);
+    assert_eq!(
+        change.obstacles,
+        [Obstacle::ReadOnly, Obstacle::TypeNotRestored].into()
+    );
+}
+
+#[test]
+fn members_that_follow_from_the_rule_of_a_unit_are_not_compared() {
+    let unit = |how: &str| {
+        object(
+            ObjectType::AdministrativeUnit,
+            1,
+            ObjectState::Live,
+            json!({"displayName": "Branch", "membershipType": how}),
+        )
+    };
+    let check = |how: &str, expected: usize| {
+        let members = vec![link(LinkKind::AdministrativeUnitMembers, 1, 2)];
+        let base = content(vec![unit(how), user(2, "a")], members);
+        let target = content(vec![unit(how), user(2, "a")], vec![]);
+        assert_eq!(kinds(&base, &target).len(), expected, "{how}");
+    };
+    check("Assigned", 1);
+    check("Dynamic", 0);
 }
 
 pub(crate) fn any_content() -> impl Strategy<Value = Content> {

@@ -16,6 +16,7 @@ impl Draft<'_> {
     pub(super) fn links(&mut self) {
         for change in &self.situation.difference.changes {
             if change.kind == ChangeKind::Modified
+                && change.object.object_type.spec().restored
                 && !change.obstacles.contains(&Obstacle::OnPremisesSynced)
                 && !change.obstacles.contains(&Obstacle::ExchangeManaged)
             {
@@ -80,7 +81,8 @@ impl Draft<'_> {
     }
 
     /// Graph keeps most links of a soft-deleted object, but not one that was
-    /// removed before the deletion: each is made sure of after the return.
+    /// removed before the deletion: each is made sure of after the return. Those
+    /// of a type that plans do not write are left to the comparison afterwards.
     fn returning_links(&mut self) {
         if self.situation.options.relationships == Relationships::Skip {
             return;
@@ -90,6 +92,7 @@ impl Draft<'_> {
             let returns = self.returning.contains_key(&link.source)
                 || self.returning.contains_key(&link.target);
             if !returns
+                || !link.kind.source_type().spec().restored
                 || !self.will_exist(link.kind.source_type(), &link.source)
                 || !self.writable_source(link.kind, &link.source)
             {

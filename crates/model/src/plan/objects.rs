@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use super::{Action, Added, Draft, Guard, Situation, Sketch};
+use super::{Action, Added, Draft, Guard, Situation, Sketch, link_part};
 use crate::call::{Call, HttpMethod};
 use crate::canonical;
 use crate::catalogue::{Class, Clearing, Distortion, ObjectType, Property, TypeSpec, Write};
@@ -22,6 +22,10 @@ type Body = Map<String, Value>;
 impl Draft<'_> {
     /// Plans one change, links aside.
     pub(super) fn object(&mut self, change: &Change) {
+        if !change.object.object_type.spec().restored {
+            self.not_restored(change);
+            return;
+        }
         match change.kind {
             ChangeKind::HardDeleted => self.exclude(
                 change,
@@ -47,6 +51,23 @@ impl Draft<'_> {
             }
             ChangeKind::Added | ChangeKind::Restored => self.remove(change),
             ChangeKind::Modified | ChangeKind::SoftDeleted => self.put_back(change),
+        }
+    }
+
+    /// Names what differs of a type that plans do not write; what was added stays,
+    /// whatever was chosen for added objects.
+    fn not_restored(&mut self, change: &Change) {
+        let reason = "restoring this type is not supported yet";
+        if matches!(change.kind, ChangeKind::Added | ChangeKind::Restored) {
+            let detail = format!("was added since the snapshot and is kept: {reason}");
+            self.exclude(change, Obstacle::TypeNotRestored, "", detail);
+            return;
+        }
+        if change.kind != ChangeKind::Modified || !change.attributes.is_empty() {
+            self.exclude(change, Obstacle::TypeNotRestored, "", reason);
+        }
+        for link in &change.links {
+            self.exclude(change, Obstacle::TypeNotRestored, link_part(link), reason);
         }
     }
 

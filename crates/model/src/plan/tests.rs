@@ -5,7 +5,7 @@ use super::*;
 use crate::call::HttpMethod;
 use crate::catalogue::{LinkKind, ObjectType};
 use crate::diff::{Scope, diff, tests::any_content};
-use crate::fixture::{content, group, id, link, object, user};
+use crate::fixture::{content, full, group, id, link, object, unrestored, user};
 use crate::object::{Link, Object, ObjectState};
 
 const ROLLBACK: Options = Options {
@@ -661,4 +661,89 @@ fn a_policy_waits_for_the_members_of_the_group_it_excludes() {
         [(Action::AddLinks, id(9)), (Action::Update, id(1))]
     );
     assert_eq!(plan.steps[1].after, [1]);
+}
+
+#[test]
+fn types_that_are_not_restored_yet_are_named_and_left_alone() {
+    let exclusions = |base: &Content, live: &Content, options| {
+        let plan = planned(base, live, options);
+        assert_eq!(plan.steps, [], "nothing is written");
+        plan.exclusions
+    };
+    for object_type in unrestored() {
+        let there = content(vec![full(object_type, 1)], vec![]);
+        let nothing = content(vec![], vec![]);
+        let mut other = crate::fixture::body(object_type);
+        let known = |class: Class| {
+            let mut of_class = object_type.spec().properties.iter();
+            of_class.find(|property| property.class == class)
+        };
+        let property = known(Class::Restorable).or_else(|| known(Class::ReadOnly));
+        other[property.expect("each type has one").name] = json!("other");
+        let changed = object(object_type, 1, ObjectState::Live, other);
+        let mut cases = vec![
+            (there.clone(), nothing.clone()),
+            (nothing, there.clone()),
+            (there.clone(), content(vec![changed], vec![])),
+        ];
+        if object_type.spec().deleted.is_some() {
+            let bin = content(vec![deleted(full(object_type, 1))], vec![]);
+            cases.push((there.clone(), bin.clone()));
+            cases.push((bin, there));
+        }
+        for (base, live) in &cases {
+            for options in [Options::default(), ROLLBACK] {
+                let left: Vec<(Obstacle, String)> = exclusions(base, live, options)
+                    .into_iter()
+                    .map(|exclusion| (exclusion.obstacle, exclusion.part))
+                    .collect();
+                assert_eq!(
+                    left,
+                    [(Obstacle::TypeNotRestored, String::new())],
+                    "{object_type}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn members_of_a_unit_are_named_and_left_alone() {
+    let unit = object(
+        ObjectType::AdministrativeUnit,
+        1,
+        ObjectState::Live,
+        json!({"displayName": "Branch"}),
+    );
+    let members = |ends: &[u8]| {
+        let kind = LinkKind::AdministrativeUnitMembers;
+        let links = ends.iter().map(|end| link(kind, 1, *end)).collect();
+        content(vec![unit.clone(), user(2, "a"), user(3, "a")], links)
+    };
+    let plan = planned(&members(&[2]), &members(&[3]), ROLLBACK);
+    assert_eq!(plan.steps, []);
+    let left: Vec<(Obstacle, String)> = plan
+        .exclusions
+        .into_iter()
+        .map(|exclusion| (exclusion.obstacle, exclusion.part))
+        .collect();
+    let expected = [2, 3].map(|end| format!("administrativeUnit/members:{}", id(end)));
+    assert_eq!(left, expected.map(|part| (Obstacle::TypeNotRestored, part)));
+}
+
+#[test]
+fn a_member_of_a_unit_comes_back_without_a_step_for_the_unit() {
+    let unit = || {
+        object(
+            ObjectType::AdministrativeUnit,
+            1,
+            ObjectState::Live,
+            json!({"displayName": "Branch"}),
+        )
+    };
+    let members = vec![link(LinkKind::AdministrativeUnitMembers, 1, 2)];
+    let base = content(vec![unit(), user(2, "a")], members);
+    let live = content(vec![unit(), deleted(user(2, "a"))], vec![]);
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(actions(&plan), [(Action::RestoreDeleted, id(2))]);
 }

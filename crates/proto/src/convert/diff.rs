@@ -112,7 +112,8 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     ReadOnly => ReadOnly, Secret => Secret, OwnEndpoint => OwnEndpoint, AddedKept => AddedKept,
     NotSoftDeletable => NotSoftDeletable, UnresolvedReference => UnresolvedReference,
     LinkEndMissing => LinkEndMissing, RelationshipsSkipped => RelationshipsSkipped,
-    CredentialAdded => CredentialAdded, ExchangeManaged => ExchangeManaged);
+    CredentialAdded => CredentialAdded, ExchangeManaged => ExchangeManaged,
+    TypeNotRestored => TypeNotRestored);
 
 fn class(class: Class) -> i32 {
     let class = match class {

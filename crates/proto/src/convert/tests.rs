@@ -50,7 +50,12 @@ fn changes_come_back_as_they_went() {
             kind,
             attributes: vec![attribute()],
             links: vec![link()],
-            obstacles: [Obstacle::Secret, Obstacle::ReadOnly].into(),
+            obstacles: [
+                Obstacle::Secret,
+                Obstacle::ReadOnly,
+                Obstacle::TypeNotRestored,
+            ]
+            .into(),
         };
         assert_eq!(model_change(&change(&original)), Ok(original));
     }

@@ -3,11 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use graph::{GraphError, Query};
-use model::catalogue::{Distortion, Lane, LinkRead};
+use model::catalogue::{Distortion, LinkRead, OWNER, Reading};
 use model::snapshot::{Content, Kind};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+
+/// Whether `directoryObjects` knows objects of a type.
+pub(super) fn is_directory_object(object_type: ObjectType) -> bool {
+    use ObjectType::{AdministrativeUnit, Application, Group, ServicePrincipal, User};
+    matches!(
+        object_type,
+        User | Group | Application | ServicePrincipal | AdministrativeUnit
+    )
+}
 
 /// A stored object: its state, and its body as it is, undistorted.
 pub(super) struct Stored {
@@ -87,7 +96,7 @@ impl State {
         let stored = self
             .objects
             .get(&(object_type, id.clone()))
-            .filter(|stored| stored.state == state)?;
+            .filter(|stored| stored.state == state && self.has_owner(object_type, stored))?;
         let mut body = stored.body.clone();
         for (name, distortion) in object_type
             .spec()
@@ -117,7 +126,7 @@ impl State {
     pub(super) fn directory_type(&self, id: &ObjectId) -> Option<&'static str> {
         ObjectType::ALL
             .into_iter()
-            .filter(|object_type| object_type.spec().lane == Lane::Directory)
+            .filter(|object_type| is_directory_object(*object_type))
             .find(|object_type| self.is_live(*object_type, id))
             .map(ObjectType::name)
     }
@@ -181,6 +190,16 @@ impl State {
             RawValue::from_string(item.to_string()).expect("invariant: a value is JSON")
         });
         Ok(items.chain(raw).collect())
+    }
+
+    /// What an object contains is seen while the object is live.
+    fn has_owner(&self, object_type: ObjectType, stored: &Stored) -> bool {
+        let Reading::Contained { owner, .. } = object_type.spec().reading else {
+            return true;
+        };
+        let id = stored.body.get(OWNER).and_then(Value::as_str);
+        id.and_then(|id| ObjectId::parse(id).ok())
+            .is_some_and(|id| self.is_live(owner, &id))
     }
 
     fn list(&self, object_type: ObjectType, state: ObjectState) -> Vec<Value> {

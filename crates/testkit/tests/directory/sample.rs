@@ -1,5 +1,6 @@
 //! A small tenant with one of everything.
 
+use model::catalogue::OWNER;
 use model::snapshot::Content;
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde_json::{Value, json};
@@ -28,12 +29,15 @@ pub(crate) fn link(kind: LinkKind, source: u32, target: u32) -> Link {
 
 pub(crate) fn content() -> Content {
     use LinkKind::{
-        ApplicationOwners, GroupMembers, GroupOwners, ServicePrincipalOwners, UserManager,
-        UserSponsors,
+        AdministrativeUnitMembers, ApplicationOwners, GroupMembers, GroupOwners,
+        ServicePrincipalOwners, UserManager, UserSponsors,
     };
     use ObjectState::{Deleted, Live};
     use ObjectType::{
-        Application, ConditionalAccessPolicy, Group, NamedLocation, ServicePrincipal, User,
+        AdministrativeUnit, AppRoleAssignment, Application, AuthenticationContextClassReference,
+        AuthenticationMethodsPolicy, AuthenticationStrengthPolicy, AuthorizationPolicy,
+        ConditionalAccessPolicy, FederatedIdentityCredential, Group, NamedLocation,
+        OAuth2PermissionGrant, Organization, RoleAssignment, ServicePrincipal, User,
     };
     let mut objects: Vec<Object> = (1..=5)
         .map(|number| object(User, Live, number, json!({"displayName": format!("User {number}"), "jobTitle": "manager", "accountEnabled": true})))
@@ -48,6 +52,19 @@ pub(crate) fn content() -> Content {
         object(ConditionalAccessPolicy, Live, 51, json!({"displayName": "MFA", "state": "enabled"})),
         object(ConditionalAccessPolicy, Deleted, 52, json!({"displayName": "Old", "state": "disabled"})),
     ]);
+    objects.extend([
+        object(OAuth2PermissionGrant, Live, 61, json!({"clientId": id(31).as_str(), "resourceId": id(31).as_str(), "consentType": "AllPrincipals", "scope": "User.Read"})),
+        object(AppRoleAssignment, Live, 62, json!({OWNER: id(31).as_str(), "principalId": id(1).as_str(), "resourceId": id(31).as_str()})),
+        object(AuthenticationMethodsPolicy, Live, 63, json!({"displayName": "Methods", "authenticationMethodConfigurations": [{"id": "Sms", "state": "disabled"}]})),
+        object(AuthorizationPolicy, Live, 64, json!({"displayName": "Authorization", "allowInvitesFrom": "none"})),
+        object(AuthenticationStrengthPolicy, Live, 65, json!({"displayName": "Strong", "policyType": "custom"})),
+        object(AuthenticationContextClassReference, Live, 66, json!({"displayName": "Contracts", "isAvailable": true})),
+        object(Organization, Live, 67, json!({"displayName": "Contoso"})),
+        object(AdministrativeUnit, Live, 68, json!({"displayName": "Branch"})),
+        object(AdministrativeUnit, Deleted, 69, json!({"displayName": "Closed"})),
+        object(RoleAssignment, Live, 70, json!({"principalId": id(1).as_str(), "roleDefinitionId": id(92).as_str(), "directoryScopeId": "/"})),
+        object(FederatedIdentityCredential, Live, 71, json!({OWNER: id(21).as_str(), "name": "deploy", "subject": "main"})),
+    ]);
     let links = vec![
         link(GroupMembers, 11, 1),
         link(GroupMembers, 11, 2),
@@ -59,6 +76,8 @@ pub(crate) fn content() -> Content {
         link(UserManager, 1, 2),
         link(UserManager, 2, 3),
         link(UserSponsors, 4, 11),
+        link(AdministrativeUnitMembers, 68, 1),
+        link(AdministrativeUnitMembers, 68, 11),
     ];
     Content {
         objects,

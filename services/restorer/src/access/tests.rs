@@ -63,22 +63,6 @@ fn what_may_be_written_is_known_from_the_token_alone() {
 }
 
 #[test]
-fn a_type_that_plans_do_not_write_needs_no_permission_to_write() {
-    let unwritten = ObjectType::ALL
-        .into_iter()
-        .find(|object_type| !object_type.spec().restored);
-    let Some(object_type) = unwritten else {
-        return;
-    };
-    let held = object_type.spec().read_permissions;
-    let item = writable(object_type, roles(Some(held)).as_ref(), Ok(()));
-    assert_eq!(
-        (item.ok, item.detail.as_str()),
-        (true, "can be read; plans do not write it")
-    );
-}
-
-#[test]
 fn lookups_name_what_they_need() {
     let check = |granted: Option<&[&str]>, missing: &[&str]| {
         let item = looked(

@@ -1,0 +1,37 @@
+//! The application permissions that the two applications of a tenant need.
+//!
+//! They follow from the table; what is not about a type stands here, with the
+//! request that needs it. Nothing is asked of Graph.
+
+use super::{TYPES, TypeSpec};
+
+/// What a plan needs to find out which objects exist that Conditional Access
+/// policies name: `POST /directoryObjects/getByIds`, `GET /directoryRoleTemplates`.
+pub const LOOKUPS: [&str; 2] = ["Directory.Read.All", "RoleManagement.Read.Directory"];
+
+/// What the application that takes snapshots needs, each permission once. The
+/// licence is read with `Organization.Read.All` too.
+#[must_use]
+pub fn reader() -> Vec<&'static str> {
+    once(TYPES.into_iter().flat_map(|spec| spec.read_permissions))
+}
+
+/// What the application that restores needs, each permission once: reading and
+/// writing the types that plans write.
+#[must_use]
+pub fn writer() -> Vec<&'static str> {
+    let restored = || TYPES.into_iter().filter(|spec: &&TypeSpec| spec.restored);
+    let read = restored().flat_map(|spec| spec.read_permissions);
+    let written = restored().flat_map(|spec| spec.write_permissions);
+    once(read.chain(written).chain(&LOOKUPS))
+}
+
+fn once(permissions: impl Iterator<Item = &'static &'static str>) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for name in permissions {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    names
+}
