@@ -20,7 +20,6 @@ use async_trait::async_trait;
 use graph::{Directory, DirectoryWriter, GraphError, NextLink, Page, Query};
 use model::call::Call;
 use model::catalogue::Reading;
-use model::catalogue::Reading;
 use model::snapshot::{Content, Kind};
 use model::{Link, Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
