@@ -198,4 +198,53 @@ mod tests {
             (Limits::Documented, 0.1, 30.0)
         );
     }
+
+    fn tenant_add(flags: &str) -> Result<AddTenant, String> {
+        let line =
+            format!("rewind tenant add --id 0a1b2c3d-0000-4000-8000-00000000beef --name X {flags}");
+        let cli = Cli::try_parse_from(line.split_whitespace()).map_err(|error| {
+            let text = error.to_string();
+            text.lines().next().unwrap_or_default().to_owned()
+        })?;
+        match cli.command {
+            Command::Tenant(TenantCommand::Add(args)) => Ok(*args),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn an_application_comes_with_exactly_one_proof_or_not_at_all() {
+        let bare = tenant_add("").expect("the installation's applications");
+        assert_eq!((bare.reader_client_id, bare.writer_client_id), (None, None));
+
+        let args = tenant_add(
+            "--reader-client-id r --workload-identity --writer-client-id w --writer-certificate file:w.pem",
+        )
+        .expect("one proof each");
+        assert_eq!(args.workload_identity.as_deref(), Some("workload-identity"));
+        assert_eq!(args.writer_certificate.as_deref(), Some("file:w.pem"));
+        let args = tenant_add("--reader-client-id r --workload-identity=file:token")
+            .expect("a token in a file");
+        assert_eq!(args.workload_identity.as_deref(), Some("file:token"));
+
+        for flags in [
+            "--reader-client-id r",
+            "--reader-secret env:A",
+            "--reader-certificate file:a",
+            "--workload-identity",
+            "--writer-client-id w",
+            "--writer-workload-identity",
+            "--reader-client-id r --reader-secret env:A --reader-certificate file:a",
+            "--reader-client-id r --reader-secret env:A --workload-identity",
+            "--writer-client-id w --writer-secret env:A --writer-workload-identity",
+            "--reader-client-id r --writer-secret env:A",
+            "--cloud mars",
+        ] {
+            assert!(tenant_add(flags).is_err(), "{flags}");
+        }
+        for cloud in ["global", "usgov", "usgov-dod", "china"] {
+            let args = tenant_add(&format!("--cloud {cloud}")).expect(cloud);
+            assert_eq!(args.cloud.name(), cloud);
+        }
+    }
 }

@@ -237,6 +237,7 @@ impl Stage {
             Some(v1::AppCredential {
                 client_id: client_id.to_owned(),
                 secret_ref: format!("env:{secret}"),
+                ..Default::default()
             })
         };
         let tenant = v1::Tenant {

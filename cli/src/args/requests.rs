@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use model::{PlanId, ReportId, RestoreId, SnapshotId, TenantId};
 use proto::name::{parse_plan, parse_report, parse_restore, parse_snapshot};
+use runtime::credentials::WORKLOAD_IDENTITY;
 
 use super::value;
 
@@ -118,18 +119,68 @@ pub(crate) struct AddTenant {
     /// A login host of its own, where the server allows it
     #[arg(long, value_name = "URL", value_parser = value::http_url, requires = "graph_url")]
     pub(crate) login_url: Option<String>,
-    /// The application that reads
-    #[arg(long, value_name = "ID", value_parser = value::object_id)]
-    pub(crate) reader_client_id: String,
+    /// The application that reads; the installation's where none is named
+    #[arg(long, value_name = "ID", value_parser = value::object_id, requires = "reader_proof")]
+    pub(crate) reader_client_id: Option<String>,
     /// Where its secret is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE")]
-    pub(crate) reader_secret: String,
-    /// The application that restores
-    #[arg(long, value_name = "ID", value_parser = value::object_id, requires = "writer_secret")]
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        group = "reader_proof",
+        requires = "reader_client_id"
+    )]
+    pub(crate) reader_secret: Option<String>,
+    /// Where its certificate and private key are, in PEM: file:PATH
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        group = "reader_proof",
+        requires = "reader_client_id"
+    )]
+    pub(crate) reader_certificate: Option<String>,
+    /// It trusts the identity that the platform gives to the services that read,
+    /// or the issuer of the token in another file
+    #[arg(
+        long,
+        value_name = "file:PATH",
+        group = "reader_proof",
+        requires = "reader_client_id",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = WORKLOAD_IDENTITY
+    )]
+    pub(crate) workload_identity: Option<String>,
+    /// The application that restores; the installation's where neither is named
+    #[arg(long, value_name = "ID", value_parser = value::object_id, requires = "writer_proof")]
     pub(crate) writer_client_id: Option<String>,
     /// Where its secret is: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", requires = "writer_client_id")]
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        group = "writer_proof",
+        requires = "writer_client_id"
+    )]
     pub(crate) writer_secret: Option<String>,
+    /// Where its certificate and private key are, in PEM: file:PATH
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        group = "writer_proof",
+        requires = "writer_client_id"
+    )]
+    pub(crate) writer_certificate: Option<String>,
+    /// It trusts the identity that the platform gives to the restorer, or the
+    /// issuer of the token in another file
+    #[arg(
+        long,
+        value_name = "file:PATH",
+        group = "writer_proof",
+        requires = "writer_client_id",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = WORKLOAD_IDENTITY
+    )]
+    pub(crate) writer_workload_identity: Option<String>,
     /// Users that must keep their way in
     #[arg(long, value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) break_glass: Vec<String>,

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use model::{ObjectId, ObjectType, TenantId};
+use model::{ObjectId, ObjectType, ProofKind, TenantId};
+use runtime::credentials::WORKLOAD_IDENTITY;
 
 /// An `http://` or `https://` URL, without a trailing slash.
 pub(crate) fn http_url(text: &str) -> Result<String, String> {
@@ -105,22 +106,27 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
 ///
 /// clap repeats what it refuses, so this is called on the plain text afterwards
 /// and its error keeps silent about it: people paste secrets.
-pub(crate) fn secret_reference(flag: &'static str, text: &str) -> Result<String, String> {
+pub(crate) fn reference(flag: &'static str, kind: ProofKind, text: &str) -> Result<String, String> {
     let name_ok = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
-    let fits = match text.split_once(':') {
-        Some(("env", name)) => name_ok(name),
-        Some(("file", path)) => !path.is_empty(),
+    let fits = match (kind, text.split_once(':')) {
+        (ProofKind::Secret, Some(("env", name))) => name_ok(name),
+        (_, Some(("file", path))) => !path.is_empty(),
+        (ProofKind::FederatedToken, None) => text == WORKLOAD_IDENTITY,
         _ => false,
     };
     if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "{flag} takes a reference, env:NAME or file:PATH, never the secret itself"
-        ))
+        return Ok(text.to_owned());
     }
+    let forms = match kind {
+        ProofKind::Secret => "env:NAME or file:PATH",
+        ProofKind::Certificate | ProofKind::FederatedToken => "file:PATH",
+    };
+    Err(format!(
+        "{flag} takes a reference, {forms}, never the {} itself",
+        kind.name()
+    ))
 }
 
 #[cfg(test)]
@@ -128,20 +134,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_secret_is_not_repeated() {
-        for pasted in [
-            "hunter2",
-            "env:",
-            "env:A B",
-            "file:",
-            "https://hunter2",
-            "env:hunter2!",
-        ] {
-            let error = secret_reference("--reader-secret", pasted).expect_err(pasted);
-            assert!(!error.contains("hunter2"), "{error}");
+    fn a_refused_credential_is_not_repeated() {
+        let all = [
+            ProofKind::Secret,
+            ProofKind::Certificate,
+            ProofKind::FederatedToken,
+        ];
+        for kind in all {
+            for pasted in [
+                "hunter2",
+                "env:",
+                "env:A B",
+                "file:",
+                "https://hunter2",
+                "env:hunter2!",
+            ] {
+                let error = reference("--reader-x", kind, pasted).expect_err(pasted);
+                assert!(!error.contains("hunter2"), "{error}");
+            }
         }
-        assert!(secret_reference("--reader-secret", "env:REWIND_CREDENTIAL_READER_A").is_ok());
-        assert!(secret_reference("--reader-secret", "file:/run/secrets/a").is_ok());
+        let fits = |kind, text: &str| reference("--reader-x", kind, text).is_ok();
+        assert!(fits(ProofKind::Secret, "env:REWIND_CREDENTIAL_READER_A"));
+        assert!(fits(ProofKind::Secret, "file:/run/secrets/a"));
+        assert!(fits(ProofKind::Certificate, "file:a.pem"));
+        assert!(!fits(
+            ProofKind::Certificate,
+            "env:REWIND_CREDENTIAL_READER_A"
+        ));
+        assert!(fits(ProofKind::FederatedToken, "workload-identity"));
+        assert!(!fits(ProofKind::Secret, "workload-identity"));
     }
 
     #[test]

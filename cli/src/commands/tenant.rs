@@ -1,12 +1,15 @@
 //! `rewind tenant …`: registers tenants and tells whether they can be served.
 
+use std::collections::BTreeSet;
+
+use model::ProofKind;
 use model::error::reason;
 use proto::json::to_json;
 use proto::v1;
 use runtime::exit;
 use serde_json::Value;
 
-use crate::args::value::secret_reference;
+use crate::args::value::reference;
 use crate::args::{AddTenant, Global, OneTenant, TenantCommand};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
@@ -30,22 +33,32 @@ pub(crate) async fn run(
 }
 
 async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Failure> {
-    let reader = credential(
-        "--reader-secret",
-        &args.reader_client_id,
-        &args.reader_secret,
+    let reader = application(
+        args.reader_client_id.as_deref(),
+        [
+            ("--reader-secret", args.reader_secret.as_deref()),
+            ("--reader-certificate", args.reader_certificate.as_deref()),
+            ("--workload-identity", args.workload_identity.as_deref()),
+        ],
     )?;
-    let writer = match (&args.writer_client_id, &args.writer_secret) {
-        (Some(client_id), Some(secret)) => Some(credential("--writer-secret", client_id, secret)?),
-        _ => None,
-    };
+    let writer = application(
+        args.writer_client_id.as_deref(),
+        [
+            ("--writer-secret", args.writer_secret.as_deref()),
+            ("--writer-certificate", args.writer_certificate.as_deref()),
+            (
+                "--writer-workload-identity",
+                args.writer_workload_identity.as_deref(),
+            ),
+        ],
+    )?;
     let tenant = v1::Tenant {
         id: args.id.to_string(),
         display_name: args.name.clone(),
         cloud: args.cloud.name().to_owned(),
         graph_url: args.graph_url.clone().unwrap_or_default(),
         login_url: args.login_url.clone().unwrap_or_default(),
-        reader: Some(reader),
+        reader,
         writer,
         break_glass_ids: args.break_glass.clone(),
         ..Default::default()
@@ -67,16 +80,27 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
     Ok(exit::DONE)
 }
 
-fn credential(
-    flag: &'static str,
-    client_id: &str,
-    secret: &str,
-) -> Result<v1::AppCredential, Failure> {
-    let secret_ref = secret_reference(flag, secret).map_err(Failure::usage)?;
-    Ok(v1::AppCredential {
+/// An application as its flags name it: those for a secret, a certificate and a
+/// federated token, of which clap takes one.
+fn application(
+    client_id: Option<&str>,
+    flags: [(&'static str, Option<&str>); 3],
+) -> Result<Option<v1::AppCredential>, Failure> {
+    let Some(client_id) = client_id else {
+        return Ok(None);
+    };
+    let [secret, certificate, federated_token] = flags;
+    let checked = |kind: ProofKind, (flag, text): (&'static str, Option<&str>)| {
+        let text = text.map(|text| reference(flag, kind, text).map_err(Failure::usage));
+        Ok::<_, Failure>(text.transpose()?.unwrap_or_default())
+    };
+    Ok(Some(v1::AppCredential {
         client_id: client_id.to_owned(),
-        secret_ref,
-    })
+        secret_ref: checked(ProofKind::Secret, secret)?,
+        certificate_ref: checked(ProofKind::Certificate, certificate)?,
+        federated_token_ref: checked(ProofKind::FederatedToken, federated_token)?,
+        ..v1::AppCredential::default()
+    }))
 }
 
 async fn list(global: &Global, output: Output) -> Result<u8, Failure> {
@@ -131,11 +155,11 @@ async fn show(args: &OneTenant, global: &Global, output: Output) -> Result<u8, F
 }
 
 fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
-    let credential = |credential: Option<&v1::AppCredential>| {
-        credential.map_or_else(
-            || "-".to_owned(),
-            |app| format!("{} ({})", app.client_id, app.secret_ref),
-        )
+    let credential =
+        |credential: Option<&v1::AppCredential>| credential.map_or_else(|| "-".to_owned(), shown);
+    let consent = |label: &'static str, app: Option<&v1::AppCredential>| {
+        let url = app.map(|app| app.consent_url.clone()).unwrap_or_default();
+        (!url.is_empty()).then_some((label, url))
     };
     let or_dash = |text: &str| {
         if text.is_empty() {
@@ -147,7 +171,11 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
     output.result(
         || to_json("Tenant", tenant),
         || {
-            fields([
+            let consents = [
+                consent("Reader consent", tenant.reader.as_ref()),
+                consent("Writer consent", tenant.writer.as_ref()),
+            ];
+            let rows = [
                 ("Name", tenant.name.clone()),
                 ("Display name", tenant.display_name.clone()),
                 ("Cloud", tenant.cloud.clone()),
@@ -157,9 +185,27 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Writer", credential(tenant.writer.as_ref())),
                 ("Break glass", or_dash(&tenant.break_glass_ids.join(", "))),
                 ("Registered", time(tenant.create_time.as_ref())),
-            ])
+            ];
+            fields(rows.into_iter().chain(consents.into_iter().flatten()))
         },
     )
+}
+
+/// An application with where what proves it is found.
+fn shown(app: &v1::AppCredential) -> String {
+    let references = [
+        ("", &app.secret_ref),
+        ("certificate ", &app.certificate_ref),
+        ("federated token ", &app.federated_token_ref),
+    ];
+    let proof = references
+        .iter()
+        .find(|(_, reference)| !reference.is_empty())
+        .map_or_else(
+            || "of the installation".to_owned(),
+            |(kind, reference)| format!("{kind}{reference}"),
+        );
+    format!("{} ({proof})", app.client_id)
 }
 
 async fn check(args: &OneTenant, global: &Global, output: Output) -> Result<u8, Failure> {
@@ -198,13 +244,42 @@ fn check_table(answer: &v1::CheckTenantResponse) -> String {
         ("Can be backed up", yes_no(answer.can_snapshot)),
         ("Can be restored", yes_no(answer.can_restore)),
     ]);
-    format!(
-        "{}\n\n{verdict}",
-        table(
-            ["APPLICATION", "SUBJECT", "RESULT", "DETAIL"],
-            answer.items.iter().map(row)
-        )
-    )
+    let found = table(
+        ["APPLICATION", "SUBJECT", "RESULT", "DETAIL"],
+        answer.items.iter().map(row),
+    );
+    [found, consents(answer), verdict]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}
+
+/// Once for each application: what to consent to, and where.
+fn consents(answer: &v1::CheckTenantResponse) -> String {
+    let of = |app: &str| {
+        let lacking = || {
+            answer
+                .items
+                .iter()
+                .filter(|item| item.app == app && !item.consent_url.is_empty())
+        };
+        let url = &lacking().next()?.consent_url;
+        let names: BTreeSet<&str> = lacking()
+            .flat_map(|item| item.missing_permissions.iter().map(String::as_str))
+            .collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let what = if names.is_empty() {
+            "what Graph denies".to_owned()
+        } else {
+            names.join(", ")
+        };
+        Some(format!(
+            "The {app} application lacks {what}.\nAdd it to the application's registration, then let an administrator consent: {url}"
+        ))
+    };
+    let told: Vec<String> = ["reader", "writer"].into_iter().filter_map(of).collect();
+    told.join("\n\n")
 }
 
 /// A missing licence or consent has a code of its own; where snapshots can be
@@ -227,3 +302,6 @@ fn check_code(answer: &v1::CheckTenantResponse) -> u8 {
         exit::WARNINGS
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ pub(crate) fn tenant(id: &str, display_name: &str) -> Tenant {
         reader: Some(AppCredential {
             client_id: "reader".to_owned(),
             secret_ref: "env:REWIND_CREDENTIAL_READER_A".to_owned(),
+            ..Default::default()
         }),
         create_time: at(0),
         ..Default::default()

@@ -162,6 +162,7 @@ fn check(items: &[(&str, &str, &str)], can_snapshot: bool, expected: i32) -> Val
         ok: reason.is_empty(),
         detail: "as found".to_owned(),
         reason: (*reason).to_owned(),
+        ..CheckItem::default()
     });
     let check = CheckTenantResponse {
         items: items.collect(),

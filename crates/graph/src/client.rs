@@ -4,6 +4,7 @@
 //! that it did not carry it out. Requests go to the tenant's own Graph and
 //! follow no redirect, since each carries a token.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -136,6 +137,12 @@ impl Client {
         let token = self.tokens.token().await?;
         self.tokens.forget(&token).await;
         Ok(())
+    }
+
+    /// Signs in anew and reads which application permissions the token carries;
+    /// `None` where it does not say.
+    pub(crate) async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
+        self.tokens.granted().await
     }
 
     fn request(

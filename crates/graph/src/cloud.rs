@@ -1,68 +1,12 @@
-//! The clouds in which Graph lives, and the endpoint of one tenant.
+//! The endpoint of one tenant, in a Microsoft cloud or at hosts of its own.
 //!
-//! Facts: Microsoft's list of national cloud deployments. Tokens of one cloud
-//! are worth nothing in another.
+//! Owns the URLs that follow from it. A token is asked for the Graph of the
+//! same endpoint and no other.
 
-use model::TenantId;
+use model::{Cloud, TenantId};
 use url::Url;
 
 use crate::error::GraphError;
-
-/// A Microsoft cloud.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cloud {
-    /// The worldwide cloud, with GCC.
-    Global,
-    /// US Government L4 (GCC High).
-    UsGov,
-    /// US Department of Defense L5.
-    UsGovDod,
-    /// China, operated by 21Vianet.
-    China,
-}
-
-impl Cloud {
-    /// All clouds.
-    pub const ALL: [Self; 4] = [Self::Global, Self::UsGov, Self::UsGovDod, Self::China];
-
-    /// `global`, `usgov`, `usgov-dod` or `china`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Global => "global",
-            Self::UsGov => "usgov",
-            Self::UsGovDod => "usgov-dod",
-            Self::China => "china",
-        }
-    }
-
-    /// The reverse of [`Cloud::name`].
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cloud| cloud.name() == name)
-    }
-
-    /// Where tokens come from.
-    #[must_use]
-    pub fn login_url(self) -> Url {
-        fixed(match self {
-            Self::Global => "https://login.microsoftonline.com",
-            Self::UsGov | Self::UsGovDod => "https://login.microsoftonline.us",
-            Self::China => "https://login.chinacloudapi.cn",
-        })
-    }
-
-    /// The root of Graph v1.0.
-    #[must_use]
-    pub fn graph_url(self) -> Url {
-        fixed(match self {
-            Self::Global => "https://graph.microsoft.com/v1.0",
-            Self::UsGov => "https://graph.microsoft.us/v1.0",
-            Self::UsGovDod => "https://dod-graph.microsoft.us/v1.0",
-            Self::China => "https://microsoftgraph.chinacloudapi.cn/v1.0",
-        })
-    }
-}
 
 fn fixed(url: &str) -> Url {
     Url::parse(url).expect("invariant: the table holds URLs")
@@ -86,8 +30,8 @@ impl Endpoint {
     #[must_use]
     pub fn in_cloud(cloud: Cloud, tenant: TenantId, client_id: String) -> Self {
         Self {
-            graph_url: cloud.graph_url(),
-            login_url: cloud.login_url(),
+            graph_url: fixed(cloud.graph_url()),
+            login_url: fixed(cloud.login_url()),
             tenant,
             client_id,
         }
@@ -117,8 +61,8 @@ impl Endpoint {
             })
         };
         Ok(Self {
-            graph_url: host(hosts.0, known.graph_url())?,
-            login_url: host(hosts.1, known.login_url())?,
+            graph_url: host(hosts.0, fixed(known.graph_url()))?,
+            login_url: host(hosts.1, fixed(known.login_url()))?,
             tenant: tenant.clone(),
             client_id: client_id.to_owned(),
         })
@@ -161,20 +105,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_reversible_and_scopes_name_the_clouds_own_graph() {
+    fn tokens_come_from_the_clouds_own_login_for_its_own_graph() {
         let tenant = TenantId::parse("00000000-0000-0000-0000-00000000000a").unwrap();
-        for cloud in Cloud::ALL {
+        let check = |cloud: Cloud, login: &str, graph: &str| {
             assert_eq!(Cloud::from_name(cloud.name()), Some(cloud));
-            let endpoint = Endpoint::in_cloud(cloud, tenant.clone(), "app".to_owned());
-            let host = cloud.graph_url().host_str().unwrap().to_owned();
-            assert_eq!(endpoint.token_scope(), format!("https://{host}/.default"));
-            assert!(endpoint.root().ends_with("/v1.0"));
-            assert!(
-                endpoint
-                    .token_url()
-                    .ends_with(&format!("/{tenant}/oauth2/v2.0/token"))
+            let endpoint = Endpoint::of(&tenant, cloud.name(), (None, None), "app").unwrap();
+            assert_eq!(
+                endpoint,
+                Endpoint::in_cloud(cloud, tenant.clone(), "app".to_owned())
+            );
+            assert_eq!(endpoint.token_scope(), format!("https://{graph}/.default"));
+            assert_eq!(endpoint.root(), format!("https://{graph}/v1.0"));
+            assert_eq!(
+                endpoint.token_url(),
+                format!("https://{login}/{tenant}/oauth2/v2.0/token")
             );
             assert!(!endpoint.is_loopback());
-        }
+        };
+        check(
+            Cloud::Global,
+            "login.microsoftonline.com",
+            "graph.microsoft.com",
+        );
+        check(
+            Cloud::UsGov,
+            "login.microsoftonline.us",
+            "graph.microsoft.us",
+        );
+        check(
+            Cloud::UsGovDod,
+            "login.microsoftonline.us",
+            "dod-graph.microsoft.us",
+        );
+        check(
+            Cloud::China,
+            "login.chinacloudapi.cn",
+            "microsoftgraph.chinacloudapi.cn",
+        );
+
+        let hosts = (
+            Some("http://127.0.0.1:8444/v1.0"),
+            Some("http://127.0.0.1:8444"),
+        );
+        let custom = Endpoint::of(&tenant, "global", hosts, "app").unwrap();
+        assert_eq!(custom.token_scope(), "http://127.0.0.1:8444/.default");
+        assert!(custom.is_loopback());
+        assert!(Endpoint::of(&tenant, "mars", (None, None), "app").is_err());
     }
 }

@@ -4,7 +4,7 @@
 //! and writing are two traits, so that whoever holds a [`Directory`] cannot
 //! write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -359,6 +359,25 @@ pub(crate) fn reverse(kind: LinkKind) -> Option<&'static str> {
     }
 }
 
+/// The request that tells at the least cost whether a type can be read.
+pub(crate) fn probe_url(object_type: ObjectType) -> String {
+    let spec = object_type.spec();
+    // An object inside another is read with it.
+    let (listed, inside) = match spec.reading {
+        Reading::List | Reading::Singleton => (spec, None),
+        Reading::Contained { owner, relation } => (owner.spec(), Some(relation)),
+    };
+    let small = listed.page_size.is_some();
+    with_options(
+        listed.list_path.to_owned(),
+        [
+            small.then(|| "$select=id".to_owned()),
+            small.then(|| "$top=1".to_owned()),
+            inside.map(|relation| format!("$expand={relation}")),
+        ],
+    )
+}
+
 /// The relations that come inside the objects of a type.
 pub(crate) fn expanded(object_type: ObjectType) -> impl Iterator<Item = &'static str> {
     object_type
@@ -438,6 +457,20 @@ fn with_options(path: String, options: [Option<String>; 3]) -> String {
 /// A directory that can be read.
 #[async_trait]
 pub trait Directory: Send + Sync + fmt::Debug {
+    /// Signs in anew, whatever token is kept, and tells which application
+    /// permissions the application holds; `None` where the token does not say.
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of signing in.
+    async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError>;
+
+    /// Whether objects of a type can be read, by one cheap request that may
+    /// bring none.
+    ///
+    /// # Errors
+    /// The [`GraphError`] of the refusal.
+    async fn try_read(&self, object_type: ObjectType) -> Result<(), GraphError>;
+
     /// The tenant's subscriptions, for [`model::licence::Licence`].
     ///
     /// # Errors

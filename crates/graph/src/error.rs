@@ -20,6 +20,15 @@ pub enum GraphError {
         /// The first sentence of its explanation.
         description: String,
     },
+    /// There is nothing to sign in with: what the reference leads to cannot be
+    /// used.
+    #[error("the application's {kind} cannot be used: {what}")]
+    CredentialUnusable {
+        /// What it should be, such as `certificate`.
+        kind: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The application may not do this.
     #[error("graph denied {path}: {code}: {message}")]
     Denied {
@@ -119,7 +128,9 @@ impl GraphError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::CredentialRejected { .. } | Self::Denied { .. } => ErrorKind::Denied,
+            Self::CredentialRejected { .. }
+            | Self::CredentialUnusable { .. }
+            | Self::Denied { .. } => ErrorKind::Denied,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::Conflict { .. } | Self::ResyncRequired { .. } => ErrorKind::Conflict,
             Self::BadRequest { .. } => ErrorKind::Invalid,
@@ -139,6 +150,7 @@ impl GraphError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::CredentialRejected { .. } => reason::CREDENTIAL_REJECTED,
+            Self::CredentialUnusable { .. } => reason::CREDENTIAL_UNUSABLE,
             Self::Denied { .. } => reason::CONSENT_MISSING,
             Self::NotFound { .. } => reason::NOT_FOUND,
             Self::Conflict { .. } | Self::ResyncRequired { .. } => reason::CONFLICT,

@@ -22,8 +22,8 @@ mod retry;
 mod settings;
 mod writer;
 
-pub use auth::Credential;
-pub use cloud::{Cloud, Endpoint};
+pub use auth::{Credential, Logins, Now, Read};
+pub use cloud::Endpoint;
 pub use collect::{Mode, Outcome, Past, Progress, Request, Scope, collect, collect_content};
 pub use directory::{
     Announced, ChangeNext, ChangePage, ChangesFrom, Collection, Directory, DirectoryWriter, Fate,

@@ -2,7 +2,7 @@
 //!
 //! It has no method that writes; whoever must not write holds this.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,7 +18,7 @@ use crate::changes;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
 use crate::directory::{
-    ChangePage, ChangesFrom, Directory, NextLink, Page, Query, changes_url, item_url,
+    ChangePage, ChangesFrom, Directory, NextLink, Page, Query, changes_url, item_url, probe_url,
 };
 use crate::error::GraphError;
 use crate::json as wire;
@@ -207,6 +207,14 @@ struct Identity {
 
 #[async_trait]
 impl Directory for GraphReader {
+    async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
+        self.client.granted().await
+    }
+
+    async fn try_read(&self, object_type: ObjectType) -> Result<(), GraphError> {
+        self.client.get(&probe_url(object_type)).await.map(drop)
+    }
+
     async fn subscribed_skus(&self) -> Result<Vec<Value>, GraphError> {
         self.all("/subscribedSkus").await
     }

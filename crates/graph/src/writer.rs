@@ -2,7 +2,7 @@
 //!
 //! Sends what a plan holds and decides nothing, except that nothing is purged.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use model::call::{Call, HttpMethod};
@@ -96,6 +96,14 @@ fn filled(value: Value, root: &str) -> Value {
 
 #[async_trait]
 impl Directory for GraphWriter {
+    async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
+        self.reader.granted().await
+    }
+
+    async fn try_read(&self, object_type: ObjectType) -> Result<(), GraphError> {
+        self.reader.try_read(object_type).await
+    }
+
     async fn subscribed_skus(&self) -> Result<Vec<Value>, GraphError> {
         self.reader.subscribed_skus().await
     }

@@ -69,6 +69,8 @@ pub mod reason {
     pub const CONSENT_MISSING: &str = "CONSENT_MISSING";
     /// The identity platform refused the application's credential.
     pub const CREDENTIAL_REJECTED: &str = "CREDENTIAL_REJECTED";
+    /// What a credential reference leads to is missing or is no such credential.
+    pub const CREDENTIAL_UNUSABLE: &str = "CREDENTIAL_UNUSABLE";
     /// Microsoft Graph or the login host is out of reach.
     pub const GRAPH_UNAVAILABLE: &str = "GRAPH_UNAVAILABLE";
     /// Microsoft Graph asked to wait for longer than the call may last.

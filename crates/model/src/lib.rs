@@ -4,9 +4,11 @@
 //! two states, the restore plan, the names of slots, and the error kinds.
 //! Everything here is a function of values: no I/O, no clock, no async.
 
+pub mod application;
 pub mod call;
 pub mod canonical;
 pub mod catalogue;
+pub mod cloud;
 pub mod diff;
 pub mod error;
 #[cfg(test)]
@@ -15,12 +17,15 @@ pub mod id;
 pub mod json;
 pub mod licence;
 pub mod object;
+pub mod permission;
 pub mod plan;
 pub mod references;
 pub mod slot;
 pub mod snapshot;
 
+pub use application::{Application, Proof, ProofKind};
 pub use catalogue::{LinkKind, ObjectType};
+pub use cloud::Cloud;
 pub use error::{ErrorKind, Reason};
 pub use id::{ObjectId, PlanId, ReportId, RestoreId, SnapshotId, TenantId};
 pub use object::{Link, Object, ObjectRef, ObjectState};

@@ -38,33 +38,85 @@ impl Licence {
     /// `Warning`; a plan inside it while its `provisioningStatus` is `Success`.
     #[must_use]
     pub fn from_subscribed_skus(skus: &[Value]) -> Self {
-        let text = |value: &Value, key: &str| {
-            value
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        skus.iter()
-            .filter(|sku| {
-                matches!(
-                    text(sku, "capabilityStatus").as_str(),
-                    "Enabled" | "Warning"
-                )
-            })
-            .filter_map(|sku| sku.get("servicePlans").and_then(Value::as_array))
-            .flatten()
-            .filter(|plan| text(plan, "provisioningStatus") == "Success")
-            .map(
-                |plan| match text(plan, "servicePlanId").to_ascii_lowercase().as_str() {
-                    AAD_PREMIUM_P2 => Self::P2,
-                    AAD_PREMIUM => Self::P1,
-                    _ => Self::None,
-                },
-            )
+        plans(skus)
+            .filter(Plan::is_active)
+            .map(|plan| plan.licence)
             .max()
             .unwrap_or(Self::None)
     }
+}
+
+/// What was found of P1 and P2, in words: the active licence with the
+/// subscription that brings it, else every plan that is there and does not
+/// count, with the states that say why.
+#[must_use]
+pub fn found(skus: &[Value]) -> String {
+    let active = plans(skus)
+        .filter(Plan::is_active)
+        .max_by_key(|plan| plan.licence);
+    if let Some(plan) = active {
+        return format!("Entra ID {}: {plan}", plan.licence.name());
+    }
+    let idle: Vec<String> = plans(skus).map(|plan| plan.to_string()).collect();
+    if idle.is_empty() {
+        "no subscription holds an Entra ID P1 or P2 plan".to_owned()
+    } else {
+        format!("no Entra ID P1 or P2 plan is active: {}", idle.join("; "))
+    }
+}
+
+/// A premium plan inside a subscription.
+struct Plan {
+    licence: Licence,
+    name: &'static str,
+    sku: String,
+    capability: String,
+    provisioning: String,
+}
+
+impl Plan {
+    fn is_active(&self) -> bool {
+        matches!(self.capability.as_str(), "Enabled" | "Warning") && self.provisioning == "Success"
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} of subscription {} (subscription {}, plan {})",
+            self.name, self.sku, self.capability, self.provisioning
+        )
+    }
+}
+
+fn plans(skus: &[Value]) -> impl Iterator<Item = Plan> {
+    skus.iter().flat_map(|sku| {
+        let plans = sku.get("servicePlans").and_then(Value::as_array);
+        plans.into_iter().flatten().filter_map(|plan| {
+            let (licence, name) = match text(plan, "servicePlanId").to_ascii_lowercase().as_str() {
+                AAD_PREMIUM_P2 => (Licence::P2, "AAD_PREMIUM_P2"),
+                AAD_PREMIUM => (Licence::P1, "AAD_PREMIUM"),
+                _ => return None,
+            };
+            Some(Plan {
+                licence,
+                name,
+                sku: text(sku, "skuPartNumber"),
+                capability: text(sku, "capabilityStatus"),
+                provisioning: text(plan, "provisioningStatus"),
+            })
+        })
+    })
+}
+
+/// A word of an answer, fit to be shown.
+fn text(value: &Value, key: &str) -> String {
+    let word = value.get(key).and_then(Value::as_str).unwrap_or_default();
+    if word.is_empty() {
+        return "unknown".to_owned();
+    }
+    word.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 #[cfg(test)]
@@ -96,5 +148,41 @@ mod tests {
             Licence::None,
         );
         assert_eq!(Licence::from_subscribed_skus(&[]), Licence::None);
+    }
+
+    #[test]
+    fn what_was_found_tells_suspended_and_disabled_from_none() {
+        let sku = |part: &str, capability: &str, plan: &str, provisioning: &str| {
+            json!({"skuPartNumber": part, "capabilityStatus": capability, "servicePlans": [
+                {"servicePlanId": "00000000-0000-0000-0000-000000000001", "provisioningStatus": "Success"},
+                {"servicePlanId": plan, "provisioningStatus": provisioning}]})
+        };
+        let check = |skus: &[Value], expected: &str| assert_eq!(found(skus), expected);
+        check(&[], "no subscription holds an Entra ID P1 or P2 plan");
+        check(
+            &[json!({"skuPartNumber": "O365_E3", "servicePlans": []})],
+            "no subscription holds an Entra ID P1 or P2 plan",
+        );
+        check(
+            &[
+                sku("SPE_E3", "Enabled", AAD_PREMIUM, "Success"),
+                sku("SPE_E5", "Warning", AAD_PREMIUM_P2, "Success"),
+            ],
+            "Entra ID P2: AAD_PREMIUM_P2 of subscription SPE_E5 (subscription Warning, plan Success)",
+        );
+        check(
+            &[
+                sku("SPE_E3", "Enabled", AAD_PREMIUM, "Disabled"),
+                sku("SPE_E5", "Suspended", AAD_PREMIUM_P2, "Success"),
+            ],
+            "no Entra ID P1 or P2 plan is active: \
+             AAD_PREMIUM of subscription SPE_E3 (subscription Enabled, plan Disabled); \
+             AAD_PREMIUM_P2 of subscription SPE_E5 (subscription Suspended, plan Success)",
+        );
+        check(
+            &[json!({"servicePlans": [{"servicePlanId": AAD_PREMIUM.to_uppercase()}]})],
+            "no Entra ID P1 or P2 plan is active: \
+             AAD_PREMIUM of subscription unknown (subscription unknown, plan unknown)",
+        );
     }
 }

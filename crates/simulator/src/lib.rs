@@ -39,6 +39,7 @@ mod simulator;
 mod state;
 mod tenant;
 mod throttle;
+mod trust;
 mod write;
 
 pub use catalog::known_properties;
@@ -59,3 +60,4 @@ pub use tenant::{
     TenantSpec, WRITER_CLIENT_ID, WRITER_SECRET,
 };
 pub use throttle::Throttle;
+pub use trust::Trust;

@@ -11,6 +11,7 @@ use crate::state::history::TokenAge;
 use crate::state::replicas::Replica;
 use crate::state::{State, settings};
 use crate::throttle::Budgets;
+use crate::trust::Trust;
 
 /// Client id of the read-only app of a practice tenant.
 pub const READER_CLIENT_ID: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad001";
@@ -65,6 +66,10 @@ pub enum Licence {
     /// Entra ID P1 and P2 in a bundle.
     #[default]
     P2,
+    /// P2 in a subscription that was not paid for.
+    Suspended,
+    /// P2 with its plans switched off in the subscription.
+    Disabled,
 }
 
 /// A user in whose name an app's deeds are recorded in the audit log.
@@ -104,6 +109,8 @@ pub struct TenantSpec {
     pub licence: Licence,
     /// Apps that may call.
     pub apps: Vec<App>,
+    /// What they may prove themselves with besides their secrets.
+    pub trusts: Vec<Trust>,
 }
 
 impl TenantSpec {
@@ -144,6 +151,7 @@ impl TenantSpec {
                     &[READER_ROLES, WRITER_ROLES],
                 ),
             ],
+            trusts: Vec::new(),
         }
     }
 

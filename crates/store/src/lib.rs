@@ -36,6 +36,6 @@ pub use layout::Area;
 pub use manifest::{
     Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
 };
-pub use tenant_record::{CredentialRef, TenantRecord, TenantState};
+pub use tenant_record::{TenantRecord, TenantState};
 pub use tenant_vault::{Claim, Foothold, Problem, Taken, TenantVault};
 pub use vault::{Vault, Versioned};

@@ -2,7 +2,7 @@
 //! value, only where the service that needs it finds it.
 
 use chrono::{DateTime, Utc};
-use model::{ObjectId, TenantId};
+use model::{Application, ObjectId, TenantId};
 
 /// A registered tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,24 +18,15 @@ pub struct TenantRecord {
     /// A login host other than the cloud's, where the server allows it.
     pub login_url: Option<String>,
     /// The application that reads.
-    pub reader: CredentialRef,
+    pub reader: Application,
     /// The application that writes, where restores are wanted.
-    pub writer: Option<CredentialRef>,
+    pub writer: Option<Application>,
     /// Accounts that a restore must never lock out.
     pub break_glass: Vec<ObjectId>,
     /// Whether the tenant is served.
     pub state: TenantState,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
-}
-
-/// An application and where its secret is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CredentialRef {
-    /// The application's client id.
-    pub client_id: String,
-    /// `env:NAME` or `file:PATH`; never a value.
-    pub secret: String,
 }
 
 /// Whether a tenant is served.

@@ -14,7 +14,7 @@ pub mod contract;
 mod state;
 mod write;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -34,6 +34,8 @@ use state::State;
 /// One thing that the directory is asked.
 #[derive(Debug, Clone)]
 pub enum Request<'a> {
+    /// A token, for what it says.
+    Token,
     /// The subscriptions.
     Skus,
     /// One page of a list, alone or in a batch.
@@ -59,7 +61,7 @@ pub struct Counts {
     pub pages: usize,
     /// Single objects.
     pub reads: usize,
-    /// Questions for ids, templates and subscriptions.
+    /// Questions for tokens, ids, templates and subscriptions.
     pub lookups: usize,
     /// Writes, refused ones included.
     pub writes: usize,
@@ -114,6 +116,15 @@ impl FakeDirectory {
     #[must_use]
     pub fn with_skus(self, skus: Vec<Value>) -> Self {
         self.state.lock().skus = skus;
+        self
+    }
+
+    /// The same, with a token that carries these application permissions;
+    /// without, it does not say which.
+    #[must_use]
+    pub fn with_granted<'a>(self, roles: impl IntoIterator<Item = &'a str>) -> Self {
+        let roles = roles.into_iter().map(str::to_owned).collect();
+        self.state.lock().granted = Some(roles);
         self
     }
 
@@ -219,7 +230,11 @@ impl FakeDirectory {
                 Request::Page(_) | Request::Changes(..) => counts.pages += 1,
                 Request::Read(..) => counts.reads += 1,
                 Request::Write(_) => counts.writes += 1,
-                Request::Skus | Request::Existing | Request::RoleTemplates | Request::AppIds => {
+                Request::Token
+                | Request::Skus
+                | Request::Existing
+                | Request::RoleTemplates
+                | Request::AppIds => {
                     counts.lookups += 1;
                 }
             }
@@ -267,6 +282,19 @@ fn is_contained(object_type: ObjectType) -> bool {
 
 #[async_trait]
 impl Directory for FakeDirectory {
+    async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
+        self.enter(&Request::Token)?;
+        Ok(self.state.lock().granted.clone())
+    }
+
+    async fn try_read(&self, object_type: ObjectType) -> Result<(), GraphError> {
+        let listed = match object_type.spec().reading {
+            Reading::Contained { owner, .. } => owner,
+            Reading::List | Reading::Singleton => object_type,
+        };
+        self.serve(&Query::Objects(listed), None).map(drop)
+    }
+
     async fn subscribed_skus(&self) -> Result<Vec<Value>, GraphError> {
         self.enter(&Request::Skus)?;
         Ok(self.state.lock().skus.clone())

@@ -1,21 +1,25 @@
 //! Whether a tenant can be served, asked of those that hold its credentials.
 //!
-//! Owns the merging of what snapshotter and restorer find. A service that does
-//! not answer is a finding, not a lost answer.
+//! Owns the merging of what snapshotter and restorer find, and adds where an
+//! administrator can consent to what is missing. A service that does not answer
+//! is a finding, not a lost answer.
 
 use crate::config::Backends;
+use crate::consent::Applications;
 use crate::request::Passage;
 use model::error::reason;
 use proto::v1::access_check_service_client::AccessCheckServiceClient;
 use proto::v1::{CheckAccessRequest, CheckItem, CheckTenantResponse};
 use runtime::Fault;
+use runtime::credentials::Kind;
 use std::time::Duration;
 use store::TenantRecord;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-/// How long a service may take to try its credential.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a service may take to try everything: Conditional Access has one
+/// request a second, and a new federated credential is waited for.
+const PATIENCE: Duration = Duration::from_secs(55);
 
 const READER: &str = "reader";
 const WRITER: &str = "writer";
@@ -25,6 +29,7 @@ const LICENCE: &str = "licence";
 /// Asks the services and says what follows.
 pub(crate) async fn check_tenant(
     backends: &Backends,
+    installed: &Applications,
     record: &TenantRecord,
     passage: &Passage,
 ) -> CheckTenantResponse {
@@ -56,6 +61,15 @@ pub(crate) async fn check_tenant(
     };
     let (mut items, writer) = futures::join!(reader, writer);
     items.extend(writer);
+    for item in &mut items {
+        let kind = match item.app.as_str() {
+            READER => Kind::Reader,
+            _ => Kind::Writer,
+        };
+        if item.reason == reason::CONSENT_MISSING {
+            item.consent_url = installed.consent_url(record, kind).unwrap_or_default();
+        }
+    }
     let works = |app, subject| {
         let mut tried = items
             .iter()
@@ -125,5 +139,6 @@ fn failed(app: &str, detail: &str, reason: &str) -> CheckItem {
         ok: false,
         detail: detail.to_owned(),
         reason: reason.to_owned(),
+        ..CheckItem::default()
     }
 }

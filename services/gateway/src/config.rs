@@ -4,6 +4,7 @@
 //! from its file on demand and is never part of the settings.
 
 use crate::auth::{Tenants, Token, Tokens};
+use crate::consent::Applications;
 use proto::v1::Role;
 use runtime::config::{Common, ConfigError, Settings, TlsPaths};
 use runtime::serve::ConnectError;
@@ -23,6 +24,8 @@ pub struct Config {
     pub common: Common,
     /// The services behind.
     pub peers: Peers,
+    /// The installation's own applications.
+    pub installed: Applications,
     /// `REWIND_DEVELOPMENT_TOKEN_FILE`: a token that may do everything.
     pub development_token_file: Option<PathBuf>,
 }
@@ -74,6 +77,7 @@ impl Config {
         let config = Self {
             common,
             peers,
+            installed: Applications::read(settings)?,
             development_token_file: settings.path(TOKEN_FILE),
         };
         settings.finish()?;

@@ -33,7 +33,7 @@ pub enum GatewayError {
     #[error("{field}")]
     Credential {
         /// The path of the field.
-        field: &'static str,
+        field: String,
         /// Why.
         source: CredentialError,
     },

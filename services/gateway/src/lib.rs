@@ -9,6 +9,7 @@ pub mod access;
 pub mod auth;
 mod check_tenant;
 pub mod config;
+mod consent;
 pub mod error;
 mod proxy;
 mod registration;
@@ -18,6 +19,7 @@ mod tenants;
 
 pub use auth::{Caller, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
+pub use consent::Applications;
 pub use error::GatewayError;
 
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
@@ -96,7 +98,7 @@ impl App {
             registration::CustomClouds::Refuse
         };
         let service = rpc::Service::new(
-            tenants::Registry::new(deps.vault, deps.clock, clouds),
+            tenants::Registry::new(deps.vault, deps.clock, clouds, config.installed.clone()),
             deps.backends.clone(),
         );
         let local = Routes::new(TenantServiceServer::new(service)).prepare();

@@ -3,15 +3,14 @@
 //! Owns what a fit registration is. It looks at the form of a credential
 //! reference and never at what it leads to.
 
+use crate::consent::Applications;
 use crate::error::GatewayError;
 use chrono::{DateTime, Utc};
-use model::{ObjectId, TenantId};
+use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId};
 use proto::v1::{AppCredential, Tenant};
 use runtime::credentials::{CredentialReference, Kind};
-use store::{CredentialRef, TenantRecord, TenantState};
+use store::{TenantRecord, TenantState};
 
-/// The national clouds.
-const CLOUDS: [&str; 4] = ["global", "usgov", "usgov-dod", "china"];
 const MAX_NAME: usize = 200;
 const MAX_BREAK_GLASS: usize = 100;
 
@@ -31,41 +30,55 @@ pub(crate) enum CustomClouds {
 pub(crate) fn record(
     tenant: Tenant,
     clouds: CustomClouds,
+    installed: &Applications,
     now: DateTime<Utc>,
 ) -> Result<TenantRecord, GatewayError> {
     let id = TenantId::parse(&tenant.id)
         .map_err(|_| GatewayError::invalid("tenant.id", "a GUID is expected"))?;
-    let reader = tenant.reader.ok_or_else(|| {
-        GatewayError::invalid(
-            "tenant.reader",
-            "an application that reads the tenant is needed",
-        )
-    })?;
+    let (reader, writer) = applications(tenant.reader, tenant.writer, installed)?;
     Ok(TenantRecord {
         id,
         name: name(&tenant.display_name)?,
         cloud: cloud(&tenant.cloud)?,
         graph_url: host("graph_url", tenant.graph_url, clouds)?,
         login_url: host("login_url", tenant.login_url, clouds)?,
-        reader: credential(
-            ["tenant.reader.client_id", "tenant.reader.secret_ref"],
-            Kind::Reader,
-            reader,
-        )?,
-        writer: tenant
-            .writer
-            .map(|writer| {
-                credential(
-                    ["tenant.writer.client_id", "tenant.writer.secret_ref"],
-                    Kind::Writer,
-                    writer,
-                )
-            })
-            .transpose()?,
+        reader,
+        writer,
         break_glass: break_glass(&tenant.break_glass_ids)?,
         state: TenantState::Active,
         created_at: now,
     })
+}
+
+/// The applications that sign in. A tenant without any of its own uses those of
+/// the installation.
+fn applications(
+    reader: Option<AppCredential>,
+    writer: Option<AppCredential>,
+    installed: &Applications,
+) -> Result<(Application, Option<Application>), GatewayError> {
+    let shared = || AppCredential {
+        installation: true,
+        ..AppCredential::default()
+    };
+    let writer = match (&reader, writer) {
+        (None, None) => installed.writer.as_ref().map(|_| shared()),
+        (_, writer) => writer,
+    };
+    let reader = reader
+        .or_else(|| installed.reader.as_ref().map(|_| shared()))
+        .ok_or_else(|| {
+            GatewayError::invalid(
+                "tenant.reader",
+                "an application that reads the tenant is needed, since this installation has none",
+            )
+        })?;
+    Ok((
+        application(Kind::Reader, reader, installed)?,
+        writer
+            .map(|writer| application(Kind::Writer, writer, installed))
+            .transpose()?,
+    ))
 }
 
 /// Whether two registrations are the same but for when they were made and
@@ -80,10 +93,23 @@ pub(crate) fn is_same(one: &TenantRecord, other: &TenantRecord) -> bool {
 }
 
 /// A registration as an answer.
-pub(crate) fn message(record: &TenantRecord) -> Tenant {
-    let app = |app: &CredentialRef| AppCredential {
-        client_id: app.client_id.clone(),
-        secret_ref: app.secret.clone(),
+pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant {
+    let app = |kind: Kind, app: &Application| {
+        let shown = AppCredential {
+            client_id: installed
+                .client_id(kind, app)
+                .unwrap_or_default()
+                .to_owned(),
+            consent_url: installed.consent_url(record, kind).unwrap_or_default(),
+            ..AppCredential::default()
+        };
+        match app {
+            Application::Installation => AppCredential {
+                installation: true,
+                ..shown
+            },
+            Application::Own { proof, .. } => with_reference(shown, proof),
+        }
     };
     Tenant {
         name: proto::name::tenant(&record.id),
@@ -92,11 +118,21 @@ pub(crate) fn message(record: &TenantRecord) -> Tenant {
         cloud: record.cloud.clone(),
         graph_url: record.graph_url.clone().unwrap_or_default(),
         login_url: record.login_url.clone().unwrap_or_default(),
-        reader: Some(app(&record.reader)),
-        writer: record.writer.as_ref().map(app),
+        reader: Some(app(Kind::Reader, &record.reader)),
+        writer: record.writer.as_ref().map(|own| app(Kind::Writer, own)),
         break_glass_ids: record.break_glass.iter().map(ToString::to_string).collect(),
         create_time: Some(proto::convert::timestamp(record.created_at)),
     }
+}
+
+fn with_reference(mut app: AppCredential, proof: &Proof) -> AppCredential {
+    let field = match proof.kind {
+        ProofKind::Secret => &mut app.secret_ref,
+        ProofKind::Certificate => &mut app.certificate_ref,
+        ProofKind::FederatedToken => &mut app.federated_token_ref,
+    };
+    field.clone_from(&proof.reference);
+    app
 }
 
 fn name(text: &str) -> Result<String, GatewayError> {
@@ -111,14 +147,16 @@ fn name(text: &str) -> Result<String, GatewayError> {
 }
 
 fn cloud(text: &str) -> Result<String, GatewayError> {
-    let text = if text.is_empty() { CLOUDS[0] } else { text };
-    if CLOUDS.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    Err(GatewayError::invalid(
-        "tenant.cloud",
-        "global, usgov, usgov-dod or china is expected",
-    ))
+    let cloud = match text {
+        "" => Some(Cloud::Global),
+        name => Cloud::from_name(name),
+    };
+    cloud.map(|cloud| cloud.name().to_owned()).ok_or_else(|| {
+        GatewayError::invalid(
+            "tenant.cloud",
+            "global, usgov, usgov-dod or china is expected",
+        )
+    })
 }
 
 fn host(
@@ -149,28 +187,68 @@ fn host(
     }
 }
 
-fn credential(
-    fields: [&'static str; 2],
+fn application(
     kind: Kind,
     app: AppCredential,
-) -> Result<CredentialRef, GatewayError> {
-    let [id_field, secret_field] = fields;
+    installed: &Applications,
+) -> Result<Application, GatewayError> {
+    let field = |name: &str| format!("tenant.{}{name}", kind.name());
+    let named = [
+        (ProofKind::Secret, ".secret_ref", app.secret_ref),
+        (
+            ProofKind::Certificate,
+            ".certificate_ref",
+            app.certificate_ref,
+        ),
+        (
+            ProofKind::FederatedToken,
+            ".federated_token_ref",
+            app.federated_token_ref,
+        ),
+    ];
+    let mut named = named
+        .into_iter()
+        .filter(|(_, _, reference)| !reference.is_empty());
+    let (first, second) = (named.next(), named.next());
+    if app.installation {
+        let ours = installed.client_id(kind, &Application::Installation);
+        let same = app.client_id.is_empty() || ours == Some(app.client_id.as_str());
+        return match (ours, first) {
+            (Some(_), None) if same => Ok(Application::Installation),
+            (Some(_), _) => Err(GatewayError::invalid(
+                field(""),
+                "an application of the installation has neither a client id nor a reference here",
+            )),
+            (None, _) => Err(GatewayError::invalid(
+                field(""),
+                "this installation has no such application",
+            )),
+        };
+    }
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     if app.client_id.is_empty() || app.client_id.len() > 128 || !app.client_id.bytes().all(fits) {
         return Err(GatewayError::invalid(
-            id_field,
+            field(".client_id"),
             "an application's client id is expected",
         ));
     }
-    CredentialReference::parse(kind, &app.secret_ref).map_err(|source| {
-        GatewayError::Credential {
-            field: secret_field,
-            source,
-        }
+    let (Some((proof, name, reference)), None) = (first, second) else {
+        return Err(GatewayError::invalid(
+            field(""),
+            "exactly one of secret_ref, certificate_ref and federated_token_ref is expected",
+        ));
+    };
+    let proof = Proof {
+        kind: proof,
+        reference,
+    };
+    CredentialReference::parse(kind, &proof).map_err(|source| GatewayError::Credential {
+        field: field(name),
+        source,
     })?;
-    Ok(CredentialRef {
+    Ok(Application::Own {
         client_id: app.client_id,
-        secret: app.secret_ref,
+        proof,
     })
 }
 

@@ -6,7 +6,6 @@
 use crate::check_tenant::check_tenant;
 use crate::config::Backends;
 use crate::error::GatewayError;
-use crate::registration::message;
 use crate::request::Passage;
 use crate::tenants::Registry;
 use model::TenantId;
@@ -54,7 +53,7 @@ impl TenantService for Service {
             .ok_or_else(|| GatewayError::invalid("tenant", "a tenant is expected"))?;
         let record = self.registry.create(tenant).await?;
         Ok(Response::new(CreateTenantResponse {
-            tenant: Some(message(&record)),
+            tenant: Some(self.registry.message(&record)),
         }))
     }
 
@@ -68,7 +67,7 @@ impl TenantService for Service {
             .get(&tenant(&request.into_inner().name)?)
             .await?;
         Ok(Response::new(GetTenantResponse {
-            tenant: Some(message(&record)),
+            tenant: Some(self.registry.message(&record)),
         }))
     }
 
@@ -98,7 +97,7 @@ impl TenantService for Service {
             .get(&tenant(&request.into_inner().name)?)
             .await?;
         Ok(Response::new(
-            check_tenant(&self.backends, &record, &passage).await,
+            check_tenant(&self.backends, self.registry.installed(), &record, &passage).await,
         ))
     }
 }

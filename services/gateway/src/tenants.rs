@@ -4,6 +4,7 @@
 //! are filtered by the caller's tenants before anything else is looked at.
 
 use crate::auth::Caller;
+use crate::consent::Applications;
 use crate::error::GatewayError;
 use crate::registration::{self, CustomClouds};
 use futures::{StreamExt, TryStreamExt};
@@ -23,15 +24,32 @@ pub(crate) struct Registry {
     vault: Vault,
     clock: Arc<dyn Clock>,
     clouds: CustomClouds,
+    installed: Applications,
 }
 
 impl Registry {
-    pub(crate) fn new(vault: Vault, clock: Arc<dyn Clock>, clouds: CustomClouds) -> Self {
+    pub(crate) fn new(
+        vault: Vault,
+        clock: Arc<dyn Clock>,
+        clouds: CustomClouds,
+        installed: Applications,
+    ) -> Self {
         Self {
             vault,
             clock,
             clouds,
+            installed,
         }
+    }
+
+    /// The installation's own applications.
+    pub(crate) fn installed(&self) -> &Applications {
+        &self.installed
+    }
+
+    /// A registration as an answer.
+    pub(crate) fn message(&self, record: &TenantRecord) -> Tenant {
+        registration::message(record, &self.installed)
     }
 
     /// Registers a tenant. The same registration again succeeds.
@@ -40,7 +58,7 @@ impl Registry {
     /// Invalid or Denied where it is not fit, Conflict where the tenant is
     /// registered with other content.
     pub(crate) async fn create(&self, tenant: Tenant) -> Result<TenantRecord, GatewayError> {
-        let record = registration::record(tenant, self.clouds, self.clock.now())?;
+        let record = registration::record(tenant, self.clouds, &self.installed, self.clock.now())?;
         match self.vault.create_tenant(&record).await {
             Ok(()) => Ok(record),
             Err(StoreError::Exists { .. }) => {
@@ -104,7 +122,7 @@ impl Registry {
     /// A tenant in a list; `None` where its registration was cut short.
     async fn shown(&self, id: TenantId) -> Result<Option<Tenant>, GatewayError> {
         match self.vault.tenant_record(&id).await {
-            Ok(record) => Ok(record.map(|record| registration::message(&record.value))),
+            Ok(record) => Ok(record.map(|record| self.message(&record.value))),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::error!(tenant = %id, %error, "a registration is damaged");
                 Ok(Some(Tenant {

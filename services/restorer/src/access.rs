@@ -1,7 +1,13 @@
-//! Tries the writer's credential and its reads.
+//! Tries the writer's credential, its reads, and tells what it may write.
+//!
+//! Whether something can be written is known from the token alone: nothing is
+//! written to find out.
 
-use graph::{GraphError, Query};
-use model::{ObjectId, ObjectType, TenantId};
+use std::collections::BTreeSet;
+
+use graph::GraphError;
+use model::error::reason;
+use model::{ObjectId, ObjectType, TenantId, permission};
 use proto::v1::CheckItem;
 use runtime::status::{Fault, chain};
 use store::StoreError;
@@ -10,6 +16,8 @@ use crate::{Context, Error};
 
 /// Tries everything that a restore needs and that can be tried without writing:
 /// of types that plans do not write it reads nothing. Each finding is an item.
+/// Requests go out one after the other, since Conditional Access has one a
+/// second.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
     let record = context.deps.vault.tenant_record(tenant).await?;
     let record = record
@@ -19,54 +27,125 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
         .value;
     let directory = match (context.deps.connect)(&record) {
         Ok(directory) => directory,
-        Err(error) => return Ok(vec![item("token", Err(&error))]),
+        Err(error) => return Ok(vec![failed("token", &error)]),
     };
-    let mut items = Vec::new();
-    let restored = |object_type: &ObjectType| object_type.spec().restored;
-    for object_type in ObjectType::ALL.into_iter().filter(restored) {
-        let answer = directory.page(&Query::Objects(object_type), None).await;
-        if items.is_empty() {
-            // A denial comes from Graph, so the credential itself was accepted.
-            let token = answer
-                .as_ref()
-                .err()
-                .filter(|error| !matches!(error, GraphError::Denied { .. }));
-            if let Some(error) = token {
-                return Ok(vec![item("token", Err(&Error::Graph(error.clone())))]);
-            }
-            items.push(item("token", Ok("signed in")));
+    let granted = match directory.granted().await {
+        Ok(granted) => granted,
+        Err(error) => return Ok(vec![failed("token", &error.into())]),
+    };
+    let granted = granted.as_ref();
+    let mut items = vec![found("token", "signed in")];
+    for object_type in ObjectType::ALL {
+        if !object_type.spec().restored {
+            items.push(found(object_type.name(), "plans do not write it"));
+            continue;
         }
-        match answer {
-            Ok(_) => items.push(item(object_type.name(), Ok("can be read"))),
-            Err(error) => items.push(item(object_type.name(), Err(&Error::Graph(error)))),
-        }
+        let tried = directory.try_read(object_type).await;
+        items.push(writable(object_type, granted, tried));
     }
     let nobody = ObjectId::parse(NOBODY).expect("invariant: a GUID is an id");
-    let lookup = directory.existing(&[nobody]).await.map(drop);
-    items.push(probed("directoryObjects", lookup));
-    items.push(probed(
-        "directoryRoleTemplates",
-        directory.role_template_ids().await.map(drop),
-    ));
+    let looked_up = [
+        (
+            "directoryObjects",
+            "Directory.Read.All",
+            directory.existing(&[nobody]).await.map(drop),
+        ),
+        (
+            "directoryRoleTemplates",
+            "RoleManagement.Read.Directory",
+            directory.role_template_ids().await.map(drop),
+        ),
+    ];
+    items.extend(
+        looked_up
+            .into_iter()
+            .map(|(subject, needed, tried)| looked(subject, needed, granted, tried)),
+    );
     Ok(items)
 }
 
 /// An id that no object has.
 const NOBODY: &str = "00000000-dead-4000-8000-000000000000";
 
-fn probed(subject: &str, answer: Result<(), GraphError>) -> CheckItem {
-    match answer {
-        Ok(()) => item(subject, Ok("can be looked up")),
-        Err(error) => item(subject, Err(&Error::Graph(error))),
+/// What a type's permissions and a try to read it say together. Without a
+/// permission to read, Graph may answer all the same and leave values out.
+fn writable(
+    object_type: ObjectType,
+    granted: Option<&BTreeSet<String>>,
+    tried: Result<(), GraphError>,
+) -> CheckItem {
+    let (name, spec) = (object_type.name(), object_type.spec());
+    let of = |needed| granted.map_or_else(Vec::new, |held| permission::missing(held, needed));
+    let (mut missing, to_write) = (of(spec.read_permissions), of(spec.write_permissions));
+    match tried {
+        Ok(()) if missing.is_empty() => {}
+        Ok(()) => return lacking(name, &missing, "graph answers, but may leave values out"),
+        Err(error @ GraphError::Denied { .. }) => {
+            if granted.is_none() {
+                missing = spec.read_permissions.to_vec();
+            }
+            return lacking(name, &missing, &chain(&Error::from(error)));
+        }
+        Err(error) => return failed(name, &error.into()),
+    }
+    match granted {
+        None => found(name, "can be read; whether it can be written is not known"),
+        Some(_) if to_write.is_empty() => found(name, "can be read and written"),
+        Some(_) => lacking(name, &to_write, "it can be read, not written"),
     }
 }
 
-fn item(subject: &str, finding: Result<&str, &Error>) -> CheckItem {
+fn looked(
+    subject: &str,
+    needed: &'static str,
+    granted: Option<&BTreeSet<String>>,
+    tried: Result<(), GraphError>,
+) -> CheckItem {
+    match tried {
+        Ok(()) => found(subject, "can be looked up"),
+        Err(error @ GraphError::Denied { .. }) => {
+            let needed = [needed];
+            let missing = granted.map_or_else(
+                || needed.to_vec(),
+                |held| permission::missing(held, &needed),
+            );
+            lacking(subject, &missing, &chain(&Error::from(error)))
+        }
+        Err(error) => failed(subject, &error.into()),
+    }
+}
+
+fn found(subject: &str, detail: &str) -> CheckItem {
     CheckItem {
         app: "writer".to_owned(),
         subject: subject.to_owned(),
-        ok: finding.is_ok(),
-        detail: finding.map_or_else(chain, str::to_owned),
-        reason: finding.map_or_else(|error| error.reason().to_owned(), |_| String::new()),
+        ok: true,
+        detail: detail.to_owned(),
+        ..CheckItem::default()
     }
 }
+
+fn failed(subject: &str, error: &Error) -> CheckItem {
+    CheckItem {
+        ok: false,
+        reason: error.reason().to_owned(),
+        ..found(subject, &chain(error))
+    }
+}
+
+fn lacking(subject: &str, missing: &[&str], text: &str) -> CheckItem {
+    let detail = if missing.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{} is missing: {text}", missing.join(", "))
+    };
+    CheckItem {
+        ok: false,
+        reason: reason::CONSENT_MISSING.to_owned(),
+        missing_permissions: missing.iter().map(|&name| name.to_owned()).collect(),
+        ..found(subject, &detail)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use graph::GraphError;
+use runtime::clock::{Clock, SystemClock};
 use runtime::config::{Common, ConfigError, Settings, Source};
-use runtime::credentials::{Credentials, Kind};
+use runtime::credentials::{Credentials, Installed, Kind};
 use runtime::ids::Ids;
 
 use crate::{Connect, Error};
@@ -15,6 +16,9 @@ use crate::{Connect, Error};
 pub struct Config {
     /// What all services share.
     pub common: Common,
+    /// What the restorer signs in with where a tenant's registration leaves it
+    /// open.
+    pub installed: Installed,
     /// `REWIND_DIFFER_URL`: where the differ is.
     pub differ_url: String,
 }
@@ -42,8 +46,13 @@ impl Config {
                 .ok_or_else(|| ConfigError::Missing {
                     key: "REWIND_DIFFER_URL".to_owned(),
                 })?;
+        let installed = Installed::read(settings, Kind::Writer)?;
         settings.finish()?;
-        Ok(Self { common, differ_url })
+        Ok(Self {
+            common,
+            installed,
+            differ_url,
+        })
     }
 }
 
@@ -52,32 +61,39 @@ impl Config {
 /// # Errors
 /// Where TLS cannot be set up.
 pub fn connect(
-    common: &Common,
+    config: &Config,
     source: Arc<dyn Source>,
     ids: Arc<dyn Ids>,
 ) -> Result<Connect, GraphError> {
-    let credentials = Credentials::new(Kind::Writer, common.credentials_dir.clone(), source);
+    let credentials = Credentials::new(
+        Kind::Writer,
+        config.common.credentials_dir.clone(),
+        config.installed.clone(),
+        source,
+    );
     let ids: graph::Ids = Arc::new(move || ids.uuid());
+    // Shared by all calls, so that a tenant's token is fetched once.
+    let logins = graph::Logins::new(Arc::new(|| SystemClock.now()), Arc::clone(&ids));
     // A person waits.
     let settings = graph::Settings {
         priority: graph::Priority::Normal,
         ..graph::Settings::new(graph::Connections::new()?, ids)
     };
-    let custom_clouds = common.custom_clouds;
+    let custom_clouds = config.common.custom_clouds;
     Ok(Arc::new(move |record| {
         // Asked again at each use: a record may be older than the setting.
         if !custom_clouds && (record.graph_url.is_some() || record.login_url.is_some()) {
             return Err(Error::CustomCloud);
         }
         let writer = record.writer.as_ref().ok_or(Error::NoWriter)?;
-        let secret = credentials
-            .resolve(&writer.secret)
-            .map_err(Error::Credential)?;
+        let app = credentials.sign_in(writer).map_err(Error::Credential)?;
         let hosts = (record.graph_url.as_deref(), record.login_url.as_deref());
-        let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &writer.client_id)?;
+        let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &app.client_id)?;
+        let (kind, reference) = (app.proof.kind, &app.proof.reference);
+        let credential = logins.credential(&endpoint, kind, reference, app.read);
         Ok(Arc::new(graph::GraphWriter::new(
             &endpoint,
-            graph::Credential::Secret(secret),
+            credential,
             settings.clone(),
         )))
     }))

@@ -66,7 +66,10 @@ pub(crate) async fn perform(
 
 /// Whether an error says nothing about the step.
 fn ends_the_attempt(error: &GraphError) -> bool {
-    let credential = matches!(error, GraphError::CredentialRejected { .. });
+    let credential = matches!(
+        error,
+        GraphError::CredentialRejected { .. } | GraphError::CredentialUnusable { .. }
+    );
     credential || error.kind().is_retryable()
 }
 

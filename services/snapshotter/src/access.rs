@@ -1,17 +1,21 @@
 //! Tries the reader's credential, the licence, and a read of each type.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use graph::{Directory, Query};
-use model::licence::Licence;
-use model::{ObjectType, TenantId};
+use graph::{Directory, GraphError};
+use model::licence::{self, Licence};
+use model::{ObjectType, TenantId, permission};
 use proto::v1::CheckItem;
 use runtime::status::{Fault, chain};
 use store::StoreError;
 
 use crate::{Context, Error};
 
-/// Tries everything that a snapshot needs; each finding is an item.
+/// With which the licence can be read, among others: Graph's "List subscribedSkus".
+const LICENCE: [&str; 1] = ["Organization.Read.All"];
+
+/// Tries everything that a snapshot needs; each finding is an item. Requests go
+/// out one after the other, since Conditional Access has one a second.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
     let record = context
         .deps
@@ -22,40 +26,69 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
             what: format!("tenant {tenant}"),
         })?
         .value;
-    let directory: Arc<dyn Directory> = match (context.deps.connect)(&record) {
+    let directory = match (context.deps.connect)(&record) {
         Ok(directory) => directory,
         Err(error) => return Ok(vec![failed("token", &error)]),
     };
-    let mut items = Vec::new();
-    match directory.subscribed_skus().await.map_err(Error::from) {
-        Ok(skus) => {
-            items.push(found(
-                "token",
-                format!("signed in as application {}", record.reader.client_id),
-            ));
-            items.push(match Licence::from_subscribed_skus(&skus) {
-                Licence::None => failed("licence", &Error::Licence),
-                licence => found("licence", format!("Entra ID {}", licence.name())),
-            });
-        }
-        Err(error) => {
-            items.push(failed("token", &error));
-            return Ok(items);
-        }
-    }
+    let granted = match directory.granted().await.map_err(Error::from) {
+        Ok(granted) => granted,
+        Err(error) => return Ok(vec![failed("token", &error)]),
+    };
+    let mut items = vec![token(granted.as_ref()), subscribed(&*directory).await];
     for object_type in ObjectType::ALL {
-        items.push(
-            match directory
-                .page(&Query::Objects(object_type), None)
-                .await
-                .map_err(Error::from)
-            {
-                Ok(_) => found(object_type.name(), "can be read".to_owned()),
-                Err(error) => failed(object_type.name(), &error),
-            },
-        );
+        let tried = directory.try_read(object_type).await;
+        items.push(readable(object_type, granted.as_ref(), tried));
     }
     Ok(items)
+}
+
+fn token(granted: Option<&BTreeSet<String>>) -> CheckItem {
+    found(
+        "token",
+        match granted {
+            Some(granted) => format!("signed in; the token carries {} permissions", granted.len()),
+            None => "signed in; the token does not tell its permissions".to_owned(),
+        },
+    )
+}
+
+async fn subscribed(directory: &dyn Directory) -> CheckItem {
+    match directory.subscribed_skus().await {
+        Ok(skus) => {
+            let told = licence::found(&skus);
+            match Licence::from_subscribed_skus(&skus) {
+                Licence::None => failed("licence", &Error::Licence { found: told }),
+                _ => found("licence", told),
+            }
+        }
+        Err(error @ GraphError::Denied { .. }) => {
+            lacking("licence", &LICENCE, &chain(&Error::from(error)))
+        }
+        Err(error) => failed("licence", &error.into()),
+    }
+}
+
+/// What a type's permissions and a try to read it say together. Without a
+/// permission Graph may answer all the same and leave values out, so that one
+/// is missing counts more than that the try went well.
+fn readable(
+    object_type: ObjectType,
+    granted: Option<&BTreeSet<String>>,
+    tried: Result<(), GraphError>,
+) -> CheckItem {
+    let (name, needed) = (object_type.name(), object_type.spec().read_permissions);
+    let missing = granted.map_or_else(Vec::new, |held| permission::missing(held, needed));
+    match tried {
+        Ok(()) if missing.is_empty() => found(name, "can be read".to_owned()),
+        Ok(()) => lacking(name, &missing, "graph answers, but may leave values out"),
+        Err(error @ GraphError::Denied { .. }) => {
+            let text = chain(&Error::from(error));
+            // Where the token does not tell, all that is needed may be missing.
+            let missing = if granted.is_none() { needed } else { &missing };
+            lacking(name, missing, &text)
+        }
+        Err(error) => failed(name, &error.into()),
+    }
 }
 
 fn found(subject: &str, detail: String) -> CheckItem {
@@ -64,7 +97,7 @@ fn found(subject: &str, detail: String) -> CheckItem {
         subject: subject.to_owned(),
         ok: true,
         detail,
-        reason: String::new(),
+        ..CheckItem::default()
     }
 }
 
@@ -75,5 +108,26 @@ fn failed(subject: &str, error: &Error) -> CheckItem {
         ok: false,
         detail: chain(error),
         reason: error.reason().to_owned(),
+        ..CheckItem::default()
     }
 }
+
+fn lacking(subject: &str, missing: &[&str], text: &str) -> CheckItem {
+    let detail = if missing.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{} is missing: {text}", missing.join(", "))
+    };
+    CheckItem {
+        app: "reader".to_owned(),
+        subject: subject.to_owned(),
+        ok: false,
+        detail,
+        reason: model::error::reason::CONSENT_MISSING.to_owned(),
+        missing_permissions: missing.iter().map(|&name| name.to_owned()).collect(),
+        ..CheckItem::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use graph::GraphError;
+use runtime::clock::{Clock, SystemClock};
 use runtime::config::{Common, ConfigError, Settings, Source};
-use runtime::credentials::{Credentials, Kind};
+use runtime::credentials::{Credentials, Installed, Kind};
 use runtime::ids::Ids;
 
 use crate::{Connect, Error};
@@ -24,6 +25,9 @@ pub enum Schedule {
 pub struct Config {
     /// What all services share.
     pub common: Common,
+    /// What the snapshotter signs in with where a tenant's registration leaves it
+    /// open.
+    pub installed: Installed,
     /// `REWIND_SCHEDULE`: `daily` (the default) or `off`.
     pub schedule: Schedule,
     /// `REWIND_RECONCILE_EVERY`: of how many snapshots one reads everything again,
@@ -71,9 +75,11 @@ impl Config {
                     ConfigError::invalid("REWIND_RECONCILE_EVERY", "a number from 1 on is expected")
                 })?,
         };
+        let installed = Installed::read(settings, Kind::Reader)?;
         settings.finish()?;
         Ok(Self {
             common,
+            installed,
             schedule,
             reconcile_every,
         })
@@ -85,28 +91,36 @@ impl Config {
 /// # Errors
 /// Where TLS cannot be set up.
 pub fn connect(
-    common: &Common,
+    config: &Config,
     source: Arc<dyn Source>,
     ids: Arc<dyn Ids>,
 ) -> Result<Connect, GraphError> {
-    let credentials = Credentials::new(Kind::Reader, common.credentials_dir.clone(), source);
+    let credentials = Credentials::new(
+        Kind::Reader,
+        config.common.credentials_dir.clone(),
+        config.installed.clone(),
+        source,
+    );
     let ids: graph::Ids = Arc::new(move || ids.uuid());
+    // Shared by all calls, so that a tenant's token is fetched once.
+    let logins = graph::Logins::new(Arc::new(|| SystemClock.now()), Arc::clone(&ids));
     let settings = graph::Settings::new(graph::Connections::new()?, ids);
-    let custom_clouds = common.custom_clouds;
+    let custom_clouds = config.common.custom_clouds;
     Ok(Arc::new(move |record| {
         // Asked again at each use: a record may be older than the setting.
         if !custom_clouds && (record.graph_url.is_some() || record.login_url.is_some()) {
             return Err(Error::CustomCloud);
         }
-        let secret = credentials
-            .resolve(&record.reader.secret)
+        let app = credentials
+            .sign_in(&record.reader)
             .map_err(Error::Credential)?;
         let hosts = (record.graph_url.as_deref(), record.login_url.as_deref());
-        let endpoint =
-            graph::Endpoint::of(&record.id, &record.cloud, hosts, &record.reader.client_id)?;
+        let endpoint = graph::Endpoint::of(&record.id, &record.cloud, hosts, &app.client_id)?;
+        let (kind, reference) = (app.proof.kind, &app.proof.reference);
+        let credential = logins.credential(&endpoint, kind, reference, app.read);
         Ok(Arc::new(graph::GraphReader::new(
             &endpoint,
-            graph::Credential::Secret(secret),
+            credential,
             settings.clone(),
         )))
     }))

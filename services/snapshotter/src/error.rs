@@ -31,8 +31,11 @@ pub enum Error {
     #[error("the tenant has graph or login hosts of its own, which this server does not allow")]
     CustomCloud,
     /// No active P1 or P2.
-    #[error("the tenant has no active Entra ID P1 or P2 licence")]
-    Licence,
+    #[error("the tenant may not be backed up: {found}")]
+    Licence {
+        /// What was found in place of one.
+        found: String,
+    },
     /// Nothing of the tenant could be read.
     #[error("no type could be read completely: {0}")]
     NothingRead(String),
@@ -53,7 +56,7 @@ impl Fault for Error {
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
-            Self::Licence | Self::Suspended => ErrorKind::Denied,
+            Self::Licence { .. } | Self::Suspended => ErrorKind::Denied,
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
         }
@@ -67,7 +70,7 @@ impl Fault for Error {
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
-            Self::Licence => reason::LICENCE_REQUIRED,
+            Self::Licence { .. } => reason::LICENCE_REQUIRED,
             Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
             Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoSnapshot(_) => reason::NOT_FOUND,

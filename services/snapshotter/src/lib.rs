@@ -99,7 +99,7 @@ impl App {
         let deps = Deps {
             vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
             clock: Arc::new(SystemClock),
-            connect: config::connect(common, source, Arc::clone(&ids))
+            connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
             ids,
         };

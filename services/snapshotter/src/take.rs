@@ -109,9 +109,12 @@ async fn read_and_commit(
     let deps = &context.deps;
     let directory = (deps.connect)(record)?;
     let started = deps.clock.now();
-    let licence = Licence::from_subscribed_skus(&directory.subscribed_skus().await?);
+    let skus = directory.subscribed_skus().await?;
+    let licence = Licence::from_subscribed_skus(&skus);
     if licence == Licence::None {
-        return Err(Error::Licence);
+        return Err(Error::Licence {
+            found: model::licence::found(&skus),
+        });
     }
     let base = base::choose(vault).await?;
     let mode = base::mode(vault, base.as_ref(), context.reconcile_every).await?;

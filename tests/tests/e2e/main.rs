@@ -1,6 +1,7 @@
 //! The whole of Rewind against the practice tenant: four services in one
 //! process over real gRPC, and the Graph client over real HTTP.
 
+mod access;
 mod contract;
 mod restore;
 mod sandbox;

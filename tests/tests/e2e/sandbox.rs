@@ -54,6 +54,8 @@ pub(crate) struct Sandbox {
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
     pub(crate) door: Door,
+    /// Below which `file:` credentials lie.
+    pub(crate) credentials: tempfile::TempDir,
     ids: SystemIds,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -75,6 +77,8 @@ impl Sandbox {
         let graph = simulator.serve(listener().await?).await;
 
         let vault = Vault::new(store, Arc::new(Kek::from_bytes([7; 32])));
+        let credentials = tempfile::tempdir()?;
+        let credentials_dir = credentials.path().display().to_string();
         let source: BTreeMap<String, String> = [
             ("REWIND_STORE_URL", "memory:///"),
             ("REWIND_SCHEDULE", "off"),
@@ -87,6 +91,17 @@ impl Sandbox {
                 simulator::READER_SECRET,
             ),
             ("REWIND_CREDENTIAL_READER_WRONG", "this-is-not-the-secret"),
+            ("REWIND_READER_CLIENT_ID", simulator::READER_CLIENT_ID),
+            (
+                "REWIND_READER_CREDENTIAL",
+                "env:REWIND_CREDENTIAL_READER_PRACTICE",
+            ),
+            ("REWIND_WRITER_CLIENT_ID", simulator::WRITER_CLIENT_ID),
+            (
+                "REWIND_WRITER_CREDENTIAL",
+                "env:REWIND_CREDENTIAL_WRITER_PRACTICE",
+            ),
+            ("REWIND_CREDENTIALS_DIR", credentials_dir.as_str()),
             (
                 "REWIND_CREDENTIAL_WRITER_PRACTICE",
                 simulator::WRITER_SECRET,
@@ -101,8 +116,7 @@ impl Sandbox {
         let stop = CancellationToken::new();
 
         let config = snapshotter::Config::read(&settings)?;
-        let connect =
-            snapshotter::config::connect(&config.common, Arc::clone(&shared), Arc::clone(&ids))?;
+        let connect = snapshotter::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
         let deps = snapshotter::Deps {
             vault: vault.clone(),
             clock: clock.clone(),
@@ -114,8 +128,7 @@ impl Sandbox {
         tokio::spawn(app.run(stop.clone()));
 
         let config = differ::Config::read(&settings)?;
-        let connect =
-            differ::config::connect(&config.common, Arc::clone(&shared), Arc::clone(&ids))?;
+        let connect = differ::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
         let deps = differ::Deps {
             vault: vault.clone(),
             clock: clock.clone(),
@@ -127,7 +140,7 @@ impl Sandbox {
         tokio::spawn(app.run(stop.clone()));
 
         let config = restorer::Config::read(&settings)?;
-        let connect = restorer::config::connect(&config.common, shared, Arc::clone(&ids))?;
+        let connect = restorer::config::connect(&config, shared, Arc::clone(&ids))?;
         let deps = restorer::Deps {
             vault: vault.clone(),
             clock: clock.clone(),
@@ -171,6 +184,7 @@ impl Sandbox {
             tenant,
             graph,
             door,
+            credentials,
             ids: SystemIds,
             _stop: stop.drop_guard(),
         })
@@ -186,6 +200,7 @@ impl Sandbox {
             Some(AppCredential {
                 client_id: client_id.to_owned(),
                 secret_ref: secret_ref.to_owned(),
+                ..AppCredential::default()
             })
         };
         Tenant {
@@ -427,7 +442,7 @@ pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
     let tenant = TenantId::parse(TENANT)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
     let settings = graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()));
-    let credential = Credential::Secret(simulator::INTRUDER_SECRET.into());
+    let credential = Credential::secret(simulator::INTRUDER_SECRET.into());
     Ok(GraphWriter::new(&endpoint, credential, settings))
 }
 

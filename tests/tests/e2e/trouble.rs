@@ -121,39 +121,48 @@ async fn a_credential_of_the_wrong_kind_is_refused() -> anyhow::Result<()> {
 async fn without_a_licence_there_is_no_snapshot() -> anyhow::Result<()> {
     let sandbox = small().await?;
     let unlicensed = "5a1d0000-0000-4000-8000-0000000000ff";
-    let spec = simulator::TenantSpec {
-        licence: simulator::Licence::None,
+    let spec = |licence| simulator::TenantSpec {
+        licence,
         ..simulator::TenantSpec::practice(unlicensed)
     };
-    sandbox.simulator.add_tenant(spec);
     sandbox
         .register(Tenant {
             id: unlicensed.to_owned(),
             ..sandbox.registration()
         })
         .await?;
-    let request = TakeSnapshotRequest {
-        parent: format!("tenants/{unlicensed}"),
-        request_id: sandbox.request_id(),
-    };
-    let started = sandbox
-        .snapshots()
-        .take_snapshot(request)
-        .await?
-        .into_inner()
-        .snapshot
-        .unwrap_or_default();
-    let watch = sandbox
-        .snapshots()
-        .watch_snapshot(WatchSnapshotRequest { name: started.name })
-        .await?
-        .into_inner();
-    let ended: Result<Vec<_>, _> = futures::TryStreamExt::try_collect(watch).await;
-    let status = ended.expect_err("there is no licence");
-    assert_eq!(
-        (status.code(), reason(&status).as_str()),
-        (Code::FailedPrecondition, "LICENCE_REQUIRED")
-    );
+    use simulator::Licence::{Disabled, None, Suspended};
+    let cases = [
+        (None, "no subscription holds"),
+        (Suspended, "(subscription Suspended, plan Success)"),
+        (Disabled, "(subscription Enabled, plan Disabled)"),
+    ];
+    for (licence, found) in cases {
+        sandbox.simulator.add_tenant(spec(licence));
+        let request = TakeSnapshotRequest {
+            parent: format!("tenants/{unlicensed}"),
+            request_id: sandbox.request_id(),
+        };
+        let started = sandbox
+            .snapshots()
+            .take_snapshot(request)
+            .await?
+            .into_inner()
+            .snapshot
+            .unwrap_or_default();
+        let watch = sandbox
+            .snapshots()
+            .watch_snapshot(WatchSnapshotRequest { name: started.name })
+            .await?
+            .into_inner();
+        let ended: Result<Vec<_>, _> = futures::TryStreamExt::try_collect(watch).await;
+        let status = ended.expect_err("there is no licence");
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::FailedPrecondition, "LICENCE_REQUIRED")
+        );
+        assert!(status.message().contains(found), "{}", status.message());
+    }
     Ok(())
 }
 

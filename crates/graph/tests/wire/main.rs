@@ -7,6 +7,7 @@
 
 mod auth;
 mod batch;
+mod credentials;
 mod reads;
 mod retries;
 mod server;

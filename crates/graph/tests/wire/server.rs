@@ -183,7 +183,7 @@ pub(crate) fn settings(waits: Arc<Mutex<Vec<Duration>>>) -> Settings {
 pub(crate) const SECRET: &str = "very~secret~value";
 
 pub(crate) fn secret() -> Credential {
-    Credential::Secret(SECRET.into())
+    Credential::secret(SECRET.into())
 }
 
 pub(crate) fn endpoint(port: u16) -> Endpoint {

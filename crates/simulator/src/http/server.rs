@@ -90,7 +90,7 @@ async fn handle(
     let reply = match (refusal, &caller) {
         (Some(error), _) => failed(&shared, &call.headers, error),
         (None, _) if path.ends_with("/oauth2/v2.0/token") => {
-            token::answer(&shared, &call.method, &path, &call.body)
+            token::answer(&shared, &call.method, &call.base, &path, &call.body)
         }
         (None, _) if !is_graph => {
             let error = GraphError::bad("BadRequest", format!("Invalid version: {path}"));

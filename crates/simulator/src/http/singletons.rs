@@ -173,26 +173,37 @@ const PLAN_P1: &str = "41781fb2-bc02-4b7c-bd55-b576c07bb09d";
 const PLAN_P2: &str = "eec0eb4f-6444-4f95-aba0-50c24d67f998";
 
 fn skus(tenant: &Tenant, used: usize) -> Vec<Value> {
+    let licence = tenant.spec.licence;
+    let capability = match licence {
+        Licence::Suspended => "Suspended",
+        _ => "Enabled",
+    };
+    let provisioning = match licence {
+        Licence::Disabled => "Disabled",
+        _ => "Success",
+    };
     let plan = |id: &str, name: &str| {
         json!({
             "servicePlanId": id,
             "servicePlanName": name,
-            "provisioningStatus": "Success",
+            "provisioningStatus": provisioning,
             "appliesTo": "User",
         })
     };
     let p1 = plan(PLAN_P1, "AAD_PREMIUM");
-    let (sku, part, plans) = match tenant.spec.licence {
+    let (sku, part, plans) = match licence {
         Licence::None => return Vec::new(),
         Licence::P1 => (SKU_P1, "SPE_E3", vec![p1]),
-        Licence::P2 => (SKU_P2, "SPE_E5", vec![p1, plan(PLAN_P2, "AAD_PREMIUM_P2")]),
+        Licence::P2 | Licence::Suspended | Licence::Disabled => {
+            (SKU_P2, "SPE_E5", vec![p1, plan(PLAN_P2, "AAD_PREMIUM_P2")])
+        }
     };
     vec![json!({
         "id": format!("{}_{sku}", tenant.spec.id),
         "accountId": tenant.spec.id,
         "accountName": tenant.spec.display_name,
         "appliesTo": "User",
-        "capabilityStatus": "Enabled",
+        "capabilityStatus": capability,
         "consumedUnits": used,
         "skuId": sku,
         "skuPartNumber": part,

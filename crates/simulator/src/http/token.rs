@@ -1,19 +1,22 @@
 //! The login endpoint and the sessions it hands out.
 //!
-//! Client credentials only. Client assertions are checked for form, never for signature: the
-//! simulator holds no certificates.
+//! Client credentials only: a secret, or an assertion that a certificate of the app or an issuer
+//! that it trusts has signed. Which tokens are good stands in the table of sessions alone.
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde_json::json;
 
 use crate::http::Call;
 use crate::http::reply::{GraphError, Reply};
 use crate::simulator::Shared;
-use crate::tenant::{Actor, Tenant};
+use crate::tenant::{Actor, App, Tenant};
+use crate::trust;
 
-const LIFETIME_SECONDS: f64 = 3599.0;
+const LIFETIME_SECONDS: u32 = 3599;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What an access token stands for.
@@ -24,9 +27,9 @@ pub(crate) struct Session {
     expires: f64,
 }
 
-/// Answers `POST /{tenant}/oauth2/v2.0/token`.
-pub(crate) fn answer(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Reply {
-    match grant(shared, method, path, body) {
+/// Answers `POST {base}/{tenant}/oauth2/v2.0/token`.
+pub(crate) fn answer(shared: &Shared, method: &str, base: &str, path: &str, body: &Bytes) -> Reply {
+    match grant(shared, method, base, path, body) {
         Ok(reply) => reply,
         Err(refusal) => refusal.into_reply(shared),
     }
@@ -73,7 +76,13 @@ impl Refusal {
     }
 }
 
-fn grant(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Result<Reply, Refusal> {
+fn grant(
+    shared: &Shared,
+    method: &str,
+    base: &str,
+    path: &str,
+    body: &Bytes,
+) -> Result<Reply, Refusal> {
     if method != "POST" {
         return Err(refuse(
             405,
@@ -125,7 +134,8 @@ fn grant(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Result<Repl
                 format!("Application with identifier '{client_id}' was not found in the directory '{tenant_id}'."),
             )
         })?;
-    if !field("scope").is_some_and(|scope| scope.ends_with("/.default")) {
+    let scope = field("scope").unwrap_or_default();
+    let Some(resource) = scope.strip_suffix("/.default") else {
         return Err(refuse(
             400,
             "invalid_scope",
@@ -133,15 +143,27 @@ fn grant(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Result<Repl
             "The provided value for scope is not valid. Client credential flows must have a scope \
              value with /.default suffixed to the resource identifier.",
         ));
+    };
+    match (field("client_secret"), field("client_assertion")) {
+        (Some(secret), _) => check_secret(app, secret)?,
+        (None, Some(assertion)) => {
+            if field("client_assertion_type") != Some(ASSERTION_TYPE) {
+                return Err(malformed());
+            }
+            let (trusts, now) = (&tenant.spec.trusts, shared.clock.seconds());
+            let url = format!("{base}{path}");
+            trust::check(trusts, client_id, &url, assertion, now).map_err(not_trusted)?;
+        }
+        (None, None) => {
+            return Err(refuse(
+                401,
+                "invalid_client",
+                7_000_216,
+                "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
+            ));
+        }
     }
-    check_credential(
-        app.secret.as_str(),
-        field("client_secret"),
-        field("client_assertion"),
-        field("client_assertion_type"),
-        client_id,
-    )?;
-    let token = format!("sim.{}", shared.ids.lock().opaque(48));
+    let token = access_token(shared, &tenant, app, resource);
     shared.sessions.lock().insert(
         token.clone(),
         Session {
@@ -149,7 +171,7 @@ fn grant(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Result<Repl
             actor: Actor {
                 app: Arc::new(app.clone()),
             },
-            expires: shared.clock.seconds() + LIFETIME_SECONDS,
+            expires: shared.clock.seconds() + f64::from(LIFETIME_SECONDS),
         },
     );
     let mut counters = shared.counters.lock();
@@ -164,50 +186,73 @@ fn grant(shared: &Shared, method: &str, path: &str, body: &Bytes) -> Result<Repl
         200,
         &json!({
             "token_type": "Bearer",
-            "expires_in": 3599,
-            "ext_expires_in": 3599,
+            "expires_in": LIFETIME_SECONDS,
+            "ext_expires_in": LIFETIME_SECONDS,
             "access_token": token,
         }),
     ))
 }
 
-fn check_credential(
-    expected: &str,
-    secret: Option<&str>,
-    assertion: Option<&str>,
-    assertion_type: Option<&str>,
-    client_id: &str,
-) -> Result<(), Refusal> {
-    match (secret, assertion) {
-        (Some(secret), _) if secret == expected => Ok(()),
-        (Some(_), _) => Err(refuse(
-            401,
-            "invalid_client",
-            7_000_215,
-            format!(
-                "Invalid client secret provided. Ensure the secret being sent in the request is the \
-                 client secret value, not the client secret ID, for a secret added to app '{client_id}'."
-            ),
-        )),
-        (None, Some(assertion)) => {
-            if assertion_type == Some(ASSERTION_TYPE) && assertion.split('.').count() == 3 {
-                Ok(())
-            } else {
-                Err(refuse(
-                    401,
-                    "invalid_client",
-                    50_027,
-                    "JWT token is invalid or malformed.",
-                ))
-            }
-        }
-        (None, None) => Err(refuse(
-            401,
-            "invalid_client",
-            7_000_216,
-            "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
-        )),
+/// A token of the platform's form. Nobody can check its signature, which is chance.
+fn access_token(shared: &Shared, tenant: &Tenant, app: &App, resource: &str) -> String {
+    let now = shared.clock.now().timestamp();
+    let mut ids = shared.ids.lock();
+    let claims = json!({
+        "aud": resource,
+        "iss": format!("https://sts.windows.net/{}/", tenant.spec.id),
+        "iat": now,
+        "nbf": now,
+        "exp": now + i64::from(LIFETIME_SECONDS),
+        "appid": app.client_id,
+        "app_displayname": app.display_name,
+        "idtyp": "app",
+        "roles": app.roles,
+        "tid": tenant.spec.id,
+        "uti": ids.opaque(22),
+        "ver": "1.0",
+    });
+    let header = json!({"typ": "JWT", "alg": "RS256", "kid": "practice"});
+    let part = |part: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
+    format!(
+        "{}.{}.{}",
+        part(&header),
+        part(&claims),
+        BASE64_URL_SAFE_NO_PAD.encode(ids.opaque(64))
+    )
+}
+
+fn check_secret(app: &App, secret: &str) -> Result<(), Refusal> {
+    if secret == app.secret {
+        return Ok(());
     }
+    Err(refuse(
+        401,
+        "invalid_client",
+        7_000_215,
+        format!(
+            "Invalid client secret provided. Ensure the secret being sent in the request is the \
+             client secret value, not the client secret ID, for a secret added to app '{}'.",
+            app.client_id
+        ),
+    ))
+}
+
+fn malformed() -> Refusal {
+    refuse(
+        401,
+        "invalid_client",
+        50_027,
+        "JWT token is invalid or malformed.",
+    )
+}
+
+fn not_trusted(refused: trust::Refused) -> Refusal {
+    // A federated credential may be on its way, which the platform calls a bad request.
+    let (status, error) = match refused.code {
+        70_021 => (400, "invalid_request"),
+        _ => (401, "invalid_client"),
+    };
+    refuse(status, error, refused.code, refused.text)
 }
 
 /// Finds who is calling from the bearer token.

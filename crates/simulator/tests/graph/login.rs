@@ -51,32 +51,6 @@ async fn wrong_credentials_are_refused_with_the_services_codes() {
 }
 
 #[tokio::test]
-async fn a_well_formed_client_assertion_is_taken() {
-    let bench = Bench::empty().await;
-    let send = async |kind: &str, assertion: &str| {
-        bench
-            .http
-            .post(format!("{}/{TENANT}/oauth2/v2.0/token", bench.server.url()))
-            .form(&[
-                ("grant_type", "client_credentials"),
-                ("client_id", WRITER_CLIENT_ID),
-                ("client_assertion_type", kind),
-                ("client_assertion", assertion),
-                ("scope", "https://graph.microsoft.com/.default"),
-            ])
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .as_u16()
-    };
-    let bearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    assert_eq!(send(bearer, "aa.bb.cc").await, 200);
-    assert_eq!(send("something", "aa.bb.cc").await, 401);
-    assert_eq!(send(bearer, "no-token").await, 401);
-}
-
-#[tokio::test]
 async fn tokens_expire_and_unknown_ones_are_worthless() {
     let clock = Clock::manual(Utc.with_ymd_and_hms(2026, 5, 1, 8, 0, 0).unwrap());
     let bench = Bench::on(Simulator::with_clock(clock.clone())).await;

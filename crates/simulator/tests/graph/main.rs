@@ -5,6 +5,7 @@
     reason = "a test that fails by panicking is a good test"
 )]
 
+mod assertions;
 mod attack;
 mod batch;
 mod bin;

@@ -3,9 +3,12 @@
 use chrono::{DateTime, Utc};
 use model::licence::Licence;
 use model::snapshot::{Completeness, Content, Kind, Method};
-use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId, TenantId};
+use model::{
+    Application, Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, Proof, ProofKind,
+    SnapshotId, TenantId,
+};
 use serde_json::json;
-use store::{CredentialRef, SnapshotMeta, TenantRecord, TenantState, Trigger};
+use store::{SnapshotMeta, TenantRecord, TenantState, Trigger};
 
 /// A moment, in seconds after the tests' epoch.
 ///
@@ -28,9 +31,12 @@ pub fn tenant(n: u32) -> TenantId {
 /// A registration.
 #[must_use]
 pub fn record(id: &TenantId) -> TenantRecord {
-    let credential = |name: &str| CredentialRef {
+    let credential = |name: &str| Application::Own {
         client_id: format!("client-{name}"),
-        secret: format!("env:{name}"),
+        proof: Proof {
+            kind: ProofKind::Secret,
+            reference: format!("env:{name}"),
+        },
     };
     TenantRecord {
         id: id.clone(),

@@ -1,5 +1,6 @@
 //! A gateway in this process, with a small service behind it.
 
+use crate::Applications;
 use crate::{App, Backends, Config, Deps, Peers, Tenants, Token, Tokens};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
@@ -167,6 +168,11 @@ pub(super) async fn sandbox() -> Sandbox {
 }
 
 pub(super) async fn sandbox_with(custom_clouds: bool) -> Sandbox {
+    sandbox_of(custom_clouds, Applications::default()).await
+}
+
+/// With applications of the installation.
+pub(super) async fn sandbox_of(custom_clouds: bool, installed: Applications) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
@@ -187,7 +193,7 @@ pub(super) async fn sandbox_with(custom_clouds: bool) -> Sandbox {
         tokens: tokens(),
     };
     let (listener, _) = listener().await;
-    let app = App::build(&config(custom_clouds), deps, listener).expect("built");
+    let app = App::build(&config(custom_clouds, installed), deps, listener).expect("built");
     let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
     tokio::spawn(app.run(stop.clone()));
     Sandbox {
@@ -217,7 +223,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn config(custom_clouds: bool) -> Config {
+fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
@@ -236,6 +242,7 @@ fn config(custom_clouds: bool) -> Config {
     Config {
         common,
         peers,
+        installed,
         development_token_file: None,
     }
 }
@@ -327,10 +334,12 @@ pub(super) fn tenant(id: &str) -> Tenant {
         reader: Some(AppCredential {
             client_id: "0a1b2c3d-0000-4000-8000-0000000000c1".to_owned(),
             secret_ref: "env:REWIND_CREDENTIAL_READER_CONTOSO".to_owned(),
+            ..Default::default()
         }),
         writer: Some(AppCredential {
             client_id: "0a1b2c3d-0000-4000-8000-0000000000c2".to_owned(),
             secret_ref: "file:contoso/writer".to_owned(),
+            ..Default::default()
         }),
         break_glass_ids: vec!["0a1b2c3d-0000-4000-8000-0000000000e1".to_owned()],
         ..Tenant::default()

@@ -1,8 +1,10 @@
 //! Registering, showing and checking tenants.
 
 use super::support::{
-    A, B, OPERATOR, OWNER_A, OWNER_B, Sandbox, UNKNOWN, sandbox, sandbox_with, tenant, with,
+    A, B, OPERATOR, OWNER_A, OWNER_B, Sandbox, UNKNOWN, sandbox, sandbox_of, sandbox_with, tenant,
+    with,
 };
+use crate::Applications;
 use model::TenantId;
 use proto::v1::tenant_service_client::TenantServiceClient;
 use proto::v1::*;
@@ -51,11 +53,18 @@ async fn a_registration_is_kept_and_shown() {
         .await
         .expect("shown");
     assert_eq!(shown.into_inner().tenant.as_ref(), Some(&created));
-    let expected = Tenant {
+    let mut expected = Tenant {
         name: created.name.clone(),
         create_time: created.create_time,
         ..tenant(A)
     };
+    let consent = |client: &str, state: &str| {
+        format!(
+            "https://login.microsoftonline.com/{A}/adminconsent?client_id=0a1b2c3d-0000-4000-8000-0000000000{client}&state={state}"
+        )
+    };
+    expected.reader.get_or_insert_default().consent_url = consent("c1", "reader");
+    expected.writer.get_or_insert_default().consent_url = consent("c2", "writer");
     assert_eq!(created, expected, "everything that was given is kept");
     assert!(
         sandbox
@@ -113,6 +122,19 @@ async fn what_does_not_fit_is_named_and_no_secret_is_repeated() {
         Some(AppCredential {
             client_id: client_id.to_owned(),
             secret_ref: secret_ref.to_owned(),
+            ..Default::default()
+        })
+    };
+    let certificate = |reference: &str| {
+        Some(AppCredential {
+            certificate_ref: reference.to_owned(),
+            ..app("id", "").expect("there")
+        })
+    };
+    let federated = |reference: &str| {
+        Some(AppCredential {
+            federated_token_ref: reference.to_owned(),
+            ..app("id", "").expect("there")
         })
     };
     let cases = [
@@ -161,6 +183,36 @@ async fn what_does_not_fit_is_named_and_no_secret_is_repeated() {
             ..tenant(A)
         },
         Tenant {
+            reader: certificate("hunter2"),
+            ..tenant(A)
+        },
+        Tenant {
+            reader: certificate("env:REWIND_CREDENTIAL_READER_X"),
+            ..tenant(A)
+        },
+        Tenant {
+            writer: federated("file:/../hunter2"),
+            ..tenant(A)
+        },
+        Tenant {
+            reader: Some(AppCredential {
+                certificate_ref: "file:hunter2".to_owned(),
+                ..app("id", "file:hunter2").expect("there")
+            }),
+            ..tenant(A)
+        },
+        Tenant {
+            reader: app("id", ""),
+            ..tenant(A)
+        },
+        Tenant {
+            writer: Some(AppCredential {
+                installation: true,
+                ..AppCredential::default()
+            }),
+            ..tenant(A)
+        },
+        Tenant {
             break_glass_ids: vec!["ann@contoso.com".to_owned()],
             ..tenant(A)
         },
@@ -181,12 +233,18 @@ async fn what_does_not_fit_is_named_and_no_secret_is_repeated() {
     INVALID_ARGUMENT tenant.cloud: global, usgov, usgov-dod or china is expected
     CUSTOM_CLOUD_REFUSED tenant.graph_url: this server does not allow custom Graph or login hosts
     CUSTOM_CLOUD_REFUSED tenant.login_url: this server does not allow custom Graph or login hosts
-    INVALID_ARGUMENT tenant.reader: an application that reads the tenant is needed
+    INVALID_ARGUMENT tenant.reader: an application that reads the tenant is needed, since this installation has none
     INVALID_ARGUMENT tenant.reader.client_id: an application's client id is expected
-    INVALID_ARGUMENT tenant.reader.secret_ref: a credential is given as env:NAME or file:PATH, never as its value
+    INVALID_ARGUMENT tenant.reader.secret_ref: a secret is given as env:NAME or file:PATH, never as its value
     CREDENTIAL_REFERENCE_REFUSED tenant.reader.secret_ref: the environment name of this credential must begin with REWIND_CREDENTIAL_READER_ and go on with capital letters, digits or underscores
     CREDENTIAL_REFERENCE_REFUSED tenant.writer.secret_ref: the environment name of this credential must begin with REWIND_CREDENTIAL_WRITER_ and go on with capital letters, digits or underscores
     CREDENTIAL_REFERENCE_REFUSED tenant.writer.secret_ref: the file of this credential must lie below the directory that REWIND_CREDENTIALS_DIR names
+    INVALID_ARGUMENT tenant.reader.certificate_ref: a certificate is given as file:PATH, never as its value
+    INVALID_ARGUMENT tenant.reader.certificate_ref: a certificate is given as file:PATH, never as its value
+    CREDENTIAL_REFERENCE_REFUSED tenant.writer.federated_token_ref: the file of this credential must lie below the directory that REWIND_CREDENTIALS_DIR names
+    INVALID_ARGUMENT tenant.reader: exactly one of secret_ref, certificate_ref and federated_token_ref is expected
+    INVALID_ARGUMENT tenant.reader: exactly one of secret_ref, certificate_ref and federated_token_ref is expected
+    INVALID_ARGUMENT tenant.writer: this installation has no such application
     INVALID_ARGUMENT tenant.break_glass_ids[0]: a user's GUID is expected
     ");
     assert!(
@@ -280,13 +338,90 @@ async fn a_list_holds_the_callers_tenants_in_pages() {
     );
 }
 
+fn installed() -> Applications {
+    Applications {
+        reader: Some("shared-reader".to_owned()),
+        writer: Some("shared-writer".to_owned()),
+        redirect_url: Some("https://rewind.example/consent?from=a b".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_without_applications_uses_those_of_the_installation() {
+    let sandbox = sandbox_of(false, installed()).await;
+    let bare = Tenant {
+        reader: None,
+        writer: None,
+        cloud: "usgov".to_owned(),
+        ..tenant(A)
+    };
+    let created = create(&sandbox, bare.clone()).await.expect("registered");
+    let consent = |app: &str| {
+        format!(
+            "https://login.microsoftonline.us/{A}/adminconsent?client_id=shared-{app}\
+             &redirect_uri=https%3A%2F%2Frewind.example%2Fconsent%3Ffrom%3Da+b&state={app}"
+        )
+    };
+    let shown = |app: &str| {
+        Some(AppCredential {
+            client_id: format!("shared-{app}"),
+            installation: true,
+            consent_url: consent(app),
+            ..AppCredential::default()
+        })
+    };
+    assert_eq!(
+        (&created.reader, &created.writer),
+        (&shown("reader"), &shown("writer"))
+    );
+    assert_eq!(create(&sandbox, bare).await.expect("the same"), created);
+    assert_eq!(
+        create(&sandbox, created.clone()).await.expect("as shown"),
+        created,
+        "what is shown can be registered again"
+    );
+
+    let readers_own = Tenant {
+        writer: None,
+        ..tenant(B)
+    };
+    let created = create(&sandbox, readers_own).await.expect("registered");
+    assert_eq!(
+        created.writer, None,
+        "who names a reader alone wants no restores"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_consent_comes_with_where_to_give_it() {
+    let sandbox = sandbox_of(false, installed()).await;
+    create(&sandbox, tenant(A)).await.expect("registered");
+    let found = vec![
+        item("user", true, ""),
+        item("group", false, "CONSENT_MISSING"),
+        item("licence", false, "LICENCE_REQUIRED"),
+    ];
+    let answer = check(&sandbox, Ok(found)).await;
+    let urls: Vec<&str> = answer.items[..3]
+        .iter()
+        .map(|item| item.consent_url.as_str())
+        .collect();
+    assert_eq!((urls[0], urls[2]), ("", ""));
+    assert!(
+        urls[1].starts_with(&format!(
+            "https://login.microsoftonline.com/{A}/adminconsent?client_id=0a1b2c3d-0000-4000-8000-0000000000c1&"
+        )),
+        "{urls:?}"
+    );
+}
+
 fn item(subject: &str, ok: bool, reason: &str) -> CheckItem {
     CheckItem {
         app: "reader".to_owned(),
         subject: subject.to_owned(),
         ok,
-        detail: String::new(),
         reason: reason.to_owned(),
+        ..CheckItem::default()
     }
 }
 
@@ -321,13 +456,17 @@ async fn a_check_merges_what_the_services_find_and_one_that_is_down_is_a_finding
     ];
     let answer = check(&sandbox, Ok(good.clone())).await;
     assert_eq!((answer.can_snapshot, answer.can_restore), (true, false));
-    assert_eq!(answer.items[..3], good);
+    assert_eq!(
+        (&answer.items[..2], answer.items[2].subject.as_str()),
+        (&good[..2], "user")
+    );
     let down = CheckItem {
         app: "writer".to_owned(),
         subject: "token".to_owned(),
         ok: false,
         detail: "the restorer cannot be reached".to_owned(),
         reason: "BACKEND_UNAVAILABLE".to_owned(),
+        ..CheckItem::default()
     };
     assert_eq!(answer.items[3..], [down]);
     {

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
-use model::{ObjectId, TenantId};
+use model::{ObjectId, Proof, ProofKind, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
@@ -25,18 +25,76 @@ pub(crate) struct TenantRecord {
     graph_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login_url: Option<String>,
-    reader: CredentialRef,
+    reader: Application,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    writer: Option<CredentialRef>,
+    writer: Option<Application>,
     break_glass: Vec<String>,
     state: State,
     created_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct CredentialRef {
+/// An application: the installation's, or one with exactly one reference.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Application {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    installation: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     client_id: String,
-    secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    federated_token: Option<String>,
+}
+
+impl From<&model::Application> for Application {
+    fn from(application: &model::Application) -> Self {
+        let (client_id, proof) = match application {
+            model::Application::Installation => {
+                return Self {
+                    installation: true,
+                    ..Self::default()
+                };
+            }
+            model::Application::Own { client_id, proof } => (client_id, proof),
+        };
+        let reference = |kind: ProofKind| (proof.kind == kind).then(|| proof.reference.clone());
+        Self {
+            installation: false,
+            client_id: client_id.clone(),
+            secret: reference(ProofKind::Secret),
+            certificate: reference(ProofKind::Certificate),
+            federated_token: reference(ProofKind::FederatedToken),
+        }
+    }
+}
+
+impl Application {
+    fn into_domain(self, path: &str) -> Result<model::Application, StoreError> {
+        let named = [
+            (ProofKind::Secret, self.secret),
+            (ProofKind::Certificate, self.certificate),
+            (ProofKind::FederatedToken, self.federated_token),
+        ];
+        let mut proofs = named.into_iter().filter_map(|(kind, reference)| {
+            Some(Proof {
+                kind,
+                reference: reference?,
+            })
+        });
+        match (self.installation, proofs.next(), proofs.next()) {
+            (true, None, _) => Ok(model::Application::Installation),
+            (false, Some(proof), None) => Ok(model::Application::Own {
+                client_id: self.client_id,
+                proof,
+            }),
+            _ => Err(StoreError::corrupt(
+                path,
+                "an application has not exactly one credential reference",
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,10 +106,6 @@ enum State {
 
 impl From<&domain::TenantRecord> for TenantRecord {
     fn from(record: &domain::TenantRecord) -> Self {
-        let credential = |from: &domain::CredentialRef| CredentialRef {
-            client_id: from.client_id.clone(),
-            secret: from.secret.clone(),
-        };
         Self {
             format: FORMAT,
             write: chance::token(),
@@ -60,8 +114,8 @@ impl From<&domain::TenantRecord> for TenantRecord {
             cloud: record.cloud.clone(),
             graph_url: record.graph_url.clone(),
             login_url: record.login_url.clone(),
-            reader: credential(&record.reader),
-            writer: record.writer.as_ref().map(credential),
+            reader: (&record.reader).into(),
+            writer: record.writer.as_ref().map(Into::into),
             break_glass: record.break_glass.iter().map(ObjectId::to_string).collect(),
             state: match record.state {
                 domain::TenantState::Active => State::Active,
@@ -89,10 +143,6 @@ impl TenantRecord {
                 "it is the registration of another tenant",
             ));
         }
-        let credential = |from: CredentialRef| domain::CredentialRef {
-            client_id: from.client_id,
-            secret: from.secret,
-        };
         let break_glass = self
             .break_glass
             .iter()
@@ -104,8 +154,11 @@ impl TenantRecord {
             cloud: self.cloud,
             graph_url: self.graph_url,
             login_url: self.login_url,
-            reader: credential(self.reader),
-            writer: self.writer.map(credential),
+            reader: self.reader.into_domain(path)?,
+            writer: self
+                .writer
+                .map(|writer| writer.into_domain(path))
+                .transpose()?,
             break_glass: break_glass.map_err(|error| StoreError::corrupt(path, error))?,
             state: match self.state {
                 State::Active => domain::TenantState::Active,
@@ -169,3 +222,6 @@ impl Claim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

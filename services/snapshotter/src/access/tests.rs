@@ -1,0 +1,84 @@
+//! What a type's permissions and a try say together.
+
+use super::*;
+
+fn denied() -> GraphError {
+    GraphError::Denied {
+        code: "Authorization_RequestDenied".to_owned(),
+        message: "Insufficient privileges".to_owned(),
+        path: "/users".to_owned(),
+    }
+}
+
+fn check(
+    granted: Option<&[&str]>,
+    tried: Result<(), GraphError>,
+    reason: &str,
+    missing: &[&str],
+    detail: &str,
+) {
+    let granted = granted.map(|roles| roles.iter().map(|&role| role.to_owned()).collect());
+    let item = readable(ObjectType::User, granted.as_ref(), tried);
+    assert_eq!(
+        (item.app.as_str(), item.subject.as_str()),
+        ("reader", "user")
+    );
+    assert_eq!(
+        (item.ok, item.reason.as_str(), item.detail.as_str()),
+        (reason.is_empty(), reason, detail)
+    );
+    assert_eq!(item.missing_permissions, missing);
+}
+
+#[test]
+fn permissions_and_the_try_are_told_together() {
+    let refusal = "graph denied /users: Authorization_RequestDenied: Insufficient privileges";
+    check(Some(&["User.Read.All"]), Ok(()), "", &[], "can be read");
+    check(
+        Some(&["Directory.Read.All"]),
+        Ok(()),
+        "",
+        &[],
+        "can be read",
+    );
+    check(None, Ok(()), "", &[], "can be read");
+    check(
+        Some(&["User.ReadBasic.All"]),
+        Ok(()),
+        "CONSENT_MISSING",
+        &["User.Read.All"],
+        "User.Read.All is missing: graph answers, but may leave values out",
+    );
+    let missing = format!("User.Read.All is missing: {refusal}");
+    check(
+        Some(&[]),
+        Err(denied()),
+        "CONSENT_MISSING",
+        &["User.Read.All"],
+        &missing,
+    );
+    check(
+        None,
+        Err(denied()),
+        "CONSENT_MISSING",
+        &["User.Read.All"],
+        &missing,
+    );
+    check(
+        Some(&["User.Read.All"]),
+        Err(denied()),
+        "CONSENT_MISSING",
+        &[],
+        refusal,
+    );
+    check(
+        Some(&[]),
+        Err(GraphError::Throttled {
+            retry_after: None,
+            path: "/users".to_owned(),
+        }),
+        "GRAPH_THROTTLED",
+        &[],
+        "graph throttles /users",
+    );
+}
