@@ -3,6 +3,7 @@
 //! Handlers here read the directory and hand writes to [`crate::write`]; they never change state
 //! on their own.
 
+pub(crate) mod admit;
 pub(crate) mod audits;
 pub(crate) mod batch;
 pub(crate) mod bin;

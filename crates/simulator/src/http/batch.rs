@@ -14,7 +14,7 @@ use crate::counters::watch;
 use crate::fault::FaultResponse;
 use crate::fault::mix::Place;
 use crate::http::reply::{GraphError, Reply};
-use crate::http::{Call, server};
+use crate::http::{Call, admit, server};
 use crate::odata;
 use crate::record::push_pair;
 use crate::simulator::Shared;
@@ -196,10 +196,10 @@ fn run(shared: &Arc<Shared>, tenant: &Tenant, actor: &Actor, item: &Item) -> Rep
             | FaultResponse::ResetInBody
             | FaultResponse::TruncatedBody,
         ) => {
-            server::admitted(shared, tenant, actor, &item.call);
+            admit::admitted(shared, tenant, actor, &item.call);
             refused(504, None)
         }
-        Some(FaultResponse::Delay(_)) | None => server::admitted(shared, tenant, actor, &item.call),
+        Some(FaultResponse::Delay(_)) | None => admit::admitted(shared, tenant, actor, &item.call),
     };
     watch::answered(shared, tenant, actor, &item.call, &reply);
     reply
