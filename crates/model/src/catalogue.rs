@@ -112,6 +112,22 @@ impl ObjectType {
         }
     }
 
+    /// Whether a snapshot is of no use without it: the six types that every tenant
+    /// is backed up for. An application without a permission for one of the others
+    /// leaves that one out.
+    #[must_use]
+    pub fn is_essential(self) -> bool {
+        matches!(
+            self,
+            Self::User
+                | Self::Group
+                | Self::Application
+                | Self::ServicePrincipal
+                | Self::NamedLocation
+                | Self::ConditionalAccessPolicy
+        )
+    }
+
     /// Graph's name of the type, such as `servicePrincipal`.
     #[must_use]
     pub fn name(self) -> &'static str {

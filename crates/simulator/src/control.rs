@@ -3,7 +3,6 @@
 //! It is for practice on one's own machine and takes no credential, so it answers callers on
 //! loopback only. It must never be reachable below `/v1.0`.
 
-mod mutate;
 mod settings;
 
 use std::net::SocketAddr;
@@ -62,7 +61,7 @@ fn route(simulator: &Simulator, call: &Call) -> Result<Value, Refusal> {
         ("POST", ["mutate"]) => {
             let wanted: Mutate = body(call)?;
             let tenant = tenant(simulator, wanted.tenant.as_deref())?;
-            Ok(mutate::mutate(&tenant, wanted.seed, wanted.changes))
+            Ok(json!({ "changes": tenant.mutate(wanted.seed, wanted.changes) }))
         }
         ("GET", ["faults"]) => Ok(settings::faults(simulator)),
         ("PUT", ["faults"]) => Ok(settings::set_faults(simulator, body(call)?)),

@@ -165,6 +165,15 @@ impl Manifest {
         self.completeness.iter().all(Completeness::is_complete)
     }
 
+    /// Whether every kind of the essential types was read completely.
+    #[must_use]
+    pub fn has_essentials(&self) -> bool {
+        self.completeness
+            .iter()
+            .filter(|record| record.kind.object_type().is_essential())
+            .all(Completeness::is_complete)
+    }
+
     /// Whether the kind was asked for and read completely.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {

@@ -177,7 +177,7 @@ async fn a_type_that_cannot_be_read_is_neither_complete_nor_deleted() -> anyhow:
     };
     sandbox
         .simulator
-        .inject(Fault::once("GET", "/groups", denied).times(1000));
+        .inject(Fault::once("GET", "/groups*", denied).times(1000));
     let holed = sandbox.snapshot().await?;
     assert_eq!(holed.state(), SnapshotState::Incomplete);
     let kinds: Vec<_> = holed

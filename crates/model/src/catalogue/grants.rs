@@ -7,8 +7,8 @@
 use serde_json::Value;
 
 use super::{
-    Class, Lane, OWNER, ObjectType, Property, Reading, Shape, TypeSpec, copied, read_only, scalar,
-    set, volatile,
+    Class, Lane, OWNER, ObjectType, Property, Reading, Shape, TypeSpec, read_only, scalar, set,
+    volatile,
 };
 
 /// `oAuth2PermissionGrant`: delegated permissions that somebody consented to.
@@ -64,8 +64,8 @@ pub static APP_ROLE_ASSIGNMENT: TypeSpec = TypeSpec {
         read_only("principalId"),
         read_only("principalType"),
         read_only("resourceId"),
-        copied("principalDisplayName"),
-        copied("resourceDisplayName"),
+        volatile("principalDisplayName"),
+        volatile("resourceDisplayName"),
         read_only("createdDateTime"),
         volatile("deletedDateTime"),
     ],

@@ -6,11 +6,12 @@ use super::{Problem, TenantVault};
 use crate::error::StoreError;
 use crate::manifest::Manifest;
 
-/// The word for the newest complete snapshot.
+/// The word for the newest snapshot in which every essential type is complete.
 const LATEST: &str = "latest";
 
 impl TenantVault {
-    /// The snapshot of an id; `latest` is the newest complete one.
+    /// The snapshot of an id; `latest` is the newest one that is complete for every
+    /// essential type.
     ///
     /// # Errors
     /// `NotFound`; `Corrupt`, naming the file; `Unavailable`.
@@ -19,7 +20,7 @@ impl TenantVault {
             return self.manifest(id).await;
         }
         let (manifests, problems) = self.manifests().await?;
-        let latest = manifests.into_iter().find(Manifest::is_complete);
+        let latest = manifests.into_iter().find(Manifest::has_essentials);
         // A damaged snapshot that is newer must not be passed over in silence.
         let newest = latest
             .as_ref()
