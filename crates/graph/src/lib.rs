@@ -1,12 +1,13 @@
 //! Microsoft Graph, seen from this program.
 //!
-//! Owns tokens, paging, batching, retries, the [`Directory`] seam with its two
+//! Owns tokens, paging, batching, retries, quotas, the [`Directory`] seam with its two
 //! real implementations, and the collector that reads a whole tenant through
 //! it. A reader has no way to write; a token is sent to no host but the
 //! tenant's own Graph; nothing here purges a deleted object.
 
 mod auth;
 mod batch;
+mod budget;
 mod client;
 mod cloud;
 pub mod collect;
@@ -14,6 +15,7 @@ mod directory;
 mod error;
 mod guard;
 mod json;
+mod meter;
 mod reader;
 mod request;
 mod retry;
@@ -21,11 +23,13 @@ mod settings;
 mod writer;
 
 pub use auth::Credential;
+pub use budget::{Budget, LaneUse, Limits, Role, TenantSize};
 pub use cloud::{Cloud, Endpoint};
 pub use collect::{Progress, Scope, collect};
 pub use directory::{Directory, DirectoryWriter, NextLink, Page, Query};
 pub use error::GraphError;
 pub use guard::refuse_purge;
+pub use meter::measured;
 pub use reader::GraphReader;
 pub use retry::{RetryPolicy, Sleeper};
 pub use settings::{Connections, Ids, Priority, Settings};

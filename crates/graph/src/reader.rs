@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::Credential;
+use crate::budget::Budget;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
 use crate::directory::{Directory, NextLink, Page, Query, item_url};
@@ -46,6 +47,12 @@ impl GraphReader {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What this reader's application may ask of its tenant.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.client.budget()
     }
 
     /// All items of a small list.
@@ -206,11 +213,15 @@ impl Directory for GraphReader {
     }
 
     async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError> {
-        let Answer { body, path } = match next {
+        let Answer { body, path, .. } = match next {
             Some(link) => self.client.follow(link).await?,
             None => self.client.get(&query.url()?).await?,
         };
-        page_of(query, &body, &path)
+        let page = page_of(query, &body, &path)?;
+        if *query == Query::Objects(ObjectType::User) {
+            self.budget().saw_users(page.items.len());
+        }
+        Ok(page)
     }
 
     async fn first_pages(

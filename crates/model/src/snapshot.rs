@@ -1,5 +1,7 @@
 //! One state of a tenant: objects, links, and how completely each kind was read.
 
+use std::ops::{Add, AddAssign};
+
 use chrono::{DateTime, Utc};
 
 use crate::catalogue::{LinkKind, ObjectType};
@@ -76,6 +78,43 @@ impl Method {
         [Self::Delta, Self::StableReread, Self::SingleRead]
             .into_iter()
             .find(|method| method.name() == name)
+    }
+}
+
+/// What a piece of reading cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// HTTP requests sent; a batch is one.
+    pub requests: u64,
+    /// Resource units spent, as counted by Graph or else estimated.
+    pub units: u64,
+    /// Requests that were repetitions of earlier ones.
+    pub retries: u64,
+    /// Answers, also within batches, that said to come back later.
+    pub throttled: u64,
+    /// Answers, also within batches, that denied permission.
+    pub refused: u64,
+    /// Bytes of the bodies received.
+    pub bytes: u64,
+}
+
+impl AddAssign for Effort {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.units += other.units;
+        self.retries += other.retries;
+        self.throttled += other.throttled;
+        self.refused += other.refused;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Add for Effort {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
     }
 }
 
