@@ -449,7 +449,7 @@ fn most_drawn(draws: impl Iterator<Item = (Instant, f64)>, per_second: f64) -> f
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_quota_is_passed_and_no_ordered_wait_cut_short(steps in steps()) {

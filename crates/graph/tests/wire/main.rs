@@ -7,6 +7,10 @@
 
 mod auth;
 mod batch;
+mod bodies;
+mod connections;
+mod quotas;
+mod raw;
 mod reads;
 mod retries;
 mod server;
