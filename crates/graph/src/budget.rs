@@ -9,6 +9,7 @@ mod bucket;
 mod cost;
 mod flight;
 mod gate;
+mod quota;
 mod registry;
 mod share;
 mod single;
@@ -25,57 +26,17 @@ use tokio::time::Instant;
 
 use crate::error::GraphError;
 use crate::retry::{Allowance, Sleeper};
-use bucket::{Bucket, Rate};
 use flight::Flight;
 use gate::Gate;
+use quota::{App, Quota, Size};
 use single::SingleLane;
 
 pub(crate) use cost::{Cost, Lane};
+pub use quota::Limits;
+pub(crate) use quota::Part;
 pub(crate) use registry::Budgets;
 pub use share::Role;
 pub(crate) use ticket::{Heard, Sound, Ticket};
-
-/// Whether the documented quotas are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Limits {
-    /// Microsoft's quotas hold: no request is sent that would pass them.
-    Documented,
-    /// The other side has none, as a practice tenant for measurements. Waits
-    /// that it orders are kept all the same.
-    Off,
-}
-
-/// Microsoft's classes of tenants, by their number of users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TenantSize {
-    /// Fewer than 50.
-    Small,
-    /// 50 to 500.
-    Medium,
-    /// More than 500.
-    Large,
-}
-
-impl TenantSize {
-    /// The class of a tenant with that many users.
-    #[must_use]
-    pub fn of_users(users: usize) -> Self {
-        match users {
-            0..50 => Self::Small,
-            50..=500 => Self::Medium,
-            _ => Self::Large,
-        }
-    }
-
-    /// Resource units in ten seconds.
-    const fn units(self) -> f64 {
-        match self {
-            Self::Small => 3_500.0,
-            Self::Medium => 5_000.0,
-            Self::Large => 8_000.0,
-        }
-    }
-}
 
 /// What this process may do with a tenant's Conditional Access quota, which is
 /// one request a second over all applications.
@@ -89,15 +50,6 @@ pub enum LaneUse {
     Wait,
     /// Nothing for now: requests fail at once.
     Refuse,
-}
-
-/// Which part of the quotas a process has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Part {
-    pub(crate) role: Role,
-    /// Processes of the same role, which share what the application has over all tenants.
-    pub(crate) replicas: u32,
-    pub(crate) limits: Limits,
 }
 
 /// How a request waits.
@@ -135,12 +87,8 @@ struct Turns {
 }
 
 struct State {
-    size: TenantSize,
-    portion: f64,
+    quota: Quota,
     lane_use: LaneUse,
-    units: Bucket,
-    writes: Bucket,
-    audit: Bucket,
     directory_gate: Gate,
     audit_gate: Gate,
     flight: Flight,
@@ -148,12 +96,6 @@ struct State {
     /// When this role may use Conditional Access again.
     single_free: Instant,
     used: Instant,
-}
-
-/// What an application may do in all tenants together.
-struct App {
-    units: Bucket,
-    writes: Bucket,
 }
 
 /// Whether a request may start.
@@ -170,16 +112,11 @@ enum Entry {
 impl Budget {
     fn new(part: Part, app: Arc<Mutex<App>>, single: Arc<SingleLane>) -> Self {
         let now = Instant::now();
-        let full = Bucket::full(now);
         Self {
             part,
             state: Mutex::new(State {
-                size: TenantSize::Small,
-                portion: 1.0,
+                quota: Quota::new(part, now),
                 lane_use: LaneUse::Share,
-                units: full,
-                writes: full,
-                audit: full,
                 directory_gate: Gate::default(),
                 audit_gate: Gate::default(),
                 flight: Flight::default(),
@@ -197,20 +134,20 @@ impl Budget {
 
     /// Says how many users the tenant has.
     pub fn set_users(&self, users: usize) {
-        self.state().size = TenantSize::of_users(users);
+        self.state().quota.size = Size::of_users(users);
     }
 
     /// Says how many users were seen; the tenant has at least as many.
     pub fn saw_users(&self, users: usize) {
         let mut state = self.state();
-        state.size = state.size.max(TenantSize::of_users(users));
+        state.quota.size = state.quota.size.max(Size::of_users(users));
     }
 
     /// Uses only a part of the share, from 0 to 1: a half during a take-over,
     /// until the claim of the other process has expired.
     pub fn set_portion(&self, portion: f64) {
         // A request must be able to pass at some time, whatever was asked for.
-        self.state().portion = portion.clamp(0.01, 1.0);
+        self.state().quota.portion = portion.clamp(0.01, 1.0);
     }
 
     /// Says what may be done with the Conditional Access quota.
@@ -270,49 +207,18 @@ impl Budget {
             return Entry::Closed(closed);
         }
         let mut app = self.app();
-        let later = self.later(now, state, &mut app, cost);
+        let later = state.quota.wait(now, &mut app, cost);
         if !later.is_zero() {
             return Entry::Later(later);
         }
-        if cost.lane == Lane::Audit {
-            state.audit.take(1.0);
-            return Entry::Open;
+        if cost.lane == Lane::Directory {
+            if !state.flight.has_room(ceiling) {
+                return Entry::Full;
+            }
+            state.flight.start();
         }
-        if !state.flight.has_room(ceiling) {
-            return Entry::Full;
-        }
-        let (units, writes) = (f64::from(cost.units), f64::from(cost.writes));
-        state.flight.start();
-        state.units.take(units);
-        state.writes.take(writes);
-        app.units.take(units);
-        app.writes.take(writes);
+        state.quota.take(&mut app, cost);
         Entry::Open
-    }
-
-    /// How long until all quotas have what a request costs.
-    fn later(&self, now: Instant, state: &mut State, app: &mut App, cost: Cost) -> Duration {
-        if self.part.limits == Limits::Off {
-            return Duration::ZERO;
-        }
-        let (share, portion) = (self.part.role.share(), state.portion);
-        if cost.lane == Lane::Audit {
-            let rate = Rate::new(5.0, 10.0, share.audit * portion);
-            return state.audit.wait(now, rate, 1.0);
-        }
-        let each = 1.0 / f64::from(self.part.replicas.max(1));
-        let (units, writes) = (f64::from(cost.units), f64::from(cost.writes));
-        let of_size = Rate::new(state.size.units(), 10.0, share.units * portion);
-        let of_app = Rate::new(150_000.0, 20.0, share.units * each);
-        let wait = state.units.wait(now, of_size, units);
-        let wait = wait.max(app.units.wait(now, of_app, units));
-        if cost.writes == 0 {
-            return wait;
-        }
-        let of_tenant = Rate::new(3_000.0, 150.0, share.writes * portion);
-        let of_app = Rate::new(35_000.0, 300.0, share.writes * each);
-        wait.max(state.writes.wait(now, of_tenant, writes))
-            .max(app.writes.wait(now, of_app, writes))
     }
 
     /// How long a request must wait before it is repeated, so that an outage is
@@ -363,16 +269,6 @@ impl State {
         match lane {
             Lane::Audit => &mut self.audit_gate,
             Lane::Directory | Lane::ConditionalAccess => &mut self.directory_gate,
-        }
-    }
-}
-
-impl App {
-    fn new() -> Self {
-        let full = Bucket::full(Instant::now());
-        Self {
-            units: full,
-            writes: full,
         }
     }
 }

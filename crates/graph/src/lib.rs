@@ -23,7 +23,7 @@ mod settings;
 mod writer;
 
 pub use auth::Credential;
-pub use budget::{Budget, LaneUse, Limits, Role, TenantSize};
+pub use budget::{Budget, LaneUse, Limits, Role};
 pub use cloud::{Cloud, Endpoint};
 pub use collect::{Progress, Scope, collect};
 pub use directory::{Directory, DirectoryWriter, NextLink, Page, Query};

@@ -12,8 +12,9 @@ use std::time::Duration;
 use model::TenantId;
 use tokio::time::Instant;
 
+use super::quota::App;
 use super::single::SingleLane;
-use super::{App, Budget, Part};
+use super::{Budget, Part};
 
 /// Longer than the period of any quota.
 const IDLE: Duration = Duration::from_secs(600);
@@ -89,7 +90,7 @@ impl Inner {
         let key = (client_id.to_owned(), part);
         let known = self.apps.get(&key).and_then(Weak::upgrade);
         known.unwrap_or_else(|| {
-            let app = Arc::new(Mutex::new(App::new()));
+            let app = Arc::new(Mutex::new(App::new(Instant::now())));
             self.apps.insert(key, Arc::downgrade(&app));
             app
         })

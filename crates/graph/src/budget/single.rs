@@ -123,7 +123,7 @@ impl Budget {
         }
         self.single.state().free = Instant::now() + DISTANCE;
         let mut state = self.state();
-        let part = self.part.role.share().conditional_access * state.portion;
+        let part = self.part.role.share().conditional_access * state.quota.portion;
         state.single_free = sent + DISTANCE.div_f64(part.max(0.001));
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use model::TenantId;
-use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{
-    Budget, Budgets, Cost, Heard, Lane, LaneUse, Limits, Manner, Part, Role, Sound, TenantSize,
-    Ticket,
+    Budget, Budgets, Cost, Heard, Lane, LaneUse, Limits, Manner, Part, Role, Sound, Ticket,
 };
 use crate::error::GraphError;
 use crate::retry::Sleeper;
+
+mod streams;
 
 fn tenant(number: u32) -> TenantId {
     TenantId::parse(&format!("00000000-0000-4000-8000-{number:012}")).unwrap()
@@ -119,19 +119,6 @@ async fn size_and_portion_change_the_pace() {
     about(pace().await, 400.0);
     budget.set_users(3);
     about(pace().await, 175.0);
-}
-
-#[test]
-fn sizes_are_microsofts() {
-    let size = TenantSize::of_users;
-    assert_eq!(
-        (size(49), size(50)),
-        (TenantSize::Small, TenantSize::Medium)
-    );
-    assert_eq!(
-        (size(500), size(501)),
-        (TenantSize::Medium, TenantSize::Large)
-    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,8 +293,9 @@ async fn idle_budgets_are_dropped_and_busy_ones_kept() {
     assert!(
         !recent
             .state()
+            .quota
             .units
-            .wait(Instant::now(), super::Rate::new(1.0, 1e9, 1.0), 1.0)
+            .wait(Instant::now(), super::bucket::Rate::new(1.0, 1e9, 1.0), 1.0)
             .is_zero()
     );
     assert!(size_of::<Budget>() <= 1024, "{}", size_of::<Budget>());
@@ -323,167 +311,4 @@ async fn a_wait_beyond_all_patience_is_given_back() {
     assert!(
         matches!(error, GraphError::Throttled { retry_after: told, .. } if told == retry_after)
     );
-}
-
-/// One request of a random stream, and how Graph treats it.
-#[derive(Debug, Clone)]
-struct Step {
-    app: usize,
-    cost: Cost,
-    /// Milliseconds before it is asked for, on the way, and until the answer.
-    times: (u64, u64, u64),
-    /// Units that Graph counts beyond the estimate.
-    more: u32,
-    sound: Sound,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let lane = prop_oneof![
-        8 => (1_u32..100, 0_u32..2).prop_map(|(units, writes)| cost(Lane::Directory, units, writes)),
-        1 => Just(cost(Lane::ConditionalAccess, 1, 0)),
-        1 => Just(cost(Lane::Audit, 1, 0)),
-    ];
-    let sound = prop_oneof![
-        16 => Just(Sound::Good),
-        1 => Just(Sound::Bad),
-        1 => Just(Sound::Throttled(None)),
-        1 => (1_u64..20_000).prop_map(|wait| Sound::Throttled(Some(Duration::from_millis(wait)))),
-    ];
-    let times = (0_u64..100, 0_u64..150, 0_u64..300);
-    let step =
-        (0_usize..2, lane, times, 0_u32..3, sound).prop_map(|(app, cost, times, more, sound)| {
-            Step {
-                app,
-                cost,
-                times,
-                more,
-                sound,
-            }
-        });
-    prop::collection::vec(step, 1..400)
-}
-
-/// What Graph sees of a request.
-struct Arrival {
-    app: usize,
-    cost: Cost,
-    sent: Instant,
-    at: Instant,
-}
-
-/// A wait that Graph ordered, from when the answer came.
-struct Order {
-    app: usize,
-    lane: Lane,
-    from: Instant,
-    until: Instant,
-}
-
-/// Sends the steps from eight tasks for each of two applications of one tenant.
-async fn play(steps: Vec<Step>) -> (Vec<Arrival>, Vec<Order>) {
-    let budgets = Budgets::default();
-    let of = |app| budgets.of(app, &tenant(1), part(Role::Alone));
-    let apps = [of("a"), of("b")];
-    let record = std::sync::Mutex::new((Vec::new(), Vec::new()));
-    let tasks = (0..8).map(|task| {
-        let (apps, record, steps) = (&apps, &record, &steps);
-        async move {
-            for step in steps.iter().skip(task).step_by(8) {
-                one(&apps[step.app], step, record).await;
-            }
-        }
-    });
-    join_all(tasks).await;
-    record.into_inner().unwrap()
-}
-
-async fn one(
-    budget: &Arc<Budget>,
-    step: &Step,
-    record: &std::sync::Mutex<(Vec<Arrival>, Vec<Order>)>,
-) {
-    let millis = |millis| tokio::time::sleep(Duration::from_millis(millis));
-    let (before, there, back) = step.times;
-    millis(before).await;
-    let ticket = enter(budget, step.cost).await.unwrap();
-    let sent = Instant::now();
-    millis(there).await;
-    let counted = step.cost.units + step.more;
-    record.lock().unwrap().0.push(Arrival {
-        app: step.app,
-        cost: cost(step.cost.lane, counted, step.cost.writes),
-        sent,
-        at: Instant::now(),
-    });
-    millis(back).await;
-    let from = Instant::now();
-    if let Sound::Throttled(Some(wait)) = step.sound {
-        record.lock().unwrap().1.push(Order {
-            app: step.app,
-            lane: step.cost.lane,
-            from,
-            until: from + wait,
-        });
-    }
-    let units = Some(counted);
-    ticket.heard(
-        Heard {
-            units,
-            ..heard(step.sound)
-        },
-        0.5,
-    );
-}
-
-/// The most that was ever drawn from a bucket that refills at a rate.
-fn most_drawn(draws: impl Iterator<Item = (Instant, f64)>, per_second: f64) -> f64 {
-    let (mut drawn, mut most) = (0.0_f64, 0.0_f64);
-    let mut last: Option<Instant> = None;
-    for (at, amount) in draws {
-        let passed = last.map_or(0.0, |last| (at - last).as_secs_f64());
-        drawn = (drawn - passed * per_second).max(0.0) + amount;
-        most = most.max(drawn);
-        last = Some(at);
-    }
-    most
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_quota_is_passed_and_no_ordered_wait_cut_short(steps in steps()) {
-        let count = steps.len();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let (mut arrivals, orders) = runtime.block_on(play(steps));
-        prop_assert_eq!(arrivals.len(), count);
-        arrivals.sort_by_key(|arrival| arrival.at);
-        let most = |app: Option<usize>, lane, per_second, of: fn(&Cost) -> u32| {
-            let draws = arrivals
-                .iter()
-                .filter(|arrival| arrival.cost.lane == lane && app.is_none_or(|app| arrival.app == app))
-                .map(|arrival| (arrival.at, f64::from(of(&arrival.cost))));
-            most_drawn(draws, per_second)
-        };
-        for app in [0, 1] {
-            prop_assert!(most(Some(app), Lane::Directory, 350.0, |cost| cost.units) <= 3_500.0);
-            prop_assert!(most(Some(app), Lane::Directory, 20.0, |cost| cost.writes) <= 3_000.0);
-            prop_assert!(most(Some(app), Lane::Audit, 0.5, |_| 1) <= 5.0 + 1e-6);
-        }
-        prop_assert!(most(None, Lane::ConditionalAccess, 1.0, |_| 1) <= 1.0 + 1e-6);
-        for order in &orders {
-            let shared = order.lane == Lane::ConditionalAccess;
-            let early = arrivals.iter().any(|arrival| {
-                arrival.cost.lane == order.lane
-                    && (shared || arrival.app == order.app)
-                    && arrival.sent > order.from
-                    && arrival.sent < order.until
-            });
-            prop_assert!(!early, "a request was sent before an ordered wait had passed");
-        }
-    }
 }

@@ -102,7 +102,9 @@ impl Ticket {
             return;
         };
         let (estimated, counted) = (f64::from(self.cost.units), f64::from(units));
-        self.budget.state().units.correct(estimated, counted);
+        let mut state = self.budget.state();
+        state.quota.units.correct(estimated, counted);
+        drop(state);
         self.budget.app().units.correct(estimated, counted);
     }
 }

@@ -14,6 +14,7 @@ mod raw;
 mod reads;
 mod retries;
 mod server;
+mod trouble;
 mod writes;
 
 use model::ObjectId;

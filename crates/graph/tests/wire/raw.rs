@@ -32,7 +32,7 @@ pub(crate) fn cut(text: &str) -> Bytes {
     }
 }
 
-type Script = Box<dyn Fn(usize) -> Bytes + Send + Sync>;
+type Script = Box<dyn Fn(usize, &str) -> Bytes + Send + Sync>;
 
 /// The server.
 pub(crate) struct Raw {
@@ -44,6 +44,13 @@ pub(crate) struct Raw {
 impl Raw {
     /// Answers request n (from 1) below the version root as the script says.
     pub(crate) async fn start(script: impl Fn(usize) -> Bytes + Send + Sync + 'static) -> Self {
+        Self::with_heads(move |number, _| script(number)).await
+    }
+
+    /// The same, where the script also wants the request's head, in small letters.
+    pub(crate) async fn with_heads(
+        script: impl Fn(usize, &str) -> Bytes + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
@@ -92,7 +99,7 @@ async fn serve(
                 seen.push(connection);
                 seen.len()
             };
-            script(number)
+            script(number, &head)
         };
         stream.write_all(answer.text.as_bytes()).await.unwrap();
         if answer.close {
