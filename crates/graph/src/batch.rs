@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde::Deserialize;
@@ -101,59 +102,15 @@ impl Client {
             .map(|index| json!({"id": index.to_string(), "method": "GET", "url": urls[*index], "headers": {"Prefer": PREFER}}))
             .collect();
         let cost = Cost::of_batch(open.iter().map(|index| urls[*index].as_str()));
+        let take = |body: Bytes, path: &str| Round::read(&body, path, urls, open);
         let answer = self
-            .ask_many(&json!({ "requests": requests }), cost, inside)
+            .ask_many(&json!({ "requests": requests }), cost, &take)
             .await?;
-        let Responses { responses } = serde_json::from_slice(&answer.body)
-            .map_err(|error| GraphError::garbled(&error, &answer.path))?;
-        let mut answers: HashMap<Cow<'_, str>, Response<'_>> = responses
-            .into_iter()
-            .map(|response| (response.id.clone(), response))
-            .collect();
-        let mut round = Round {
+        Ok(Round {
             closed: answer.closed,
-            ..Round::default()
-        };
-        for index in open {
-            let path = urls[*index].split('?').next().unwrap_or_default();
-            match answers.remove(index.to_string().as_str()) {
-                Some(response) => round.take(*index, &response, path),
-                None => {
-                    let what = "the batch has no answer to it".to_owned();
-                    round.done.push((
-                        *index,
-                        Err(GraphError::Unexpected {
-                            what,
-                            path: path.to_owned(),
-                        }),
-                    ));
-                }
-            }
-        }
-        Ok(round)
+            ..answer.body
+        })
     }
-}
-
-/// What the parts of a batch say about the quotas.
-fn inside(body: &[u8]) -> Result<Inside, serde_json::Error> {
-    let Responses { responses } = serde_json::from_slice(body)?;
-    let units = responses.iter().map(Response::units).sum();
-    let mut inside = Inside {
-        units,
-        ..Inside::default()
-    };
-    for response in &responses {
-        let told = response.retry_after();
-        match verdict(response.status, told, Repeat::Freely) {
-            Verdict::Throttled => {
-                inside.throttled += 1;
-                inside.told = inside.told.max(told);
-            }
-            Verdict::Failed if response.status == 403 => inside.refused += 1,
-            _ => {}
-        }
-    }
-    Ok(inside)
 }
 
 /// What one sending of a batch brought.
@@ -169,7 +126,41 @@ struct Round {
 }
 
 impl Round {
-    fn take(&mut self, index: usize, response: &Response<'_>, path: &str) {
+    /// Reads the answers to the open parts, and what they say about the quotas.
+    fn read(
+        body: &[u8],
+        path: &str,
+        urls: &[String],
+        open: &[usize],
+    ) -> Result<(Self, Inside), GraphError> {
+        let Responses { responses } =
+            serde_json::from_slice(body).map_err(|error| GraphError::garbled(&error, path))?;
+        let mut round = Self::default();
+        let mut inside = Inside {
+            units: responses.iter().map(Response::units).sum(),
+            ..Inside::default()
+        };
+        let mut answers: HashMap<&str, &Response<'_>> = responses
+            .iter()
+            .map(|response| (&*response.id, response))
+            .collect();
+        for index in open {
+            let path = urls[*index].split('?').next().unwrap_or_default();
+            match answers.remove(index.to_string().as_str()) {
+                Some(response) => round.take(*index, response, path, &mut inside),
+                None => {
+                    let what = "the batch has no answer to it".to_owned();
+                    let path = path.to_owned();
+                    round
+                        .done
+                        .push((*index, Err(GraphError::Unexpected { what, path })));
+                }
+            }
+        }
+        Ok((round, inside))
+    }
+
+    fn take(&mut self, index: usize, response: &Response<'_>, path: &str, inside: &mut Inside) {
         let told = response.retry_after();
         let status = response.status;
         let text = response.body.map_or("", RawValue::get);
@@ -183,18 +174,22 @@ impl Round {
                 let body = response.body.map(ToOwned::to_owned);
                 self.done.push((index, body.ok_or_else(missing)));
             }
-            Verdict::Failed | Verdict::Unknown => self.done.push((index, Err(error()))),
+            Verdict::Failed | Verdict::Unknown => {
+                inside.refused += u32::from(status == 403);
+                self.done.push((index, Err(error())));
+            }
             Verdict::TokenRefused => {
                 self.token_refused = true;
                 self.passing.push((index, error()));
             }
-            Verdict::Throttled => self.passing.push((
-                index,
-                GraphError::Throttled {
-                    retry_after: told,
-                    path: path.to_owned(),
-                },
-            )),
+            Verdict::Throttled => {
+                inside.throttled += 1;
+                inside.told = inside.told.max(told);
+                let path = path.to_owned();
+                let retry_after = told;
+                self.passing
+                    .push((index, GraphError::Throttled { retry_after, path }));
+            }
             Verdict::Down => {
                 self.down = true;
                 self.passing.push((index, error()));

@@ -21,25 +21,25 @@ use crate::cloud::Endpoint;
 use crate::directory::NextLink;
 use crate::error::GraphError;
 use crate::meter;
-use crate::request::{Check, Outcome, Repeat, Request, any_json, anything};
+use crate::request::{Outcome, Repeat, Request, Take, any_json, anything};
 use crate::retry::{Next, Patience};
 use crate::settings::{Http, Priority, Route, Settings};
 
 /// Without it Graph says `unknownFutureValue` instead of newer enum members.
 pub(crate) const PREFER: &str = "include-unknown-enum-members";
 
-/// A successful answer.
+/// A successful answer, as it is or as it was read.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) body: Bytes,
+pub(crate) struct Answer<T = Bytes> {
+    pub(crate) body: T,
     pub(crate) path: String,
     /// How long the lane is closed because of parts that were throttled.
     pub(crate) closed: Duration,
 }
 
 /// One attempt, after its answer.
-struct Attempt {
-    outcome: Outcome,
+struct Attempt<T> {
+    outcome: Outcome<T>,
     token: Token,
     /// How long the lane is closed because of it.
     closed: Duration,
@@ -100,9 +100,19 @@ impl Client {
 
     /// A GET below the version root.
     pub(crate) async fn get(&self, relative: &str) -> Result<Answer, GraphError> {
+        self.get_as(relative, &any_json).await
+    }
+
+    /// A GET whose body is read by the caller; what cannot be read is asked for
+    /// again, and no other check is spent on it.
+    pub(crate) async fn get_as<T>(
+        &self,
+        relative: &str,
+        take: Take<'_, T>,
+    ) -> Result<Answer<T>, GraphError> {
         let cost = Cost::of(&Method::GET, relative);
         let request = self.request(Method::GET, relative, None, cost);
-        self.send(request).await
+        self.send(request, take).await
     }
 
     /// A POST that reads, such as `getByIds`.
@@ -113,18 +123,18 @@ impl Client {
     ) -> Result<Answer, GraphError> {
         let cost = Cost::of(&Method::POST, relative);
         let request = self.request(Method::POST, relative, Some(body), cost);
-        self.send(request).await
+        self.send(request, &any_json).await
     }
 
     /// A POST of many reads in one, with what they cost together.
-    pub(crate) async fn ask_many(
+    pub(crate) async fn ask_many<T>(
         &self,
         body: &serde_json::Value,
         cost: Cost,
-        check: Check,
-    ) -> Result<Answer, GraphError> {
+        take: Take<'_, T>,
+    ) -> Result<Answer<T>, GraphError> {
         let request = self.request(Method::POST, "/$batch", Some(body), cost);
-        self.send(Request { check, ..request }).await
+        self.send(request, take).await
     }
 
     /// A write.
@@ -135,17 +145,22 @@ impl Client {
         body: Option<&serde_json::Value>,
     ) -> Result<Answer, GraphError> {
         let cost = Cost::of(&method, relative);
-        let request = self.request(method, relative, body, cost);
-        self.send(Request {
-            repeat: Repeat::IfRefused,
-            check: anything,
-            ..request
-        })
-        .await
+        let mut request = self.request(method, relative, body, cost);
+        request.repeat = Repeat::IfRefused;
+        self.send(request, &anything).await
     }
 
     /// The page behind a next link, which must be on the tenant's own Graph.
     pub(crate) async fn follow(&self, link: &NextLink) -> Result<Answer, GraphError> {
+        self.follow_as(link, &any_json).await
+    }
+
+    /// The page behind a next link, read by the caller as with [`Client::get_as`].
+    pub(crate) async fn follow_as<T>(
+        &self,
+        link: &NextLink,
+        take: Take<'_, T>,
+    ) -> Result<Answer<T>, GraphError> {
         let url = url::Url::parse(link.as_str())
             .ok()
             .filter(|url| url.origin() == self.origin);
@@ -158,16 +173,15 @@ impl Client {
         };
         let url = String::from(url);
         let (below, path) = self.below_root(&url);
-        self.send(Request {
+        let request = Request {
             method: Method::GET,
             cost: Cost::of(&Method::GET, below),
             path,
             url,
             body: None,
             repeat: Repeat::Freely,
-            check: any_json,
-        })
-        .await
+        };
+        self.send(request, take).await
     }
 
     /// Forgets the token, whichever it is; the next request fetches another.
@@ -193,7 +207,6 @@ impl Client {
             body: body.map(|body| Bytes::from(body.to_string())),
             repeat: Repeat::Freely,
             cost,
-            check: any_json,
         }
     }
 
@@ -205,13 +218,13 @@ impl Client {
         (below, path.to_owned())
     }
 
-    async fn send(&self, request: Request) -> Result<Answer, GraphError> {
+    async fn send<T>(&self, request: Request, take: Take<'_, T>) -> Result<Answer<T>, GraphError> {
         let mut patience = Patience::new(self.settings.retry);
         let mut route = Route::Usual;
         let mut renewed = false;
         self.budget.first_attempt();
         loop {
-            let attempt = self.attempt(&request, route).await?;
+            let attempt = self.attempt(&request, route, take).await?;
             route = attempt.route;
             let (error, closed, wait) = match attempt.outcome {
                 Outcome::Done(body, _) => {
@@ -275,7 +288,12 @@ impl Client {
     }
 
     /// Waits for the budget, sends once, and tells the budget what came back.
-    async fn attempt(&self, request: &Request, route: Route) -> Result<Attempt, GraphError> {
+    async fn attempt<T>(
+        &self,
+        request: &Request,
+        route: Route,
+        take: Take<'_, T>,
+    ) -> Result<Attempt<T>, GraphError> {
         let manner = Manner {
             sleep: &self.settings.sleep,
             ceiling: self.settings.in_flight,
@@ -284,7 +302,7 @@ impl Client {
         };
         let ticket = self.budget.enter(request.cost, &manner).await?;
         let token = self.tokens.token().await?;
-        let (outcome, headers, status, bytes) = self.exchange(request, &token, route).await;
+        let (outcome, headers, status, bytes) = self.exchange(request, &token, route, take).await;
         let heard = outcome.heard(&headers);
         let (throttled, refused) = outcome.refusals();
         meter::count(Effort {
@@ -310,12 +328,13 @@ impl Client {
         })
     }
 
-    async fn exchange(
+    async fn exchange<T>(
         &self,
         request: &Request,
         token: &Token,
         route: Route,
-    ) -> (Outcome, HeaderMap, Option<u16>, u64) {
+        take: Take<'_, T>,
+    ) -> (Outcome<T>, HeaderMap, Option<u16>, u64) {
         let answer = match self.build(request, token, route).send().await {
             Ok(answer) => answer,
             Err(error) => return (request.cut_off(&error), HeaderMap::new(), None, 0),
@@ -325,7 +344,7 @@ impl Client {
         match answer.bytes().await {
             Ok(body) => {
                 let bytes = body.len() as u64;
-                let outcome = request.judge(status, &headers, body);
+                let outcome = request.judge(status, &headers, body, take);
                 (outcome, headers, Some(status), bytes)
             }
             Err(error) => (request.cut_off(&error), headers, None, 0),

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use model::catalogue::{Cardinality, Lane};
 use model::{Object, ObjectId, ObjectState, ObjectType};
@@ -20,6 +21,7 @@ use crate::cloud::Endpoint;
 use crate::directory::{Directory, NextLink, Page, Query, item_url};
 use crate::error::GraphError;
 use crate::json as wire;
+use crate::request::Inside;
 use crate::settings::Settings;
 
 /// The most ids that `getByIds` takes.
@@ -213,11 +215,13 @@ impl Directory for GraphReader {
     }
 
     async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError> {
-        let Answer { body, path, .. } = match next {
-            Some(link) => self.client.follow(link).await?,
-            None => self.client.get(&query.url()?).await?,
+        let take = |body: Bytes, path: &str| {
+            page_of(query, &body, path).map(|page| (page, Inside::default()))
         };
-        let page = page_of(query, &body, &path)?;
+        let page = match next {
+            Some(link) => self.client.follow_as(link, &take).await?.body,
+            None => self.client.get_as(&query.url()?, &take).await?.body,
+        };
         if *query == Query::Objects(ObjectType::User) {
             self.budget().saw_users(page.items.len());
         }

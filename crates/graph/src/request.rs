@@ -31,12 +31,12 @@ pub(crate) struct Request {
     pub(crate) body: Option<Bytes>,
     pub(crate) repeat: Repeat,
     pub(crate) cost: Cost,
-    /// Reads a body as far as needed to know that it is whole.
-    pub(crate) check: Check,
 }
 
-/// Tells whether a body can be read, and what it says about the quotas.
-pub(crate) type Check = fn(&[u8]) -> Result<Inside, serde_json::Error>;
+/// Reads a body that says that all went well; what it cannot read is asked for
+/// again.
+pub(crate) type Take<'a, T> =
+    &'a (dyn Fn(Bytes, &str) -> Result<(T, Inside), GraphError> + Send + Sync);
 
 /// What the body of an answer says about the quotas; only a batch says anything.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -51,19 +51,22 @@ pub(crate) struct Inside {
     pub(crate) units: Option<u32>,
 }
 
-/// A body that is JSON, whatever it holds.
-pub(crate) fn any_json(body: &[u8]) -> Result<Inside, serde_json::Error> {
-    serde_json::from_slice::<IgnoredAny>(body).map(|_| Inside::default())
+/// Takes a body that is JSON, whatever it holds.
+pub(crate) fn any_json(body: Bytes, path: &str) -> Result<(Bytes, Inside), GraphError> {
+    match serde_json::from_slice::<IgnoredAny>(&body) {
+        Ok(_) => Ok((body, Inside::default())),
+        Err(error) => Err(GraphError::garbled(&error, path)),
+    }
 }
 
-/// A body that may be anything: a write has been carried out all the same.
-pub(crate) fn anything(_: &[u8]) -> Result<Inside, serde_json::Error> {
-    Ok(Inside::default())
+/// Takes any body: a write has been carried out, whatever it says.
+pub(crate) fn anything(body: Bytes, _: &str) -> Result<(Bytes, Inside), GraphError> {
+    Ok((body, Inside::default()))
 }
 
 /// How one attempt ended.
-pub(crate) enum Outcome {
-    Done(Bytes, Inside),
+pub(crate) enum Outcome<T> {
+    Done(T, Inside),
     Failed(GraphError),
     TokenRefused(GraphError),
     /// Refused for now; the lane is closed for a while.
@@ -75,14 +78,20 @@ pub(crate) enum Outcome {
 }
 
 impl Request {
-    pub(crate) fn judge(&self, status: u16, headers: &HeaderMap, body: Bytes) -> Outcome {
+    pub(crate) fn judge<T>(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        body: Bytes,
+        take: Take<'_, T>,
+    ) -> Outcome<T> {
         let told = retry_after(headers);
         let request_id = headers
             .get("request-id")
             .and_then(|value| value.to_str().ok());
         let error = || GraphError::from_answer(status, &body, request_id, &self.path);
         match verdict(status, told, self.repeat) {
-            Verdict::Done => self.take(headers, body),
+            Verdict::Done => self.take(headers, body, take),
             Verdict::TokenRefused => Outcome::TokenRefused(error()),
             Verdict::Throttled => Outcome::Throttled(
                 GraphError::Throttled {
@@ -101,32 +110,29 @@ impl Request {
     }
 
     /// Takes a body that says that all went well, if it can be read.
-    fn take(&self, headers: &HeaderMap, body: Bytes) -> Outcome {
-        if self.repeat == Repeat::IfRefused {
-            return Outcome::Done(body, Inside::default());
-        }
-        let unexpected = |what: String| {
+    fn take<T>(&self, headers: &HeaderMap, body: Bytes, take: Take<'_, T>) -> Outcome<T> {
+        let unexpected = |what: &str| {
             Outcome::Unreadable(GraphError::Unexpected {
-                what,
+                what: what.to_owned(),
                 path: self.path.clone(),
             })
         };
-        if body.is_empty() {
-            return unexpected("its body is empty".to_owned());
+        let kind = headers.get(CONTENT_TYPE);
+        if self.repeat == Repeat::Freely {
+            if body.is_empty() {
+                return unexpected("its body is empty");
+            }
+            if kind.is_some_and(|kind| !is_json(kind.as_bytes())) {
+                return unexpected("it is of another content type than json");
+            }
         }
-        if headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| !is_json(kind.as_bytes()))
-        {
-            return unexpected("it is of another content type than json".to_owned());
-        }
-        match (self.check)(&body) {
-            Ok(inside) => Outcome::Done(body, inside),
-            Err(error) => Outcome::Unreadable(GraphError::garbled(&error, &self.path)),
+        match take(body, &self.path) {
+            Ok((value, inside)) => Outcome::Done(value, inside),
+            Err(error) => Outcome::Unreadable(error),
         }
     }
 
-    pub(crate) fn cut_off(&self, error: &reqwest::Error) -> Outcome {
+    pub(crate) fn cut_off<T>(&self, error: &reqwest::Error) -> Outcome<T> {
         let what = describe(error).to_owned();
         let path = self.path.clone();
         if self.repeat == Repeat::Freely || error.is_connect() {
@@ -136,7 +142,7 @@ impl Request {
     }
 }
 
-impl Outcome {
+impl<T> Outcome<T> {
     /// How many requests were throttled, and how many were denied: one, or as
     /// many as the parts of a batch.
     pub(crate) fn refusals(&self) -> (u64, u64) {
