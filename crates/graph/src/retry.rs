@@ -16,6 +16,11 @@ use tokio::time::Instant;
 /// How a wait is done.
 pub type Sleeper = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// The usual way: by tokio's clock.
+pub(crate) fn by_tokio() -> Sleeper {
+    Arc::new(|wait| Box::pin(tokio::time::sleep(wait)))
+}
+
 /// First wait after a 429 that names none.
 pub(crate) const THROTTLED: Duration = Duration::from_secs(2);
 /// First wait after a failure of the network or the server.

@@ -8,14 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::budget::{Budget, Budgets, Limits, Part, Role};
 use crate::cloud::Endpoint;
 use crate::error::GraphError;
 use crate::request::describe;
-use crate::retry::{RetryPolicy, Sleeper};
+use crate::retry::{RetryPolicy, Sleeper, by_tokio};
 
 /// Where request ids come from.
 pub type Ids = Arc<dyn Fn() -> Uuid + Send + Sync>;
@@ -136,13 +135,11 @@ impl Settings {
     /// The usual behaviour of background work.
     #[must_use]
     pub fn new(connections: Connections, ids: Ids) -> Self {
-        let sleep: Sleeper =
-            Arc::new(|wait| -> BoxFuture<'static, ()> { Box::pin(tokio::time::sleep(wait)) });
         Self {
             connections,
             ids,
             retry: RetryPolicy::default(),
-            sleep,
+            sleep: by_tokio(),
             priority: Priority::Low,
             in_flight: 8,
             role: Role::Alone,

@@ -11,7 +11,7 @@ use super::{
     Budget, Budgets, Cost, Heard, Lane, LaneUse, Limits, Manner, Part, Role, Sound, Ticket,
 };
 use crate::error::GraphError;
-use crate::retry::Sleeper;
+use crate::retry::by_tokio;
 
 mod streams;
 
@@ -31,12 +31,8 @@ fn alone(number: u32) -> Arc<Budget> {
     Budgets::default().of("app", &tenant(number), part(Role::Alone))
 }
 
-fn sleeper() -> Sleeper {
-    Arc::new(|wait| Box::pin(tokio::time::sleep(wait)))
-}
-
 async fn enter(budget: &Arc<Budget>, cost: Cost) -> Result<Ticket, GraphError> {
-    let sleep = sleeper();
+    let sleep = by_tokio();
     let manner = Manner {
         sleep: &sleep,
         ceiling: 8,
@@ -137,7 +133,7 @@ async fn what_graph_counts_replaces_the_estimate() {
     };
     answer(3_000, 0).await;
     about(seconds(&budget, [read(3_150)]).await, 0.0);
-    tokio::time::sleep(Duration::from_secs(100)).await;
+    tokio::time::advance(Duration::from_secs(100)).await;
     answer(1, 3_150 + 3_500).await;
     about(seconds(&budget, [read(350)]).await, 11.0);
 }
@@ -214,7 +210,7 @@ async fn fewer_requests_are_under_way_when_a_limit_is_near() {
         while let Some(ticket) = futures::FutureExt::now_or_never(enter(budget, read(1))) {
             tickets.push(ticket.unwrap());
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
         tickets
     };
     assert_eq!(room(&budget).await.len(), 4);
@@ -239,7 +235,7 @@ async fn fewer_requests_are_under_way_when_a_limit_is_near() {
     assert_eq!(tickets.len(), 5);
     tickets[0].heard(heard(Sound::Throttled(None)), 0.0);
     drop(tickets);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(room(&budget).await.len(), 2);
 }
 
@@ -257,7 +253,7 @@ async fn the_conditional_access_lane_is_the_tenants() {
 
     writer.set_conditional_access(LaneUse::Whole);
     reader.set_conditional_access(LaneUse::Refuse);
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
     about(seconds(&writer, vec![policy; 11]).await, 10.0);
     assert_eq!(
         enter(&reader, policy).await.err().unwrap().to_string(),
@@ -265,10 +261,10 @@ async fn the_conditional_access_lane_is_the_tenants() {
     );
     reader.set_conditional_access(LaneUse::Wait);
     let restore = async {
-        tokio::time::sleep(Duration::from_secs(100)).await;
+        tokio::time::advance(Duration::from_secs(100)).await;
         reader.set_conditional_access(LaneUse::Share);
     };
-    let ((), waited) = tokio::join!(restore, seconds(&reader, [policy]));
+    let (waited, ()) = tokio::join!(seconds(&reader, [policy]), restore);
     about(waited, 100.0);
     let write = cost(Lane::ConditionalAccess, 1, 1);
     assert!(matches!(
@@ -284,7 +280,7 @@ async fn idle_budgets_are_dropped_and_busy_ones_kept() {
     for number in 1..10_000 {
         let budget = budgets.of("app", &tenant(number), part(Role::Alone));
         drop(enter(&budget, read(1)).await.unwrap());
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert!(budgets.len() <= 1_300, "{}", budgets.len());
     let again = budgets.of("app", &tenant(0), part(Role::Alone));

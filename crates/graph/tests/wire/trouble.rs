@@ -21,7 +21,7 @@ fn scatter(number: usize) -> usize {
 /// One request in ten gets into trouble of one kind or another.
 fn trouble(number: usize) -> Option<(Bytes, Duration)> {
     let draw = scatter(number);
-    if draw % 10 != 0 {
+    if !draw.is_multiple_of(10) {
         return None;
     }
     let seconds = (draw / 10) as u64 % 5 + 1;

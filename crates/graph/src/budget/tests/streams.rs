@@ -7,6 +7,8 @@ use futures::future::join_all;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use crate::retry::by_tokio;
+
 use super::{Budget, Budgets, Cost, Heard, Lane, Role, Sound, cost, enter, heard, part, tenant};
 
 /// One request of a random stream, and how Graph treats it.
@@ -82,7 +84,8 @@ async fn play(steps: Vec<Step>) -> (Vec<Arrival>, Vec<Order>) {
 }
 
 async fn one(budget: &Arc<Budget>, step: &Step, record: &Mutex<(Vec<Arrival>, Vec<Order>)>) {
-    let millis = |millis| tokio::time::sleep(Duration::from_millis(millis));
+    let wait = by_tokio();
+    let millis = |millis| wait(Duration::from_millis(millis));
     let (before, there, back) = step.times;
     millis(before).await;
     let ticket = enter(budget, step.cost).await.unwrap();
