@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use crate::budget::{Cost, Lane};
 use crate::client::{Client, PREFER};
 use crate::error::GraphError;
-use crate::request::{Inside, Repeat, Verdict, verdict};
+use crate::request::{Inside, Repeat, Units, Verdict, verdict};
 use crate::retry::{Next, Patience, parse_retry_after};
 
 /// The most parts that Graph takes.
@@ -137,7 +137,7 @@ impl Round {
             serde_json::from_slice(body).map_err(|error| GraphError::garbled(&error, path))?;
         let mut round = Self::default();
         let mut inside = Inside {
-            units: responses.iter().map(Response::units).sum(),
+            units: Units::OfParts(responses.iter().map(Response::units).sum()),
             ..Inside::default()
         };
         let mut answers: HashMap<&str, &Response<'_>> = responses

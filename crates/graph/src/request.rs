@@ -47,8 +47,18 @@ pub(crate) struct Inside {
     pub(crate) refused: u32,
     /// The longest wait that a part asked for.
     pub(crate) told: Option<Duration>,
-    /// The units of all parts, where each has them.
-    pub(crate) units: Option<u32>,
+    pub(crate) units: Units,
+}
+
+/// Where the units that Graph counted are found.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(crate) enum Units {
+    /// In the headers of the answer.
+    #[default]
+    OfAnswer,
+    /// With the parts of a batch, where each has them. What a batch says of
+    /// itself is not what its parts cost.
+    OfParts(Option<u32>),
 }
 
 /// Takes a body that is JSON, whatever it holds.
@@ -159,11 +169,17 @@ impl<T> Outcome<T> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let whole = text("x-ms-resource-unit").and_then(|units| units.trim().parse().ok());
         let (sound, units) = match self {
-            // What a batch says of itself is not what its parts cost.
-            Self::Done(_, inside) if inside.throttled > 0 => {
-                (Sound::Throttled(inside.told), inside.units)
+            Self::Done(_, inside) => {
+                let sound = match inside.throttled {
+                    0 => Sound::Good,
+                    _ => Sound::Throttled(inside.told),
+                };
+                let units = match inside.units {
+                    Units::OfAnswer => whole,
+                    Units::OfParts(units) => units,
+                };
+                (sound, units)
             }
-            Self::Done(_, inside) => (Sound::Good, inside.units.or(whole)),
             Self::Throttled(_, told) => (Sound::Throttled(*told), whole),
             Self::Failed(_) | Self::TokenRefused(_) => (Sound::Good, whole),
             Self::Down(_) | Self::Unreadable(_) => (Sound::Bad, whole),

@@ -127,6 +127,14 @@ async fn work_is_measured() {
         1 => text(429, "").with("Retry-After", 1),
         2 => reply(200, json!({"value": []})).with("x-ms-resource-unit", 7),
         3 => reply(403, json!({"error": {"code": "Denied"}})),
+        5 => reply(
+            200,
+            responses(
+                seen,
+                |_, request| json!({"id": request["id"], "status": 200, "body": {"value": []}}),
+            ),
+        )
+        .with("x-ms-resource-unit", 1),
         _ => reply(
             200,
             responses(seen, |place, request| match place {
@@ -157,6 +165,11 @@ async fn work_is_measured() {
     .await;
     let spent = (effort.requests, effort.units, effort.refused);
     assert_eq!(spent, (2, 3 + 6, 2));
+    let (_, effort) = measured(reader.first_pages(&[members(1), members(2)])).await;
+    assert_eq!(
+        effort.units, 4,
+        "parts that say nothing cost what was estimated"
+    );
 }
 
 #[tokio::test]
