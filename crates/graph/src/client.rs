@@ -1,47 +1,61 @@
 //! Requests to one tenant's Graph: headers, tokens, repetition.
 //!
-//! A read is repeated whenever that may help; a write only where Graph said
-//! that it did not carry it out. Requests go to the tenant's own Graph and
-//! follow no redirect, since each carries a token.
+//! Each attempt passes the tenant's budget first. A read is repeated whenever
+//! that may help; a write only where Graph said that it did not carry it out.
+//! Requests go to the tenant's own Graph and follow no redirect, since each
+//! carries a token.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use model::snapshot::Effort;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
-use tokio::sync::{Mutex, Semaphore};
 
 use crate::auth::{Credential, Token, Tokens};
+use crate::budget::{Budget, Cost, Manner};
 use crate::cloud::Endpoint;
 use crate::directory::NextLink;
 use crate::error::GraphError;
-use crate::request::{Outcome, Repeat, Request};
-use crate::retry::{Attempts, Next};
-use crate::settings::{Priority, Settings};
+use crate::meter;
+use crate::request::{Outcome, Repeat, Request, Take, any_json, anything};
+use crate::retry::{Next, Patience};
+use crate::settings::{Http, Priority, Route, Settings};
 
 /// Without it Graph says `unknownFutureValue` instead of newer enum members.
 pub(crate) const PREFER: &str = "include-unknown-enum-members";
 
-/// A successful answer.
+/// A successful answer, as it is or as it was read.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) body: Bytes,
+pub(crate) struct Answer<T = Bytes> {
+    pub(crate) body: T,
     pub(crate) path: String,
+    /// How long the lane is closed because of parts that were throttled.
+    pub(crate) closed: Duration,
+}
+
+/// One attempt, after its answer.
+struct Attempt<T> {
+    outcome: Outcome<T>,
+    token: Token,
+    /// How long the lane is closed because of it.
+    closed: Duration,
+    /// The connections that a repetition uses.
+    route: Route,
 }
 
 /// The connection to one tenant's Graph.
 pub(crate) struct Client {
-    http: reqwest::Client,
+    http: Http,
     root: String,
     origin: url::Origin,
     tokens: Tokens,
     settings: Settings,
-    slots: Semaphore,
-    /// Conditional Access has one request a second: requests to it queue.
-    conditional_access: Mutex<()>,
+    budget: Arc<Budget>,
 }
 
 impl fmt::Debug for Client {
@@ -57,7 +71,7 @@ impl Client {
     pub(crate) fn new(endpoint: &Endpoint, credential: Credential, settings: Settings) -> Self {
         let http = settings.connections.to(endpoint);
         let tokens = Tokens::new(
-            http.clone(),
+            http.by(Route::Usual).clone(),
             endpoint,
             credential,
             settings.retry,
@@ -68,9 +82,8 @@ impl Client {
             root: endpoint.root(),
             origin: endpoint.graph_url.origin(),
             tokens,
-            slots: Semaphore::new(settings.in_flight.max(1)),
+            budget: settings.budget(endpoint),
             settings,
-            conditional_access: Mutex::new(()),
         }
     }
 
@@ -82,20 +95,47 @@ impl Client {
         &self.settings
     }
 
-    /// A GET below the version root.
-    pub(crate) async fn get(&self, relative: &str) -> Result<Answer, GraphError> {
-        self.send(self.request(Method::GET, relative, None, Repeat::Freely))
-            .await
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
-    /// A POST that reads: `$batch` of reads, `getByIds`.
+    /// A GET below the version root.
+    pub(crate) async fn get(&self, relative: &str) -> Result<Answer, GraphError> {
+        self.get_as(relative, &any_json).await
+    }
+
+    /// A GET whose body is read by the caller; what cannot be read is asked for
+    /// again, and no other check is spent on it.
+    pub(crate) async fn get_as<T>(
+        &self,
+        relative: &str,
+        take: Take<'_, T>,
+    ) -> Result<Answer<T>, GraphError> {
+        let cost = Cost::of(&Method::GET, relative);
+        let request = self.request(Method::GET, relative, None, cost);
+        self.send(request, take).await
+    }
+
+    /// A POST that reads, such as `getByIds`.
     pub(crate) async fn ask(
         &self,
         relative: &str,
         body: &serde_json::Value,
     ) -> Result<Answer, GraphError> {
-        self.send(self.request(Method::POST, relative, Some(body), Repeat::Freely))
-            .await
+        let cost = Cost::of(&Method::POST, relative);
+        let request = self.request(Method::POST, relative, Some(body), cost);
+        self.send(request, &any_json).await
+    }
+
+    /// A POST of many reads in one, with what they cost together.
+    pub(crate) async fn ask_many<T>(
+        &self,
+        body: &serde_json::Value,
+        cost: Cost,
+        take: Take<'_, T>,
+    ) -> Result<Answer<T>, GraphError> {
+        let request = self.request(Method::POST, "/$batch", Some(body), cost);
+        self.send(request, take).await
     }
 
     /// A write.
@@ -105,12 +145,23 @@ impl Client {
         relative: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<Answer, GraphError> {
-        self.send(self.request(method, relative, body, Repeat::IfRefused))
-            .await
+        let cost = Cost::of(&method, relative);
+        let mut request = self.request(method, relative, body, cost);
+        request.repeat = Repeat::IfRefused;
+        self.send(request, &anything).await
     }
 
     /// The page behind a next link, which must be on the tenant's own Graph.
     pub(crate) async fn follow(&self, link: &NextLink) -> Result<Answer, GraphError> {
+        self.follow_as(link, &any_json).await
+    }
+
+    /// The page behind a next link, read by the caller as with [`Client::get_as`].
+    pub(crate) async fn follow_as<T>(
+        &self,
+        link: &NextLink,
+        take: Take<'_, T>,
+    ) -> Result<Answer<T>, GraphError> {
         let url = url::Url::parse(link.as_str())
             .ok()
             .filter(|url| url.origin() == self.origin);
@@ -121,15 +172,17 @@ impl Client {
                 path: "a page".to_owned(),
             });
         };
-        let path = self.below_root(url.as_str());
-        self.send(Request {
+        let url = String::from(url);
+        let (below, path) = self.below_root(&url);
+        let request = Request {
             method: Method::GET,
-            url: url.into(),
+            cost: Cost::of(&Method::GET, below),
             path,
+            url,
             body: None,
             repeat: Repeat::Freely,
-        })
-        .await
+        };
+        self.send(request, take).await
     }
 
     /// Forgets the token, whichever it is; the next request fetches another.
@@ -150,66 +203,165 @@ impl Client {
         method: Method,
         relative: &str,
         body: Option<&serde_json::Value>,
-        repeat: Repeat,
+        cost: Cost,
     ) -> Request {
         let url = format!("{}{relative}", self.root);
-        let path = self.below_root(&url);
+        let (_, path) = self.below_root(&url);
         Request {
             method,
             url,
             path,
             body: body.map(|body| Bytes::from(body.to_string())),
-            repeat,
+            repeat: Repeat::Freely,
+            cost,
         }
     }
 
-    /// What errors and logs call a URL: no host, no query.
-    fn below_root(&self, url: &str) -> String {
-        let path = url.strip_prefix(&self.root).unwrap_or(url);
-        path.split('?').next().unwrap_or_default().to_owned()
+    /// The part of a URL below the version root, and what errors and logs call
+    /// it: no host, no query.
+    fn below_root<'a>(&self, url: &'a str) -> (&'a str, String) {
+        let below = url.strip_prefix(&self.root).unwrap_or(url);
+        let path = below.split('?').next().unwrap_or_default();
+        (below, path.to_owned())
     }
 
-    async fn send(&self, request: Request) -> Result<Answer, GraphError> {
-        let _turn = match request.path.starts_with("/identity/conditionalAccess") {
-            true => Some(self.conditional_access.lock().await),
-            false => None,
-        };
-        let mut attempts = Attempts::new(self.settings.retry, &self.settings.sleep);
+    async fn send<T>(&self, request: Request, take: Take<'_, T>) -> Result<Answer<T>, GraphError> {
+        let mut patience = Patience::new(self.settings.retry);
+        let mut route = Route::Usual;
         let mut renewed = false;
+        self.budget.first_attempt();
         loop {
-            let token = self.tokens.token().await?;
-            match self.attempt(&request, &token).await {
-                Outcome::Done(body) => {
+            let attempt = self.attempt(&request, route, take).await?;
+            route = attempt.route;
+            let (error, closed, wait) = match attempt.outcome {
+                Outcome::Done(body, _) => {
                     return Ok(Answer {
                         body,
                         path: request.path,
+                        closed: attempt.closed,
                     });
                 }
                 Outcome::Failed(error) => return Err(error),
                 Outcome::TokenRefused(error) => {
-                    self.tokens.forget(&token).await;
+                    self.tokens.forget(&attempt.token).await;
                     if std::mem::replace(&mut renewed, true) {
                         return Err(error);
                     }
+                    continue;
                 }
-                Outcome::Passing { error, told, first } => {
-                    tracing::debug!(path = request.path, %error, "graph did not answer as wished");
-                    if attempts.pause(told, first).await == Next::GiveUp {
+                Outcome::Throttled(error, _) => (error, attempt.closed, Duration::ZERO),
+                Outcome::Down(error) => (error, Duration::ZERO, self.failed(&mut patience)),
+                Outcome::Unreadable(error) => {
+                    if patience.unreadable() == Next::GiveUp {
                         return Err(error);
                     }
+                    (error, Duration::ZERO, self.failed(&mut patience))
                 }
+            };
+            tracing::debug!(path = request.path, %error, "graph did not answer as wished");
+            if self.pause(&mut patience, closed, wait).await == Next::GiveUp {
+                return Err(error);
             }
         }
     }
 
-    async fn attempt(&self, request: &Request, token: &Token) -> Outcome {
-        let _slot = self
-            .slots
-            .acquire()
-            .await
-            .expect("invariant: the semaphore is never closed");
+    /// The wait after a failure of the network or the server.
+    pub(crate) fn failed(&self, patience: &mut Patience) -> Duration {
+        patience.after_failure(self.settings.chance())
+    }
+
+    /// Waits before a repetition. A closed lane is not waited for here, where
+    /// others could overtake, but where requests queue; it costs patience all
+    /// the same.
+    pub(crate) async fn pause(
+        &self,
+        patience: &mut Patience,
+        closed: Duration,
+        wait: Duration,
+    ) -> Next {
+        let wait = wait.max(self.budget.retry_wait());
+        if patience.spend(closed.max(wait)) == Next::GiveUp {
+            return Next::GiveUp;
+        }
+        self.budget.retry();
+        meter::count(Effort {
+            retries: 1,
+            ..Effort::default()
+        });
+        if !wait.is_zero() {
+            (self.settings.sleep)(wait).await;
+        }
+        Next::Again
+    }
+
+    /// Waits for the budget, sends once, and tells the budget what came back.
+    async fn attempt<T>(
+        &self,
+        request: &Request,
+        route: Route,
+        take: Take<'_, T>,
+    ) -> Result<Attempt<T>, GraphError> {
+        let manner = Manner {
+            sleep: &self.settings.sleep,
+            ceiling: self.settings.in_flight,
+            patience: self.settings.retry.max_wait,
+            path: &request.path,
+        };
+        let ticket = self.budget.enter(request.cost, &manner).await?;
+        let token = self.tokens.token().await?;
+        let (outcome, headers, status, bytes) = self.exchange(request, &token, route, take).await;
+        let heard = outcome.heard(&headers);
+        let (throttled, refused) = outcome.refusals();
+        meter::count(Effort {
+            requests: 1,
+            units: heard.units.unwrap_or(request.cost.units).into(),
+            retries: 0,
+            throttled,
+            refused,
+            bytes,
+        });
+        let closed = ticket.heard(heard, self.settings.chance());
+        Ok(Attempt {
+            outcome,
+            token,
+            closed,
+            // Whoever answers 429 is well; a server that fails is not asked
+            // again over a connection that leads to it.
+            route: if status == Some(429) {
+                Route::Usual
+            } else {
+                Route::Fresh
+            },
+        })
+    }
+
+    async fn exchange<T>(
+        &self,
+        request: &Request,
+        token: &Token,
+        route: Route,
+        take: Take<'_, T>,
+    ) -> (Outcome<T>, HeaderMap, Option<u16>, u64) {
+        let answer = match self.build(request, token, route).send().await {
+            Ok(answer) => answer,
+            Err(error) => return (request.cut_off(&error), HeaderMap::new(), None, 0),
+        };
+        let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
+        match answer.bytes().await {
+            Ok(body) => {
+                let bytes = body.len() as u64;
+                let outcome = request.judge(status, &headers, body, take);
+                (outcome, headers, Some(status), bytes)
+            }
+            Err(error) => (request.cut_off(&error), headers, None, 0),
+        }
+    }
+
+    fn build(&self, request: &Request, token: &Token, route: Route) -> reqwest::RequestBuilder {
         let mut builder = self
             .http
+            .by(route)
             .request(request.method.clone(), &request.url)
             .bearer_auth(token.expose_secret())
             .header("client-request-id", (self.settings.ids)().to_string());
@@ -224,15 +376,6 @@ impl Client {
                 .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                 .body(body.clone());
         }
-        let answer = match builder.send().await {
-            Ok(answer) => answer,
-            Err(error) => return request.cut_off(&error),
-        };
-        let status = answer.status().as_u16();
-        let headers = answer.headers().clone();
-        match answer.bytes().await {
-            Ok(body) => request.judge(status, &headers, body),
-            Err(error) => request.cut_off(&error),
-        }
+        builder
     }
 }

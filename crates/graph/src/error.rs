@@ -55,6 +55,12 @@ pub enum GraphError {
         /// The path below the version root.
         path: String,
     },
+    /// Graph no longer knows a change token: what it stood for is read in full.
+    #[error("graph no longer knows the change token of {path}")]
+    ResyncRequired {
+        /// The path below the version root.
+        path: String,
+    },
     /// Graph does not accept the request.
     #[error("graph refused {path}: {code}: {message} (request {request_id})")]
     BadRequest {
@@ -64,12 +70,6 @@ pub enum GraphError {
         message: String,
         /// Graph's id of the request, for Microsoft's support.
         request_id: String,
-        /// The path below the version root.
-        path: String,
-    },
-    /// A change token is no longer honoured.
-    #[error("graph no longer knows the change token of {path}")]
-    ResyncRequired {
         /// The path below the version root.
         path: String,
     },
@@ -153,7 +153,8 @@ impl GraphError {
             Self::CredentialUnusable { .. } => reason::CREDENTIAL_UNUSABLE,
             Self::Denied { .. } => reason::CONSENT_MISSING,
             Self::NotFound { .. } => reason::NOT_FOUND,
-            Self::Conflict { .. } | Self::ResyncRequired { .. } => reason::CONFLICT,
+            Self::Conflict { .. } => reason::CONFLICT,
+            Self::ResyncRequired { .. } => reason::RESYNC_REQUIRED,
             Self::BadRequest { .. } => reason::INVALID_ARGUMENT,
             Self::Throttled { .. } => reason::GRAPH_THROTTLED,
             Self::Unavailable { .. } | Self::Ambiguous { .. } => reason::GRAPH_UNAVAILABLE,
@@ -179,6 +180,8 @@ impl GraphError {
             |message| clipped(&message),
         );
         match status {
+            410 => Self::ResyncRequired { path },
+            400..=499 if is_expired_token(&code) => Self::ResyncRequired { path },
             300..=399 => Self::Unexpected {
                 what: format!("it redirects with HTTP {status}"),
                 path,
@@ -231,6 +234,13 @@ impl GraphError {
             path: path.to_owned(),
         }
     }
+}
+
+/// Whether a code says that a change token is no longer known.
+fn is_expired_token(code: &str) -> bool {
+    ["syncStateNotFound", "syncStateInvalid", "resyncRequired"]
+        .iter()
+        .any(|known| code.eq_ignore_ascii_case(known))
 }
 
 /// Text of the other side, fit for one line.

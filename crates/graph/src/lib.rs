@@ -1,12 +1,13 @@
 //! Microsoft Graph, seen from this program.
 //!
-//! Owns tokens, paging, batching, retries, the [`Directory`] seam with its two
+//! Owns tokens, paging, batching, retries, quotas, the [`Directory`] seam with its two
 //! real implementations, and the collector that reads a whole tenant through
 //! it. A reader has no way to write; a token is sent to no host but the
 //! tenant's own Graph; nothing here purges a deleted object.
 
 mod auth;
 mod batch;
+mod budget;
 mod changes;
 mod client;
 mod cloud;
@@ -23,6 +24,7 @@ mod settings;
 mod writer;
 
 pub use auth::{Credential, Logins, Now, Read};
+pub use budget::{Budget, LaneUse, Limits, Role};
 pub use cloud::Endpoint;
 pub use collect::{Mode, Outcome, Past, Progress, Request, Scope, collect, collect_content};
 pub use directory::{
@@ -31,6 +33,7 @@ pub use directory::{
 };
 pub use error::GraphError;
 pub use guard::refuse_purge;
+pub use meter::measured;
 pub use reader::GraphReader;
 pub use retry::{RetryPolicy, Sleeper};
 pub use settings::{Connections, Ids, Priority, Settings};

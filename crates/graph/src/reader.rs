@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use model::catalogue::{Cardinality, Lane, Reading};
 use model::{Object, ObjectId, ObjectState, ObjectType};
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::Credential;
+use crate::budget::Budget;
 use crate::changes;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
@@ -22,6 +24,7 @@ use crate::directory::{
 };
 use crate::error::GraphError;
 use crate::json as wire;
+use crate::request::Inside;
 use crate::settings::Settings;
 
 /// The most ids that `getByIds` takes.
@@ -49,6 +52,12 @@ impl GraphReader {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What this reader's application may ask of its tenant.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.client.budget()
     }
 
     /// All items of a small list.
@@ -220,11 +229,17 @@ impl Directory for GraphReader {
     }
 
     async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError> {
-        let Answer { body, path } = match next {
-            Some(link) => self.client.follow(link).await?,
-            None => self.client.get(&query.url()?).await?,
+        let take = |body: Bytes, path: &str| {
+            page_of(query, &body, path).map(|page| (page, Inside::default()))
         };
-        page_of(query, &body, &path)
+        let page = match next {
+            Some(link) => self.client.follow_as(link, &take).await?.body,
+            None => self.client.get_as(&query.url()?, &take).await?.body,
+        };
+        if *query == Query::Objects(ObjectType::User) {
+            self.budget().saw_users(page.items.len());
+        }
+        Ok(page)
     }
 
     async fn changes(
@@ -232,13 +247,17 @@ impl Directory for GraphReader {
         object_type: ObjectType,
         from: &ChangesFrom,
     ) -> Result<ChangePage, GraphError> {
-        let Answer { body, path } = match from {
-            ChangesFrom::Link(link) => self.client.follow(link).await?,
+        let take = |body: Bytes, path: &str| {
+            changes::page(&body, object_type, path).map(|page| (page, Inside::default()))
+        };
+        let answer = match from {
+            ChangesFrom::Link(link) => self.client.follow_as(link, &take).await?,
             ChangesFrom::Now | ChangesFrom::Links => {
-                self.client.get(&changes_url(object_type, from)?).await?
+                let url = changes_url(object_type, from)?;
+                self.client.get_as(&url, &take).await?
             }
         };
-        changes::page(&body, object_type, &path)
+        Ok(answer.body)
     }
 
     async fn first_pages(

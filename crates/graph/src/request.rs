@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::de::IgnoredAny;
 
+use crate::budget::{Cost, Heard, Sound};
 use crate::error::GraphError;
-use crate::retry::{FAILED, THROTTLED, retry_after};
+use crate::retry::retry_after;
 
 /// When a request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,44 +30,87 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) body: Option<Bytes>,
     pub(crate) repeat: Repeat,
+    pub(crate) cost: Cost,
+}
+
+/// Reads a body that says that all went well; what it cannot read is asked for
+/// again.
+pub(crate) type Take<'a, T> =
+    &'a (dyn Fn(Bytes, &str) -> Result<(T, Inside), GraphError> + Send + Sync);
+
+/// What the body of an answer says about the quotas; only a batch says anything.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(crate) struct Inside {
+    /// How many parts were throttled.
+    pub(crate) throttled: u32,
+    /// How many parts were refused.
+    pub(crate) refused: u32,
+    /// The longest wait that a part asked for.
+    pub(crate) told: Option<Duration>,
+    pub(crate) units: Units,
+}
+
+/// Where the units that Graph counted are found.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(crate) enum Units {
+    /// In the headers of the answer.
+    #[default]
+    OfAnswer,
+    /// With the parts of a batch, where each has them. What a batch says of
+    /// itself is not what its parts cost.
+    OfParts(Option<u32>),
+}
+
+/// Takes a body that is JSON, whatever it holds.
+pub(crate) fn any_json(body: Bytes, path: &str) -> Result<(Bytes, Inside), GraphError> {
+    match serde_json::from_slice::<IgnoredAny>(&body) {
+        Ok(_) => Ok((body, Inside::default())),
+        Err(error) => Err(GraphError::garbled(&error, path)),
+    }
+}
+
+/// Takes any body: a write has been carried out, whatever it says.
+pub(crate) fn anything(body: Bytes, _: &str) -> Result<(Bytes, Inside), GraphError> {
+    Ok((body, Inside::default()))
 }
 
 /// How one attempt ended.
-pub(crate) enum Outcome {
-    Done(Bytes),
+pub(crate) enum Outcome<T> {
+    Done(T, Inside),
     Failed(GraphError),
     TokenRefused(GraphError),
-    /// May be tried again after a while.
-    Passing {
-        error: GraphError,
-        told: Option<Duration>,
-        first: Duration,
-    },
+    /// Refused for now; the lane is closed for a while.
+    Throttled(GraphError, Option<Duration>),
+    /// Failed; may work later, and on another connection.
+    Down(GraphError),
+    /// Answered with something that cannot be read.
+    Unreadable(GraphError),
 }
 
 impl Request {
-    pub(crate) fn judge(&self, status: u16, headers: &HeaderMap, body: Bytes) -> Outcome {
+    pub(crate) fn judge<T>(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        body: Bytes,
+        take: Take<'_, T>,
+    ) -> Outcome<T> {
         let told = retry_after(headers);
         let request_id = headers
             .get("request-id")
             .and_then(|value| value.to_str().ok());
         let error = || GraphError::from_answer(status, &body, request_id, &self.path);
         match verdict(status, told, self.repeat) {
-            Verdict::Done => Outcome::Done(body),
+            Verdict::Done => self.take(headers, body, take),
             Verdict::TokenRefused => Outcome::TokenRefused(error()),
-            Verdict::Throttled => Outcome::Passing {
-                error: GraphError::Throttled {
+            Verdict::Throttled => Outcome::Throttled(
+                GraphError::Throttled {
                     retry_after: told,
                     path: self.path.clone(),
                 },
                 told,
-                first: THROTTLED,
-            },
-            Verdict::Down => Outcome::Passing {
-                error: error(),
-                told,
-                first: FAILED,
-            },
+            ),
+            Verdict::Down => Outcome::Down(error()),
             Verdict::Unknown => Outcome::Failed(GraphError::Ambiguous {
                 what: format!("HTTP {status}"),
                 path: self.path.clone(),
@@ -74,18 +119,86 @@ impl Request {
         }
     }
 
-    pub(crate) fn cut_off(&self, error: &reqwest::Error) -> Outcome {
+    /// Takes a body that says that all went well, if it can be read.
+    fn take<T>(&self, headers: &HeaderMap, body: Bytes, take: Take<'_, T>) -> Outcome<T> {
+        let unexpected = |what: &str| {
+            Outcome::Unreadable(GraphError::Unexpected {
+                what: what.to_owned(),
+                path: self.path.clone(),
+            })
+        };
+        let kind = headers.get(CONTENT_TYPE);
+        if self.repeat == Repeat::Freely {
+            if body.is_empty() {
+                return unexpected("its body is empty");
+            }
+            if kind.is_some_and(|kind| !is_json(kind.as_bytes())) {
+                return unexpected("it is of another content type than json");
+            }
+        }
+        match take(body, &self.path) {
+            Ok((value, inside)) => Outcome::Done(value, inside),
+            Err(error) => Outcome::Unreadable(error),
+        }
+    }
+
+    pub(crate) fn cut_off<T>(&self, error: &reqwest::Error) -> Outcome<T> {
         let what = describe(error).to_owned();
         let path = self.path.clone();
         if self.repeat == Repeat::Freely || error.is_connect() {
-            return Outcome::Passing {
-                error: GraphError::Unavailable { what, path },
-                told: None,
-                first: FAILED,
-            };
+            return Outcome::Down(GraphError::Unavailable { what, path });
         }
         Outcome::Failed(GraphError::Ambiguous { what, path })
     }
+}
+
+impl<T> Outcome<T> {
+    /// How many requests were throttled, and how many were denied: one, or as
+    /// many as the parts of a batch.
+    pub(crate) fn refusals(&self) -> (u64, u64) {
+        match self {
+            Self::Done(_, inside) => (inside.throttled.into(), inside.refused.into()),
+            Self::Throttled(..) => (1, 0),
+            Self::Failed(GraphError::Denied { .. }) => (0, 1),
+            _ => (0, 0),
+        }
+    }
+
+    /// What the answer says about the quotas.
+    pub(crate) fn heard(&self, headers: &HeaderMap) -> Heard {
+        let text = |name: &str| headers.get(name)?.to_str().ok();
+        let whole = text("x-ms-resource-unit").and_then(|units| units.trim().parse().ok());
+        let (sound, units) = match self {
+            Self::Done(_, inside) => {
+                let sound = match inside.throttled {
+                    0 => Sound::Good,
+                    _ => Sound::Throttled(inside.told),
+                };
+                let units = match inside.units {
+                    Units::OfAnswer => whole,
+                    Units::OfParts(units) => units,
+                };
+                (sound, units)
+            }
+            Self::Throttled(_, told) => (Sound::Throttled(*told), whole),
+            Self::Failed(_) | Self::TokenRefused(_) => (Sound::Good, whole),
+            Self::Down(_) | Self::Unreadable(_) => (Sound::Bad, whole),
+        };
+        Heard {
+            sound,
+            units,
+            used: text("x-ms-throttle-limit-percentage").and_then(|used| used.trim().parse().ok()),
+        }
+    }
+}
+
+fn is_json(content_type: &[u8]) -> bool {
+    let kind = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    let kind = kind.trim_ascii().to_ascii_lowercase();
+    kind.ends_with(b"/json") || kind.ends_with(b"+json")
 }
 
 /// What a status means for the request that got it.

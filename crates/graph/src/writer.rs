@@ -3,6 +3,7 @@
 //! Sends what a plan holds and decides nothing, except that nothing is purged.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::call::{Call, HttpMethod};
@@ -11,6 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::auth::Credential;
+use crate::budget::Budget;
 use crate::cloud::Endpoint;
 use crate::directory::{
     ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query,
@@ -33,6 +35,12 @@ impl GraphWriter {
         Self {
             reader: GraphReader::new(endpoint, credential, settings),
         }
+    }
+
+    /// What this writer's application may ask of its tenant.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.reader.budget()
     }
 }
 

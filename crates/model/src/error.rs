@@ -77,6 +77,8 @@ pub mod reason {
     pub const GRAPH_THROTTLED: &str = "GRAPH_THROTTLED";
     /// Microsoft Graph answered with something that cannot be understood.
     pub const GRAPH_UNEXPECTED: &str = "GRAPH_UNEXPECTED";
+    /// Microsoft Graph no longer knows a stored change token.
+    pub const RESYNC_REQUIRED: &str = "RESYNC_REQUIRED";
     /// The object store is out of reach.
     pub const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
     /// A stored file is missing, changed or foreign.

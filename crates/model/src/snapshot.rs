@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Add, AddAssign};
 
 use chrono::{DateTime, Utc};
 
@@ -103,6 +104,43 @@ impl Method {
     }
 }
 
+/// What a piece of reading cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// HTTP requests sent; a batch is one.
+    pub requests: u64,
+    /// Resource units spent, as counted by Graph or else estimated.
+    pub units: u64,
+    /// Requests that were repetitions of earlier ones.
+    pub retries: u64,
+    /// Answers, also within batches, that said to come back later.
+    pub throttled: u64,
+    /// Answers, also within batches, that denied permission.
+    pub refused: u64,
+    /// Bytes of the bodies received.
+    pub bytes: u64,
+}
+
+impl AddAssign for Effort {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.units += other.units;
+        self.retries += other.retries;
+        self.throttled += other.throttled;
+        self.refused += other.refused;
+        self.bytes += other.bytes;
+    }
+}
+
+impl Add for Effort {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
 /// What is known about the reading of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completeness {
@@ -123,34 +161,6 @@ pub struct Completeness {
     pub note: String,
     /// What the reading cost.
     pub effort: Effort,
-}
-
-/// What it cost to read something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Effort {
-    /// HTTP requests sent, repeated ones included; a batch is one.
-    pub requests: u64,
-    /// Resource units as Graph counts them.
-    pub units: u64,
-    /// Requests and parts of batches that were sent again.
-    pub retries: u64,
-    /// Answers that asked to come back later.
-    pub throttled: u64,
-    /// Answers that refused.
-    pub refused: u64,
-    /// Bytes of the answers.
-    pub bytes: u64,
-}
-
-impl std::ops::AddAssign for Effort {
-    fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.units += other.units;
-        self.retries += other.retries;
-        self.throttled += other.throttled;
-        self.refused += other.refused;
-        self.bytes += other.bytes;
-    }
 }
 
 /// Where the changes of a type go on: Graph's delta link, which is a secret.

@@ -106,7 +106,7 @@ async fn a_throttled_part_is_asked_again_alone() {
             .collect::<Vec<_>>(),
         [4, 2, 1]
     );
-    assert_eq!(server.waited(), [10.0, 1.0]);
+    assert_eq!(server.waited(), [10.0, 0.5]);
 }
 
 #[tokio::test]

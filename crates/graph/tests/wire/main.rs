@@ -7,10 +7,15 @@
 
 mod auth;
 mod batch;
+mod bodies;
+mod connections;
 mod credentials;
+mod quotas;
+mod raw;
 mod reads;
 mod retries;
 mod server;
+mod trouble;
 mod writes;
 
 use model::ObjectId;

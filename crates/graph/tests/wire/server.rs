@@ -1,5 +1,8 @@
 //! A small server that answers as each test says, and remembers what it was asked.
+//!
+//! Time stands still, except that it jumps where the client would wait.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use axum::http::{HeaderMap, Response};
 use graph::{Connections, Credential, Endpoint, GraphReader, GraphWriter, Settings};
 use model::TenantId;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// One request that arrived.
 #[derive(Debug, Clone)]
@@ -164,20 +168,42 @@ impl Server {
             .collect()
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         settings(Arc::clone(&self.waits))
     }
 }
 
-/// Settings that record the waits in place of waiting.
+/// Settings that record the waits and let time jump in place of waiting.
 pub(crate) fn settings(waits: Arc<Mutex<Vec<Duration>>>) -> Settings {
+    stop_time();
     let connections = Connections::new().unwrap();
     let mut settings = Settings::new(connections, Arc::new(|| uuid::Uuid::from_u128(7)));
     settings.sleep = Arc::new(move |wait| {
         waits.lock().unwrap().push(wait);
-        Box::pin(std::future::ready(()))
+        let until = Instant::now() + wait;
+        // Of two that wait for the same moment, the first takes the other along.
+        Box::pin(async move { tokio::time::advance(until - Instant::now()).await })
     });
     settings
+}
+
+/// Stops the time of this runtime, once.
+fn stop_time() {
+    thread_local!(static STOPPED: Cell<Option<tokio::runtime::Id>> = const { Cell::new(None) });
+    let runtime = Some(tokio::runtime::Handle::current().id());
+    if STOPPED.replace(runtime) == runtime {
+        return;
+    }
+    tokio::time::pause();
+    // Stopped time runs ahead to the next timer whenever all tasks wait, and
+    // here they wait for sockets. It does not while a blocking task runs. That
+    // ends with the runtime, which drops the sender.
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || receiver.recv());
+    tokio::spawn(async move {
+        let _sender = sender;
+        std::future::pending::<()>().await;
+    });
 }
 
 pub(crate) const SECRET: &str = "very~secret~value";
