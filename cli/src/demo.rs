@@ -125,6 +125,8 @@ impl Stage {
                 simulator::WRITER_SECRET.to_owned(),
             ),
             ("REWIND_SCHEDULE", "off".to_owned()),
+            // The practice tenant has no quotas.
+            ("REWIND_GRAPH_LIMITS", "off".to_owned()),
         ];
         let installation = Installation::start(&folder, loopback, &secrets).await?;
         let global = Global {

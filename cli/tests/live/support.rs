@@ -166,6 +166,7 @@ impl Up {
             .args(["up", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .env("REWIND_SCHEDULE", "off")
+            .env("REWIND_GRAPH_LIMITS", "off")
             .env(
                 "REWIND_CREDENTIAL_READER_PRACTICE",
                 simulator::READER_SECRET,

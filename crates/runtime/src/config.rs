@@ -7,7 +7,7 @@
 
 mod common;
 
-pub use common::{Common, TlsPaths};
+pub use common::{Common, GraphLimits, TlsPaths};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

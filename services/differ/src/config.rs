@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use graph::GraphError;
 use runtime::clock::{Clock, SystemClock};
-use runtime::config::{Common, ConfigError, Settings, Source};
+use runtime::config::{Common, ConfigError, GraphLimits, Settings, Source};
 use runtime::credentials::{Credentials, Installed, Kind};
 use runtime::ids::Ids;
 
@@ -77,6 +77,12 @@ pub fn connect(
     // A person waits.
     let settings = graph::Settings {
         priority: graph::Priority::Normal,
+        role: graph::Role::Differ,
+        replicas: config.common.replicas,
+        limits: match config.common.graph_limits {
+            GraphLimits::Documented => graph::Limits::Documented,
+            GraphLimits::Off => graph::Limits::Off,
+        },
         ..graph::Settings::new(graph::Connections::new()?, ids)
     };
     let custom_clouds = config.common.custom_clouds;

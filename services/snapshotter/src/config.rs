@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use graph::GraphError;
 use runtime::clock::{Clock, SystemClock};
-use runtime::config::{Common, ConfigError, Settings, Source};
+use runtime::config::{Common, ConfigError, GraphLimits, Settings, Source};
 use runtime::credentials::{Credentials, Installed, Kind};
 use runtime::ids::Ids;
 
@@ -104,7 +104,15 @@ pub fn connect(
     let ids: graph::Ids = Arc::new(move || ids.uuid());
     // Shared by all calls, so that a tenant's token is fetched once.
     let logins = graph::Logins::new(Arc::new(|| SystemClock.now()), Arc::clone(&ids));
-    let settings = graph::Settings::new(graph::Connections::new()?, ids);
+    let settings = graph::Settings {
+        role: graph::Role::Collector,
+        replicas: config.common.replicas,
+        limits: match config.common.graph_limits {
+            GraphLimits::Documented => graph::Limits::Documented,
+            GraphLimits::Off => graph::Limits::Off,
+        },
+        ..graph::Settings::new(graph::Connections::new()?, ids)
+    };
     let custom_clouds = config.common.custom_clouds;
     Ok(Arc::new(move |record| {
         // Asked again at each use: a record may be older than the setting.

@@ -82,6 +82,7 @@ impl Sandbox {
         let source: BTreeMap<String, String> = [
             ("REWIND_STORE_URL", "memory:///"),
             ("REWIND_SCHEDULE", "off"),
+            ("REWIND_GRAPH_LIMITS", "off"),
             ("REWIND_CUSTOM_CLOUDS", "allow"),
             ("REWIND_DIFFER_URL", "http://127.0.0.1:1"),
             ("REWIND_SNAPSHOTTER_URL", "http://127.0.0.1:1"),
@@ -441,7 +442,10 @@ pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
     let hosts = (Some(graph.as_str()), Some(login.as_str()));
     let tenant = TenantId::parse(TENANT)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
-    let settings = graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()));
+    let settings = graph::Settings {
+        limits: graph::Limits::Off,
+        ..graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()))
+    };
     let credential = Credential::secret(simulator::INTRUDER_SECRET.into());
     Ok(GraphWriter::new(&endpoint, credential, settings))
 }

@@ -50,10 +50,25 @@ pub struct Common {
     pub tls: Option<TlsPaths>,
     /// `REWIND_CUSTOM_CLOUDS=allow`: whether tenants may name hosts of their own.
     pub custom_clouds: bool,
+    /// `REWIND_GRAPH_LIMITS`: whether Microsoft's documented quotas are kept;
+    /// `documented` (the default), or `off` for a practice tenant without any.
+    pub graph_limits: GraphLimits,
+    /// `REWIND_REPLICAS`: how many processes of this service there are; they share
+    /// what an application may do in all tenants together. 1 by default.
+    pub replicas: u32,
     /// `REWIND_CREDENTIALS_DIR`: below which `file:` credentials lie.
     pub credentials_dir: Option<PathBuf>,
     /// `REWIND_GRACE`: how long calls in flight may take when stopping; 20 s.
     pub grace: Duration,
+}
+
+/// Whether Microsoft's documented quotas are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GraphLimits {
+    /// They are.
+    Documented,
+    /// There are none.
+    Off,
 }
 
 impl Common {
@@ -90,6 +105,17 @@ impl Common {
             key_file: settings.path("REWIND_KEY_FILE"),
             tls: TlsPaths::read(settings, "REWIND_TLS")?,
             custom_clouds,
+            graph_limits: match settings.text("REWIND_GRAPH_LIMITS").as_deref() {
+                None | Some("documented") => GraphLimits::Documented,
+                Some("off") => GraphLimits::Off,
+                Some(_) => {
+                    return Err(ConfigError::invalid(
+                        "REWIND_GRAPH_LIMITS",
+                        "documented or off is expected",
+                    ));
+                }
+            },
+            replicas: settings.parsed("REWIND_REPLICAS")?.unwrap_or(1).max(1),
             credentials_dir: settings.path("REWIND_CREDENTIALS_DIR"),
             grace: settings
                 .duration("REWIND_GRACE")?

@@ -10,7 +10,7 @@ use model::TenantId;
 use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServiceServer};
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
-use runtime::config::Common;
+use runtime::config::{Common, GraphLimits};
 use runtime::{ManualClock, SeededIds, Server};
 use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
@@ -230,6 +230,8 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         key_file: None,
         tls: None,
         custom_clouds,
+        graph_limits: GraphLimits::Documented,
+        replicas: 1,
         credentials_dir: None,
         grace: Duration::ZERO,
     };
