@@ -15,7 +15,7 @@ use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
 use proto::v1::*;
 use runtime::config::{Settings, Source};
-use runtime::{Ids, SystemClock, SystemIds};
+use runtime::{Clock, Ids, SystemClock, SystemIds};
 use secrecy::SecretString;
 use simulator::{ServerHandle, Simulator, TenantHandle, TenantSpec};
 use store::object_store::ObjectStore;
@@ -442,9 +442,10 @@ pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
     let hosts = (Some(graph.as_str()), Some(login.as_str()));
     let tenant = TenantId::parse(TENANT)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
+    let (ids, now) = (Arc::new(|| SystemIds.uuid()), Arc::new(|| SystemClock.now()));
     let settings = graph::Settings {
         limits: graph::Limits::Off,
-        ..graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()))
+        ..graph::Settings::new(Connections::new()?, ids, now)
     };
     let credential = Credential::secret(simulator::INTRUDER_SECRET.into());
     Ok(GraphWriter::new(&endpoint, credential, settings))

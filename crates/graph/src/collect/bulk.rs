@@ -180,10 +180,10 @@ impl Run<'_> {
         kind: Kind,
         query: &Query,
         mut take: impl FnMut(Page) + Send,
-    ) -> Result<(), ()> {
+    ) -> Result<(), GraphError> {
         if let Some(error) = self.records.hopeless() {
             self.records.failed(kind, &error);
-            return Err(());
+            return Err(error);
         }
         let (first, effort) = measured(self.directory.page(query, None)).await;
         self.records.spend(kind, effort);
@@ -195,7 +195,7 @@ impl Run<'_> {
                 Err(error) => {
                     self.records.failed(kind, &error);
                     self.records.end(kind, (self.now)());
-                    return Err(());
+                    return Err(error);
                 }
             };
             self.records.reached();
@@ -218,10 +218,11 @@ impl Run<'_> {
                 .as_ref()
                 .is_ok_and(|page| page.next.as_ref() == Some(&next))
             {
-                self.records
-                    .problem(kind, format!("page {pages} leads to itself"));
+                let what = format!("page {pages} leads to itself");
+                self.records.problem(kind, what.clone());
                 self.records.end(kind, (self.now)());
-                return Err(());
+                let path = kind.name();
+                return Err(GraphError::Unexpected { what, path });
             }
             answer = following;
         }
