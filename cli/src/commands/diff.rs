@@ -128,6 +128,9 @@ fn warn(report: &v1::Report, output: &Output) {
     for kind in &report.not_compared {
         output.warning(&format!("not compared: {kind}"));
     }
+    for kind in &report.older {
+        output.warning(&format!("not read anew: {kind}"));
+    }
 }
 
 async fn show(args: &OneDiff, global: &Global, output: Output) -> Result<u8, Failure> {
