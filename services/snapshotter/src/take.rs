@@ -10,6 +10,7 @@ use model::snapshot::Kind;
 use model::{SnapshotId, TenantId};
 use proto::convert::timestamp;
 use proto::v1::{Snapshot, SnapshotState, WatchSnapshotResponse};
+use runtime::clock::Clock;
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
 use store::{
@@ -94,7 +95,7 @@ async fn take(
     let attempt = deps.ids.uuid().to_string();
     let mut claim = vault.claim(slot, &attempt, deps.clock.now(), CLAIM).await?;
     let work = read_and_commit(context, &vault, &record, slot, trigger, &attempt, job);
-    let taken = while_held(context, &vault, &mut claim, work).await;
+    let taken = while_held(deps.clock.as_ref(), &vault, &mut claim, work).await;
     if taken.is_err()
         && let Err(error) = vault.release(&claim).await
     {
@@ -109,12 +110,11 @@ async fn take(
 /// Works as long as the claim is held, and renews it in time: whoever has lost
 /// a claim must not go on calling the tenant beside the one who took over.
 async fn while_held<T>(
-    context: &Context,
+    clock: &dyn Clock,
     vault: &TenantVault,
     claim: &mut Claim,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let clock = &context.deps.clock;
     let holding = async {
         loop {
             tokio::time::sleep(RENEWAL).await;
@@ -219,3 +219,6 @@ pub(crate) async fn restore_runs(context: &Context, vault: &TenantVault) -> bool
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,9 @@ pub(crate) struct Sandbox {
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
     pub(crate) door: Door,
+    pub(crate) vault: Vault,
+    /// The settings of all services.
+    pub(crate) source: BTreeMap<String, String>,
     /// Below which `file:` credentials lie.
     pub(crate) credentials: tempfile::TempDir,
     ids: SystemIds,
@@ -185,6 +188,8 @@ impl Sandbox {
             tenant,
             graph,
             door,
+            vault,
+            source,
             credentials,
             ids: SystemIds,
             _stop: stop.drop_guard(),
@@ -442,7 +447,10 @@ pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
     let hosts = (Some(graph.as_str()), Some(login.as_str()));
     let tenant = TenantId::parse(TENANT)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
-    let (ids, now) = (Arc::new(|| SystemIds.uuid()), Arc::new(|| SystemClock.now()));
+    let (ids, now) = (
+        Arc::new(|| SystemIds.uuid()),
+        Arc::new(|| SystemClock.now()),
+    );
     let settings = graph::Settings {
         limits: graph::Limits::Off,
         ..graph::Settings::new(Connections::new()?, ids, now)
