@@ -171,7 +171,7 @@ async fn apply(
     };
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
     let ended = run
-        .to_the_end(&steps, &directory, &mut lane, |outcomes| {
+        .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
             job.modify(|value| tally(value.restore.get_or_insert_default(), outcomes));
         })
         .await;
@@ -241,7 +241,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Carries out all that is left, and has the Conditional Access quota from
     /// the first step that needs it to the last.
-    async fn to_the_end(
+    async fn carry_out_all(
         &mut self,
         steps: &[Step],
         directory: &Arc<dyn DirectoryWriter>,

@@ -122,7 +122,7 @@ async fn while_a_restore_runs_others_serve_conditional_access_from_their_last_re
         now.note
     );
     assert_eq!(report.not_compared, Vec::<String>::new());
-    assert_eq!(changed(&changes), [user.clone()]);
+    assert_eq!(changed(&changes), std::slice::from_ref(&user));
     let policies = report
         .older
         .iter()

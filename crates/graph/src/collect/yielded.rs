@@ -21,7 +21,7 @@ impl Run<'_> {
         let (past, last) = (self.request.mode.past(), self.request.last.as_deref());
         let records = past
             .map(|past| &past.completeness)
-            .or(last.map(|last| &last.completeness));
+            .or_else(|| last.map(|last| &last.completeness));
         let earlier: Option<Vec<&Completeness>> = kinds
             .iter()
             .map(|kind| {
