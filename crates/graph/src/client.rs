@@ -228,7 +228,7 @@ impl Client {
     async fn send<T>(&self, request: Request, take: Take<'_, T>) -> Result<Answer<T>, GraphError> {
         let mut patience = Patience::new(self.settings.retry);
         let mut route = Route::Usual;
-        let mut renewed = false;
+        let mut renewed = 0;
         self.budget.first_attempt();
         loop {
             let attempt = self.attempt(&request, route, take).await?;
@@ -244,7 +244,8 @@ impl Client {
                 Outcome::Failed(error) => return Err(error),
                 Outcome::TokenRefused(error) => {
                     self.tokens.forget(&attempt.token).await;
-                    if std::mem::replace(&mut renewed, true) {
+                    renewed += 1;
+                    if renewed > RENEWALS {
                         return Err(error);
                     }
                     continue;

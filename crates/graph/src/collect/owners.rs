@@ -316,10 +316,10 @@ impl Run<'_> {
                 })
                 .map(|(_, id, _)| id.clone())
                 .collect();
-            if owners.is_empty() {
-                continue;
+            if !owners.is_empty() {
+                self.read_owners(collection, &owners).await;
             }
-            self.read_owners(collection, &owners).await;
+            // Which links are hidden is known only now that the bins are.
             self.records.end(collection.kind(), (self.now)());
         }
     }
