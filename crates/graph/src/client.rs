@@ -228,7 +228,7 @@ impl Client {
     async fn send<T>(&self, request: Request, take: Take<'_, T>) -> Result<Answer<T>, GraphError> {
         let mut patience = Patience::new(self.settings.retry);
         let mut route = Route::Usual;
-        let mut renewed = 0;
+        let mut renewed = false;
         self.budget.first_attempt();
         loop {
             let attempt = self.attempt(&request, route, take).await?;
@@ -244,8 +244,7 @@ impl Client {
                 Outcome::Failed(error) => return Err(error),
                 Outcome::TokenRefused(error) => {
                     self.tokens.forget(&attempt.token).await;
-                    renewed += 1;
-                    if renewed > RENEWALS {
+                    if std::mem::replace(&mut renewed, true) {
                         return Err(error);
                     }
                     continue;
@@ -314,6 +313,7 @@ impl Client {
         let heard = outcome.heard(&headers);
         let (throttled, refused) = outcome.refusals();
         meter::count(Effort {
+            pages: 0,
             requests: 1,
             units: heard.units.unwrap_or(request.cost.units).into(),
             retries: 0,

@@ -18,6 +18,7 @@ mod owners;
 mod records;
 mod settle;
 mod stable;
+mod trail;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -198,7 +199,12 @@ pub async fn collect(
         ),
         announced: Mutex::default(),
         whole: Mutex::default(),
+        live: Mutex::default(),
+        back: Mutex::default(),
     };
+    for kind in run.kinds() {
+        run.records.expect(kind, now());
+    }
     let mut trackers = run.mark().await;
     run.read_untracked().await;
     run.read_in_bulk(&mut trackers).await;
@@ -241,12 +247,17 @@ struct Run<'a> {
     progress: Told<'a>,
     sink: Sink<'a>,
     records: Records,
-    /// What is in the recycle bin, as far as is known.
+    /// What is or was in the recycle bin, in the past reading or in this one.
     bin: Mutex<HashSet<(ObjectType, ObjectId)>>,
     /// What was announced as changed, with what became of it last.
     announced: Mutex<HashMap<ObjectId, (ObjectType, Movement)>>,
     /// Types read as a whole.
     whole: Mutex<Vec<ObjectType>>,
+    /// Live objects listed of each type.
+    live: Mutex<BTreeMap<ObjectType, usize>>,
+    /// Objects that came out of the recycle bin, of which the links to them are
+    /// still to be read; with how often that was tried.
+    back: Mutex<BTreeMap<(ObjectType, ObjectId), u32>>,
 }
 
 /// How an object moved during the reading.
@@ -263,6 +274,19 @@ enum Movement {
 impl Run<'_> {
     fn scope(&self) -> &Scope {
         &self.request.scope
+    }
+
+    /// Every kind that is to be read.
+    fn kinds(&self) -> impl Iterator<Item = Kind> {
+        let scope = self.scope();
+        Kind::all().into_iter().filter(|kind| {
+            let wanted = match kind {
+                Kind::Objects(_) => true,
+                Kind::Deleted(_) => scope.deleted,
+                Kind::Links(_) => scope.links,
+            };
+            wanted && scope.types.contains(&kind.object_type())
+        })
     }
 
     fn tell(&self, change: Change) {
@@ -282,13 +306,18 @@ impl Run<'_> {
         let tracked = self.scope().types.iter().copied().filter(|object_type| {
             object_type.spec().delta_path.is_some() && object_type.spec().reading == Reading::List
         });
-        let marks: Vec<BoxFuture<'_, Tracker>> = tracked
-            .map(|object_type| -> BoxFuture<'_, Tracker> { Box::pin(self.mark_type(object_type)) })
+        let marks: Vec<BoxFuture<'_, Option<Tracker>>> = tracked
+            .map(|object_type| -> BoxFuture<'_, Option<Tracker>> {
+                Box::pin(self.mark_type(object_type))
+            })
             .collect();
-        stream::iter(marks).buffered(AT_ONCE).collect().await
+        let trackers: Vec<Option<Tracker>> = stream::iter(marks).buffered(AT_ONCE).collect().await;
+        trackers.into_iter().flatten().collect()
     }
 
-    async fn mark_type(&self, object_type: ObjectType) -> Tracker {
+    /// `None` for a type whose changes cannot be followed and which can be read in
+    /// another way.
+    async fn mark_type(&self, object_type: ObjectType) -> Option<Tracker> {
         let past = self.request.mode.past();
         let kept = past
             .into_iter()
@@ -301,15 +330,23 @@ impl Run<'_> {
             .flat_map(|past| &past.unsettled)
             .filter(|(of, _)| *of == object_type)
             .map(|(_, id)| id.clone());
-        match kept {
+        Some(match kept {
             Some(token) => Tracker::going_on(
                 object_type,
                 NextLink::new(token.link.clone()),
                 unsettled.collect(),
                 matches!(self.request.mode, Mode::Reconcile(_)),
             ),
-            None => Tracker::anew(object_type, self.mark_now(object_type).await),
-        }
+            None => match self.mark_now(object_type).await {
+                Err(error) if can_be_read_twice(object_type) => {
+                    self.read_until_stable(object_type).await;
+                    let text = format!("changes cannot be followed: {error}");
+                    self.records.note(Kind::Objects(object_type), text);
+                    return None;
+                }
+                mark => Tracker::anew(object_type, mark),
+            },
+        })
     }
 
     /// Kinds without change tracking that are read until two reads agree: those
@@ -337,6 +374,14 @@ impl Run<'_> {
 
     /// The types whose changes are not followed from the past, read whole.
     async fn read_in_bulk(&self, trackers: &mut [Tracker]) {
+        let whole = trackers.iter().filter(|tracker| tracker.whole);
+        let bins: Vec<BoxFuture<'_, ()>> = whole
+            .map(|tracker| -> BoxFuture<'_, ()> { Box::pin(self.begin_whole(tracker.object_type)) })
+            .collect();
+        stream::iter(bins)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
         let whole = trackers.iter_mut().filter(|tracker| tracker.whole);
         let reads: Vec<BoxFuture<'_, ()>> = whole
             .map(|tracker| -> BoxFuture<'_, ()> { Box::pin(self.read_whole(tracker)) })
@@ -386,7 +431,13 @@ impl Run<'_> {
             ..Outcome::default()
         };
         for tracker in trackers {
-            let complete = kinds_of(&self.request.scope, tracker.object_type).all(|kind| {
+            // A token that tracks what was not read would pass it off as read.
+            let scope = Scope {
+                links: true,
+                deleted: true,
+                ..self.request.scope.clone()
+            };
+            let complete = kinds_of(&scope, tracker.object_type).all(|kind| {
                 let record = outcome
                     .completeness
                     .iter()
@@ -406,6 +457,12 @@ impl Run<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// Whether a type is one list and nothing else, so that two equal readings of it
+/// are as good as its changes.
+fn can_be_read_twice(object_type: ObjectType) -> bool {
+    object_type.spec().deleted.is_none() && object_type.spec().links.is_empty()
 }
 
 /// The kinds that a type's change tokens track.

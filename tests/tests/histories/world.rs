@@ -87,6 +87,9 @@ impl World {
             weights: FaultWeights {
                 // Time stands still here, so nothing is slow.
                 slow: 0,
+                // Two in a row would be a credential that is refused; tokens end
+                // by the hook.
+                expired_token: 0,
                 ..FaultWeights::default()
             },
             ..FaultMix::of(conditions.fault_rate, conditions.seed)
@@ -119,6 +122,9 @@ impl World {
             simulator.clock().advance(Duration::from_secs(1));
             let at = now.fetch_add(1, Ordering::SeqCst) + 1;
             let step = steps.fetch_add(1, Ordering::SeqCst);
+            if dice(seed, step) % 61 == 7 {
+                simulator.expire_tokens();
+            }
             if dice(seed, step) % 4 != 0 {
                 return;
             }

@@ -25,6 +25,7 @@ impl Run<'_> {
             kinds.push(Kind::Deleted(object_type));
         }
         let mut last: Option<(chrono::DateTime<chrono::Utc>, Reading)> = None;
+        let mut restless = true;
         for _ in 0..ROUNDS {
             let begun = (self.now)();
             for kind in &kinds {
@@ -43,11 +44,19 @@ impl Run<'_> {
                     });
                 }
                 last = Some((*not_before, reading));
+                restless = false;
                 break;
             }
             last = Some((begun, reading));
             if failed {
+                restless = false;
                 break;
+            }
+        }
+        if restless {
+            for kind in &kinds {
+                self.records
+                    .note(*kind, "it changed between any two of its readings");
             }
         }
         for kind in &kinds {

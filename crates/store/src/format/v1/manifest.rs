@@ -85,6 +85,7 @@ struct Completeness {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Effort {
+    pages: u64,
     requests: u64,
     units: u64,
     retries: u64,
@@ -170,6 +171,7 @@ impl From<&snapshot::ChangeToken> for Token {
 impl From<snapshot::Effort> for Effort {
     fn from(effort: snapshot::Effort) -> Self {
         Self {
+            pages: effort.pages,
             requests: effort.requests,
             units: effort.units,
             retries: effort.retries,
@@ -183,6 +185,7 @@ impl From<snapshot::Effort> for Effort {
 impl From<Effort> for snapshot::Effort {
     fn from(effort: Effort) -> Self {
         Self {
+            pages: effort.pages,
             requests: effort.requests,
             units: effort.units,
             retries: effort.retries,
