@@ -27,7 +27,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use model::catalogue::{Lane, LinkRead, Reading};
-use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind};
+use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind, Method};
 use model::{LinkKind, ObjectId, ObjectType};
 use parking_lot::Mutex;
 
@@ -312,7 +312,13 @@ impl Run<'_> {
             })
             .collect();
         let trackers: Vec<Option<Tracker>> = stream::iter(marks).buffered(AT_ONCE).collect().await;
-        trackers.into_iter().flatten().collect()
+        let trackers: Vec<Tracker> = trackers.into_iter().flatten().collect();
+        for tracker in trackers.iter().filter(|tracker| !tracker.whole) {
+            for kind in kinds_of(self.scope(), tracker.object_type) {
+                self.records.begin(kind, Method::Delta, (self.now)());
+            }
+        }
+        trackers
     }
 
     /// `None` for a type whose changes cannot be followed and which can be read in

@@ -149,7 +149,17 @@ async fn change_while_reading(world: &World, conditions: &Conditions) -> Vec<Str
     let first = take(world, None, Mode::Whole).await;
     let mut wrong = oracle::wrong(world, &first.content(), lag);
     if lag == 0 && !conditions.traps && exact(&first.content()) == 0 {
-        wrong.push("nothing is said to be true of one moment".to_owned());
+        let notes: Vec<_> = first
+            .outcome
+            .completeness
+            .iter()
+            .filter(|record| !record.note.is_empty())
+            .map(|record| format!("{}: {}", record.kind.name(), record.note))
+            .collect();
+        let unsettled = &first.outcome.unsettled;
+        wrong.push(format!(
+            "nothing is said to be true of one moment ({notes:?}, {unsettled:?})"
+        ));
     }
     world.be_restless(0);
     world.wait(conditions.lag + Duration::from_secs(1));

@@ -122,7 +122,7 @@ impl World {
             simulator.clock().advance(Duration::from_secs(1));
             let at = now.fetch_add(1, Ordering::SeqCst) + 1;
             let step = steps.fetch_add(1, Ordering::SeqCst);
-            if dice(seed, step) % 61 == 7 {
+            if step == 20 + seed % 60 {
                 simulator.expire_tokens();
             }
             if dice(seed, step) % 4 != 0 {

@@ -259,6 +259,7 @@ impl Run<'_> {
             restarts,
             ..Tracker::anew(object_type, self.mark_now(object_type).await)
         };
+        self.begin_whole(object_type).await;
         self.read_whole(tracker).await;
         if tracker.link.is_some() {
             for kind in kinds_of(self.scope(), object_type) {

@@ -349,13 +349,22 @@ impl Run<'_> {
         let present = self
             .reread_links(kind, source, query, first, &announced)
             .await?;
-        let agrees = hint.agrees_on_links(kind, &present);
+        let agrees = hint.agrees_on_links(kind, &present, |target| self.was_in_bin(target));
         if agrees {
             // A removed link of an object in the recycle bin would be kept as one
             // that is only hidden.
             self.apply_announced(kind, source, hint);
         }
         Ok(agrees)
+    }
+
+    /// Whether an object of any type is or was in the recycle bin.
+    fn was_in_bin(&self, id: &ObjectId) -> bool {
+        let bin = self.bin.lock();
+        self.scope()
+            .types
+            .iter()
+            .any(|object_type| bin.contains(&(*object_type, id.clone())))
     }
 
     fn apply_announced(&self, kind: LinkKind, source: &ObjectId, hint: &Hint) {
