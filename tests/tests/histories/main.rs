@@ -9,6 +9,7 @@
 )]
 
 mod oracle;
+mod vault;
 mod world;
 
 use std::time::Duration;
@@ -204,4 +205,44 @@ fn a_tenant_whose_answers_lag_is_read_right_and_caught_up_with() {
         ..plain(seed)
     };
     histories(2000..2250, conditions, change_while_reading);
+}
+
+/// Ten snapshots, each going on from the one before, of a tenant that changes
+/// while they are taken and between them; the last one of a quiet tenant.
+async fn follow_ten_times(world: &World, conditions: &Conditions) -> Vec<String> {
+    let lag = i64::try_from(conditions.lag.as_secs()).unwrap();
+    let mut chain = vault::Chain::new().await;
+    let mut wrong = Vec::new();
+    for day in 0..10 {
+        world.be_restless(conditions.changes);
+        let content = chain.take(world).await;
+        let found = oracle::wrong(world, &content, lag);
+        wrong.extend(found.into_iter().map(|text| format!("day {day}: {text}")));
+    }
+    world.be_restless(0);
+    world.wait(conditions.lag + Duration::from_secs(1));
+    let content = chain.take(world).await;
+    wrong.extend(wrong_now(world, &content));
+    let full = take(world, None, Mode::Whole).await.content();
+    if full.objects.len() != content.objects.len() || full.links != content.links {
+        wrong.push("a full reading finds something else".to_owned());
+    }
+    let followed = chain
+        .newest
+        .map_or(0, |manifest| manifest.lineage.incremental);
+    if followed != 10 {
+        wrong.push(format!("{followed} snapshots followed changes"));
+    }
+    wrong
+}
+
+#[test]
+fn chains_of_ten_snapshots_hold_what_a_full_reading_finds() {
+    let conditions = |seed| Conditions {
+        traps: seed % 3 == 0,
+        lag: Duration::from_secs(if seed % 3 == 1 { 4 } else { 0 }),
+        changes: 5,
+        ..plain(seed)
+    };
+    histories(3000..3030, conditions, follow_ten_times);
 }

@@ -15,7 +15,7 @@ use simulator::{
 };
 
 /// The tenant that is read.
-const TENANT: &str = "0a1b2c3d-0000-4000-8000-00000000beef";
+pub(crate) const TENANT: &str = "0a1b2c3d-0000-4000-8000-00000000beef";
 
 /// What a history is like.
 #[derive(Debug, Clone)]
