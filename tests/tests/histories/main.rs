@@ -5,9 +5,11 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that fails by panicking is a good test"
+    clippy::print_stdout,
+    reason = "a test that fails by panicking is a good test, and one that measures says what"
 )]
 
+mod large;
 mod oracle;
 mod vault;
 mod world;

@@ -125,7 +125,7 @@ impl World {
             if step == 20 + seed % 60 {
                 simulator.expire_tokens();
             }
-            if dice(seed, step) % 4 != 0 {
+            if !dice(seed, step).is_multiple_of(4) {
                 return;
             }
             let left = restless.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {

@@ -33,12 +33,15 @@ fn shown(object_type: ObjectType) -> impl Iterator<Item = LinkKind> {
         .map(|link| link.kind)
 }
 
+/// A link that came inside an object, or what is wrong with it.
+pub(super) type Inside = Result<Link, (LinkKind, String)>;
+
 /// Takes an object of a list and the links inside it.
 pub(super) fn take_apart(
     item: &RawValue,
     object_type: ObjectType,
     state: ObjectState,
-) -> Result<(Object, Vec<Result<Link, (LinkKind, String)>>), String> {
+) -> Result<(Object, Vec<Inside>), String> {
     let relations: Vec<&str> = expanded(object_type)
         .map(|kind| kind.spec().relation)
         .collect();
@@ -159,7 +162,7 @@ impl Run<'_> {
         }
     }
 
-    fn take_links(&self, links: Vec<Result<Link, (LinkKind, String)>>, wanted: bool) {
+    fn take_links(&self, links: Vec<Inside>, wanted: bool) {
         for link in links.into_iter().filter(|_| wanted) {
             match link {
                 Ok(link) => {

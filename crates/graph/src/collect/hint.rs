@@ -45,8 +45,8 @@ impl Hint {
                 .or_default()
                 .insert(*presence == Presence::Present);
         }
-        let known = |body: &Box<RawValue>| body.get() == item.body.get();
-        if item.fate == Fate::Live && !self.bodies.iter().any(known) {
+        let known = self.bodies.iter().any(|body| body.get() == item.body.get());
+        if item.fate == Fate::Live && !known {
             let body = properties(&item.body);
             self.ambiguous |= self
                 .bodies

@@ -331,12 +331,12 @@ fn query_of(collection: Collection, owner: &ObjectId) -> Query {
     }
 }
 
+/// The entries of one owner; `None` where there may be more of them.
+type Entries = Option<Vec<Box<RawValue>>>;
+
 /// An owner's id and the entries that came inside it; `None` where there may be
 /// more of them.
-fn entries(
-    item: &RawValue,
-    relation: &str,
-) -> Result<(ObjectId, Option<Vec<Box<RawValue>>>), String> {
+fn entries(item: &RawValue, relation: &str) -> Result<(ObjectId, Entries), String> {
     let owner = wire::id(item)?;
     let (_, taken) =
         wire::split(item.get(), &[relation]).map_err(|_| "is no json object".to_owned())?;

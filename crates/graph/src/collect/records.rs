@@ -66,7 +66,7 @@ impl Records {
         let effort = inner
             .records
             .get(&kind)
-            .map_or(Effort::default(), |record| record.completeness.effort);
+            .map_or_else(Effort::default, |record| record.completeness.effort);
         let record = Record {
             completeness: Completeness {
                 effort,
