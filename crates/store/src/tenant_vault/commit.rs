@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use age::stream::StreamWriter;
 use bytes::Bytes;
-use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind};
+use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind, types_read};
 use model::{LinkKind, ObjectId, ObjectType};
 
 use super::TenantVault;
@@ -71,19 +71,25 @@ impl TenantVault {
             }
             None => (None, None),
         };
+        let read = types_read(&taken.completeness);
         let (key, closed, announced) = (
             Arc::clone(&self.key),
             Arc::clone(&draft),
             taken.announced.clone(),
         );
         let objects = blocking::run(move || {
-            write_objects(&key, &closed, before_objects.as_ref(), announced.as_ref())
+            write_objects(
+                &key,
+                &closed,
+                before_objects.as_ref(),
+                &read,
+                announced.as_ref(),
+            )
         })
         .await?;
-        let bin = objects.tally.bin.clone();
-        let key = Arc::clone(&self.key);
+        let (key, tally) = (Arc::clone(&self.key), Arc::clone(&objects.tally));
         let links =
-            blocking::run(move || write_links(&key, &draft, before_links.as_ref(), &bin)).await?;
+            blocking::run(move || write_links(&key, &draft, before_links.as_ref(), &tally)).await?;
         let mut runs = Vec::new();
         for written in [&objects.run, &links.run] {
             let Some(written) = written else { continue };
@@ -180,7 +186,7 @@ struct Written {
 
 /// What became of one kind of rows.
 struct Outcome<T> {
-    tally: T,
+    tally: Arc<T>,
     /// The run to add; `None` where nothing changed.
     run: Option<Written>,
     /// Whether the runs of the base stay part of the snapshot.
@@ -198,6 +204,7 @@ fn write_objects(
     key: &DataKey,
     draft: &Closed,
     before: Option<&Chain<ObjectRow>>,
+    read: &HashSet<ObjectType>,
     announced: Option<&HashSet<ObjectId>>,
 ) -> Result<Outcome<ObjectTally>, StoreError> {
     let mut drift = 0;
@@ -206,8 +213,8 @@ fn write_objects(
         let mut drifted = |id: &ObjectId| {
             drift += u64::from(announced.is_some_and(|announced| !announced.contains(id)));
         };
-        let tally = walk_objects(before.keys()?, draft, |step| match step {
-            ObjectStep::Kept(_) => Ok(()),
+        let tally = walk_objects(before.keys()?, draft, read, |step| match step {
+            ObjectStep::Kept(_) | ObjectStep::Passed(..) => Ok(()),
             ObjectStep::Gone(object_type, id) => {
                 drifted(&id);
                 output.push(ObjectRow {
@@ -226,7 +233,7 @@ fn write_objects(
         })?;
         if !fold(before, output.rows)? {
             return Ok(Outcome {
-                tally,
+                tally: Arc::new(tally),
                 run: output.finish_changes()?,
                 kept_base: true,
                 drift,
@@ -235,12 +242,12 @@ fn write_objects(
     }
     let mut output = Output::<ObjectRow>::new(key)?;
     let rows = before.map(Chain::rows).transpose()?.into_iter().flatten();
-    let tally = walk_objects(rows, draft, |step| match step {
+    let tally = walk_objects(rows, draft, read, |step| match step {
         ObjectStep::Kept(row) | ObjectStep::Put(row, _) => output.push(row),
-        ObjectStep::Gone(..) => Ok(()),
+        ObjectStep::Gone(..) | ObjectStep::Passed(..) => Ok(()),
     })?;
     Ok(Outcome {
-        tally,
+        tally: Arc::new(tally),
         run: Some(output.finish()?),
         kept_base: false,
         drift,
@@ -268,11 +275,11 @@ fn write_links(
     key: &DataKey,
     draft: &Closed,
     before: Option<&Chain<LinkRow>>,
-    bin: &HashSet<ObjectId>,
+    objects: &ObjectTally,
 ) -> Result<Outcome<LinkTally>, StoreError> {
     if let Some(before) = before {
         let mut output = Output::<LinkRow>::new(key)?;
-        let tally = walk_links(before.rows()?, draft, bin, |step| match step {
+        let tally = walk_links(before.rows()?, draft, objects, |step| match step {
             LinkStep::Kept(_) => Ok(()),
             LinkStep::New(link) => output.push(link.into()),
             LinkStep::Gone(link) => output.push(LinkRow {
@@ -282,7 +289,7 @@ fn write_links(
         })?;
         if !fold(before, output.rows)? {
             return Ok(Outcome {
-                tally,
+                tally: Arc::new(tally),
                 run: output.finish_changes()?,
                 kept_base: true,
                 drift: 0,
@@ -291,12 +298,12 @@ fn write_links(
     }
     let mut output = Output::<LinkRow>::new(key)?;
     let rows = before.map(Chain::rows).transpose()?.into_iter().flatten();
-    let tally = walk_links(rows, draft, bin, |step| match step {
+    let tally = walk_links(rows, draft, objects, |step| match step {
         LinkStep::Kept(link) | LinkStep::New(link) => output.push(link.into()),
         LinkStep::Gone(_) => Ok(()),
     })?;
     Ok(Outcome {
-        tally,
+        tally: Arc::new(tally),
         run: Some(output.finish()?),
         kept_base: false,
         drift: 0,
