@@ -27,7 +27,8 @@ use crate::seal;
 
 /// The longest chain of runs; a longer one is merged into a new base.
 const LONGEST_CHAIN: usize = 8;
-/// Changes of more than one row in this many of the base make a new base.
+/// Changes that add up to more than one row in this many of the base make a new
+/// base.
 const LARGEST_SHARE: u64 = 4;
 
 /// What a reading of a tenant says about itself.
@@ -194,10 +195,15 @@ struct Outcome<T> {
     drift: u64,
 }
 
-/// Whether changes are better written as a new base.
-fn fold<R: Row>(chain: &Chain<R>, changed: u64) -> Result<bool, StoreError> {
-    let too_long = changed > 0 && chain.len() >= LONGEST_CHAIN;
-    Ok(too_long || changed.saturating_mul(LARGEST_SHARE) > chain.base_rows()?)
+/// Whether the runs, with one more of `changed` rows, are better written as a new
+/// base.
+fn fold<R: Row>(chain: &Chain<R>, changed: u64) -> bool {
+    let [base, changes @ ..] = chain.counts() else {
+        return true;
+    };
+    let too_long = chain.counts().len() >= LONGEST_CHAIN;
+    let changes = changes.iter().sum::<u64>() + changed;
+    changed > 0 && (too_long || changes.saturating_mul(LARGEST_SHARE) > *base)
 }
 
 fn write_objects(
@@ -231,7 +237,7 @@ fn write_objects(
                 None => Ok(()),
             },
         })?;
-        if !fold(before, output.rows)? {
+        if !fold(before, output.rows) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,
@@ -287,7 +293,7 @@ fn write_links(
                 presence: Presence::Gone,
             }),
         })?;
-        if !fold(before, output.rows)? {
+        if !fold(before, output.rows) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,

@@ -257,6 +257,46 @@ async fn a_chain_holds_changes_only_and_is_merged_when_it_is_long_or_heavy() {
 }
 
 #[tokio::test]
+async fn changes_that_add_up_to_much_of_the_base_make_a_new_one() {
+    let (_, vault) = opened(memory()).await;
+    let users = |range: std::ops::Range<u8>, department| -> Vec<Change> {
+        range
+            .map(|n| Change::Put(user(n, ObjectState::Live, department)))
+            .collect()
+    };
+    let days = [
+        users(0..100, 0),
+        users(0..10, 1),
+        users(10..20, 1),
+        users(0..5, 2),
+        Vec::new(),
+        users(50..51, 1),
+        users(0..1, 3),
+    ]
+    .map(Day::from);
+    let manifests = commit_days(&vault, &days).await;
+    let rows: Vec<Vec<u64>> = manifests
+        .iter()
+        .map(|manifest| {
+            let objects = manifest.runs.iter();
+            let objects = objects.filter(|run| run.kind == RunKind::Objects);
+            objects.map(|run| run.rows).collect()
+        })
+        .collect();
+    let expected: [&[u64]; 7] = [
+        &[100],
+        &[100, 10],
+        &[100, 10, 10],
+        &[100, 10, 10, 5],
+        &[100, 10, 10, 5],
+        // One more than a quarter.
+        &[100],
+        &[100, 1],
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[tokio::test]
 async fn what_the_next_snapshot_needs_is_told() {
     let (_, vault) = opened(memory()).await;
     let days = vec![
