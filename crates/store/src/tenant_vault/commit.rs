@@ -8,7 +8,7 @@ use std::sync::Arc;
 use age::stream::StreamWriter;
 use bytes::Bytes;
 use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind, types_read};
-use model::{LinkKind, ObjectId, ObjectType};
+use model::{Link, LinkKind, ObjectId, ObjectType};
 
 use super::TenantVault;
 use super::chain::Chain;
@@ -42,9 +42,37 @@ pub struct Taken {
     pub unsettled: Vec<(ObjectType, ObjectId)>,
     /// How many snapshots in a row only followed changes.
     pub incremental: u32,
-    /// Objects that Graph announced as changed, where everything was read again
-    /// although the changes could be followed: other differences are drift.
-    pub announced: Option<HashSet<ObjectId>>,
+    /// What Graph announced of the kinds that were read as a whole all the same.
+    pub announced: Announced,
+}
+
+/// What was announced as changed since the snapshot before: of these kinds, any
+/// other difference from it is drift.
+#[derive(Debug, Clone, Default)]
+pub struct Announced {
+    /// The kinds that were read as a whole although their changes were followed;
+    /// where a kind is not among them, differences are what one expects.
+    pub kinds: HashSet<Kind>,
+    /// The objects that were announced.
+    pub ids: HashSet<ObjectId>,
+}
+
+impl Announced {
+    /// Whether a difference of this kind, about these objects, is drift.
+    fn is_drift(&self, kind: Kind, about: &[&ObjectId]) -> bool {
+        self.kinds.contains(&kind) && about.iter().all(|id| !self.ids.contains(*id))
+    }
+
+    /// The same of an object: it was in one state and is in the other.
+    fn is_object_drift(&self, object_type: ObjectType, id: &ObjectId) -> bool {
+        self.is_drift(Kind::Objects(object_type), &[id])
+    }
+
+    /// The same of a link: one that comes or goes with an end that was announced
+    /// is none.
+    fn is_link_drift(&self, link: &Link) -> bool {
+        self.is_drift(Kind::Links(link.kind), &[&link.source, &link.target])
+    }
 }
 
 impl TenantVault {
@@ -73,24 +101,21 @@ impl TenantVault {
             None => (None, None),
         };
         let read = types_read(&taken.completeness);
-        let (key, closed, announced) = (
+        let announced = Arc::new(taken.announced);
+        let (key, closed, told) = (
             Arc::clone(&self.key),
             Arc::clone(&draft),
-            taken.announced.clone(),
+            Arc::clone(&announced),
         );
         let objects = blocking::run(move || {
-            write_objects(
-                &key,
-                &closed,
-                before_objects.as_ref(),
-                &read,
-                announced.as_ref(),
-            )
+            write_objects(&key, &closed, before_objects.as_ref(), &read, &told)
         })
         .await?;
         let (key, tally) = (Arc::clone(&self.key), Arc::clone(&objects.tally));
-        let links =
-            blocking::run(move || write_links(&key, &draft, before_links.as_ref(), &tally)).await?;
+        let links = blocking::run(move || {
+            write_links(&key, &draft, before_links.as_ref(), &tally, &announced)
+        })
+        .await?;
         let mut runs = Vec::new();
         for written in [&objects.run, &links.run] {
             let Some(written) = written else { continue };
@@ -118,7 +143,7 @@ impl TenantVault {
             lineage: Lineage {
                 since: base.map(|base| base.id().clone()),
                 incremental: taken.incremental,
-                drift: objects.drift,
+                drift: objects.drift + links.drift,
             },
             tokens: taken.tokens,
             unsettled: taken.unsettled,
@@ -211,18 +236,18 @@ fn write_objects(
     draft: &Closed,
     before: Option<&Chain<ObjectRow>>,
     read: &HashSet<ObjectType>,
-    announced: Option<&HashSet<ObjectId>>,
+    announced: &Announced,
 ) -> Result<Outcome<ObjectTally>, StoreError> {
     let mut drift = 0;
     if let Some(before) = before {
         let mut output = Output::<ObjectRow>::new(key)?;
-        let mut drifted = |id: &ObjectId| {
-            drift += u64::from(announced.is_some_and(|announced| !announced.contains(id)));
+        let mut drifted = |object_type, id: &ObjectId| {
+            drift += u64::from(announced.is_object_drift(object_type, id));
         };
         let tally = walk_objects(before.keys()?, draft, read, |step| match step {
             ObjectStep::Kept(_) | ObjectStep::Passed(..) => Ok(()),
             ObjectStep::Gone(object_type, id) => {
-                drifted(&id);
+                drifted(object_type, &id);
                 output.push(ObjectRow {
                     object_type,
                     id,
@@ -231,7 +256,7 @@ fn write_objects(
             }
             ObjectStep::Put(row, old) => match unlike(row, old.as_ref())? {
                 Some(row) => {
-                    drifted(&row.id);
+                    drifted(row.object_type, &row.id);
                     output.push(row)
                 }
                 None => Ok(()),
@@ -282,23 +307,26 @@ fn write_links(
     draft: &Closed,
     before: Option<&Chain<LinkRow>>,
     objects: &ObjectTally,
+    announced: &Announced,
 ) -> Result<Outcome<LinkTally>, StoreError> {
+    let mut drift = 0;
     if let Some(before) = before {
         let mut output = Output::<LinkRow>::new(key)?;
-        let tally = walk_links(before.rows()?, draft, objects, |step| match step {
-            LinkStep::Kept(_) => Ok(()),
-            LinkStep::New(link) => output.push(link.into()),
-            LinkStep::Gone(link) => output.push(LinkRow {
-                link,
-                presence: Presence::Gone,
-            }),
+        let tally = walk_links(before.rows()?, draft, objects, |step| {
+            let (link, presence) = match step {
+                LinkStep::Kept(_) => return Ok(()),
+                LinkStep::New(link) => (link, Presence::Present),
+                LinkStep::Gone(link) => (link, Presence::Gone),
+            };
+            drift += u64::from(announced.is_link_drift(&link));
+            output.push(LinkRow { link, presence })
         })?;
         if !fold(before, output.rows) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,
                 kept_base: true,
-                drift: 0,
+                drift,
             });
         }
     }
@@ -312,7 +340,7 @@ fn write_links(
         tally: Arc::new(tally),
         run: Some(output.finish()?),
         kept_base: false,
-        drift: 0,
+        drift,
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::snapshot::{Change, Changes, Completeness, Kind, Method};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
 use proptest::prelude::*;
-use store::{Draft, Manifest, RunKind, Taken, TenantVault};
+use store::{Announced, Draft, Manifest, RunKind, Taken, TenantVault};
 use testkit::store::{meta, moment};
 
 use crate::{memory, opened};
@@ -208,6 +208,63 @@ async fn what_a_complete_reading_misses_takes_its_links_away() {
         let manifests = commit_days(&vault, &[first.into(), next]).await;
         let content = vault.read(&manifests[1]).await.unwrap();
         assert_eq!(content.links.len(), links, "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn drift_is_what_differs_and_was_not_announced() {
+    let all = [
+        Kind::Objects(ObjectType::User),
+        Kind::Links(LinkKind::GroupMembers),
+    ];
+    let (live, first) = (
+        ObjectState::Live,
+        (1..=4)
+            .map(|n| Change::Put(user(n, ObjectState::Live, 0)))
+            .chain((1..=4).map(|n| Change::Linked(member(n % 2, n)))),
+    );
+    let policy = |n: u8| {
+        let json = format!(r#"{{"id":"p{n}"}}"#);
+        Change::Put(Object::from_json(ObjectType::ConditionalAccessPolicy, live, &json).unwrap())
+    };
+    // Of four users one stays, one changes, one goes, and one comes; and so the links.
+    let next = [
+        Change::Reread(all[0]),
+        Change::Reread(all[1]),
+        policy(1),
+        Change::Put(user(1, live, 0)),
+        Change::Put(user(2, live, 1)),
+        Change::Put(user(4, live, 0)),
+        Change::Put(user(5, live, 0)),
+        Change::Linked(member(1, 1)),
+        Change::Linked(member(0, 4)),
+        Change::Linked(member(0, 5)),
+    ];
+    let cases: [(&[Kind], &[(&str, u8)], u64); 6] = [
+        (&[], &[], 0),
+        (&all[..1], &[], 3),
+        (&all[..1], &[("u", 2), ("u", 5)], 1),
+        // The links of 2 and 3 went, that of 5 came.
+        (&all[1..], &[], 3),
+        (&all[1..], &[("u", 3)], 2),
+        (&all, &[("g", 0), ("g", 1)], 3),
+    ];
+    for (kinds, ids, drift) in cases {
+        let (_, vault) = opened(memory()).await;
+        let first: Vec<Change> = first.clone().collect();
+        let manifests = commit_days(&vault, &[first.into()]).await;
+        let draft = Draft::default();
+        next.iter().cloned().for_each(|change| draft.apply(change));
+        let taken = Taken {
+            announced: Announced {
+                kinds: kinds.iter().copied().collect(),
+                ids: ids.iter().map(|(family, n)| id(family, *n)).collect(),
+            },
+            ..Taken::default()
+        };
+        let meta = meta("20261121-daily", "a", 100);
+        let manifest = vault.commit(&meta, draft, taken, manifests.last()).await;
+        assert_eq!(manifest.unwrap().lineage.drift, drift, "{kinds:?} {ids:?}");
     }
 }
 
