@@ -116,8 +116,7 @@ async fn read_and_commit(
             found: model::licence::found(&skus),
         });
     }
-    let base = base::choose(vault).await?;
-    let mode = base::mode(vault, base.as_ref(), context.reconcile_every).await?;
+    let (base, mode) = base::choose(vault, context.reconcile_every).await?;
     let followed = matches!(mode, Mode::Since(_));
     let reconciled = matches!(mode, Mode::Reconcile(_));
     let progress = job.progress();
