@@ -162,6 +162,9 @@ pub struct Outcome {
     pub announced: HashSet<ObjectId>,
     /// The types that were read as a whole.
     pub whole: Vec<ObjectType>,
+    /// The kinds that were read as a whole although the changes since the past were
+    /// followed to the end: what differs and was not announced was missed before.
+    pub reconciled: HashSet<Kind>,
 }
 
 /// The clock, as the collector asks it.
@@ -325,12 +328,7 @@ impl Run<'_> {
     /// another way.
     async fn mark_type(&self, object_type: ObjectType) -> Option<Tracker> {
         let past = self.request.mode.past();
-        let kept = past
-            .into_iter()
-            .flat_map(|past| &past.tokens)
-            .find(|token| {
-                token.object_type == object_type && token.selection == selection(object_type)
-            });
+        let kept = kept(&self.request.mode, object_type);
         let unsettled = past
             .into_iter()
             .flat_map(|past| &past.unsettled)
@@ -453,13 +451,18 @@ impl Run<'_> {
             outcome
                 .unsettled
                 .extend(tracker.unsettled().map(|id| (tracker.object_type, id)));
-            if let Some(link) = tracker.link.filter(|_| complete) {
-                outcome.tokens.push(ChangeToken {
-                    object_type: tracker.object_type,
-                    selection: selection(tracker.object_type),
-                    link: link.as_str().to_owned(),
-                });
+            let Some(link) = tracker.link.filter(|_| complete) else {
+                continue;
+            };
+            if is_reconciled(&self.request.mode, tracker.object_type, &outcome.whole) {
+                let kinds = kinds_of(&self.request.scope, tracker.object_type);
+                outcome.reconciled.extend(kinds);
             }
+            outcome.tokens.push(ChangeToken {
+                object_type: tracker.object_type,
+                selection: selection(tracker.object_type),
+                link: link.as_str().to_owned(),
+            });
         }
         Ok(outcome)
     }
@@ -469,6 +472,20 @@ impl Run<'_> {
 /// are as good as its changes.
 fn can_be_read_twice(object_type: ObjectType) -> bool {
     object_type.spec().deleted.is_none() && object_type.spec().links.is_empty()
+}
+
+/// Where the changes of a type go on from the past, where that is still good for it.
+fn kept(mode: &Mode, object_type: ObjectType) -> Option<&ChangeToken> {
+    let mut tokens = mode.past().into_iter().flat_map(|past| &past.tokens);
+    tokens
+        .find(|token| token.object_type == object_type && token.selection == selection(object_type))
+}
+
+/// Whether a type was read as a whole beside the changes that were followed from
+/// the past. One that was started over, and read once more, was not.
+fn is_reconciled(mode: &Mode, object_type: ObjectType, whole: &[ObjectType]) -> bool {
+    let readings = whole.iter().filter(|read| **read == object_type).count();
+    matches!(mode, Mode::Reconcile(_)) && kept(mode, object_type).is_some() && readings == 1
 }
 
 /// The kinds that a type's change tokens track.

@@ -12,7 +12,7 @@ use crate::object::{Link, Object, ObjectState};
 
 mod changes;
 
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, types_read};
 
 /// A kind of thing that is read on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

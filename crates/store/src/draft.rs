@@ -136,8 +136,10 @@ pub(crate) struct Closed {
 pub(crate) struct ObjectTally {
     /// Live and soft-deleted objects of each type.
     pub(crate) counts: BTreeMap<ObjectType, (u64, u64)>,
-    /// The objects in the recycle bin.
+    /// The objects in the recycle bin, whose links are hidden.
     pub(crate) bin: HashSet<ObjectId>,
+    /// The objects that are no more, whose links go with them.
+    pub(crate) gone: HashSet<ObjectId>,
 }
 
 /// Visible links of each kind.

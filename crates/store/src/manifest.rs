@@ -85,7 +85,8 @@ pub struct Lineage {
     pub since: Option<SnapshotId>,
     /// How many snapshots in a row, this one included, only followed changes.
     pub incremental: u32,
-    /// Rows of the content before that a complete reading found to be wrong.
+    /// Rows of the content before that a complete reading found to be wrong although
+    /// the changes since were followed.
     pub drift: u64,
 }
 

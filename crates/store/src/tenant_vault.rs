@@ -23,7 +23,7 @@ use crate::file;
 use crate::seal;
 
 pub use claim::Claim;
-pub use commit::Taken;
+pub use commit::{Announced, Taken};
 pub use snapshot::{Foothold, Problem};
 
 /// One tenant's part of the vault, with its key opened.

@@ -11,10 +11,10 @@ use proto::convert::timestamp;
 use proto::v1::{Snapshot, SnapshotState, WatchSnapshotResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, Trigger};
+use store::{Announced, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, Trigger};
 use tracing::Instrument;
 
-use crate::{Context, Error, base, message};
+use crate::{Context, Error, base, message, metrics};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -116,8 +116,7 @@ async fn read_and_commit(
             found: model::licence::found(&skus),
         });
     }
-    let base = base::choose(vault).await?;
-    let mode = base::mode(vault, base.as_ref(), context.reconcile_every).await?;
+    let (base, mode) = base::choose(vault, context.reconcile_every).await?;
     let followed = matches!(mode, Mode::Since(_));
     let reconciled = matches!(mode, Mode::Reconcile(_));
     let progress = job.progress();
@@ -161,15 +160,14 @@ async fn read_and_commit(
         tokens: outcome.tokens,
         unsettled: outcome.unsettled,
         incremental: if followed { before + 1 } else { 0 },
-        announced: reconciled.then_some(outcome.announced),
+        announced: Announced {
+            kinds: outcome.reconciled,
+            ids: outcome.announced,
+        },
     };
     let manifest = vault.commit(&meta, draft, taken, base.as_ref()).await?;
     if reconciled {
-        let drift = manifest.lineage.drift;
-        tracing::info!(
-            drift,
-            "everything was read again and compared with what had been announced"
-        );
+        metrics::drift(&record.id, manifest.lineage.drift);
     }
     Ok(manifest)
 }

@@ -86,7 +86,7 @@ async fn take(world: &World, before: Option<&Reading>, mode: Mode) -> Reading {
     )
     .await
     .unwrap();
-    let (objects, links) = changes.into_inner().into_rows();
+    let (objects, links) = changes.into_inner().into_rows(&outcome.completeness);
     Reading {
         objects,
         links,

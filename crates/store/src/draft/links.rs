@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use model::{Link, LinkKind, ObjectId};
 
 use super::spool::Entry;
-use super::{Closed, LinkTally};
+use super::{Closed, LinkTally, ObjectTally};
 use crate::error::StoreError;
 use crate::run::{LinkRow, Presence};
 
@@ -46,17 +46,16 @@ struct Wide<'a> {
     kind: Option<(LinkKind, u64)>,
     source: Option<(LinkKind, ObjectId, u64)>,
     to: &'a HashMap<(LinkKind, ObjectId), u64>,
-    gone: &'a HashSet<ObjectId>,
-    bin: &'a HashSet<ObjectId>,
+    objects: &'a ObjectTally,
 }
 
 impl Wide<'_> {
     fn is_gone(&self, link: &Link) -> bool {
-        self.gone.contains(&link.source) || self.gone.contains(&link.target)
+        touches(&self.objects.gone, link)
     }
 
     fn is_hidden(&self, link: &Link) -> bool {
-        self.bin.contains(&link.source) || self.bin.contains(&link.target)
+        touches(&self.objects.bin, link)
     }
 
     /// Whether what was said of a link at `seq` is void.
@@ -77,15 +76,19 @@ impl Wide<'_> {
     }
 }
 
-/// Goes through both and tells what becomes of each link, in order; `bin` holds
-/// the objects whose links are hidden.
+fn touches(ids: &HashSet<ObjectId>, link: &Link) -> bool {
+    ids.contains(&link.source) || ids.contains(&link.target)
+}
+
+/// Goes through both and tells what becomes of each link, in order; `objects` says
+/// which links are hidden and which went with an end.
 ///
 /// # Errors
 /// Those of the base, and those of `take`.
 pub(crate) fn walk_links(
     base: impl Iterator<Item = Result<LinkRow, StoreError>>,
     draft: &Closed,
-    bin: &HashSet<ObjectId>,
+    objects: &ObjectTally,
     mut take: impl FnMut(LinkStep) -> Result<(), StoreError>,
 ) -> Result<LinkTally, StoreError> {
     let mut tally = LinkTally::new();
@@ -93,8 +96,7 @@ pub(crate) fn walk_links(
         kind: None,
         source: None,
         to: &draft.reread_to,
-        gone: &draft.gone,
-        bin,
+        objects,
     };
     let mut entries = draft.links.merged().peekable();
     let mut base = base

@@ -453,6 +453,7 @@ async fn a_worthless_token_means_a_full_read_of_its_type() {
     assert_eq!(after.links, directory.content().links);
     assert_eq!(next.whole.len(), outcome.tokens.len());
     assert_eq!(next.tokens.len(), outcome.tokens.len());
+    assert!(next.reconciled.is_empty());
 }
 
 #[tokio::test]
@@ -465,6 +466,38 @@ async fn a_reconciliation_reads_everything_and_tells_what_was_announced() {
     assert_eq!(after.links, directory.content().links);
     assert_eq!(next.whole.len(), outcome.tokens.len());
     assert!(next.announced.contains(&id(1)) && !next.announced.contains(&id(2)));
+    // Kinds that are read whole every time say nothing of what was announced.
+    let mut reconciled: Vec<String> = next.reconciled.into_iter().map(Kind::name).collect();
+    reconciled.sort();
+    assert_eq!(
+        reconciled,
+        [
+            "administrativeUnit",
+            "application",
+            "deleted/administrativeUnit",
+            "deleted/application",
+            "deleted/group",
+            "deleted/servicePrincipal",
+            "deleted/user",
+            "group",
+            "group/members",
+            "group/owners",
+            "oAuth2PermissionGrant",
+            "servicePrincipal",
+            "user",
+            "user/manager",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_started_over_is_not_reconciled() {
+    let directory = FakeDirectory::new(content());
+    let (before, outcome) = gather(&directory, Mode::Whole, None).await;
+    assert!(outcome.reconciled.is_empty());
+    directory.forget_tokens();
+    let (_, next) = follow(&directory, &before, &outcome, Mode::Reconcile).await;
+    assert!(next.reconciled.is_empty(), "{:?}", next.reconciled);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The manifest of format 1.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use model::licence::Licence;
 use model::snapshot::{self, Kind, Method};
@@ -38,12 +40,21 @@ pub(crate) struct Manifest {
 }
 
 /// Where the changes of a type go on.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Token {
     #[serde(rename = "type")]
     object_type: String,
     selection: String,
     link: String,
+}
+
+impl fmt::Debug for Token {
+    /// Leaves the link out, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("object_type", &self.object_type)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 use chrono::DateTime;
 use model::licence::Licence;
-use model::snapshot::{Completeness, Effort, Kind, Method};
+use model::snapshot::{ChangeToken, Completeness, Effort, Kind, Method};
 use model::{LinkKind, ObjectType, SnapshotId, TenantId};
 
 use super::*;
@@ -64,6 +64,26 @@ fn the_first_manifest_stays_readable_and_is_written_alike() {
         String::from_utf8(to_json(&Manifest::from(&golden())).unwrap()).unwrap(),
         GOLDEN
     );
+}
+
+#[test]
+fn nothing_shows_a_change_token() {
+    let mut manifest = golden();
+    manifest.tokens = vec![ChangeToken {
+        object_type: ObjectType::User,
+        selection: "displayName".to_owned(),
+        link: "https://graph.example/users/delta?$deltatoken=s3cret".to_owned(),
+    }];
+    let stored = Manifest::from(&manifest);
+    for shown in [format!("{manifest:?}"), format!("{stored:?}")] {
+        assert!(shown.contains("user") || shown.contains("User"), "{shown}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("delta?"),
+            "{shown}"
+        );
+    }
+    let text = String::from_utf8(to_json(&stored).unwrap()).unwrap();
+    assert_eq!(read(&text).unwrap(), manifest, "what is stored keeps it");
 }
 
 #[test]
