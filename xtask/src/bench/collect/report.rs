@@ -58,7 +58,7 @@ fn first() -> Vec<Line> {
             |f| Some(rate(f)),
         ),
         line("links a second", "", None, |f| {
-            Some(f.first.links as f64 / f.first.seconds)
+            Some(f.first.links as f64 / f.first.waited)
         }),
         line("requests", "", None, |f| Some(f.first.requests as f64)),
         line(
@@ -158,7 +158,7 @@ fn sdk() -> Vec<Line> {
 }
 
 fn rate(figures: &Figures) -> f64 {
-    figures.first.objects as f64 / figures.first.seconds
+    figures.first.objects as f64 / figures.first.waited
 }
 
 fn sdk_rate(managed: &super::Managed) -> f64 {
@@ -297,7 +297,7 @@ the token and the licence; for each tracked type one change token, its list in p
 
 The SDK reads users with the same `$select`, groups, applications, service principals, Conditional Access policies and named locations in pages of 999, then each group's members and owners and each application's and service principal's owners, with eight tasks at a time.
 It is stopped after a while, and its rate until then counts.
-Rewind's rate is that of the whole snapshot, from the first request to the commit.
+Seconds are those that the client waits, from its start to the printed snapshot, and Rewind's rates follow from them; a snapshot's end time is when its reading ended, before it is written.
 
 ";
 
