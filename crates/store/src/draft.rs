@@ -33,7 +33,7 @@ struct Gathering {
     objects: Spool,
     links: Spool,
     gone: HashSet<ObjectId>,
-    reread_to: HashMap<(LinkKind, ObjectId), u64>,
+    reread_to: HashMap<ObjectId, HashMap<LinkKind, u64>>,
     failed: Option<StoreError>,
 }
 
@@ -101,7 +101,7 @@ impl Gathering {
                     .push(&links::key(kind, Some(&source), None), seq, &[])
             }
             Change::RereadLinksTo(kind, target) => {
-                self.reread_to.insert((kind, target), seq);
+                self.reread_to.entry(target).or_default().insert(kind, seq);
                 Ok(())
             }
         }
@@ -128,7 +128,7 @@ pub(crate) struct Closed {
     objects: Spool,
     links: Spool,
     gone: HashSet<ObjectId>,
-    reread_to: HashMap<(LinkKind, ObjectId), u64>,
+    reread_to: HashMap<ObjectId, HashMap<LinkKind, u64>>,
 }
 
 /// What was found on the way through the objects.
