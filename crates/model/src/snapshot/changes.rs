@@ -26,8 +26,6 @@ pub enum Change {
     Unlinked(Link),
     /// What is known of one object's links is void; what follows is all.
     RereadLinksOf(LinkKind, ObjectId),
-    /// What is known of the links to one object is void; what follows is all.
-    RereadLinksTo(LinkKind, ObjectId),
 }
 
 /// Statements applied in memory, for states that fit there.
@@ -70,15 +68,6 @@ impl Changes {
                 }
             }
             Change::RereadLinksOf(kind, source) => self.void_links_of(kind, source),
-            Change::RereadLinksTo(kind, target) => {
-                self.voided
-                    .retain(|link| link.kind != kind || link.target != target);
-                for ((of, _), targets) in &mut self.links {
-                    if *of == kind {
-                        targets.remove(&target);
-                    }
-                }
-            }
         }
     }
 
@@ -320,7 +309,6 @@ mod tests {
                 user("a", Deleted),
                 Change::RereadLinksOf(LinkKind::GroupMembers, id("g")),
                 user("a", Live),
-                Change::RereadLinksTo(LinkKind::GroupMembers, id("a")),
                 linked("h", "a"),
             ],
             &["a Live"],

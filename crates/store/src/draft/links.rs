@@ -1,6 +1,6 @@
 //! The links of a draft, laid over those of the snapshot before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use model::{Link, LinkKind, ObjectId};
 
@@ -17,16 +17,17 @@ pub(super) const UNLINKED: &[u8] = b"u";
 /// The key of a link; without a target, of all links of its source; without a
 /// source, of its kind. The wider ones sort first.
 pub(super) fn key(kind: LinkKind, source: Option<&ObjectId>, target: Option<&ObjectId>) -> Vec<u8> {
-    let text = |id: Option<&ObjectId>| id.map_or(&[][..], |id| id.as_str().as_bytes()).to_vec();
-    let (source_text, target) = (text(source), text(target));
-    let mut key = Vec::with_capacity(2 + source_text.len() + target.len());
+    let length = |id: Option<&ObjectId>| id.map_or(0, |id| id.as_str().len());
+    let mut key = Vec::with_capacity(2 + length(source) + length(target));
     key.push(kind as u8);
-    key.extend_from_slice(&source_text);
-    if source.is_some() {
+    if let Some(source) = source {
+        key.extend_from_slice(source.as_str().as_bytes());
         // No id holds this byte, so that keys sort as links do.
         key.push(0);
     }
-    key.extend_from_slice(&target);
+    if let Some(target) = target {
+        key.extend_from_slice(target.as_str().as_bytes());
+    }
     key
 }
 
@@ -45,7 +46,6 @@ pub(crate) enum LinkStep {
 struct Wide<'a> {
     kind: Option<(LinkKind, u64)>,
     source: Option<(LinkKind, ObjectId, u64)>,
-    to: &'a HashMap<(LinkKind, ObjectId), u64>,
     objects: &'a ObjectTally,
 }
 
@@ -60,10 +60,6 @@ impl Wide<'_> {
 
     /// Whether what was said of a link at `seq` is void.
     fn voids(&self, link: &Link, seq: u64) -> bool {
-        let to = self.to.get(&(link.kind, link.target.clone()));
-        if to.is_some_and(|reread| *reread > seq) {
-            return true;
-        }
         // A list of what is visible says nothing about what is hidden.
         if self.is_hidden(link) {
             return false;
@@ -95,7 +91,6 @@ pub(crate) fn walk_links(
     let mut wide = Wide {
         kind: None,
         source: None,
-        to: &draft.reread_to,
         objects,
     };
     let mut entries = draft.links.merged().peekable();

@@ -39,7 +39,6 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just(Change::Reread(Kind::Deleted(ObjectType::User))),
         1 => Just(Change::Reread(Kind::Links(LinkKind::GroupMembers))),
         1 => group().prop_map(|g| Change::RereadLinksOf(LinkKind::GroupMembers, id("g", g))),
-        1 => number().prop_map(|u| Change::RereadLinksTo(LinkKind::GroupMembers, id("u", u))),
     ]
 }
 
