@@ -60,6 +60,8 @@ async fn create(args: &CreateDiff, global: &Global, output: Output) -> Result<u8
         scope,
         max_age,
         request_id: client.request_id(),
+        // What a restore leaves to read is read later.
+        fresh_only: false,
     });
     let mut report = required(client.diffs().create_report(request).await, |answer| {
         answer.report
@@ -127,6 +129,9 @@ pub(crate) async fn finished(session: &Session, name: &str) -> Result<v1::Report
 fn warn(report: &v1::Report, output: &Output) {
     for kind in &report.not_compared {
         output.warning(&format!("not compared: {kind}"));
+    }
+    for kind in &report.older {
+        output.warning(&format!("not read anew: {kind}"));
     }
 }
 

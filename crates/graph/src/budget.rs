@@ -13,6 +13,7 @@ mod quota;
 mod registry;
 mod share;
 mod single;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::auth::Now;
 use crate::error::GraphError;
 use crate::retry::{Allowance, Sleeper};
 use flight::Flight;
@@ -44,17 +46,17 @@ pub(crate) use ticket::{Heard, Sound, Ticket};
 pub enum LaneUse {
     /// The share of its role.
     Share,
-    /// All of it, while this process runs a restore.
+    /// All of it, while this process runs a restore and the others hold back.
     Whole,
-    /// Nothing for now: requests wait, as while another process runs a restore.
-    Wait,
-    /// Nothing for now: requests fail at once.
+    /// Nothing, while another process runs a restore: requests fail at once.
     Refuse,
 }
 
 /// How a request waits.
 pub(crate) struct Manner<'a> {
     pub(crate) sleep: &'a Sleeper,
+    /// The wall clock, by which the roles take turns.
+    pub(crate) now: &'a Now,
     /// Requests under way at most.
     pub(crate) ceiling: usize,
     /// An ordered wait that is longer is given back to the caller.
@@ -74,8 +76,6 @@ pub struct Budget {
     turns: Turns,
     /// A request has ended, so that the next may start.
     freed: Notify,
-    /// The use of the Conditional Access quota was set.
-    changed: Notify,
 }
 
 /// Whoever waits first is served first, lane by lane.
@@ -93,8 +93,6 @@ struct State {
     audit_gate: Gate,
     flight: Flight,
     retries: Allowance,
-    /// When this role may use Conditional Access again.
-    single_free: Instant,
     used: Instant,
 }
 
@@ -121,14 +119,12 @@ impl Budget {
                 audit_gate: Gate::default(),
                 flight: Flight::default(),
                 retries: Allowance::new(now),
-                single_free: now,
                 used: now,
             }),
             app,
             single,
             turns: Turns::default(),
             freed: Notify::new(),
-            changed: Notify::new(),
         }
     }
 
@@ -143,17 +139,9 @@ impl Budget {
         state.quota.size = state.quota.size.max(Size::of_users(users));
     }
 
-    /// Uses only a part of the share, from 0 to 1: a half during a take-over,
-    /// until the claim of the other process has expired.
-    pub fn set_portion(&self, portion: f64) {
-        // A request must be able to pass at some time, whatever was asked for.
-        self.state().quota.portion = portion.clamp(0.01, 1.0);
-    }
-
     /// Says what may be done with the Conditional Access quota.
     pub fn set_conditional_access(&self, lane_use: LaneUse) {
         self.state().lane_use = lane_use;
-        self.changed.notify_one();
     }
 
     /// Waits until a request may be sent, and counts it as sent.

@@ -303,12 +303,14 @@ impl Client {
     ) -> Result<Attempt<T>, GraphError> {
         let manner = Manner {
             sleep: &self.settings.sleep,
+            now: &self.settings.now,
             ceiling: self.settings.in_flight,
             patience: self.settings.retry.max_wait,
             path: &request.path,
         };
-        let ticket = self.budget.enter(request.cost, &manner).await?;
+        // Before the wait for a turn, which is short: it is not for signing in.
         let token = self.tokens.token().await?;
+        let ticket = self.budget.enter(request.cost, &manner).await?;
         let (outcome, headers, status, bytes) = self.exchange(request, &token, route, take).await;
         let heard = outcome.heard(&headers);
         let (throttled, refused) = outcome.refusals();

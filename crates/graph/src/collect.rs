@@ -8,7 +8,8 @@
 //!
 //! Owns the order of reading and the completeness record of each kind. A kind
 //! that could not be read is recorded with its problem and costs no other kind;
-//! it is never passed off as read. Nothing is interpreted here: objects are
+//! it is never passed off as read; one that an earlier reading stands in for is
+//! recorded with the time of that. Nothing is interpreted here: objects are
 //! kept as they were sent, and told to the caller as they come.
 
 mod bulk;
@@ -19,9 +20,11 @@ mod records;
 mod settle;
 mod stable;
 mod trail;
+mod yielded;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -41,6 +44,9 @@ use records::Records;
 const AT_ONCE: usize = 8;
 /// Rounds of changes before a tenant counts as one that never falls quiet.
 const ROUNDS: usize = 16;
+/// How long a kind waits for a quota that a restore has, where there is nothing
+/// to put in its place.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +122,12 @@ pub struct Request {
     pub rounds: usize,
     /// How waits between rounds are done.
     pub sleep: Sleeper,
+    /// What the tenant was like at an earlier reading as a whole. From it are
+    /// taken the kinds that cannot be read since a restore has their quota; from
+    /// the past they are kept in any case.
+    pub last: Option<Arc<Content>>,
+    /// How long the reading waits for such a quota in all, where there is neither.
+    pub patience: Duration,
 }
 
 impl std::fmt::Debug for Request {
@@ -136,6 +148,8 @@ impl Request {
             mode,
             rounds: ROUNDS,
             sleep: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
+            last: None,
+            patience: PATIENCE,
         }
     }
 }
@@ -204,6 +218,7 @@ pub async fn collect(
         whole: Mutex::default(),
         live: Mutex::default(),
         back: Mutex::default(),
+        waited: Mutex::default(),
     };
     for kind in run.kinds() {
         run.records.expect(kind, now());
@@ -261,6 +276,8 @@ struct Run<'a> {
     /// Objects that came out of the recycle bin, of which the links to them are
     /// still to be read; with how often that was tried.
     back: Mutex<BTreeMap<(ObjectType, ObjectId), u32>>,
+    /// For how long a quota was waited for that a restore has.
+    waited: Mutex<Duration>,
 }
 
 /// How an object moved during the reading.

@@ -15,6 +15,7 @@ use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::budget::LaneUse;
 use crate::error::GraphError;
 
 /// Where the next page is; opaque, since it may hold a skip token.
@@ -457,6 +458,10 @@ fn with_options(path: String, options: [Option<String>; 3]) -> String {
 /// A directory that can be read.
 #[async_trait]
 pub trait Directory: Send + Sync + fmt::Debug {
+    /// Says what may be done with the tenant's Conditional Access quota from now
+    /// on; holds for every client of this process and application.
+    fn use_conditional_access(&self, lane_use: LaneUse);
+
     /// Signs in anew, whatever token is kept, and tells which application
     /// permissions the application holds; `None` where the token does not say.
     ///

@@ -89,6 +89,12 @@ pub enum GraphError {
         /// The path below the version root.
         path: String,
     },
+    /// A restore has the tenant's Conditional Access quota: nothing was sent.
+    #[error("{path} is out of reach: a restore has the conditional access quota")]
+    Yielded {
+        /// The path below the version root.
+        path: String,
+    },
     /// A write may or may not have been carried out: read before doing anything else.
     #[error("the outcome of a write to {path} is unknown: {what}")]
     Ambiguous {
@@ -137,9 +143,10 @@ impl GraphError {
             Self::Throttled { retry_after, .. } => ErrorKind::Throttled {
                 retry_after: *retry_after,
             },
-            Self::Unavailable { .. } | Self::Ambiguous { .. } | Self::Unexpected { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Unavailable { .. }
+            | Self::Yielded { .. }
+            | Self::Ambiguous { .. }
+            | Self::Unexpected { .. } => ErrorKind::Unavailable,
             Self::Malformed { .. } => ErrorKind::Corrupt,
             Self::Refused { .. } => ErrorKind::Internal,
         }
@@ -157,7 +164,9 @@ impl GraphError {
             Self::ResyncRequired { .. } => reason::RESYNC_REQUIRED,
             Self::BadRequest { .. } => reason::INVALID_ARGUMENT,
             Self::Throttled { .. } => reason::GRAPH_THROTTLED,
-            Self::Unavailable { .. } | Self::Ambiguous { .. } => reason::GRAPH_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::Yielded { .. } | Self::Ambiguous { .. } => {
+                reason::GRAPH_UNAVAILABLE
+            }
             Self::Unexpected { .. } | Self::Malformed { .. } => reason::GRAPH_UNEXPECTED,
             Self::Refused { .. } => reason::INTERNAL,
         }

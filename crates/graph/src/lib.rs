@@ -22,6 +22,7 @@ mod request;
 mod retry;
 mod settings;
 mod writer;
+mod yielding;
 
 pub use auth::{Credential, Logins, Now, Read};
 pub use budget::{Budget, LaneUse, Limits, Role};
@@ -38,3 +39,4 @@ pub use reader::GraphReader;
 pub use retry::{RetryPolicy, Sleeper};
 pub use settings::{Connections, Ids, Priority, Settings};
 pub use writer::GraphWriter;
+pub use yielding::{LOOK, give_way, giving_way};

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::Credential;
-use crate::budget::Budget;
+use crate::budget::{Budget, LaneUse};
 use crate::changes;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
@@ -216,6 +216,10 @@ struct Identity {
 
 #[async_trait]
 impl Directory for GraphReader {
+    fn use_conditional_access(&self, lane_use: LaneUse) {
+        self.budget().set_conditional_access(lane_use);
+    }
+
     async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
         self.client.granted().await
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::auth::Now;
 use crate::budget::{Budget, Budgets, Limits, Part, Role};
 use crate::cloud::Endpoint;
 use crate::error::GraphError;
@@ -114,6 +115,9 @@ pub struct Settings {
     pub connections: Connections,
     /// Where `client-request-id` values come from.
     pub ids: Ids,
+    /// The wall clock, by which the processes of a tenant take turns where a
+    /// quota has room for one request at a time.
+    pub now: Now,
     /// How long a request is tried.
     pub retry: RetryPolicy,
     /// How waits are done.
@@ -134,10 +138,11 @@ pub struct Settings {
 impl Settings {
     /// The usual behaviour of background work.
     #[must_use]
-    pub fn new(connections: Connections, ids: Ids) -> Self {
+    pub fn new(connections: Connections, ids: Ids, now: Now) -> Self {
         Self {
             connections,
             ids,
+            now,
             retry: RetryPolicy::default(),
             sleep: by_tokio(),
             priority: Priority::Low,

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::auth::Credential;
-use crate::budget::Budget;
+use crate::budget::{Budget, LaneUse};
 use crate::cloud::Endpoint;
 use crate::directory::{
     ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query,
@@ -104,6 +104,10 @@ fn filled(value: Value, root: &str) -> Value {
 
 #[async_trait]
 impl Directory for GraphWriter {
+    fn use_conditional_access(&self, lane_use: LaneUse) {
+        self.reader.use_conditional_access(lane_use);
+    }
+
     async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
         self.reader.granted().await
     }

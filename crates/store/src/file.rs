@@ -92,6 +92,25 @@ pub(crate) async fn list(store: &dyn ObjectStore, folder: &Path) -> Result<Vec<P
     Ok(paths)
 }
 
+/// The files of a folder whose names come after a path, sorted.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn list_from(
+    store: &dyn ObjectStore,
+    folder: &Path,
+    after: &Path,
+) -> Result<Vec<Path>, StoreError> {
+    let mut paths: Vec<Path> = store
+        .list_with_offset(Some(folder), after)
+        .map_ok(|meta| meta.location)
+        .try_collect()
+        .await
+        .map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// The names of the folders in a folder, sorted.
 ///
 /// # Errors

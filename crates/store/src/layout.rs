@@ -3,7 +3,8 @@
 //! A path's variable parts are validated identifiers, so that no key leaves its
 //! tenant's folder.
 
-use model::{SnapshotId, TenantId};
+use chrono::{DateTime, Utc};
+use model::{PlanId, SnapshotId, TenantId};
 use object_store::path::Path;
 
 use crate::error::StoreError;
@@ -86,6 +87,44 @@ pub fn claim_release(tenant: &TenantId, slot: &SnapshotId, attempt: u32) -> Path
     Path::from(format!(
         "tenants/{tenant}/claims/{slot}/{attempt:06}.released"
     ))
+}
+
+/// The marks of restores that have the tenant's Conditional Access quota.
+#[must_use]
+pub fn lane(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/lane"))
+}
+
+/// Before every mark that counts at a time or later, and after all others.
+pub(crate) fn lane_from(tenant: &TenantId, now: DateTime<Utc>) -> Path {
+    Path::from(format!("tenants/{tenant}/lane/{}", lane_time(now)))
+}
+
+/// A restore's mark, which counts until a time.
+#[must_use]
+pub fn lane_mark(tenant: &TenantId, until: DateTime<Utc>, restore: &PlanId) -> Path {
+    let until = lane_time(until);
+    Path::from(format!("tenants/{tenant}/lane/{until}-{restore}"))
+}
+
+/// The mark that a restore's mark counts no more.
+#[must_use]
+pub fn lane_mark_end(tenant: &TenantId, until: DateTime<Utc>, restore: &PlanId) -> Path {
+    let until = lane_time(until);
+    Path::from(format!("tenants/{tenant}/lane/{until}-{restore}.ended"))
+}
+
+/// The restore that a mark's name holds, and whether the name is that of its end.
+pub(crate) fn lane_mark_of(name: &str) -> Option<(PlanId, bool)> {
+    let (_, restore) = name.split_once('-')?;
+    let end = restore.strip_suffix(".ended");
+    let restore = PlanId::parse(end.unwrap_or(restore)).ok()?;
+    Some((restore, end.is_some()))
+}
+
+/// A time as names hold it, in an order that is that of time.
+fn lane_time(at: DateTime<Utc>) -> impl std::fmt::Display {
+    at.format("%Y%m%dT%H%M%S%3f")
 }
 
 /// A run: immutable data, named by the hash of its encrypted bytes.

@@ -1,4 +1,4 @@
-//! One tenant's part of the vault: claims, snapshots, documents.
+//! One tenant's part of the vault: claims, marks, snapshots, documents.
 //!
 //! Everything here is sealed with the tenant's own key. It must never read or
 //! write below another tenant's folder.
@@ -8,6 +8,7 @@ mod claim;
 mod commit;
 mod documents;
 mod find;
+mod lane;
 mod snapshot;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::seal;
 
 pub use claim::Claim;
 pub use commit::{Announced, Taken};
+pub use lane::LaneMark;
 pub use snapshot::{Foothold, Problem};
 
 /// One tenant's part of the vault, with its key opened.

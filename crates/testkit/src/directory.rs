@@ -19,10 +19,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 use graph::{
-    ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, NextLink, Page, Query,
+    ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, LaneUse, NextLink, Page, Query,
 };
 use model::call::Call;
-use model::catalogue::Reading;
+use model::catalogue::{Lane, Reading};
 use model::snapshot::{Content, Kind};
 use model::{Link, Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
@@ -81,6 +81,7 @@ pub struct FakeDirectory {
     rules: Mutex<Vec<(Matcher, Action)>>,
     calls: Mutex<Vec<Call>>,
     counts: Mutex<Counts>,
+    lane_use: Mutex<LaneUse>,
     page_size: usize,
 }
 
@@ -101,6 +102,7 @@ impl FakeDirectory {
             rules: Mutex::default(),
             calls: Mutex::default(),
             counts: Mutex::default(),
+            lane_use: Mutex::new(LaneUse::Share),
             page_size: 100,
         }
     }
@@ -222,8 +224,18 @@ impl FakeDirectory {
         *self.counts.lock()
     }
 
+    /// What may be done with the Conditional Access quota, as was said last.
+    #[must_use]
+    pub fn lane_use(&self) -> LaneUse {
+        *self.lane_use.lock()
+    }
+
     /// Counts a request and applies the rules to it.
     fn enter(&self, request: &Request<'_>) -> Result<(), GraphError> {
+        if self.lane_use() == LaneUse::Refuse && is_slow(request) {
+            let path = "/identity/conditionalAccess".to_owned();
+            return Err(GraphError::Yielded { path });
+        }
         {
             let mut counts = self.counts.lock();
             match request {
@@ -275,6 +287,17 @@ impl FakeDirectory {
     }
 }
 
+/// Whether a request draws on the quota of Conditional Access.
+fn is_slow(request: &Request<'_>) -> bool {
+    let object_type = match request {
+        Request::Page(query) => query.kind().object_type(),
+        Request::Read(object_type, ..) => *object_type,
+        Request::Write(call) => return call.path.starts_with("/identity/conditionalAccess/"),
+        _ => return false,
+    };
+    object_type.spec().lane == Lane::ConditionalAccess
+}
+
 /// Whether Graph has objects of the type only inside others.
 fn is_contained(object_type: ObjectType) -> bool {
     matches!(object_type.spec().reading, Reading::Contained { .. })
@@ -282,6 +305,10 @@ fn is_contained(object_type: ObjectType) -> bool {
 
 #[async_trait]
 impl Directory for FakeDirectory {
+    fn use_conditional_access(&self, lane_use: LaneUse) {
+        *self.lane_use.lock() = lane_use;
+    }
+
     async fn granted(&self) -> Result<Option<BTreeSet<String>>, GraphError> {
         self.enter(&Request::Token)?;
         Ok(self.state.lock().granted.clone())

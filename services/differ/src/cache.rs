@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use model::TenantId;
-use model::snapshot::Content;
+use model::snapshot::{Completeness, Content};
 use moka::future::Cache;
 use proto::v1::Change;
 
@@ -21,9 +21,23 @@ const MOST_LOADS: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Live {
     /// The state.
-    pub(crate) content: Content,
+    pub(crate) content: Arc<Content>,
     /// When the reading began.
     pub(crate) read_at: DateTime<Utc>,
+}
+
+impl Live {
+    /// The records of the kinds that an earlier reading stands in for.
+    pub(crate) fn older(&self) -> impl Iterator<Item = &Completeness> {
+        let records = self.content.completeness.iter();
+        records.filter(|record| record.is_complete() && record.not_after < self.read_at)
+    }
+
+    /// To when the oldest part of it dates.
+    fn dates_from(&self) -> DateTime<Utc> {
+        let older = self.older().map(|record| record.not_before);
+        older.min().unwrap_or(self.read_at)
+    }
 }
 
 /// A tenant's thing by id.
@@ -82,6 +96,16 @@ impl Caches {
             .map_err(Error::Shared)
     }
 
+    /// The live state that was read last, however old.
+    pub(crate) async fn last(&self, tenant: &TenantId) -> Option<Arc<Live>> {
+        self.live.get(tenant).await
+    }
+
+    /// Keeps a live state that was read apart from the others.
+    pub(crate) async fn keep(&self, tenant: &TenantId, live: &Arc<Live>) {
+        self.live.insert(tenant.clone(), Arc::clone(live)).await;
+    }
+
     /// A live state whose reading began at `oldest` or later; whether it was
     /// there already stands beside it.
     pub(crate) async fn live<F>(
@@ -97,7 +121,7 @@ impl Caches {
             .live
             .get(tenant)
             .await
-            .filter(|live| live.read_at >= oldest)
+            .filter(|live| live.dates_from() >= oldest)
         {
             return Ok((live, Source::Cache));
         }
@@ -148,6 +172,8 @@ fn clamp(bytes: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::ObjectType;
+    use model::snapshot::{Kind, Method};
     use std::sync::atomic::{AtomicI64, Ordering};
 
     fn tenant() -> TenantId {
@@ -164,7 +190,7 @@ mod tests {
         let reads = AtomicI64::new(0);
         let load = || async {
             Ok(Arc::new(Live {
-                content: Content::default(),
+                content: Arc::default(),
                 read_at: at(10 * (1 + reads.fetch_add(1, Ordering::SeqCst))),
             }))
         };
@@ -188,6 +214,38 @@ mod tests {
             "until it is young enough"
         );
         assert_eq!(reads.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test]
+    async fn a_state_is_as_old_as_what_it_took_from_an_earlier_one() {
+        let caches = Caches::new(1 << 20);
+        let kind = Kind::Objects(ObjectType::ConditionalAccessPolicy);
+        let record = Completeness::begun(kind, Method::StableReread, at(3));
+        let content = Content {
+            completeness: vec![record],
+            ..Content::default()
+        };
+        let live = Arc::new(Live {
+            content: Arc::new(content),
+            read_at: at(10),
+        });
+        assert_eq!(live.older().count(), 1);
+        caches.keep(&tenant(), &live).await;
+        let load = || async {
+            Ok(Arc::new(Live {
+                content: Arc::default(),
+                read_at: at(20),
+            }))
+        };
+        let ask = async |oldest| {
+            let (live, source) = caches
+                .live(&tenant(), at(oldest), load)
+                .await
+                .expect("loads");
+            (live.read_at, source)
+        };
+        assert_eq!(ask(3).await, (at(10), Source::Cache));
+        assert_eq!(ask(4).await, (at(20), Source::Graph));
     }
 
     #[tokio::test]

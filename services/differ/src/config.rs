@@ -73,7 +73,8 @@ pub fn connect(
     );
     let ids: graph::Ids = Arc::new(move || ids.uuid());
     // Shared by all calls, so that a tenant's token is fetched once.
-    let logins = graph::Logins::new(Arc::new(|| SystemClock.now()), Arc::clone(&ids));
+    let now: graph::Now = Arc::new(|| SystemClock.now());
+    let logins = graph::Logins::new(Arc::clone(&now), Arc::clone(&ids));
     // A person waits.
     let settings = graph::Settings {
         priority: graph::Priority::Normal,
@@ -83,7 +84,7 @@ pub fn connect(
             GraphLimits::Documented => graph::Limits::Documented,
             GraphLimits::Off => graph::Limits::Off,
         },
-        ..graph::Settings::new(graph::Connections::new()?, ids)
+        ..graph::Settings::new(graph::Connections::new()?, ids, now)
     };
     let custom_clouds = config.common.custom_clouds;
     Ok(Arc::new(move |record| {

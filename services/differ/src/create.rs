@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use model::diff::{Difference, Scope, diff};
-use model::snapshot::Content;
+use model::snapshot::{Completeness, Content};
 use model::{ReportId, TenantId};
 use proto::convert::{self, timestamp};
 use proto::v1::{Report, ReportState, WatchReportResponse};
@@ -29,8 +30,24 @@ pub(crate) struct Order {
     pub(crate) scope: Scope,
     /// How old a live state may be.
     pub(crate) max_age: TimeDelta,
+    /// Whether nothing may be older than the order, whatever keeps it from being read.
+    pub(crate) freshness: Freshness,
     pub(crate) asked_at: DateTime<Utc>,
 }
+
+/// What a live state may be made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Kinds whose quota a restore has may be as they were read last.
+    AsFarAsPossible,
+    /// Everything is read for the order.
+    Full,
+}
+
+/// How long a report waits for a quota that a restore has, where there is no
+/// earlier reading to use: longer than the mark of a restore that was killed
+/// stands, and not longer than a person waits.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Order {
     fn report(&self, state: ReportState) -> Report {
@@ -100,13 +117,14 @@ async fn make(
         }
         None => {
             job.modify(|value| value.phase = "reading tenant".to_owned());
-            let (live, source) = live(context, order, job).await?;
+            let (live, source) = live(context, vault, order, job).await?;
             report.method = match source {
                 Source::Graph => "full_read",
                 Source::Cache => "cached_read",
             }
             .to_owned();
             report.target_time = Some(timestamp(live.read_at));
+            report.older = live.older().map(sentence).collect();
             job.modify(|value| value.phase = "comparing".to_owned());
             compare(base, live, |live| &live.content, &order.scope).await?
         }
@@ -142,35 +160,77 @@ async fn content(
         .await
 }
 
+/// What a report says of a kind that was not read anew.
+fn sentence(record: &Completeness) -> String {
+    let at = record.not_after.to_rfc3339_opts(SecondsFormat::Secs, true);
+    format!("{}: as of {at}: {}", record.kind.name(), record.note)
+}
+
 async fn live(
     context: &Context,
+    vault: &TenantVault,
     order: &Order,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<(Arc<Live>, Source), Error> {
-    let deps = &context.deps;
+    let caches = &context.caches;
+    if order.freshness == Freshness::Full {
+        // Joins no reading that may take something from an earlier one.
+        let live = read(context, vault, order, job, None).await?;
+        caches.keep(&order.tenant, &live).await;
+        return Ok((live, Source::Graph));
+    }
+    let last = caches.last(&order.tenant).await;
     let oldest = order.asked_at - order.max_age;
-    let load = || async {
-        let record = deps.vault.tenant_record(&order.tenant).await?;
-        let record = record
-            .ok_or_else(|| StoreError::NotFound {
-                what: format!("tenant {}", order.tenant),
-            })?
-            .value;
-        let directory = (deps.connect)(&record)?;
-        let read_at = deps.clock.now();
-        let (progress, clock, read) = (job.progress(), Arc::clone(&deps.clock), AtomicU64::new(0));
-        let content = graph::collect_content(
-            directory.as_ref(),
-            &graph::Request::all(graph::Mode::Whole),
-            &move || clock.now(),
-            &move |step: graph::Progress| {
-                let total = read.fetch_add(step.added, Ordering::Relaxed) + step.added;
-                progress
-                    .modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
-            },
-        )
-        .await?;
-        Ok(Arc::new(Live { content, read_at }))
+    let load = || read(context, vault, order, job, last.clone());
+    caches.live(&order.tenant, oldest, load).await
+}
+
+/// Reads the tenant; kinds whose quota a restore has are taken from an earlier
+/// reading, where there is one.
+async fn read(
+    context: &Context,
+    vault: &TenantVault,
+    order: &Order,
+    job: &JobHandle<WatchReportResponse>,
+    last: Option<Arc<Live>>,
+) -> Result<Arc<Live>, Error> {
+    let deps = &context.deps;
+    let record = deps.vault.tenant_record(&order.tenant).await?;
+    let record = record
+        .ok_or_else(|| StoreError::NotFound {
+            what: format!("tenant {}", order.tenant),
+        })?
+        .value;
+    let directory = (deps.connect)(&record)?;
+    let read_at = deps.clock.now();
+    let (progress, clock, count) = (job.progress(), Arc::clone(&deps.clock), AtomicU64::new(0));
+    let mut request = graph::Request::all(graph::Mode::Whole);
+    request.last = last.map(|live| Arc::clone(&live.content));
+    if order.freshness == Freshness::AsFarAsPossible {
+        request.patience = PATIENCE;
+    }
+    let told = move |step: graph::Progress| {
+        let total = count.fetch_add(step.added, Ordering::Relaxed) + step.added;
+        progress.modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
     };
-    context.caches.live(&order.tenant, oldest, load).await
+    let tick = move || clock.now();
+    let reading = graph::collect_content(directory.as_ref(), &request, &tick, &told);
+    let restore_runs = || restore_runs(context, vault);
+    let content = graph::giving_way(directory.as_ref(), restore_runs, reading).await?;
+    Ok(Arc::new(Live {
+        content: Arc::new(content),
+        read_at,
+    }))
+}
+
+/// Whether a restore has the tenant's Conditional Access quota.
+async fn restore_runs(context: &Context, vault: &TenantVault) -> bool {
+    match vault.lane_holders(context.deps.clock.now()).await {
+        Ok(holders) => !holders.is_empty(),
+        Err(error) => {
+            let error = runtime::status::chain(&error);
+            tracing::warn!(error, "whether a restore runs is not known; taken as no");
+            false
+        }
+    }
 }

@@ -18,7 +18,7 @@ use runtime::status::status;
 use store::{Area, Manifest, TenantVault};
 use tonic::{Request, Response, Status};
 
-use crate::create::{self, Order};
+use crate::create::{self, Freshness, Order};
 use crate::{Context, Error, reports};
 
 /// The oldest live state that may be asked for.
@@ -70,6 +70,10 @@ impl Rpc {
             target,
             scope,
             max_age,
+            freshness: match request.fresh_only {
+                true => Freshness::Full,
+                false => Freshness::AsFarAsPossible,
+            },
             asked_at,
         };
         Ok(create::start(&self.context, vault, order)

@@ -2,10 +2,10 @@
 //! the outcome after it. Killed anywhere, it goes on where the journal ends.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use graph::DirectoryWriter;
-use model::catalogue::Lane;
 use model::diff::Obstacle;
 use model::plan::{Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
@@ -20,6 +20,7 @@ use store::{StoreError, TenantVault};
 use tracing::Instrument;
 
 use crate::documents::Documents;
+use crate::lane::Lane;
 use crate::make_plan::count;
 use crate::{Context, Error, report, step};
 
@@ -168,10 +169,15 @@ async fn apply(
         outcomes: outcomes(&journal),
         first_open: 0,
     };
-    while let Some(wave) = run.next_wave(&steps).await? {
-        run.carry_out(directory.as_ref(), &wave).await?;
-        job.modify(|value| tally(value.restore.get_or_insert_default(), &run.outcomes));
-    }
+    let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
+    let ended = run
+        .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
+            job.modify(|value| tally(value.restore.get_or_insert_default(), outcomes));
+        })
+        .await;
+    // Before anything else: the comparison reads the policies anew.
+    lane.give_back().await;
+    ended?;
     job.modify(|value| value.phase = "verifying".to_owned());
     let mut restore = Restore {
         start_time: documents
@@ -233,6 +239,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Carries out all that is left, and has the Conditional Access quota from
+    /// the first step that needs it to the last.
+    async fn carry_out_all(
+        &mut self,
+        steps: &[Step],
+        directory: &Arc<dyn DirectoryWriter>,
+        lane: &mut Lane,
+        told: impl Fn(&Outcomes),
+    ) -> Result<(), Error> {
+        while let Some(wave) = self.next_wave(steps).await? {
+            if wave.iter().any(|step| is_slow(step)) {
+                lane.take().await;
+            } else if !steps[self.first_open..].iter().any(is_slow) {
+                lane.give_back().await;
+            }
+            self.carry_out(directory.as_ref(), &wave).await?;
+            told(&self.outcomes);
+        }
+        Ok(())
+    }
+
     /// The next steps that may go together: alike, and waiting for nothing.
     /// Steps whose predecessors did not succeed are skipped on the way.
     async fn next_wave<'s>(&mut self, steps: &'s [Step]) -> Result<Option<Vec<&'s Step>>, Error> {
@@ -278,10 +305,7 @@ impl Run<'_> {
             let alike = wave.first().is_none_or(|first| {
                 (first.action, first.object.object_type) == (step.action, step.object.object_type)
             });
-            let width = match step.object.object_type.spec().lane {
-                Lane::ConditionalAccess => 1,
-                Lane::Directory => AT_ONCE,
-            };
+            let width = if is_slow(step) { 1 } else { AT_ONCE };
             let waits = step.after.iter().any(|number| state(number).is_none());
             if !alike || waits || wave.len() >= width {
                 break;
@@ -333,6 +357,11 @@ impl Run<'_> {
         self.outcomes.extend(outcomes_of(entry));
         Ok(())
     }
+}
+
+/// Whether a step draws on the quota of Conditional Access.
+fn is_slow(step: &Step) -> bool {
+    step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
 }
 
 fn outcomes_of(entry: JournalEntry) -> impl Iterator<Item = (u32, Outcome)> {

@@ -34,6 +34,11 @@ impl Documents {
         Self { vault, id }
     }
 
+    /// The tenant's part of the vault.
+    pub(crate) fn vault(&self) -> &TenantVault {
+        &self.vault
+    }
+
     pub(crate) fn id(&self) -> &PlanId {
         &self.id
     }

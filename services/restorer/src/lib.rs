@@ -10,6 +10,7 @@ pub mod config;
 mod documents;
 mod error;
 mod fresh;
+mod lane;
 mod make_plan;
 mod references;
 mod report;

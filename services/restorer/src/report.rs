@@ -34,6 +34,7 @@ pub(crate) async fn fresh(
         base: base.to_owned(),
         scope: Some(scope(within)),
         request_id,
+        fresh_only: true,
         ..CreateReportRequest::default()
     };
     let report = client(channel)

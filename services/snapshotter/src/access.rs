@@ -9,7 +9,7 @@ use proto::v1::CheckItem;
 use runtime::status::{Fault, chain};
 use store::StoreError;
 
-use crate::{Context, Error};
+use crate::{Context, Error, take};
 
 /// With which the licence can be read, among others: Graph's "List subscribedSkus".
 const LICENCE: [&str; 1] = ["Organization.Read.All"];
@@ -34,6 +34,9 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
         Ok(granted) => granted,
         Err(error) => return Ok(vec![failed("token", &error)]),
     };
+    if let Ok(vault) = context.deps.vault.tenant(tenant).await {
+        graph::give_way(&*directory, take::restore_runs(context, &vault)).await;
+    }
     let mut items = vec![token(granted.as_ref()), subscribed(&*directory).await];
     for object_type in ObjectType::ALL {
         let tried = directory.try_read(object_type).await;

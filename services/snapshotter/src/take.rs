@@ -1,24 +1,34 @@
 //! Takes one snapshot: claim, licence, read, commit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::TimeDelta;
-use graph::{Mode, Progress, Request, collect};
+use graph::{Mode, Progress, Request, collect, giving_way};
 use model::licence::Licence;
 use model::snapshot::Kind;
 use model::{SnapshotId, TenantId};
 use proto::convert::timestamp;
 use proto::v1::{Snapshot, SnapshotState, WatchSnapshotResponse};
+use runtime::clock::Clock;
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{Announced, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, Trigger};
+use store::{
+    Announced, Claim, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, TenantVault,
+    Trigger,
+};
 use tracing::Instrument;
 
 use crate::{Context, Error, base, message, metrics};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
-const CLAIM: TimeDelta = TimeDelta::hours(2);
+const CLAIM: TimeDelta = TimeDelta::minutes(30);
+/// How often a claim is renewed.
+const RENEWAL: Duration = Duration::from_secs(300);
+/// How long before its end a claim that cannot be renewed is given up: more than
+/// clocks differ, and than it takes until the end is looked at again.
+const MARGIN: TimeDelta = TimeDelta::minutes(8);
 
 /// Starts a snapshot in the background, or joins the one that runs.
 pub(crate) fn start(
@@ -84,8 +94,9 @@ async fn take(
         return Err(Error::Suspended);
     }
     let attempt = deps.ids.uuid().to_string();
-    let claim = vault.claim(slot, &attempt, deps.clock.now(), CLAIM).await?;
-    let taken = read_and_commit(context, &vault, &record, slot, trigger, &attempt, job).await;
+    let mut claim = vault.claim(slot, &attempt, deps.clock.now(), CLAIM).await?;
+    let work = read_and_commit(context, &vault, &record, slot, trigger, &attempt, job);
+    let taken = while_held(deps.clock.as_ref(), &vault, &mut claim, work).await;
     if taken.is_err()
         && let Err(error) = vault.release(&claim).await
     {
@@ -95,6 +106,32 @@ async fn take(
         );
     }
     taken
+}
+
+/// Works as long as the claim is held, and renews it in time: whoever has lost
+/// a claim must not go on calling the tenant beside the one who took over.
+async fn while_held<T>(
+    clock: &dyn Clock,
+    vault: &TenantVault,
+    claim: &mut Claim,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let holding = async {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            match vault.renew(claim, clock.now(), CLAIM).await {
+                Ok(renewed) => *claim = renewed,
+                Err(error @ StoreError::SlotTaken { .. }) => return error,
+                // The store may answer next time, as long as the claim lasts.
+                Err(error) if claim.expires_at - clock.now() <= MARGIN => return error,
+                Err(_) => {}
+            }
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        lost = holding => Err(lost.into()),
+    }
 }
 
 async fn read_and_commit(
@@ -123,17 +160,15 @@ async fn read_and_commit(
     let read = AtomicU64::new(0);
     let clock = deps.clock.clone();
     let draft = Draft::default();
-    let outcome = collect(
-        directory.as_ref(),
-        &Request::all(mode),
-        &move || clock.now(),
-        &|step: Progress| {
-            let total = read.fetch_add(step.added, Ordering::Relaxed) + step.added;
-            progress.modify(|value| value.read_count = message::count(total));
-        },
-        &|change| draft.apply(change),
-    )
-    .await?;
+    let (request, tick) = (Request::all(mode), move || clock.now());
+    let told = |step: Progress| {
+        let total = read.fetch_add(step.added, Ordering::Relaxed) + step.added;
+        progress.modify(|value| value.read_count = message::count(total));
+    };
+    let apply = |change| draft.apply(change);
+    let reading = collect(directory.as_ref(), &request, &tick, &told, &apply);
+    let restore_runs = || restore_runs(context, vault);
+    let outcome = giving_way(directory.as_ref(), restore_runs, reading).await?;
     let objects = |kind: Kind| matches!(kind, Kind::Objects(_));
     let mut kinds = outcome
         .completeness
@@ -171,3 +206,18 @@ async fn read_and_commit(
     }
     Ok(manifest)
 }
+
+/// Whether a restore has the tenant's Conditional Access quota.
+pub(crate) async fn restore_runs(context: &Context, vault: &TenantVault) -> bool {
+    match vault.lane_holders(context.deps.clock.now()).await {
+        Ok(holders) => !holders.is_empty(),
+        Err(error) => {
+            let error = runtime::status::chain(&error);
+            tracing::warn!(error, "whether a restore runs is not known; taken as no");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 
 mod access;
 mod contract;
+mod lanes;
+mod quotas;
 mod restore;
 mod sandbox;
 mod shared;

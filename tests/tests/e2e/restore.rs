@@ -36,7 +36,7 @@ async fn write(
     Ok(intruder.write(&Call { method, path, body }).await?)
 }
 
-async fn patch(intruder: &GraphWriter, path: String, body: Value) -> anyhow::Result<()> {
+pub(crate) async fn patch(intruder: &GraphWriter, path: String, body: Value) -> anyhow::Result<()> {
     write(intruder, HttpMethod::Patch, path, Some(body))
         .await
         .map(|_| ())
@@ -44,7 +44,11 @@ async fn patch(intruder: &GraphWriter, path: String, body: Value) -> anyhow::Res
 
 /// Ids of live objects of a type for which a predicate holds, from the
 /// simulator's own state.
-fn ids(sandbox: &Sandbox, graph_type: &str, holds: impl Fn(&Value) -> bool) -> Vec<String> {
+pub(crate) fn ids(
+    sandbox: &Sandbox,
+    graph_type: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Vec<String> {
     let dump = sandbox.simulator.dump(TENANT);
     let objects = dump["objects"][graph_type]
         .as_object()

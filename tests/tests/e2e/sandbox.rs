@@ -15,7 +15,7 @@ use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
 use proto::v1::*;
 use runtime::config::{Settings, Source};
-use runtime::{Ids, SystemClock, SystemIds};
+use runtime::{Clock, Ids, SystemClock, SystemIds};
 use secrecy::SecretString;
 use simulator::{ServerHandle, Simulator, TenantHandle, TenantSpec};
 use store::object_store::ObjectStore;
@@ -54,6 +54,9 @@ pub(crate) struct Sandbox {
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
     pub(crate) door: Door,
+    pub(crate) vault: Vault,
+    /// The settings of all services.
+    pub(crate) source: BTreeMap<String, String>,
     /// Below which `file:` credentials lie.
     pub(crate) credentials: tempfile::TempDir,
     ids: SystemIds,
@@ -185,6 +188,8 @@ impl Sandbox {
             tenant,
             graph,
             door,
+            vault,
+            source,
             credentials,
             ids: SystemIds,
             _stop: stop.drop_guard(),
@@ -442,9 +447,13 @@ pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
     let hosts = (Some(graph.as_str()), Some(login.as_str()));
     let tenant = TenantId::parse(TENANT)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
+    let (ids, now) = (
+        Arc::new(|| SystemIds.uuid()),
+        Arc::new(|| SystemClock.now()),
+    );
     let settings = graph::Settings {
         limits: graph::Limits::Off,
-        ..graph::Settings::new(Connections::new()?, Arc::new(|| SystemIds.uuid()))
+        ..graph::Settings::new(Connections::new()?, ids, now)
     };
     let credential = Credential::secret(simulator::INTRUDER_SECRET.into());
     Ok(GraphWriter::new(&endpoint, credential, settings))

@@ -56,11 +56,11 @@ async fn read_a_large_tenant() {
         sleep: waits(),
         ..Request::all(Mode::Whole)
     };
-    let now = move || -> DateTime<Utc> { start + begun.elapsed() };
+    let now: graph::Now = Arc::new(move || start + begun.elapsed());
     let outcome = collect(
-        &reader(&server.url()),
+        &reader(&server.url(), Arc::clone(&now)),
         &request,
-        &now,
+        &*now,
         &|_| {},
         &|change| match change {
             Change::Put(_) => drop(objects.fetch_add(1, Ordering::Relaxed)),
@@ -124,7 +124,7 @@ fn waits() -> graph::Sleeper {
     })
 }
 
-fn reader(url: &str) -> GraphReader {
+fn reader(url: &str, now: graph::Now) -> GraphReader {
     let parse = |path: &str| format!("{url}{path}").parse().expect("a url");
     let endpoint = Endpoint {
         graph_url: parse("/v1.0"),
@@ -140,7 +140,7 @@ fn reader(url: &str) -> GraphReader {
         role: Role::Collector,
         limits: Limits::Documented,
         sleep: waits(),
-        ..Settings::new(Connections::new().expect("connections"), ids)
+        ..Settings::new(Connections::new().expect("connections"), ids, now)
     };
     let secret = Credential::secret(simulator::READER_SECRET.into());
     GraphReader::new(&endpoint, secret, settings)

@@ -216,12 +216,12 @@ impl World {
 
     /// A client whose waits pass at once.
     pub(crate) fn reader(&self) -> GraphReader {
-        reader(&self.server, self.sleeper())
+        reader(&self.server, self.sleeper(), Arc::new(self.clock()))
     }
 }
 
 /// A client as the snapshotter has it.
-fn reader(server: &ServerHandle, sleep: graph::Sleeper) -> GraphReader {
+fn reader(server: &ServerHandle, sleep: graph::Sleeper, now: graph::Now) -> GraphReader {
     let url = |path: &str| format!("{}{path}", server.url()).parse().expect("a url");
     let endpoint = Endpoint {
         graph_url: url("/v1.0"),
@@ -236,7 +236,7 @@ fn reader(server: &ServerHandle, sleep: graph::Sleeper) -> GraphReader {
     let settings = Settings {
         limits: Limits::Off,
         sleep,
-        ..Settings::new(Connections::new().expect("connections"), ids)
+        ..Settings::new(Connections::new().expect("connections"), ids, now)
     };
     let secret = Credential::secret(simulator::READER_SECRET.into());
     GraphReader::new(&endpoint, secret, settings)

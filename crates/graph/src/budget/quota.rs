@@ -63,8 +63,6 @@ pub(crate) struct Part {
 pub(super) struct Quota {
     part: Part,
     pub(super) size: Size,
-    /// The portion of the share that is used.
-    pub(super) portion: f64,
     pub(super) units: Bucket,
     writes: Bucket,
     audit: Bucket,
@@ -92,7 +90,6 @@ impl Quota {
         Self {
             part,
             size: Size::Small,
-            portion: 1.0,
             units: full,
             writes: full,
             audit: full,
@@ -104,21 +101,21 @@ impl Quota {
         if self.part.limits == Limits::Off {
             return Duration::ZERO;
         }
-        let (share, portion) = (self.part.role.share(), self.portion);
+        let share = self.part.role.share();
         if cost.lane == Lane::Audit {
-            let rate = Rate::new(5.0, 10.0, share.audit * portion);
+            let rate = Rate::new(5.0, 10.0, share.audit);
             return self.audit.wait(now, rate, 1.0);
         }
         let each = 1.0 / f64::from(self.part.replicas.max(1));
         let (units, writes) = (f64::from(cost.units), f64::from(cost.writes));
-        let of_tenant = Rate::new(self.size.units(), 10.0, share.units * portion);
+        let of_tenant = Rate::new(self.size.units(), 10.0, share.units);
         let of_app = Rate::new(150_000.0, 20.0, share.units * each);
         let wait = self.units.wait(now, of_tenant, units);
         let wait = wait.max(app.units.wait(now, of_app, units));
         if cost.writes == 0 {
             return wait;
         }
-        let of_tenant = Rate::new(3_000.0, 150.0, share.writes * portion);
+        let of_tenant = Rate::new(3_000.0, 150.0, share.writes);
         let of_app = Rate::new(35_000.0, 300.0, share.writes * each);
         wait.max(self.writes.wait(now, of_tenant, writes))
             .max(app.writes.wait(now, of_app, writes))

@@ -21,7 +21,6 @@ pub enum Role {
 pub(crate) struct Share {
     pub(crate) units: f64,
     pub(crate) writes: f64,
-    pub(crate) conditional_access: f64,
     pub(crate) audit: f64,
 }
 
@@ -31,18 +30,18 @@ impl Role {
     const TOGETHER: [Self; 3] = [Self::Collector, Self::Differ, Self::Restorer];
 
     /// The fixed shares. A collector reads most; a differ reads what changed; a
-    /// restorer reads an object before each write, and alone writes.
+    /// restorer reads an object before each write, and alone writes. Shares of
+    /// Conditional Access are time slots, see [`super::slots`].
     pub(crate) const fn share(self) -> Share {
-        let (units, writes, conditional_access, audit) = match self {
-            Self::Collector => (0.5, 0.0, 0.5, 0.6),
-            Self::Differ => (0.2, 0.0, 0.25, 0.4),
-            Self::Restorer => (0.3, 1.0, 0.25, 0.0),
-            Self::Alone => (1.0, 1.0, 1.0, 1.0),
+        let (units, writes, audit) = match self {
+            Self::Collector => (0.5, 0.0, 0.6),
+            Self::Differ => (0.2, 0.0, 0.4),
+            Self::Restorer => (0.3, 1.0, 0.0),
+            Self::Alone => (1.0, 1.0, 1.0),
         };
         Share {
             units,
             writes,
-            conditional_access,
             audit,
         }
     }
@@ -63,7 +62,6 @@ mod tests {
         for column in [
             sum(|share| share.units),
             sum(|share| share.writes),
-            sum(|share| share.conditional_access),
             sum(|share| share.audit),
         ] {
             assert!((0.0..=1.0 + 1e-9).contains(&column), "{column}");

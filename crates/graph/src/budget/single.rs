@@ -1,8 +1,10 @@
 //! The Conditional Access lane: one request a second over all applications.
 //!
-//! Graph names no wait when it is passed, so it must not be: one request is
-//! under way at a time, and the next is sent a second after the answer to the
-//! last. The lane is the tenant's, whichever application of this process asks.
+//! Graph names no wait when it is passed, so it must not be. Within a process
+//! one request is under way at a time, and the next is sent a second after the
+//! answer to the last; the lane is the tenant's, whichever application of this
+//! process asks. Between processes the roles take turns, each in its own time
+//! slots, unless one of them runs a restore and has the whole lane.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use tokio::time::Instant;
 
 use super::gate::Gate;
 use super::ticket::Ticket;
-use super::{Budget, Cost, LaneUse, Limits, Manner};
+use super::{Budget, Cost, LaneUse, Limits, Manner, slots};
 use crate::error::GraphError;
 
 /// The distance between two requests where a process has the whole lane.
@@ -55,44 +57,34 @@ impl Budget {
     ) -> Result<Ticket, GraphError> {
         let _turn = self.turns.conditional_access.lock().await;
         loop {
-            self.wait_for_share(manner).await?;
+            while let Some(wait) = self.wait_for_slot(manner)? {
+                (manner.sleep)(wait).await;
+            }
             let turn = Arc::clone(&self.single.turn).lock_owned().await;
             self.wait_for_lane(manner).await?;
-            // The lane may have been taken away during the wait.
-            if self.lane_is_ours() {
+            // The slot may have passed during the wait, or a restore begun.
+            if self.wait_for_slot(manner)?.is_none() {
                 return Ok(Ticket::new(self, cost, manner.ceiling, Some(turn)));
             }
         }
     }
 
-    fn lane_is_ours(&self) -> bool {
-        matches!(self.state().lane_use, LaneUse::Share | LaneUse::Whole)
-    }
-
-    /// Waits until this role may use the lane again.
-    async fn wait_for_share(&self, manner: &Manner<'_>) -> Result<(), GraphError> {
-        loop {
-            let (lane_use, free) = {
-                let mut state = self.state();
-                state.used = Instant::now();
-                (state.lane_use, state.single_free)
-            };
-            match lane_use {
-                LaneUse::Wait => self.changed.notified().await,
-                LaneUse::Refuse => {
-                    return Err(GraphError::Unavailable {
-                        what: "a restore has the conditional access quota".to_owned(),
-                        path: manner.path.to_owned(),
-                    });
-                }
-                LaneUse::Whole => return Ok(()),
-                LaneUse::Share => {
-                    let wait = free.saturating_duration_since(Instant::now());
-                    if wait.is_zero() {
-                        return Ok(());
-                    }
-                    (manner.sleep)(wait).await;
-                }
+    /// How long this role must wait for its turn; `None` where it may send now.
+    fn wait_for_slot(&self, manner: &Manner<'_>) -> Result<Option<Duration>, GraphError> {
+        let lane_use = {
+            let mut state = self.state();
+            state.used = Instant::now();
+            state.lane_use
+        };
+        match lane_use {
+            LaneUse::Refuse => Err(GraphError::Yielded {
+                path: manner.path.to_owned(),
+            }),
+            LaneUse::Whole => Ok(None),
+            LaneUse::Share if self.part.limits == Limits::Off => Ok(None),
+            LaneUse::Share => {
+                let wait = slots::wait(self.part.role, (manner.now)());
+                Ok(Some(wait).filter(|wait| !wait.is_zero()))
             }
         }
     }
@@ -116,14 +108,10 @@ impl Budget {
         }
     }
 
-    /// Leaves the lane after the answer to a request that was sent then.
-    pub(super) fn leave_single(&self, sent: Instant) {
-        if self.part.limits == Limits::Off {
-            return;
+    /// Leaves the lane after the answer to a request.
+    pub(super) fn leave_single(&self) {
+        if self.part.limits == Limits::Documented {
+            self.single.state().free = Instant::now() + DISTANCE;
         }
-        self.single.state().free = Instant::now() + DISTANCE;
-        let mut state = self.state();
-        let part = self.part.role.share().conditional_access * state.quota.portion;
-        state.single_free = sent + DISTANCE.div_f64(part.max(0.001));
     }
 }

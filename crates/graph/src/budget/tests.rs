@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use model::TenantId;
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     Budget, Budgets, Cost, Heard, Lane, LaneUse, Limits, Manner, Part, Role, Sound, Ticket,
 };
+use crate::auth::Now;
 use crate::error::GraphError;
 use crate::retry::by_tokio;
 
@@ -31,10 +33,25 @@ fn alone(number: u32) -> Arc<Budget> {
     Budgets::default().of("app", &tenant(number), part(Role::Alone))
 }
 
+/// A wall clock that goes with tokio's time: `skew` ahead of it.
+fn wall(skew: TimeDelta) -> Now {
+    // The same for all, so that clocks of two clients agree but for their skew.
+    thread_local!(static START: Instant = Instant::now());
+    Arc::new(move || {
+        let passed = START.with(|start| start.elapsed());
+        DateTime::<Utc>::UNIX_EPOCH + passed + skew
+    })
+}
+
 async fn enter(budget: &Arc<Budget>, cost: Cost) -> Result<Ticket, GraphError> {
+    enter_at(budget, cost, &wall(TimeDelta::zero())).await
+}
+
+async fn enter_at(budget: &Arc<Budget>, cost: Cost, now: &Now) -> Result<Ticket, GraphError> {
     let sleep = by_tokio();
     let manner = Manner {
         sleep: &sleep,
+        now,
         ceiling: 8,
         patience: Duration::from_secs(300),
         path: "/x",
@@ -94,12 +111,16 @@ async fn each_quota_has_its_pace() {
     check(Role::Collector, vec![audit; 30], (30.0 - 2.7) / 0.3).await;
     let policy = cost(Lane::ConditionalAccess, 1, 0);
     check(Role::Alone, vec![policy; 11], 10.0).await;
-    check(Role::Collector, vec![policy; 11], 20.0).await;
-    check(Role::Differ, vec![policy; 11], 40.0).await;
+    // Two slots in five seconds, and one; counted from a slot on.
+    for (role, expected) in [(Role::Collector, 25.0), (Role::Differ, 50.0)] {
+        let budget = Budgets::default().of("app", &tenant(1), part(role));
+        seconds(&budget, [policy]).await;
+        about(seconds(&budget, vec![policy; 10]).await, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn size_and_portion_change_the_pace() {
+async fn the_size_of_a_tenant_sets_the_pace() {
     let budget = alone(1);
     let pace = async || {
         seconds(&budget, vec![read(100); 200]).await;
@@ -111,10 +132,8 @@ async fn size_and_portion_change_the_pace() {
     budget.saw_users(999);
     budget.saw_users(3);
     about(pace().await, 800.0);
-    budget.set_portion(0.5);
-    about(pace().await, 400.0);
     budget.set_users(3);
-    about(pace().await, 175.0);
+    about(pace().await, 350.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,32 +264,66 @@ async fn the_conditional_access_lane_is_the_tenants() {
     let reader = budgets.of("reader", &tenant(1), part(Role::Differ));
     let writer = budgets.of("writer", &tenant(1), part(Role::Restorer));
     let policy = cost(Lane::ConditionalAccess, 1, 0);
-    let (one, other) = tokio::join!(
-        seconds(&reader, vec![policy; 5]),
-        seconds(&writer, vec![policy; 5])
-    );
-    about(one.max(other), 17.0);
-
     writer.set_conditional_access(LaneUse::Whole);
     reader.set_conditional_access(LaneUse::Refuse);
-    tokio::time::advance(Duration::from_secs(5)).await;
     about(seconds(&writer, vec![policy; 11]).await, 10.0);
     assert_eq!(
         enter(&reader, policy).await.err().unwrap().to_string(),
         "/x is out of reach: a restore has the conditional access quota"
     );
-    reader.set_conditional_access(LaneUse::Wait);
-    let restore = async {
-        tokio::time::advance(Duration::from_secs(100)).await;
-        reader.set_conditional_access(LaneUse::Share);
+    // One that waits for its turn when a restore begins is refused, too.
+    reader.set_conditional_access(LaneUse::Share);
+    drop(enter(&reader, policy).await.unwrap());
+    let begins = async {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        reader.set_conditional_access(LaneUse::Refuse);
     };
-    let (waited, ()) = tokio::join!(seconds(&reader, [policy]), restore);
-    about(waited, 100.0);
+    let (refused, ()) = tokio::join!(enter(&reader, policy), begins);
+    assert!(matches!(refused.err(), Some(GraphError::Yielded { .. })));
     let write = cost(Lane::ConditionalAccess, 1, 1);
     assert!(matches!(
         enter(&reader, write).await.err().unwrap(),
         GraphError::Refused { .. }
     ));
+}
+
+/// When the requests of processes that know nothing of one another are sent.
+async fn processes(clocks: [(Role, i64); 3], requests: usize) -> Vec<(Role, Instant)> {
+    let policy = cost(Lane::ConditionalAccess, 1, 0);
+    let sent = std::sync::Mutex::new(Vec::new());
+    let work = clocks.map(|(role, skew)| {
+        let (sent, now) = (&sent, wall(TimeDelta::milliseconds(skew)));
+        async move {
+            let budget = Budgets::default().of("app", &tenant(1), part(role));
+            for _ in 0..requests {
+                let ticket = enter_at(&budget, policy, &now).await.unwrap();
+                sent.lock().unwrap().push((role, Instant::now()));
+                by_tokio()(Duration::from_millis(180)).await;
+                drop(ticket);
+            }
+        }
+    });
+    join_all(work).await;
+    sent.into_inner().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_take_turns_in_the_conditional_access_lane() {
+    for skews in [[0, 0, 0], [75, -75, 0], [-75, 75, -75]] {
+        let roles = [Role::Collector, Role::Differ, Role::Restorer];
+        let clocks = [0, 1, 2].map(|place| (roles[place], skews[place]));
+        let start = Instant::now();
+        let sent = processes(clocks, 40).await;
+        for pair in sent.windows(2) {
+            let apart = pair[1].1 - pair[0].1;
+            assert!(apart >= Duration::from_secs(1), "{pair:?}: {apart:?}");
+        }
+        // None starves, and together they use four fifths of the lane.
+        let done = |role| sent.iter().rfind(|(whose, _)| *whose == role).unwrap().1 - start;
+        assert!(done(Role::Collector) <= Duration::from_millis(40 * 2_500));
+        assert!(done(Role::Differ) <= Duration::from_millis(40 * 5_000 + 1_250));
+        assert!(done(Role::Restorer) <= Duration::from_millis(40 * 5_000 + 3_750));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -117,7 +117,7 @@ impl Drop for Ticket {
                 self.budget.freed.notify_one();
             }
             // Before the turn is given on, which happens when the guard is dropped.
-            Lane::ConditionalAccess => self.budget.leave_single(self.sent),
+            Lane::ConditionalAccess => self.budget.leave_single(),
             Lane::Audit => {}
         }
         self.lane = None;

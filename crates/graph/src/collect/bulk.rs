@@ -189,10 +189,10 @@ impl Run<'_> {
         kind: Kind,
         query: &Query,
         mut take: impl FnMut(Page) + Send,
-    ) -> Result<(), ()> {
+    ) -> Result<(), GraphError> {
         if let Some(error) = self.records.hopeless() {
             self.records.failed(kind, &error);
-            return Err(());
+            return Err(error);
         }
         let (first, effort) = measured(self.directory.page(query, None)).await;
         self.records.spend_page(kind, effort);
@@ -203,7 +203,7 @@ impl Run<'_> {
                 Ok(page) => page,
                 Err(error) => {
                     self.records.failed(kind, &error);
-                    break Err(());
+                    break Err(error);
                 }
             };
             self.records.reached();
@@ -216,7 +216,7 @@ impl Run<'_> {
             if !trail.goes_on(&next) {
                 let error = trail.circle(kind.object_type());
                 self.records.failed(kind, &error);
-                break Err(());
+                break Err(error);
             }
             let ahead = measured(self.directory.page(query, Some(&next)));
             let taking = async {

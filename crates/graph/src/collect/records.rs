@@ -77,6 +77,22 @@ impl Records {
         inner.records.insert(kind, record);
     }
 
+    /// Takes the record of an earlier reading in place of one of this.
+    pub(super) fn keep(&self, completeness: Completeness) {
+        let record = Record {
+            completeness,
+            problems: Problems::default(),
+        };
+        let kind = record.completeness.kind;
+        self.0.lock().records.insert(kind, record);
+    }
+
+    /// A kind's record as it is now.
+    pub(super) fn of(&self, kind: Kind) -> Option<Completeness> {
+        let inner = self.0.lock();
+        Some(inner.records.get(&kind)?.completeness.clone())
+    }
+
     /// Changes a kind's record, where it was begun.
     pub(super) fn amend(&self, kind: Kind, change: impl FnOnce(&mut Completeness)) {
         if let Some(record) = self.0.lock().records.get_mut(&kind) {
@@ -120,6 +136,10 @@ impl Records {
     /// Notes that a kind is not complete since a request failed.
     pub(super) fn failed(&self, kind: Kind, error: &GraphError) {
         self.problem(kind, error.to_string());
+        // That a restore goes first says nothing about the tenant's state.
+        if matches!(error, GraphError::Yielded { .. }) {
+            return;
+        }
         let mut inner = self.0.lock();
         inner.failed.insert(kind);
         inner.first_error.get_or_insert_with(|| error.clone());

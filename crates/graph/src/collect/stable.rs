@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::snapshot::{Change, Kind, Method};
+use chrono::{DateTime, Utc};
+use model::snapshot::{Change, Completeness, Kind, Method};
 use model::{Object, ObjectState, ObjectType};
 
 use super::Run;
 use super::bulk::take_apart;
 use crate::directory::Query;
+use crate::error::GraphError;
 
 /// Reads before a kind counts as restless.
 const ROUNDS: usize = 4;
@@ -15,6 +17,15 @@ const ROUNDS: usize = 4;
 /// One reading: those of the recycle bin, then the live objects, which count where
 /// an object is among both.
 type Reading = BTreeMap<(bool, String), Object>;
+
+/// How one reading went.
+enum Read {
+    Good(Reading),
+    /// Not all of it is there; the record says why.
+    Holed(Reading),
+    /// A restore has the quota.
+    Yielded(GraphError),
+}
 
 impl Run<'_> {
     /// Reads a type, live objects and recycle bin together, so that an object that
@@ -24,53 +35,72 @@ impl Run<'_> {
         if self.scope().has_bin(object_type) {
             kinds.push(Kind::Deleted(object_type));
         }
-        let mut last: Option<(chrono::DateTime<chrono::Utc>, Reading)> = None;
-        let mut restless = true;
-        for _ in 0..ROUNDS {
+        let Some(reading) = self.read_rounds(object_type, &kinds).await else {
+            return;
+        };
+        for kind in &kinds {
+            self.tell(Change::Reread(*kind));
+        }
+        for object in reading.into_values() {
+            self.put(object);
+        }
+    }
+
+    /// What was read in the end; `None` where an earlier reading stands in for it.
+    async fn read_rounds(&self, object_type: ObjectType, kinds: &[Kind]) -> Option<Reading> {
+        let mut last: Option<(DateTime<Utc>, Reading, Vec<Completeness>)> = None;
+        let mut rounds = 0;
+        while rounds < ROUNDS {
             let begun = (self.now)();
-            for kind in &kinds {
+            for kind in kinds {
                 self.records.begin(*kind, Method::SingleRead, begun);
             }
-            let reading = self.read_once(object_type, &kinds).await;
-            let failed = kinds
-                .iter()
-                .any(|kind| self.records.problem_of(*kind).is_some());
-            let stable = last.as_ref().filter(|(_, before)| *before == reading);
-            if let Some((not_before, _)) = stable.filter(|_| !failed) {
-                for kind in &kinds {
+            let reading = match self.read_once(object_type, kinds).await {
+                Read::Good(reading) => reading,
+                Read::Holed(reading) => return Some(reading),
+                Read::Yielded(error) => {
+                    // What was read once, moments ago, is better than what is older.
+                    if let Some((_, reading, records)) = last {
+                        records
+                            .into_iter()
+                            .for_each(|record| self.records.keep(record));
+                        return Some(reading);
+                    }
+                    if self.stand_in(kinds) {
+                        return None;
+                    }
+                    if self.wait_for_quota().await {
+                        continue;
+                    }
+                    for kind in kinds {
+                        self.records.begin(*kind, Method::SingleRead, begun);
+                        self.records.failed(*kind, &error);
+                    }
+                    return Some(Reading::new());
+                }
+            };
+            rounds += 1;
+            let stable = last.as_ref().filter(|(_, before, _)| *before == reading);
+            if let Some((not_before, _, _)) = stable {
+                for kind in kinds {
                     self.records.amend(*kind, |record| {
                         record.method = Method::StableReread;
                         record.not_before = *not_before;
                     });
                 }
-                last = Some((*not_before, reading));
-                restless = false;
-                break;
+                return Some(reading);
             }
-            last = Some((begun, reading));
-            if failed {
-                restless = false;
-                break;
-            }
+            let records = kinds.iter().filter_map(|kind| self.records.of(*kind));
+            last = Some((begun, reading, records.collect()));
         }
-        if restless {
-            for kind in &kinds {
-                self.records
-                    .note(*kind, "it changed between any two of its readings");
-            }
+        for kind in kinds {
+            self.records
+                .note(*kind, "it changed between any two of its readings");
         }
-        for kind in &kinds {
-            self.tell(Change::Reread(*kind));
-        }
-        for object in last
-            .into_iter()
-            .flat_map(|(_, reading)| reading.into_values())
-        {
-            self.put(object);
-        }
+        last.map(|(_, reading, _)| reading)
     }
 
-    async fn read_once(&self, object_type: ObjectType, kinds: &[Kind]) -> Reading {
+    async fn read_once(&self, object_type: ObjectType, kinds: &[Kind]) -> Read {
         let mut reading = Reading::new();
         for kind in kinds {
             let (query, state) = match kind {
@@ -78,8 +108,7 @@ impl Run<'_> {
                 _ => (Query::Objects(object_type), ObjectState::Live),
             };
             let mut count = 0;
-            // A failure is in the record.
-            let _ = self
+            let read = self
                 .for_each_page(*kind, &query, |page| {
                     for item in &page.items {
                         count += 1;
@@ -95,7 +124,15 @@ impl Run<'_> {
                     }
                 })
                 .await;
+            if let Err(error @ GraphError::Yielded { .. }) = read {
+                return Read::Yielded(error);
+            }
         }
-        reading
+        // Any other failure is in the record.
+        let mut kinds = kinds.iter();
+        match kinds.any(|kind| self.records.problem_of(*kind).is_some()) {
+            true => Read::Holed(reading),
+            false => Read::Good(reading),
+        }
     }
 }

@@ -177,7 +177,9 @@ impl Server {
 pub(crate) fn settings(waits: Arc<Mutex<Vec<Duration>>>) -> Settings {
     stop_time();
     let connections = Connections::new().unwrap();
-    let mut settings = Settings::new(connections, Arc::new(|| uuid::Uuid::from_u128(7)));
+    let ids = Arc::new(|| uuid::Uuid::from_u128(7));
+    let now = Arc::new(|| chrono::DateTime::UNIX_EPOCH);
+    let mut settings = Settings::new(connections, ids, now);
     settings.sleep = Arc::new(move |wait| {
         waits.lock().unwrap().push(wait);
         let until = Instant::now() + wait;

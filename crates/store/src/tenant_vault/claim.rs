@@ -2,7 +2,9 @@
 //!
 //! A claim saves work and nothing else. Two holders of one slot, a lost or a
 //! damaged claim, or a wrong clock never harm a snapshot: the manifest's
-//! conditional create decides.
+//! conditional create decides. No other takes over before a claim has expired,
+//! and a holder stops before that unless it renews, so two never work at once
+//! as long as their clocks are about right.
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -50,7 +52,39 @@ impl TenantVault {
         if let Some(standing) = self.standing(slot, newest, now).await? {
             return Err(taken(slot, &standing));
         }
-        let attempt = newest + 1;
+        self.attempt(slot, newest + 1, holder, now, ttl).await
+    }
+
+    /// Holds a slot for longer: the next attempt is the same holder's, unless
+    /// another took over.
+    ///
+    /// # Errors
+    /// `SlotTaken` where the claim has expired, since whoever has an expired
+    /// claim has none, or where another process holds the slot; `Unavailable`.
+    pub async fn renew(
+        &self,
+        claim: &Claim,
+        now: DateTime<Utc>,
+        ttl: TimeDelta,
+    ) -> Result<Claim, StoreError> {
+        if claim.expires_at <= now {
+            let lost = v1::Claim::new("nobody any more", now, claim.expires_at);
+            return Err(taken(&claim.slot, &lost));
+        }
+        let (slot, holder) = (&claim.slot, &claim.holder);
+        self.attempt(slot, claim.attempt + 1, holder, now, ttl)
+            .await
+    }
+
+    /// Creates one attempt, or tells whose it is.
+    async fn attempt(
+        &self,
+        slot: &SnapshotId,
+        attempt: u32,
+        holder: &str,
+        now: DateTime<Utc>,
+        ttl: TimeDelta,
+    ) -> Result<Claim, StoreError> {
         let expires_at = now
             .checked_add_signed(ttl)
             .unwrap_or(DateTime::<Utc>::MAX_UTC);

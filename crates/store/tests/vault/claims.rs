@@ -52,3 +52,21 @@ async fn an_unreadable_claim_blocks_nobody() {
         .unwrap();
     assert_eq!(claim.attempt, 5);
 }
+
+#[tokio::test]
+async fn a_claim_is_renewed_by_its_holder_and_by_nobody_after_its_end() {
+    let (_, first) = opened(memory()).await;
+    let slot = SnapshotId::parse("20261120-daily").unwrap();
+    let ttl = TimeDelta::seconds(60);
+    let claim = first.claim(&slot, "one", moment(0), ttl).await.unwrap();
+    let renewed = first.renew(&claim, moment(40), ttl).await.unwrap();
+    assert_eq!((renewed.attempt, renewed.expires_at), (2, moment(100)));
+    let taken = |outcome| matches!(outcome, Err(StoreError::SlotTaken { .. }));
+    assert!(taken(first.claim(&slot, "two", moment(70), ttl).await));
+    // An older claim of the same holder is not renewed past the newer one.
+    assert!(taken(first.renew(&claim, moment(50), ttl).await));
+    assert!(taken(first.renew(&renewed, moment(100), ttl).await));
+    let over = first.claim(&slot, "two", moment(100), ttl).await.unwrap();
+    assert_eq!(over.attempt, 3);
+    assert!(taken(first.renew(&renewed, moment(99), ttl).await));
+}

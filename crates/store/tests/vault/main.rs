@@ -11,6 +11,7 @@ mod claims;
 mod commit;
 mod damage;
 mod keys;
+mod lane;
 
 use std::sync::Arc;
 

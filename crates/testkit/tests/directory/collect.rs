@@ -1,14 +1,15 @@
 //! The collector against the fake: what is read, and what is said of what is not.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use graph::{
-    ChangesFrom, Collection, GraphError, Mode, Outcome, Owners, Past, Progress, Query, Scope,
-    collect, collect_content,
+    ChangesFrom, Collection, Directory, GraphError, LaneUse, Mode, Outcome, Owners, Past, Progress,
+    Query, Scope, collect, collect_content,
 };
-use model::snapshot::{Change, Changes, Completeness, Content, Kind, Method};
-use model::{LinkKind, ObjectState, ObjectType};
+use model::catalogue::Lane;
+use model::snapshot::{Change, Changes, Completeness, Content, Effort, Kind, Method};
+use model::{LinkKind, Object, ObjectState, ObjectType};
 use serde_json::json;
 use testkit::directory::{FakeDirectory, Request};
 
@@ -254,6 +255,144 @@ async fn policies_are_read_until_two_reads_agree() {
     check(2, Method::StableReread, "1 to go").await;
     check(3, Method::StableReread, "1 to go").await;
     check(9, Method::SingleRead, "6 to go").await;
+}
+
+/// The kinds that share the quota of Conditional Access.
+const SLOW: [ObjectType; 3] = [
+    ObjectType::ConditionalAccessPolicy,
+    ObjectType::NamedLocation,
+    ObjectType::AuthenticationContextClassReference,
+];
+
+fn slow_kinds() -> Vec<Kind> {
+    let mut kinds = Kind::all();
+    kinds.retain(|kind| kind.object_type().spec().lane == Lane::ConditionalAccess);
+    kinds.sort();
+    kinds
+}
+
+/// Says how each slow kind stands compared with an earlier record.
+fn stands_in(read: &Content, before: &Content) {
+    for kind in slow_kinds() {
+        let (now, then) = (record(read, kind), record(before, kind));
+        assert_eq!(now.problem, None, "{}", kind.name());
+        assert_eq!(
+            (now.not_before, now.not_after, now.method, now.count),
+            (then.not_before, then.not_after, then.method, then.count)
+        );
+        assert_eq!(
+            now.note,
+            "a restore had the conditional access quota; as of an earlier reading"
+        );
+        assert_eq!(now.effort, Effort::default());
+    }
+}
+
+#[tokio::test]
+async fn what_a_restore_has_the_quota_of_is_as_in_the_reading_before() {
+    for mode in [Mode::Since, Mode::Reconcile] {
+        let directory = FakeDirectory::new(content());
+        let (before, outcome) = gather(&directory, Mode::Whole, None).await;
+        a_day(&directory);
+        directory.use_conditional_access(LaneUse::Refuse);
+        let (after, _) = follow(&directory, &before, &outcome, mode).await;
+        stands_in(&after, &before);
+        let name = |content: &Content| {
+            let policy = content.object(ObjectType::ConditionalAccessPolicy, &id(51));
+            policy.unwrap().body()
+        };
+        assert_eq!(name(&after), name(&before), "not as in the tenant");
+        assert!(after.object(ObjectType::User, &id(8)).is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_reading_as_a_whole_takes_the_slow_kinds_from_the_last() {
+    let directory = FakeDirectory::new(content());
+    let before = run(&directory).await.unwrap();
+    a_day(&directory);
+    directory.use_conditional_access(LaneUse::Refuse);
+    let request = graph::Request {
+        last: Some(Arc::new(before.clone())),
+        ..request(Mode::Whole)
+    };
+    let after = collect_content(&directory, &request, &ticking(), &|_| {})
+        .await
+        .unwrap();
+    stands_in(&after, &before);
+    let slow = |content: &Content| -> Vec<Object> {
+        let objects = content.objects.iter();
+        objects
+            .filter(|object| SLOW.contains(&object.object_type))
+            .cloned()
+            .collect()
+    };
+    assert_eq!(slow(&after), slow(&before));
+    assert!(!slow(&after).is_empty());
+    assert!(after.object(ObjectType::User, &id(8)).is_some());
+}
+
+#[tokio::test]
+async fn a_quota_that_a_restore_has_is_waited_for_but_not_for_ever() {
+    let yielded = || GraphError::Yielded {
+        path: "/x".to_owned(),
+    };
+    let waits = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&waits);
+    let mut request = request(Mode::Whole);
+    request.sleep = Arc::new(move |wait| {
+        *counted.lock().unwrap() += wait.as_secs();
+        Box::pin(std::future::ready(()))
+    });
+    let policies = asks(Query::Objects(ObjectType::ConditionalAccessPolicy));
+    let directory = FakeDirectory::new(content());
+    directory.fail_next(policies, yielded());
+    let read = collect_content(&directory, &request, &ticking(), &|_| {})
+        .await
+        .unwrap();
+    assert_eq!(problems(&read), []);
+    assert_eq!(read.objects, content().objects);
+    assert_eq!(*waits.lock().unwrap(), 5);
+
+    directory.use_conditional_access(LaneUse::Refuse);
+    let read = collect_content(&directory, &request, &ticking(), &|_| {})
+        .await
+        .unwrap();
+    assert_eq!(*waits.lock().unwrap(), 5 + 600, "for all kinds together");
+    let failed: Vec<String> = problems(&read).into_iter().map(|(kind, _)| kind).collect();
+    let slow: Vec<String> = slow_kinds().into_iter().map(Kind::name).collect();
+    assert_eq!(failed, slow);
+    assert!(read.has(Kind::Objects(ObjectType::User)));
+}
+
+#[tokio::test]
+async fn a_restore_that_begins_between_two_reads_leaves_the_first() {
+    let directory = FakeDirectory::new(content());
+    let before = run(&directory).await.unwrap();
+    a_day(&directory);
+    let bin = asks(Query::Deleted(ObjectType::ConditionalAccessPolicy));
+    directory.before_next(bin, |directory| {
+        let again = asks(Query::Objects(ObjectType::ConditionalAccessPolicy));
+        directory.before_next(again, |directory| {
+            directory.use_conditional_access(LaneUse::Refuse);
+        });
+    });
+    let request = graph::Request {
+        last: Some(Arc::new(before.clone())),
+        ..request(Mode::Whole)
+    };
+    let after = collect_content(&directory, &request, &ticking(), &|_| {})
+        .await
+        .unwrap();
+    let policies = record(&after, Kind::Objects(ObjectType::ConditionalAccessPolicy));
+    assert_eq!(
+        (policies.method, policies.note.as_str()),
+        (Method::SingleRead, "")
+    );
+    let locations = record(&after, Kind::Objects(ObjectType::NamedLocation));
+    assert!(locations.not_after < policies.not_before);
+    let policy = after.object(ObjectType::ConditionalAccessPolicy, &id(51));
+    assert_eq!(policy.unwrap().body()["state"], "disabled");
 }
 
 /// Matches the first asking for the links that a delta function shows.

@@ -7,6 +7,7 @@
 
 mod collect;
 mod sample;
+mod yielding;
 
 use graph::{Directory, GraphError, Query};
 use model::catalogue::OWNER;
