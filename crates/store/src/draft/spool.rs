@@ -125,7 +125,7 @@ impl Spool {
     /// All entries in order. To be called after [`Spool::close`].
     pub(super) fn merged(&self) -> Merged<'_> {
         let mut merged = Merged {
-            cursors: self.chunks.iter().map(|chunk| Cursor::new(chunk)).collect(),
+            cursors: self.chunks.iter().map(Cursor::new).collect(),
             heap: BinaryHeap::new(),
         };
         for index in 0..merged.cursors.len() {

@@ -69,7 +69,7 @@ impl<R: Row> RunReader<R> {
                 match group {
                     Ok(group) => {
                         next += 1;
-                        last = group.last().cloned().or(last.take());
+                        last = group.last().cloned().or_else(|| last.take());
                         rows = group.into_iter();
                     }
                     Err(error) => {
