@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use graph::{
     Connections, Credential, Endpoint, GraphReader, Limits, Mode, Request, Role, Settings, collect,
 };

@@ -239,7 +239,8 @@ async fn drift_is_what_differs_and_was_not_announced() {
         Change::Linked(member(0, 4)),
         Change::Linked(member(0, 5)),
     ];
-    let cases: [(&[Kind], &[(&str, u8)], u64); 6] = [
+    type Announcements = &'static [(&'static str, u8)];
+    let cases: [(&[Kind], Announcements, u64); 6] = [
         (&[], &[], 0),
         (&all[..1], &[], 3),
         (&all[..1], &[("u", 2), ("u", 5)], 1),

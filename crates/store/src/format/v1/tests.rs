@@ -150,6 +150,30 @@ fn what_is_not_understood_is_refused() {
 }
 
 #[test]
+fn a_kind_without_a_record_was_not_read() {
+    let complete = |kinds: &[Kind]| {
+        let mut manifest = golden();
+        let record = |kind: &Kind| Completeness {
+            kind: *kind,
+            problem: None,
+            ..manifest.completeness[0].clone()
+        };
+        manifest.completeness = kinds.iter().map(record).collect();
+        manifest.has_essentials()
+    };
+    let (essential, other): (Vec<Kind>, Vec<Kind>) = Kind::all()
+        .into_iter()
+        .partition(|kind| kind.object_type().is_essential());
+    assert!(complete(&essential) && complete(&Kind::all()));
+    assert!(!complete(&[]) && !complete(&other));
+    for missing in 0..essential.len() {
+        let mut kinds = essential.clone();
+        let kind = kinds.remove(missing);
+        assert!(!complete(&kinds), "without {}", kind.name());
+    }
+}
+
+#[test]
 fn new_members_are_passed_over() {
     let text = GOLDEN.replacen('{', "{\"added_later\":[1],", 1);
     assert_eq!(read(&text).unwrap(), golden());
