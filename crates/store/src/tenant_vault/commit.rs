@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 
 use age::stream::StreamWriter;
 use bytes::Bytes;
@@ -30,6 +31,10 @@ const LONGEST_CHAIN: usize = 8;
 /// Changes that add up to more than one row in this many of the base make a new
 /// base.
 const LARGEST_SHARE: u64 = 4;
+
+/// Rows that are handed over at a time, and how often before they are written.
+const BATCH: usize = 1_000;
+const BATCHES: usize = 4;
 
 /// What a reading of a tenant says about itself.
 #[derive(Debug, Clone, Default)]
@@ -344,23 +349,36 @@ fn write_links(
     })
 }
 
-/// A run on its way into an encrypted file.
+/// A run on its way into an encrypted file: rows are taken here and written by a
+/// thread.
 struct Output<R: Row> {
-    writer: RunWriter<R, Hashing<StreamWriter<Vec<u8>>>>,
+    batch: Vec<R>,
+    batches: mpsc::SyncSender<Vec<R>>,
+    writing: JoinHandle<Result<Written, StoreError>>,
     rows: u64,
 }
 
 impl<R: Row> Output<R> {
     fn new(key: &DataKey) -> Result<Self, StoreError> {
+        let output = Hashing::new(seal::encrypt_to(key, Vec::new())?);
+        let (batches, rows) = mpsc::sync_channel(BATCHES);
         Ok(Self {
-            writer: RunWriter::new(Hashing::new(seal::encrypt_to(key, Vec::new())?))?,
+            batch: Vec::with_capacity(BATCH),
+            batches,
+            writing: std::thread::spawn(move || write_run(output, rows)),
             rows: 0,
         })
     }
 
     fn push(&mut self, row: R) -> Result<(), StoreError> {
         self.rows += 1;
-        self.writer.push(row)
+        self.batch.push(row);
+        if self.batch.len() == BATCH {
+            let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+            // Who no longer listens has failed, and says why at the end.
+            let _ = self.batches.send(full);
+        }
+        Ok(())
     }
 
     /// The run, unless it would be empty.
@@ -372,22 +390,38 @@ impl<R: Row> Output<R> {
     }
 
     fn finish(self) -> Result<Written, StoreError> {
-        let (output, rows) = self.writer.finish()?;
-        let (encrypting, plain_hash) = output.finish();
-        let sealed = encrypting
-            .finish()
-            .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
-        Ok(Written {
-            file: RunFile {
-                hash: blake3::hash(&sealed),
-                kind: R::KIND,
-                bytes: sealed.len() as u64,
-                rows,
-                plain_hash,
-            },
-            sealed: Bytes::from(sealed),
-        })
+        let _ = self.batches.send(self.batch);
+        drop(self.batches);
+        self.writing
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+/// Writes the rows that come into a run.
+fn write_run<R: Row>(
+    output: Hashing<StreamWriter<Vec<u8>>>,
+    batches: mpsc::Receiver<Vec<R>>,
+) -> Result<Written, StoreError> {
+    let mut writer = RunWriter::<R, _>::new(output)?;
+    for row in batches.into_iter().flatten() {
+        writer.push(row)?;
+    }
+    let (output, rows) = writer.finish()?;
+    let (encrypting, plain_hash) = output.finish();
+    let sealed = encrypting
+        .finish()
+        .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
+    Ok(Written {
+        file: RunFile {
+            hash: blake3::hash(&sealed),
+            kind: R::KIND,
+            bytes: sealed.len() as u64,
+            rows,
+            plain_hash,
+        },
+        sealed: Bytes::from(sealed),
+    })
 }
 
 /// The records with the counts of what is stored.
