@@ -1,4 +1,4 @@
-//! Checks and chores of this repository: `cargo xtask test`, `ci`, `tidy` and `docs`.
+//! Checks and chores of this repository: `cargo xtask test`, `ci`, `tidy`, `docs` and `bench`.
 //!
 //! Owns what CI runs and how tools are installed.
 //! Must never be needed to build the product, and no other crate may depend on it.
@@ -19,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::repo::Repo;
 
+mod bench;
 mod ci;
 mod docs;
 mod exec;
@@ -56,6 +57,9 @@ enum Chore {
     Tidy,
     /// Write the pages of documentation that follow from the code.
     Docs,
+    /// Measure the product, built for release, against its targets.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -75,5 +79,6 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Ci { base, only } => ci::run(&repo, &ci::Request { base, only }),
         Chore::Tidy => tidy::run(&repo),
         Chore::Docs => docs::run(&repo),
+        Chore::Bench(bench) => bench::run(&repo, &bench),
     }
 }

@@ -39,6 +39,11 @@ impl Repo {
         self.target.join("tools")
     }
 
+    /// Where cargo puts a program that was built for release.
+    pub(crate) fn released(&self, program: &str) -> PathBuf {
+        self.target.join("release").join(program)
+    }
+
     /// A command that runs at the root.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

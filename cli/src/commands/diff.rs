@@ -60,6 +60,8 @@ async fn create(args: &CreateDiff, global: &Global, output: Output) -> Result<u8
         scope,
         max_age,
         request_id: client.request_id(),
+        // What a restore leaves to read is read later.
+        fresh_only: false,
     });
     let mut report = required(client.diffs().create_report(request).await, |answer| {
         answer.report

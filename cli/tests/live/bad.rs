@@ -173,7 +173,7 @@ async fn no_licence_exits_8() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_garbled_answer_exits_3_and_names_the_kind() {
     let world = World::with_snapshot(24).await;
-    let garbled = Fault::once("GET", "/users", FaultResponse::MalformedJson);
+    let garbled = Fault::once("GET", "/users*", FaultResponse::MalformedJson);
     world.simulator.inject(garbled.times(1000));
     let taken = world.run_json(&["snapshot", "take"]).await.exits(3);
     let taken = taken

@@ -123,7 +123,9 @@ pub(crate) fn shows_links(object_type: ObjectType) -> bool {
 mod tests {
     use super::*;
 
-    fn check(items: &str, expected: &[(&str, Fate, &[(&str, Presence)])]) {
+    type Expected<'a> = (&'a str, Fate, &'a [(&'a str, Presence)]);
+
+    fn check(items: &str, expected: &[Expected<'_>]) {
         let body = format!(r#"{{"@odata.deltaLink":"d","value":{items}}}"#);
         let page = page(body.as_bytes(), ObjectType::Group, "/groups/delta").unwrap();
         assert_eq!(page.next, ChangeNext::Round(NextLink::new("d".to_owned())));

@@ -315,6 +315,7 @@ impl Client {
         let heard = outcome.heard(&headers);
         let (throttled, refused) = outcome.refusals();
         meter::count(Effort {
+            pages: 0,
             requests: 1,
             units: heard.units.unwrap_or(request.cost.units).into(),
             retries: 0,

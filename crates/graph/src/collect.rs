@@ -19,6 +19,7 @@ mod owners;
 mod records;
 mod settle;
 mod stable;
+mod trail;
 mod yielded;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,7 +30,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use model::catalogue::{Lane, LinkRead, Reading};
-use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind};
+use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind, Method};
 use model::{LinkKind, ObjectId, ObjectType};
 use parking_lot::Mutex;
 
@@ -175,6 +176,9 @@ pub struct Outcome {
     pub announced: HashSet<ObjectId>,
     /// The types that were read as a whole.
     pub whole: Vec<ObjectType>,
+    /// The kinds that were read as a whole although the changes since the past were
+    /// followed to the end: what differs and was not announced was missed before.
+    pub reconciled: HashSet<Kind>,
 }
 
 /// The clock, as the collector asks it.
@@ -212,8 +216,13 @@ pub async fn collect(
         ),
         announced: Mutex::default(),
         whole: Mutex::default(),
+        live: Mutex::default(),
+        back: Mutex::default(),
         waited: Mutex::default(),
     };
+    for kind in run.kinds() {
+        run.records.expect(kind, now());
+    }
     let mut trackers = run.mark().await;
     run.read_untracked().await;
     run.read_in_bulk(&mut trackers).await;
@@ -256,12 +265,17 @@ struct Run<'a> {
     progress: Told<'a>,
     sink: Sink<'a>,
     records: Records,
-    /// What is in the recycle bin, as far as is known.
+    /// What is or was in the recycle bin, in the past reading or in this one.
     bin: Mutex<HashSet<(ObjectType, ObjectId)>>,
     /// What was announced as changed, with what became of it last.
     announced: Mutex<HashMap<ObjectId, (ObjectType, Movement)>>,
     /// Types read as a whole.
     whole: Mutex<Vec<ObjectType>>,
+    /// Live objects listed of each type.
+    live: Mutex<BTreeMap<ObjectType, usize>>,
+    /// Objects that came out of the recycle bin, of which the links to them are
+    /// still to be read; with how often that was tried.
+    back: Mutex<BTreeMap<(ObjectType, ObjectId), u32>>,
     /// For how long a quota was waited for that a restore has.
     waited: Mutex<Duration>,
 }
@@ -282,6 +296,19 @@ impl Run<'_> {
         &self.request.scope
     }
 
+    /// Every kind that is to be read.
+    fn kinds(&self) -> impl Iterator<Item = Kind> {
+        let scope = self.scope();
+        Kind::all().into_iter().filter(|kind| {
+            let wanted = match kind {
+                Kind::Objects(_) => true,
+                Kind::Deleted(_) => scope.deleted,
+                Kind::Links(_) => scope.links,
+            };
+            wanted && scope.types.contains(&kind.object_type())
+        })
+    }
+
     fn tell(&self, change: Change) {
         (self.sink)(change);
     }
@@ -299,34 +326,48 @@ impl Run<'_> {
         let tracked = self.scope().types.iter().copied().filter(|object_type| {
             object_type.spec().delta_path.is_some() && object_type.spec().reading == Reading::List
         });
-        let marks: Vec<BoxFuture<'_, Tracker>> = tracked
-            .map(|object_type| -> BoxFuture<'_, Tracker> { Box::pin(self.mark_type(object_type)) })
+        let marks: Vec<BoxFuture<'_, Option<Tracker>>> = tracked
+            .map(|object_type| -> BoxFuture<'_, Option<Tracker>> {
+                Box::pin(self.mark_type(object_type))
+            })
             .collect();
-        stream::iter(marks).buffered(AT_ONCE).collect().await
+        let trackers: Vec<Option<Tracker>> = stream::iter(marks).buffered(AT_ONCE).collect().await;
+        let trackers: Vec<Tracker> = trackers.into_iter().flatten().collect();
+        for tracker in trackers.iter().filter(|tracker| !tracker.whole) {
+            for kind in kinds_of(self.scope(), tracker.object_type) {
+                self.records.begin(kind, Method::Delta, (self.now)());
+            }
+        }
+        trackers
     }
 
-    async fn mark_type(&self, object_type: ObjectType) -> Tracker {
+    /// `None` for a type whose changes cannot be followed and which can be read in
+    /// another way.
+    async fn mark_type(&self, object_type: ObjectType) -> Option<Tracker> {
         let past = self.request.mode.past();
-        let kept = past
-            .into_iter()
-            .flat_map(|past| &past.tokens)
-            .find(|token| {
-                token.object_type == object_type && token.selection == selection(object_type)
-            });
+        let kept = kept(&self.request.mode, object_type);
         let unsettled = past
             .into_iter()
             .flat_map(|past| &past.unsettled)
             .filter(|(of, _)| *of == object_type)
             .map(|(_, id)| id.clone());
-        match kept {
+        Some(match kept {
             Some(token) => Tracker::going_on(
                 object_type,
                 NextLink::new(token.link.clone()),
                 unsettled.collect(),
                 matches!(self.request.mode, Mode::Reconcile(_)),
             ),
-            None => Tracker::anew(object_type, self.mark_now(object_type).await),
-        }
+            None => match self.mark_now(object_type).await {
+                Err(error) if can_be_read_twice(object_type) => {
+                    self.read_until_stable(object_type).await;
+                    let text = format!("changes cannot be followed: {error}");
+                    self.records.note(Kind::Objects(object_type), text);
+                    return None;
+                }
+                mark => Tracker::anew(object_type, mark),
+            },
+        })
     }
 
     /// Kinds without change tracking that are read until two reads agree: those
@@ -354,6 +395,14 @@ impl Run<'_> {
 
     /// The types whose changes are not followed from the past, read whole.
     async fn read_in_bulk(&self, trackers: &mut [Tracker]) {
+        let whole = trackers.iter().filter(|tracker| tracker.whole);
+        let bins: Vec<BoxFuture<'_, ()>> = whole
+            .map(|tracker| -> BoxFuture<'_, ()> { Box::pin(self.begin_whole(tracker.object_type)) })
+            .collect();
+        stream::iter(bins)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
         let whole = trackers.iter_mut().filter(|tracker| tracker.whole);
         let reads: Vec<BoxFuture<'_, ()>> = whole
             .map(|tracker| -> BoxFuture<'_, ()> { Box::pin(self.read_whole(tracker)) })
@@ -403,7 +452,13 @@ impl Run<'_> {
             ..Outcome::default()
         };
         for tracker in trackers {
-            let complete = kinds_of(&self.request.scope, tracker.object_type).all(|kind| {
+            // A token that tracks what was not read would pass it off as read.
+            let scope = Scope {
+                links: true,
+                deleted: true,
+                ..self.request.scope.clone()
+            };
+            let complete = kinds_of(&scope, tracker.object_type).all(|kind| {
                 let record = outcome
                     .completeness
                     .iter()
@@ -413,16 +468,41 @@ impl Run<'_> {
             outcome
                 .unsettled
                 .extend(tracker.unsettled().map(|id| (tracker.object_type, id)));
-            if let Some(link) = tracker.link.filter(|_| complete) {
-                outcome.tokens.push(ChangeToken {
-                    object_type: tracker.object_type,
-                    selection: selection(tracker.object_type),
-                    link: link.as_str().to_owned(),
-                });
+            let Some(link) = tracker.link.filter(|_| complete) else {
+                continue;
+            };
+            if is_reconciled(&self.request.mode, tracker.object_type, &outcome.whole) {
+                let kinds = kinds_of(&self.request.scope, tracker.object_type);
+                outcome.reconciled.extend(kinds);
             }
+            outcome.tokens.push(ChangeToken {
+                object_type: tracker.object_type,
+                selection: selection(tracker.object_type),
+                link: link.as_str().to_owned(),
+            });
         }
         Ok(outcome)
     }
+}
+
+/// Whether a type is one list and nothing else, so that two equal readings of it
+/// are as good as its changes.
+fn can_be_read_twice(object_type: ObjectType) -> bool {
+    object_type.spec().deleted.is_none() && object_type.spec().links.is_empty()
+}
+
+/// Where the changes of a type go on from the past, where that is still good for it.
+fn kept(mode: &Mode, object_type: ObjectType) -> Option<&ChangeToken> {
+    let mut tokens = mode.past().into_iter().flat_map(|past| &past.tokens);
+    tokens
+        .find(|token| token.object_type == object_type && token.selection == selection(object_type))
+}
+
+/// Whether a type was read as a whole beside the changes that were followed from
+/// the past. One that was started over, and read once more, was not.
+fn is_reconciled(mode: &Mode, object_type: ObjectType, whole: &[ObjectType]) -> bool {
+    let readings = whole.iter().filter(|read| **read == object_type).count();
+    matches!(mode, Mode::Reconcile(_)) && kept(mode, object_type).is_some() && readings == 1
 }
 
 /// The kinds that a type's change tokens track.

@@ -87,9 +87,7 @@ pub(crate) fn object(
 
 /// The `id` of an item.
 pub(crate) fn id(item: &RawValue) -> Result<ObjectId, String> {
-    Object::from_json(ObjectType::User, ObjectState::Live, item.get())
-        .map(|object| object.id)
-        .map_err(|error| reason(&error))
+    Object::id_of(item.get()).map_err(|error| reason(&error))
 }
 
 /// Why something is no object, without repeating what it is.

@@ -31,7 +31,8 @@ pub use tenant::{ADMINISTRATIVE_UNIT, ORGANIZATION};
 
 /// A type of directory object.
 ///
-/// The order of the variants is the order in which objects are stored.
+/// The order of the variants is the order in which objects are stored: append
+/// only, or files that are there would no longer be sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectType {
     /// A person or guest.
@@ -434,7 +435,8 @@ const fn volatile(name: &'static str) -> Property {
 
 /// A relation between objects.
 ///
-/// The order of the variants is the order in which links are stored.
+/// The order of the variants is the order in which links are stored: append only,
+/// or files that are there would no longer be sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinkKind {
     /// Group to member.

@@ -70,6 +70,17 @@ fn slug(text: &str) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+/// The bytes that an object's id may hold; a table, since millions of ids are read.
+const OBJECT_ID: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    table
+};
+
 identifier!(
     /// A tenant: the directory's GUID, lowercase with hyphens.
     TenantId, "tenant id", "a GUID is expected",
@@ -82,7 +93,7 @@ identifier!(
     |text| {
         let fits = !text.is_empty()
             && text.len() <= 128
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            && text.bytes().all(|b| OBJECT_ID[usize::from(b)]);
         fits.then(|| text.to_owned())
     }
 );

@@ -55,19 +55,26 @@ impl Object {
         state: ObjectState,
         json: &str,
     ) -> Result<Self, MalformedObject> {
-        // Looked at whole: what is taken here must never fail to parse later.
+        Ok(Self {
+            object_type,
+            id: Self::id_of(json)?,
+            state,
+            json: json.into(),
+        })
+    }
+
+    /// The id in the JSON text of one object, which is looked at whole: what is
+    /// taken here must never fail to parse later.
+    ///
+    /// # Errors
+    /// [`MalformedObject`] where it is no JSON object with an `id`.
+    pub fn id_of(json: &str) -> Result<ObjectId, MalformedObject> {
         let head = Head::read(json)?;
         if !head.is_object {
             return Err(MalformedObject::NotAnObject);
         }
         let id = head.id.ok_or(MalformedObject::NoId)?;
-        let id = ObjectId::parse(&id)?;
-        Ok(Self {
-            object_type,
-            id,
-            state,
-            json: json.into(),
-        })
+        Ok(ObjectId::parse(&id)?)
     }
 
     /// Takes a parsed body.

@@ -12,7 +12,7 @@ use crate::object::{Link, Object, ObjectState};
 
 mod changes;
 
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, types_read};
 
 /// A kind of thing that is read on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,6 +107,8 @@ impl Method {
 /// What a piece of reading cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Effort {
+    /// Pages read, a batch of first pages counting as one.
+    pub pages: u64,
     /// HTTP requests sent; a batch is one.
     pub requests: u64,
     /// Resource units spent, as counted by Graph or else estimated.
@@ -123,6 +125,7 @@ pub struct Effort {
 
 impl AddAssign for Effort {
     fn add_assign(&mut self, other: Self) {
+        self.pages += other.pages;
         self.requests += other.requests;
         self.units += other.units;
         self.retries += other.retries;

@@ -22,6 +22,8 @@ pub struct Counters {
     pub apps: BTreeMap<String, AppCount>,
     /// All requests.
     pub total: u64,
+    /// HTTP requests to Graph that were answered, a batch being one.
+    pub received: u64,
     /// Requests that changed the directory or tried to (everything but GET, batches and look-ups).
     pub writes: u64,
     /// Resource units of all requests.

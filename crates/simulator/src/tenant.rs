@@ -38,6 +38,7 @@ const READER_ROLES: &[&str] = &[
     "LicenseAssignment.Read.All",
     "RoleManagement.Read.Directory",
     "AdministrativeUnit.Read.All",
+    "AuthenticationContext.Read.All",
 ];
 
 const WRITER_ROLES: &[&str] = &[

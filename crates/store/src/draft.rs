@@ -9,7 +9,7 @@ mod links;
 mod objects;
 mod spool;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use model::snapshot::{Change, Kind};
 use model::{Link, LinkKind, ObjectId, ObjectState, ObjectType};
@@ -33,7 +33,6 @@ struct Gathering {
     objects: Spool,
     links: Spool,
     gone: HashSet<ObjectId>,
-    reread_to: HashMap<(LinkKind, ObjectId), u64>,
     failed: Option<StoreError>,
 }
 
@@ -65,7 +64,6 @@ impl Draft {
             objects: gathering.objects,
             links: gathering.links,
             gone: gathering.gone,
-            reread_to: gathering.reread_to,
         })
     }
 }
@@ -100,10 +98,6 @@ impl Gathering {
                 self.links
                     .push(&links::key(kind, Some(&source), None), seq, &[])
             }
-            Change::RereadLinksTo(kind, target) => {
-                self.reread_to.insert((kind, target), seq);
-                Ok(())
-            }
         }
     }
 
@@ -128,7 +122,6 @@ pub(crate) struct Closed {
     objects: Spool,
     links: Spool,
     gone: HashSet<ObjectId>,
-    reread_to: HashMap<(LinkKind, ObjectId), u64>,
 }
 
 /// What was found on the way through the objects.
@@ -136,8 +129,10 @@ pub(crate) struct Closed {
 pub(crate) struct ObjectTally {
     /// Live and soft-deleted objects of each type.
     pub(crate) counts: BTreeMap<ObjectType, (u64, u64)>,
-    /// The objects in the recycle bin.
+    /// The objects in the recycle bin, whose links are hidden.
     pub(crate) bin: HashSet<ObjectId>,
+    /// The objects that are no more, whose links go with them.
+    pub(crate) gone: HashSet<ObjectId>,
 }
 
 /// Visible links of each kind.

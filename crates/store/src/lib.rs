@@ -37,5 +37,5 @@ pub use manifest::{
     Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
 };
 pub use tenant_record::{TenantRecord, TenantState};
-pub use tenant_vault::{Claim, Foothold, LaneMark, Problem, Taken, TenantVault};
+pub use tenant_vault::{Announced, Claim, Foothold, LaneMark, Problem, Taken, TenantVault};
 pub use vault::{Vault, Versioned};

@@ -85,7 +85,8 @@ pub struct Lineage {
     pub since: Option<SnapshotId>,
     /// How many snapshots in a row, this one included, only followed changes.
     pub incremental: u32,
-    /// Rows of the content before that a complete reading found to be wrong.
+    /// Rows of the content before that a complete reading found to be wrong although
+    /// the changes since were followed.
     pub drift: u64,
 }
 
@@ -165,13 +166,14 @@ impl Manifest {
         self.completeness.iter().all(Completeness::is_complete)
     }
 
-    /// Whether every kind of the essential types was read completely.
+    /// Whether every kind of the essential types was read completely; one that was
+    /// not asked for was not.
     #[must_use]
     pub fn has_essentials(&self) -> bool {
-        self.completeness
-            .iter()
-            .filter(|record| record.kind.object_type().is_essential())
-            .all(Completeness::is_complete)
+        Kind::all()
+            .into_iter()
+            .filter(|kind| kind.object_type().is_essential())
+            .all(|kind| self.has(kind))
     }
 
     /// Whether the kind was asked for and read completely.

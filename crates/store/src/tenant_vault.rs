@@ -24,7 +24,7 @@ use crate::file;
 use crate::seal;
 
 pub use claim::Claim;
-pub use commit::Taken;
+pub use commit::{Announced, Taken};
 pub use lane::LaneMark;
 pub use snapshot::{Foothold, Problem};
 

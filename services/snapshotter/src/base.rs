@@ -1,45 +1,54 @@
 //! Which snapshot the next one goes on from, and how much is read for it.
+//!
+//! A snapshot that is damaged must never keep the next one from being taken: an
+//! older one serves as well, and without any the tenant is read as if for the
+//! first time.
 
 use graph::{Mode, Past};
 use store::{Manifest, StoreError, TenantVault};
 
-/// The newest snapshot whose changes can be followed; `None` where there is none,
-/// and the tenant is read as if for the first time.
+/// The snapshot to go on from, with how much is read on top of it: what changed,
+/// and every so often everything, should something have changed without being
+/// announced. The commit must go on from the same one.
 ///
 /// # Errors
-/// `Unavailable`.
-pub(crate) async fn choose(vault: &TenantVault) -> Result<Option<Manifest>, StoreError> {
+/// `Unavailable`; a damaged snapshot is passed over, which is logged.
+pub(crate) async fn choose(
+    vault: &TenantVault,
+    reconcile_every: u32,
+) -> Result<(Option<Manifest>, Mode), StoreError> {
     let (manifests, _) = vault.manifests().await?;
-    Ok(manifests
-        .into_iter()
-        .find(|manifest| !manifest.tokens.is_empty()))
+    // Without tokens there are no changes to follow.
+    let with_tokens = manifests.into_iter().filter(|it| !it.tokens.is_empty());
+    for manifest in with_tokens {
+        match past(vault, &manifest).await {
+            Ok(past) if manifest.lineage.incremental + 1 >= reconcile_every => {
+                return Ok((Some(manifest), Mode::Reconcile(past)));
+            }
+            Ok(past) => return Ok((Some(manifest), Mode::Since(past))),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::warn!(
+                    base = %manifest.id(),
+                    error = runtime::status::chain(&error),
+                    "a snapshot is damaged, so the next one goes on from an older one"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, Mode::Whole))
 }
 
-/// How much is read on top of a snapshot: what changed, and every so often
-/// everything, should something have changed without being announced.
-///
-/// # Errors
-/// `Unavailable`; damage to the snapshot is none, since everything is then read
-/// as if for the first time.
-pub(crate) async fn mode(
-    vault: &TenantVault,
-    base: Option<&Manifest>,
-    reconcile_every: u32,
-) -> Result<Mode, StoreError> {
-    let Some(base) = base else {
-        return Ok(Mode::Whole);
-    };
+async fn past(vault: &TenantVault, base: &Manifest) -> Result<Past, StoreError> {
     let foothold = vault.foothold(base).await?;
-    let past = Past {
+    Ok(Past {
         tokens: base.tokens.clone(),
         bin: foothold.bin,
         sources: foothold.sources,
         unsettled: base.unsettled.clone(),
         completeness: base.completeness.clone(),
-    };
-    Ok(if base.lineage.incremental + 1 >= reconcile_every {
-        Mode::Reconcile(past)
-    } else {
-        Mode::Since(past)
     })
 }
+
+#[cfg(test)]
+mod tests;

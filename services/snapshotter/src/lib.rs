@@ -8,6 +8,7 @@ mod base;
 pub mod config;
 mod error;
 mod message;
+mod metrics;
 mod rpc;
 mod schedule;
 mod take;

@@ -54,6 +54,7 @@ fn reading(manifest: &Manifest) -> Reading {
 
 fn effort(effort: model::snapshot::Effort) -> Effort {
     Effort {
+        pages: count(effort.pages),
         requests: count(effort.requests),
         units: count(effort.units),
         retries: count(effort.retries),

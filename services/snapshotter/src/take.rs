@@ -14,11 +14,12 @@ use runtime::clock::Clock;
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
 use store::{
-    Claim, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, TenantVault, Trigger,
+    Announced, Claim, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, TenantVault,
+    Trigger,
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, message};
+use crate::{Context, Error, base, message, metrics};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -152,8 +153,7 @@ async fn read_and_commit(
             found: model::licence::found(&skus),
         });
     }
-    let base = base::choose(vault).await?;
-    let mode = base::mode(vault, base.as_ref(), context.reconcile_every).await?;
+    let (base, mode) = base::choose(vault, context.reconcile_every).await?;
     let followed = matches!(mode, Mode::Since(_));
     let reconciled = matches!(mode, Mode::Reconcile(_));
     let progress = job.progress();
@@ -195,15 +195,14 @@ async fn read_and_commit(
         tokens: outcome.tokens,
         unsettled: outcome.unsettled,
         incremental: if followed { before + 1 } else { 0 },
-        announced: reconciled.then_some(outcome.announced),
+        announced: Announced {
+            kinds: outcome.reconciled,
+            ids: outcome.announced,
+        },
     };
     let manifest = vault.commit(&meta, draft, taken, base.as_ref()).await?;
     if reconciled {
-        let drift = manifest.lineage.drift;
-        tracing::info!(
-            drift,
-            "everything was read again and compared with what had been announced"
-        );
+        metrics::drift(&record.id, manifest.lineage.drift);
     }
     Ok(manifest)
 }

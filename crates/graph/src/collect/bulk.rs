@@ -9,6 +9,7 @@ use model::{Link, LinkKind, Object, ObjectState, ObjectType};
 use serde_json::value::RawValue;
 
 use super::follow::Tracker;
+use super::trail::Trail;
 use super::{Movement, Run};
 use crate::changes::shows_links;
 use crate::directory::{ChangeNext, ChangesFrom, NextLink, Page, Presence, Query};
@@ -32,12 +33,15 @@ fn shown(object_type: ObjectType) -> impl Iterator<Item = LinkKind> {
         .map(|link| link.kind)
 }
 
+/// A link that came inside an object, or what is wrong with it.
+pub(super) type Inside = Result<Link, (LinkKind, String)>;
+
 /// Takes an object of a list and the links inside it.
 pub(super) fn take_apart(
     item: &RawValue,
     object_type: ObjectType,
     state: ObjectState,
-) -> Result<(Object, Vec<Result<Link, (LinkKind, String)>>), String> {
+) -> Result<(Object, Vec<Inside>), String> {
     let relations: Vec<&str> = expanded(object_type)
         .map(|kind| kind.spec().relation)
         .collect();
@@ -81,28 +85,33 @@ impl Run<'_> {
         })
     }
 
-    /// Reads everything of a type.
-    pub(super) async fn read_whole(&self, tracker: &mut Tracker) {
-        let object_type = tracker.object_type;
+    /// Begins to read everything of a type, with its recycle bin: what comes back
+    /// from there while the rest is read has links that the rest cannot show.
+    pub(super) async fn begin_whole(&self, object_type: ObjectType) {
         self.whole.lock().push(object_type);
-        let kinds = super::kinds_of(self.scope(), object_type);
-        for kind in kinds {
+        for kind in super::kinds_of(self.scope(), object_type) {
             self.records.begin(kind, Method::SingleRead, (self.now)());
             self.tell(Change::Reread(kind));
         }
-        self.read_list(object_type, ObjectState::Live, &mut |_| {})
-            .await;
         if self.scope().has_bin(object_type) {
-            self.bin.lock().retain(|(of, _)| *of != object_type);
             self.read_list(object_type, ObjectState::Deleted, &mut |_| {})
                 .await;
         }
+    }
+
+    /// Reads everything else of a type.
+    pub(super) async fn read_whole(&self, tracker: &mut Tracker) {
+        let object_type = tracker.object_type;
+        self.read_list(object_type, ObjectState::Live, &mut |_| {})
+            .await;
         if self.scope().links && shows_links(object_type) {
             self.read_shown_links(object_type).await;
         }
         if let Some(error) = &tracker.unmarked {
             let text = format!("changes cannot be followed: {error}");
-            self.records.note(Kind::Objects(object_type), text);
+            for kind in super::kinds_of(self.scope(), object_type) {
+                self.records.problem(kind, text.as_str());
+            }
         }
     }
 
@@ -124,8 +133,15 @@ impl Run<'_> {
                 pages += 1;
                 for (index, item) in page.items.iter().enumerate() {
                     match take_apart(item, object_type, state) {
+                        Ok((object, _)) if is_hollow(&object) => self.records.problem(
+                            kind,
+                            format!("{object_type} {} came without its properties", object.id),
+                        ),
                         Ok((object, links)) => {
                             seen(&object);
+                            if state == ObjectState::Live {
+                                *self.live.lock().entry(object_type).or_default() += 1;
+                            }
                             self.put(object);
                             self.take_links(links, with_links);
                         }
@@ -146,7 +162,7 @@ impl Run<'_> {
         }
     }
 
-    fn take_links(&self, links: Vec<Result<Link, (LinkKind, String)>>, wanted: bool) {
+    fn take_links(&self, links: Vec<Inside>, wanted: bool) {
         for link in links.into_iter().filter(|_| wanted) {
             match link {
                 Ok(link) => {
@@ -157,19 +173,12 @@ impl Run<'_> {
         }
     }
 
-    /// Tells of an object, and keeps track of the recycle bin.
+    /// Tells of an object, and notes what was ever in the recycle bin.
     pub(super) fn put(&self, object: Object) {
-        let key = (object.object_type, object.id.clone());
-        match object.state {
-            ObjectState::Deleted => {
-                self.bin.lock().insert(key);
-            }
-            ObjectState::Live => {
-                let mut bin = self.bin.lock();
-                if !bin.is_empty() {
-                    bin.remove(&key);
-                }
-            }
+        if object.state == ObjectState::Deleted {
+            self.bin
+                .lock()
+                .insert((object.object_type, object.id.clone()));
         }
         self.tell(Change::Put(object));
     }
@@ -186,16 +195,15 @@ impl Run<'_> {
             return Err(error);
         }
         let (first, effort) = measured(self.directory.page(query, None)).await;
-        self.records.spend(kind, effort);
+        self.records.spend_page(kind, effort);
         let mut answer = first;
-        let mut pages = 1;
-        loop {
+        let mut trail = Trail::default();
+        let outcome = loop {
             let mut page = match answer {
                 Ok(page) => page,
                 Err(error) => {
                     self.records.failed(kind, &error);
-                    self.records.end(kind, (self.now)());
-                    return Err(error);
+                    break Err(error);
                 }
             };
             self.records.reached();
@@ -203,29 +211,24 @@ impl Run<'_> {
             let Some(next) = page.next.take() else {
                 take(page);
                 self.report(kind, count);
-                self.records.end(kind, (self.now)());
-                return Ok(());
+                break Ok(());
             };
+            if !trail.goes_on(&next) {
+                let error = trail.circle(kind.object_type());
+                self.records.failed(kind, &error);
+                break Err(error);
+            }
             let ahead = measured(self.directory.page(query, Some(&next)));
             let taking = async {
                 take(page);
                 self.report(kind, count);
             };
             let ((following, effort), ()) = futures::join!(ahead, taking);
-            self.records.spend(kind, effort);
-            pages += 1;
-            if following
-                .as_ref()
-                .is_ok_and(|page| page.next.as_ref() == Some(&next))
-            {
-                let what = format!("page {pages} leads to itself");
-                self.records.problem(kind, what.clone());
-                self.records.end(kind, (self.now)());
-                let path = kind.name();
-                return Err(GraphError::Unexpected { what, path });
-            }
+            self.records.spend_page(kind, effort);
             answer = following;
-        }
+        };
+        self.records.end(kind, (self.now)());
+        outcome
     }
 
     /// Reads the links that the first round of a delta function shows.
@@ -235,9 +238,14 @@ impl Run<'_> {
             return;
         };
         let mut from = ChangesFrom::Links;
+        let mut trail = Trail::default();
         loop {
             let (page, effort) = measured(self.directory.changes(object_type, &from)).await;
-            self.records.spend(first, effort);
+            self.records.spend_page(first, effort);
+            let page = page.and_then(|page| match &page.next {
+                ChangeNext::Page(next) if !trail.goes_on(next) => Err(trail.circle(object_type)),
+                _ => Ok(page),
+            });
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {
@@ -265,12 +273,6 @@ impl Run<'_> {
             self.report(first, count);
             match page.next {
                 ChangeNext::Round(_) => break,
-                ChangeNext::Page(next) if from == ChangesFrom::Link(next.clone()) => {
-                    for kind in &kinds {
-                        self.records.problem(*kind, "a page leads to itself");
-                    }
-                    break;
-                }
                 ChangeNext::Page(next) => from = ChangesFrom::Link(next),
             }
         }
@@ -290,4 +292,23 @@ impl Run<'_> {
             entry.1 = how;
         }
     }
+}
+
+/// Whether an object came without what every object of its type has. That is how
+/// Graph answers where the application may not read more; its nulls are no values.
+fn is_hollow(object: &Object) -> bool {
+    let name = match object.object_type {
+        ObjectType::User => "userPrincipalName",
+        ObjectType::Application | ObjectType::ServicePrincipal => "appId",
+        ObjectType::Group => "displayName",
+        _ => return false,
+    };
+    // Compact JSON, as Graph sends it, is looked at as text.
+    if object.json.contains(&format!("\"{name}\":\"")) {
+        return false;
+    }
+    !object
+        .body()
+        .get(name)
+        .is_some_and(serde_json::Value::is_string)
 }

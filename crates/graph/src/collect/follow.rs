@@ -12,6 +12,7 @@ use model::snapshot::{Kind, Method};
 use model::{ObjectId, ObjectType};
 
 use super::hint::Hint;
+use super::trail::Trail;
 use super::{AT_ONCE, Run, kinds_of};
 use crate::directory::{ChangeNext, ChangesFrom, NextLink};
 use crate::error::GraphError;
@@ -42,6 +43,8 @@ pub(super) struct Tracker {
     pub(super) pending: HashMap<ObjectId, Hint>,
     /// What was said last of each object, to know an echo.
     said: HashMap<ObjectId, u64>,
+    /// Whether the link is one of an earlier reading that was not followed yet.
+    inherited: bool,
     restarts: usize,
 }
 
@@ -60,6 +63,7 @@ impl Tracker {
         Self {
             whole,
             pending,
+            inherited: true,
             ..Self::anew(object_type, Ok(Some(link)))
         }
     }
@@ -81,6 +85,7 @@ impl Tracker {
             unmarked,
             pending: HashMap::new(),
             said: HashMap::new(),
+            inherited: false,
             restarts: 0,
         }
     }
@@ -105,28 +110,31 @@ impl Run<'_> {
     pub(super) async fn follow(&self, trackers: &mut [Tracker]) {
         for tracker in trackers.iter().filter(|tracker| tracker.link.is_some()) {
             for kind in kinds_of(self.scope(), tracker.object_type) {
-                if !tracker.whole {
-                    self.records.begin(kind, Method::Delta, (self.now)());
-                }
                 self.records
                     .amend(kind, |record| record.method = Method::Delta);
             }
         }
         let (mut idle, mut echoes) = (0, 0);
+        // Since when every reading agreed with what was announced.
+        let mut calm = (self.now)();
         for _ in 0..self.request.rounds {
-            let waiting = trackers.iter().any(|tracker| !tracker.pending.is_empty());
+            let waiting = self.is_waiting(trackers);
             if waiting && idle > 0 {
                 (self.request.sleep)(WAIT * 2_u32.pow(idle)).await;
             }
             let moment = (self.now)();
+            if !waiting {
+                calm = moment;
+            }
             let news = self.ask_all(trackers).await;
             if news.new == 0 && !waiting && news.echoes == 0 {
                 return self.record_window(trackers, moment, moment);
             }
             self.settle_all(trackers).await;
-            // What the last round brought is true of some moment since it began.
-            self.record_window(trackers, moment, (self.now)());
+            // What the last rounds brought is true of some moment since the calm.
+            self.record_window(trackers, calm, (self.now)());
             if news.new > 0 {
+                (idle, echoes) = (0, 0);
                 continue;
             }
             if waiting {
@@ -138,10 +146,30 @@ impl Run<'_> {
                 return;
             }
             if idle == PATIENCE {
-                return self.note_all(trackers, "some changes had not become visible");
+                return self.note_pending(trackers);
             }
         }
         self.note_all(trackers, "the tenant did not fall quiet while it was read");
+    }
+
+    /// Whether something is still to be read, or to be read again.
+    fn is_waiting(&self, trackers: &[Tracker]) -> bool {
+        !self.back.lock().is_empty() || trackers.iter().any(|tracker| !tracker.pending.is_empty())
+    }
+
+    fn note_pending(&self, trackers: &[Tracker]) {
+        for tracker in trackers
+            .iter()
+            .filter(|tracker| !tracker.pending.is_empty())
+        {
+            let text = format!(
+                "{} changes had not become visible; the next snapshot looks again",
+                tracker.pending.len()
+            );
+            for kind in kinds_of(self.scope(), tracker.object_type) {
+                self.records.note(kind, text.as_str());
+            }
+        }
     }
 
     async fn ask_all(&self, trackers: &mut [Tracker]) -> News {
@@ -165,13 +193,18 @@ impl Run<'_> {
         let Some(mut link) = tracker.link.clone() else {
             return news;
         };
+        let mut trail = Trail::default();
         loop {
             let from = ChangesFrom::Link(link.clone());
             let (page, effort) = measured(self.directory.changes(object_type, &from)).await;
-            self.records.spend(kind, effort);
+            self.records.spend_page(kind, effort);
+            let page = page.and_then(|page| match &page.next {
+                ChangeNext::Page(next) if !trail.goes_on(next) => Err(trail.circle(object_type)),
+                _ => Ok(page),
+            });
             let page = match page {
                 Ok(page) => page,
-                Err(GraphError::ResyncRequired { .. }) if tracker.restarts < RESTARTS => {
+                Err(error) if tracker.restarts < RESTARTS && is_worthless(tracker, &error) => {
                     self.start_over(tracker).await;
                     news.new += 1;
                     return news;
@@ -185,12 +218,11 @@ impl Run<'_> {
                     return news;
                 }
             };
+            tracker.inherited = false;
             self.records.reached();
             for item in &page.items {
                 let words = words_of(item.body.get());
-                if tracker.said.insert(item.id.clone(), words) == Some(words)
-                    && !tracker.pending.contains_key(&item.id)
-                {
+                if tracker.said.insert(item.id.clone(), words) == Some(words) {
                     news.echoes += 1;
                 } else {
                     news.new += 1;
@@ -202,14 +234,15 @@ impl Run<'_> {
                     .add(item);
             }
             self.report(kind, page.items.len());
+            if self.is_much(object_type, tracker.pending.len()) {
+                tracker
+                    .pending
+                    .values_mut()
+                    .for_each(Hint::forget_properties);
+            }
             match page.next {
                 ChangeNext::Round(next) => {
                     tracker.link = Some(next);
-                    return news;
-                }
-                ChangeNext::Page(next) if next == link => {
-                    self.records.problem(kind, "a page leads to itself");
-                    tracker.link = None;
                     return news;
                 }
                 ChangeNext::Page(next) => link = next,
@@ -226,6 +259,7 @@ impl Run<'_> {
             restarts,
             ..Tracker::anew(object_type, self.mark_now(object_type).await)
         };
+        self.begin_whole(object_type).await;
         self.read_whole(tracker).await;
         if tracker.link.is_some() {
             for kind in kinds_of(self.scope(), object_type) {
@@ -267,7 +301,19 @@ impl Run<'_> {
             .buffer_unordered(AT_ONCE)
             .collect::<()>()
             .await;
+        // Only now, so that no reading of a group from before undoes it.
+        self.read_back_all().await;
     }
+}
+
+/// Whether a link is no longer good, as Graph says it or as it may say it: of an
+/// inherited link, no refusal is a reason to fail its type.
+fn is_worthless(tracker: &Tracker, error: &GraphError) -> bool {
+    let refused = matches!(
+        error,
+        GraphError::BadRequest { .. } | GraphError::NotFound { .. } | GraphError::Unexpected { .. }
+    );
+    matches!(error, GraphError::ResyncRequired { .. }) || (tracker.inherited && refused)
 }
 
 /// A hash that is good for this process only.

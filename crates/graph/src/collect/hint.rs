@@ -4,10 +4,11 @@
 //! The reading may come from a place that the change has not reached yet, so it
 //! counts only once it agrees with what was announced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use model::catalogue::Class;
 use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::directory::{Announced, Fate, Presence};
@@ -17,10 +18,15 @@ use crate::directory::{Announced, Fate, Presence};
 pub(super) struct Hint {
     fates: BTreeSet<Fate>,
     /// The announced properties; several where announcements differ.
-    bodies: Vec<Map<String, Value>>,
+    bodies: Vec<Box<RawValue>>,
+    /// Whether announcements contradict one another: then their order, which is
+    /// not promised, would decide.
+    ambiguous: bool,
     links: BTreeMap<(LinkKind, ObjectId), BTreeSet<bool>>,
     /// How often the object was read in vain.
     pub(super) attempts: u32,
+    /// Whether it came out of the recycle bin, and its links are still to be read.
+    pub(super) came: bool,
 }
 
 impl Hint {
@@ -39,24 +45,30 @@ impl Hint {
                 .or_default()
                 .insert(*presence == Presence::Present);
         }
-        let body: Map<String, Value> = serde_json::from_str(item.body.get()).unwrap_or_default();
-        let body = body
-            .into_iter()
-            .filter(|(name, _)| name != "id" && !name.contains('@'))
-            .collect();
-        if item.fate == Fate::Live && !self.bodies.contains(&body) {
-            self.bodies.push(body);
+        let known = self.bodies.iter().any(|body| body.get() == item.body.get());
+        if item.fate == Fate::Live && !known {
+            let body = properties(&item.body);
+            self.ambiguous |= self
+                .bodies
+                .iter()
+                .any(|other| !agree(&properties(other), &body));
+            self.bodies.push(item.body.clone());
         }
     }
 
-    /// Whether announcements contradict one another: then their order, which is
-    /// not promised, would decide.
+    /// Forgets the announced properties, to save memory where very much changed.
+    pub(super) fn forget_properties(&mut self) {
+        self.bodies = Vec::new();
+    }
+
+    /// Whether announcements contradict one another.
     pub(super) fn is_ambiguous(&self) -> bool {
-        let bodies = self
-            .bodies
-            .windows(2)
-            .any(|pair| !agree(&pair[0], &pair[1]));
-        self.fates.len() > 1 || bodies
+        self.ambiguous || self.fates.len() > 1
+    }
+
+    /// Whether the object was in the recycle bin by any announcement.
+    pub(super) fn was_deleted(&self) -> bool {
+        self.fates.contains(&Fate::SoftDeleted)
     }
 
     /// The relations of which links were announced.
@@ -76,9 +88,13 @@ impl Hint {
             })
     }
 
-    /// Whether a reading agrees with what was announced.
-    pub(super) fn agrees(&self, object_type: ObjectType, found: Option<&Object>) -> bool {
-        let fate = match found.map(|object| object.state) {
+    /// Whether where an object was found agrees with what was announced.
+    pub(super) fn agrees_on_fate(
+        &self,
+        object_type: ObjectType,
+        found: Option<ObjectState>,
+    ) -> bool {
+        let fate = match found {
             None => Fate::Gone,
             Some(ObjectState::Deleted) => Fate::SoftDeleted,
             Some(ObjectState::Live) => Fate::Live,
@@ -90,25 +106,46 @@ impl Hint {
         let hidden = object_type.spec().deleted.is_none()
             && fate == Fate::Gone
             && self.fates.contains(&Fate::SoftDeleted);
-        if !self.fates.contains(&fate) && !hidden {
+        self.fates.contains(&fate) || hidden
+    }
+
+    /// Whether a reading agrees with what was announced.
+    pub(super) fn agrees(&self, object_type: ObjectType, found: Option<&Object>) -> bool {
+        if !self.agrees_on_fate(object_type, found.map(|object| object.state)) {
             return false;
         }
-        let Some(object) = found.filter(|_| fate == Fate::Live) else {
+        let live = found.filter(|object| object.state == ObjectState::Live);
+        let Some(object) = live.filter(|_| !self.bodies.is_empty()) else {
             return true;
         };
         let body = object.body();
-        self.bodies.is_empty()
-            || self
-                .bodies
-                .iter()
-                .any(|announced| matches(object_type, announced, &body))
+        self.bodies
+            .iter()
+            .any(|announced| matches(object_type, &properties(announced), &body))
     }
 
     /// Whether a relation, read as a whole, agrees with what was announced of it.
-    pub(super) fn agrees_on_links(&self, kind: LinkKind, targets: &BTreeSet<ObjectId>) -> bool {
-        self.links(kind)
-            .all(|(target, said)| said.is_none_or(|there| there == targets.contains(target)))
+    /// A link to an object in the recycle bin is `hidden`: announced, and not shown.
+    pub(super) fn agrees_on_links(
+        &self,
+        kind: LinkKind,
+        targets: &HashSet<ObjectId>,
+        hidden: impl Fn(&ObjectId) -> bool,
+    ) -> bool {
+        self.links(kind).all(|(target, said)| match said {
+            None => true,
+            Some(true) => targets.contains(target) || hidden(target),
+            Some(false) => !targets.contains(target),
+        })
     }
+}
+
+/// The properties in an announcement, without links and annotations.
+fn properties(body: &RawValue) -> Map<String, Value> {
+    let body: Map<String, Value> = serde_json::from_str(body.get()).unwrap_or_default();
+    body.into_iter()
+        .filter(|(name, _)| name != "id" && !name.contains('@'))
+        .collect()
 }
 
 /// Whether two announcements could be of one state: where both name a property,
@@ -269,6 +306,15 @@ mod tests {
             ],
             true,
         );
+        // Not only neighbours are compared.
+        check(
+            &[
+                (Fate::Live, json!({"id": "a", "mail": "x"})),
+                (Fate::Live, json!({"id": "a"})),
+                (Fate::Live, json!({"id": "a", "mail": "y"})),
+            ],
+            true,
+        );
         check(
             &[
                 (Fate::Live, json!({"id": "a"})),
@@ -292,11 +338,20 @@ mod tests {
         let ids = |ids: &[&str]| {
             ids.iter()
                 .map(|id| ObjectId::parse(id).unwrap())
-                .collect::<BTreeSet<_>>()
+                .collect::<HashSet<_>>()
         };
-        assert!(hint.agrees_on_links(LinkKind::GroupMembers, &ids(&["u"])));
-        assert!(hint.agrees_on_links(LinkKind::GroupMembers, &ids(&["u", "v", "w"])));
-        assert!(!hint.agrees_on_links(LinkKind::GroupMembers, &ids(&["v"])));
+        let check = |targets: &[&str], hidden: &str, agrees: bool| {
+            let hidden = |id: &ObjectId| id.as_str() == hidden;
+            assert_eq!(
+                hint.agrees_on_links(LinkKind::GroupMembers, &ids(targets), hidden),
+                agrees,
+                "{targets:?}"
+            );
+        };
+        check(&["u"], "", true);
+        check(&["u", "v", "w"], "", true);
+        check(&["v"], "", false);
+        check(&["v"], "u", true);
         assert_eq!(hint.relations(), BTreeSet::from([LinkKind::GroupMembers]));
     }
 }

@@ -5,7 +5,7 @@
 //! shows as many as Graph expands is asked for all of its own. Owners that came
 //! during the reading are asked again at its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures::{StreamExt, stream};
 use model::catalogue::{EXPANDED, LinkRead, OWNER};
@@ -132,10 +132,11 @@ impl Run<'_> {
                     match entries(item, collection.relation()) {
                         Ok((owner, entries)) => {
                             each(&owner);
-                            if entries.len() >= EXPANDED {
-                                open.push(owner);
-                            } else {
-                                self.take_entries(collection, &owner, &entries);
+                            match entries {
+                                Some(entries) => entries
+                                    .iter()
+                                    .for_each(|entry| self.take_entry(collection, &owner, entry)),
+                                None => open.push(owner),
                             }
                         }
                         Err(what) => self.records.problem(kind, format!("an owner {what}")),
@@ -184,7 +185,7 @@ impl Run<'_> {
             .map(|owner| query_of(collection, owner))
             .collect();
         let (pages, effort) = measured(self.directory.first_pages(&queries)).await;
-        self.records.spend(kind, effort);
+        self.records.spend_page(kind, effort);
         let pages = match pages {
             Ok(pages) => pages,
             Err(error) => return self.records.failed(kind, &error),
@@ -225,7 +226,7 @@ impl Run<'_> {
         {
             let query = query_of(collection, owner);
             let (page, effort) = measured(self.directory.page(&query, None)).await;
-            self.records.spend(kind, effort);
+            self.records.spend_page(kind, effort);
             let taken = match page {
                 Ok(page) => self.take_owner(collection, owner, &query, page).await,
                 Err(error) => Err(error),
@@ -253,44 +254,39 @@ impl Run<'_> {
     ) -> Result<(), GraphError> {
         match collection {
             Collection::Links(kind) => {
-                let targets = self.reread_links(kind, owner, first).await?;
-                self.report(Kind::Links(kind), targets.len());
+                let nobody = HashSet::new();
+                self.reread_links(kind, owner, query, first, &nobody)
+                    .await?;
+                Ok(())
             }
             Collection::Contained(_) => {
-                let items = self.rest(collection.kind(), query, first).await?;
-                self.take_entries(collection, owner, &items);
+                self.each_item(collection.kind(), query, first, |item| {
+                    self.take_entry(collection, owner, item);
+                })
+                .await
             }
         }
-        Ok(())
     }
 
-    /// Tells of the entries of one owner.
-    fn take_entries(&self, collection: Collection, owner: &ObjectId, entries: &[Box<RawValue>]) {
-        let kind = collection.kind();
-        let mut count = 0;
-        for entry in entries {
-            let taken = match collection {
-                Collection::Links(kind) => wire::id(entry).map(|target| {
-                    self.tell(Change::Linked(Link {
-                        kind,
-                        source: owner.clone(),
-                        target,
-                    }));
-                }),
-                Collection::Contained(object_type) => {
-                    contained(entry, object_type, owner).map(|object| self.put(object))
-                }
-            };
-            match taken {
-                Ok(()) => count += 1,
-                Err(what) => self.records.problem(
+    /// Tells of an entry of one owner.
+    fn take_entry(&self, collection: Collection, owner: &ObjectId, entry: &RawValue) {
+        let taken = match collection {
+            Collection::Links(kind) => wire::id(entry).map(|target| {
+                self.tell(Change::Linked(Link {
                     kind,
-                    format!("an entry in {} of {owner} {what}", collection.relation()),
-                ),
+                    source: owner.clone(),
+                    target,
+                }));
+            }),
+            Collection::Contained(object_type) => {
+                contained(entry, object_type, owner).map(|object| self.put(object))
             }
-        }
-        if count > 0 {
-            self.report(kind, count);
+        };
+        if let Err(what) = taken {
+            self.records.problem(
+                collection.kind(),
+                format!("an entry in {} of {owner} {what}", collection.relation()),
+            );
         }
     }
 
@@ -316,10 +312,10 @@ impl Run<'_> {
                 })
                 .map(|(_, id, _)| id.clone())
                 .collect();
-            if owners.is_empty() {
-                continue;
+            if !owners.is_empty() {
+                self.read_owners(collection, &owners).await;
             }
-            self.read_owners(collection, &owners).await;
+            // Which links are hidden is known only now that the bins are.
             self.records.end(collection.kind(), (self.now)());
         }
     }
@@ -335,20 +331,28 @@ fn query_of(collection: Collection, owner: &ObjectId) -> Query {
     }
 }
 
-/// An owner's id and the entries that came inside it.
-fn entries(item: &RawValue, relation: &str) -> Result<(ObjectId, Vec<Box<RawValue>>), String> {
+/// The entries of one owner; `None` where there may be more of them.
+type Entries = Option<Vec<Box<RawValue>>>;
+
+/// An owner's id and the entries that came inside it; `None` where there may be
+/// more of them.
+fn entries(item: &RawValue, relation: &str) -> Result<(ObjectId, Entries), String> {
     let owner = wire::id(item)?;
     let (_, taken) =
         wire::split(item.get(), &[relation]).map_err(|_| "is no json object".to_owned())?;
+    let more = taken
+        .iter()
+        .any(|(key, _)| key.ends_with("@odata.nextLink"));
     let list = taken
         .into_iter()
         .find(|(key, value)| key == relation && value.get() != "null");
-    let Some((_, list)) = list else {
-        return Ok((owner, Vec::new()));
+    let entries: Vec<Box<RawValue>> = match list {
+        None => Vec::new(),
+        Some((_, list)) => serde_json::from_str(list.get())
+            .map_err(|_| format!("has {relation} that are no list ({owner})"))?,
     };
-    let entries = serde_json::from_str(list.get())
-        .map_err(|_| format!("of which {relation} is no list ({owner})"))?;
-    Ok((owner, entries))
+    let all = !more && entries.len() < EXPANDED;
+    Ok((owner, all.then_some(entries)))
 }
 
 /// A contained object, with the owner that it is in.

@@ -54,13 +54,19 @@ struct Inner {
 pub(super) struct Records(Mutex<Inner>);
 
 impl Records {
+    /// Notes that a kind is to be read: until it is begun, it was not.
+    pub(super) fn expect(&self, kind: Kind, now: DateTime<Utc>) {
+        self.begin(kind, Method::SingleRead, now);
+        self.problem(kind, "it was not read");
+    }
+
     /// Begins a kind's record, anew where it was begun before.
     pub(super) fn begin(&self, kind: Kind, method: Method, now: DateTime<Utc>) {
         let mut inner = self.0.lock();
         let effort = inner
             .records
             .get(&kind)
-            .map_or(Effort::default(), |record| record.completeness.effort);
+            .map_or_else(Effort::default, |record| record.completeness.effort);
         let record = Record {
             completeness: Completeness {
                 effort,
@@ -97,6 +103,11 @@ impl Records {
     /// Notes that a kind's reading ended.
     pub(super) fn end(&self, kind: Kind, now: DateTime<Utc>) {
         self.amend(kind, |record| record.not_after = now);
+    }
+
+    /// Adds what a page of a kind cost.
+    pub(super) fn spend_page(&self, kind: Kind, effort: Effort) {
+        self.spend(kind, Effort { pages: 1, ..effort });
     }
 
     /// Adds what a kind's reading cost.

@@ -1,6 +1,6 @@
 //! Reading again what was announced as changed.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use model::catalogue::Cardinality;
 use model::snapshot::{Change, Kind};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::follow::Tracker;
 use super::hint::Hint;
+use super::trail::Trail;
 use super::{Movement, Run, kinds_of};
 use crate::directory::{Page, Query, reverse, tracked};
 use crate::error::GraphError;
@@ -25,52 +26,61 @@ const OWNERS: usize = 80;
 const RELIST: usize = 50;
 /// Below this many changes a batch is always right.
 const FEW: usize = 2_000;
+/// How often the links to an object that came back are asked for in vain.
+const ATTEMPTS: u32 = 4;
 
-/// What was found of an object: `None` where it is gone.
+/// What objects are like now: `None` where one is gone.
 type Found = HashMap<ObjectId, Option<Object>>;
+
+/// Where an object was found, and whether that is what was announced.
+#[derive(Debug, Clone, Copy)]
+struct Verdict {
+    state: Option<ObjectState>,
+    agrees: bool,
+}
+
+impl Verdict {
+    fn is_live(self) -> bool {
+        self.state == Some(ObjectState::Live)
+    }
+}
+
+type Verdicts = HashMap<ObjectId, Verdict>;
 
 impl Run<'_> {
     /// Reads the pending objects of one type; those whose reading agrees with what
     /// was announced are no longer pending.
     pub(super) async fn settle(&self, tracker: &mut Tracker) {
         let object_type = tracker.object_type;
-        let pending = std::mem::take(&mut tracker.pending);
-        if pending.len() > FEW && pending.len() > self.expected(object_type) / RELIST {
-            tracker.pending = self.relist(object_type, pending).await;
-            return;
-        }
-        let ids: Vec<ObjectId> = pending.keys().cloned().collect();
-        let mut found = Found::new();
-        for chunk in ids.chunks(OBJECTS) {
-            match self.read_objects(object_type, chunk).await {
-                Ok(objects) => found.extend(objects),
-                Err(error) => {
-                    for kind in kinds_of(self.scope(), object_type) {
-                        self.records.failed(kind, &error);
-                    }
-                }
+        let mut pending = std::mem::take(&mut tracker.pending);
+        let verdicts = if self.is_much(object_type, pending.len()) {
+            self.relist(object_type, &pending).await
+        } else {
+            self.reread(object_type, &pending).await
+        };
+        for (id, verdict) in &verdicts {
+            if let Some(hint) = pending.get_mut(id) {
+                self.note_movement(object_type, id, hint, *verdict);
             }
         }
-        let mut came = HashSet::new();
-        for (id, object) in &found {
-            if self.take_found(object_type, id, object.clone()) {
-                came.insert(id.clone());
-            }
-        }
-        let disagreeing = self
-            .settle_links(object_type, &pending, &found, &came)
-            .await;
+        let disagreeing = self.settle_links(object_type, &pending, &verdicts).await;
         for (id, mut hint) in pending {
-            let Some(object) = found.get(&id) else {
+            let Some(verdict) = verdicts.get(&id) else {
                 continue;
             };
-            let agrees = hint.agrees(object_type, object.as_ref()) && !disagreeing.contains(&id);
+            let agrees = verdict.agrees && !disagreeing.contains(&id);
             // What was announced in contradiction is read once more.
             if !agrees || (hint.is_ambiguous() && hint.attempts == 0) {
                 hint.attempts += 1;
                 tracker.pending.insert(id, hint);
             }
         }
+    }
+
+    /// Whether so much of a type changed that its list costs less than reading what
+    /// changed.
+    pub(super) fn is_much(&self, object_type: ObjectType, changed: usize) -> bool {
+        changed > FEW && changed > self.expected(object_type) / RELIST
     }
 
     /// How many live objects of a type there are, as far as is known.
@@ -80,65 +90,125 @@ impl Run<'_> {
             .into_iter()
             .flat_map(|past| &past.completeness)
             .find(|record| record.kind == Kind::Objects(object_type));
-        record.map_or(0, |record| {
+        let past = record.map_or(0, |record| {
             usize::try_from(record.count).unwrap_or(usize::MAX)
-        })
+        });
+        let listed = self.live.lock().get(&object_type).copied();
+        past.max(listed.unwrap_or_default())
     }
 
-    /// Reads the lists of a type, since much of it changed; what does not agree
-    /// stays pending.
-    async fn relist(
-        &self,
-        object_type: ObjectType,
-        mut pending: HashMap<ObjectId, Hint>,
-    ) -> HashMap<ObjectId, Hint> {
-        let mut open: HashSet<ObjectId> = pending.keys().cloned().collect();
-        let mut seen = Found::new();
-        for kind in [Kind::Objects(object_type), Kind::Deleted(object_type)] {
-            self.tell(Change::Reread(kind));
+    /// Reads pending objects one by one, twenty to a batch.
+    async fn reread(&self, object_type: ObjectType, pending: &HashMap<ObjectId, Hint>) -> Verdicts {
+        let ids: Vec<ObjectId> = pending.keys().cloned().collect();
+        let mut verdicts = Verdicts::new();
+        for chunk in ids.chunks(OBJECTS) {
+            let found = match self.read_objects(object_type, chunk).await {
+                Ok(found) => found,
+                Err(error) => {
+                    for kind in kinds_of(self.scope(), object_type) {
+                        self.records.failed(kind, &error);
+                    }
+                    continue;
+                }
+            };
+            for (id, object) in found {
+                let Some(hint) = pending.get(&id) else {
+                    continue;
+                };
+                let state = object.as_ref().map(|object| object.state);
+                let agrees = hint.agrees(object_type, object.as_ref());
+                // An answer from before the change says nothing of where it is now.
+                if hint.agrees_on_fate(object_type, state) {
+                    match object {
+                        Some(object) => self.put(object),
+                        None => self.tell(Change::Gone(object_type, id.clone())),
+                    }
+                }
+                verdicts.insert(id, Verdict { state, agrees });
+            }
         }
-        for kind in super::bulk::expanded(object_type) {
-            self.tell(Change::Reread(Kind::Links(kind)));
-        }
+        verdicts
+    }
+
+    /// Reads the lists of a type, since much of it changed. A list that breaks off
+    /// says nothing of what it did not come to.
+    async fn relist(&self, object_type: ObjectType, pending: &HashMap<ObjectId, Hint>) -> Verdicts {
+        let mut kinds = vec![Kind::Objects(object_type)];
         let mut states = vec![ObjectState::Live];
         if self.scope().has_bin(object_type) {
-            states.push(ObjectState::Deleted);
+            kinds.push(Kind::Deleted(object_type));
+            // First, so that what comes back meanwhile is found in the other list.
+            states.insert(0, ObjectState::Deleted);
         }
-        let was: HashSet<(ObjectType, ObjectId)> = self.bin.lock().clone();
+        kinds.extend(super::bulk::expanded(object_type).map(Kind::Links));
+        for kind in &kinds {
+            self.tell(Change::Reread(*kind));
+        }
+        let mut seen = Verdicts::new();
         for state in states {
             self.read_list(object_type, state, &mut |object| {
-                if open.contains(&object.id) {
-                    seen.insert(object.id.clone(), Some(object.clone()));
+                if let Some(hint) = pending.get(&object.id) {
+                    let verdict = Verdict {
+                        state: Some(object.state),
+                        agrees: hint.agrees(object_type, Some(object)),
+                    };
+                    seen.insert(object.id.clone(), verdict);
                 }
             })
             .await;
         }
-        let mut came = HashSet::new();
-        for id in open.drain() {
-            let object = seen.entry(id.clone()).or_insert(None);
-            let live = object
-                .as_ref()
-                .is_some_and(|object| object.state == ObjectState::Live);
-            let back = was.contains(&(object_type, id.clone())) && live;
-            match object {
-                None => {
+        if kinds
+            .iter()
+            .any(|kind| self.records.problem_of(*kind).is_some())
+        {
+            return seen;
+        }
+        for (id, hint) in pending {
+            if !seen.contains_key(id) {
+                let agrees = hint.agrees(object_type, None);
+                if agrees {
                     self.tell(Change::Gone(object_type, id.clone()));
-                    self.moved(object_type, &id, Movement::Went);
                 }
-                Some(_) if back => self.moved(object_type, &id, Movement::Came),
-                Some(_) => self.moved(object_type, &id, Movement::Changed),
-            }
-            if back {
-                came.insert(id);
+                seen.insert(
+                    id.clone(),
+                    Verdict {
+                        state: None,
+                        agrees,
+                    },
+                );
             }
         }
-        let disagreeing = self.settle_links(object_type, &pending, &seen, &came).await;
-        pending.retain(|id, hint| {
-            let object = seen.get(id).and_then(Option::as_ref);
-            hint.attempts += 1;
-            !hint.agrees(object_type, object) || disagreeing.contains(id)
-        });
-        pending
+        seen
+    }
+
+    /// Notes how an object moved. What came out of the recycle bin brought links
+    /// that were hidden when other objects were read.
+    fn note_movement(
+        &self,
+        object_type: ObjectType,
+        id: &ObjectId,
+        hint: &mut Hint,
+        verdict: Verdict,
+    ) {
+        let key = (object_type, id.clone());
+        let movement = match verdict.state {
+            None | Some(ObjectState::Deleted) => Movement::Went,
+            Some(ObjectState::Live) => {
+                // While a tenant is read as a whole, an object may go and come back
+                // between two looks at it.
+                let hidden = self.bin.lock().contains(&key)
+                    || hint.was_deleted()
+                    || !self.whole.lock().is_empty();
+                if hidden {
+                    hint.came = true;
+                    self.back.lock().entry(key).or_insert(0);
+                    Movement::Came
+                } else {
+                    Movement::Changed
+                }
+            }
+        };
+        self.moved(object_type, id, movement);
     }
 
     /// Finds out what objects are like now: live, in the recycle bin, or gone.
@@ -194,59 +264,29 @@ impl Run<'_> {
             .collect()
     }
 
-    /// Tells what became of an object; whether it came out of the recycle bin.
-    fn take_found(&self, object_type: ObjectType, id: &ObjectId, object: Option<Object>) -> bool {
-        let key = (object_type, id.clone());
-        let was_in_bin = self.bin.lock().contains(&key);
-        let Some(object) = object else {
-            self.bin.lock().remove(&key);
-            self.tell(Change::Gone(object_type, id.clone()));
-            self.moved(object_type, id, Movement::Went);
-            return false;
-        };
-        let live = object.state == ObjectState::Live;
-        self.put(object);
-        let movement = match (live, was_in_bin) {
-            (false, _) => Movement::Went,
-            (true, true) => Movement::Came,
-            (true, false) => Movement::Changed,
-        };
-        self.moved(object_type, id, movement);
-        live && was_in_bin
-    }
-
     /// Reads the announced relations again, and all of those objects that came out
     /// of the recycle bin; the objects whose relations do not agree.
     async fn settle_links(
         &self,
         object_type: ObjectType,
         pending: &HashMap<ObjectId, Hint>,
-        found: &Found,
-        came: &HashSet<ObjectId>,
+        verdicts: &Verdicts,
     ) -> HashSet<ObjectId> {
         let mut disagreeing = HashSet::new();
         if !self.scope().links {
             return disagreeing;
         }
-        let live = |id: &&ObjectId| {
-            let object = found.get(*id).and_then(Option::as_ref);
-            object.is_some_and(|object| object.state == ObjectState::Live)
-        };
         for kind in tracked(object_type) {
             let owners: Vec<ObjectId> = pending
                 .iter()
-                .filter(|(id, hint)| came.contains(*id) || hint.relations().contains(&kind))
-                .map(|(id, _)| id)
-                .filter(live)
-                .cloned()
+                .filter(|(_, hint)| hint.came || hint.relations().contains(&kind))
+                .filter(|(id, _)| verdicts.get(*id).is_some_and(|verdict| verdict.is_live()))
+                .map(|(id, _)| id.clone())
                 .collect();
             for chunk in owners.chunks(OWNERS) {
-                self.settle_relation(kind, chunk, pending, came, &mut disagreeing)
+                self.settle_relation(kind, chunk, pending, &mut disagreeing)
                     .await;
             }
-        }
-        for id in came {
-            self.read_back(object_type, id).await;
         }
         disagreeing
     }
@@ -256,7 +296,6 @@ impl Run<'_> {
         kind: LinkKind,
         owners: &[ObjectId],
         pending: &HashMap<ObjectId, Hint>,
-        came: &HashSet<ObjectId>,
         disagreeing: &mut HashSet<ObjectId>,
     ) {
         let query = |source: &ObjectId| Query::Links {
@@ -265,47 +304,70 @@ impl Run<'_> {
         };
         let queries: Vec<Query> = owners.iter().map(query).collect();
         let (pages, effort) = measured(self.directory.first_pages(&queries)).await;
-        self.records.spend(Kind::Links(kind), effort);
+        self.records.spend_page(Kind::Links(kind), effort);
         let pages = match pages {
             Ok(pages) => pages,
             Err(error) => return self.records.failed(Kind::Links(kind), &error),
         };
-        for (source, page) in owners.iter().zip(pages) {
+        for ((source, query), page) in owners.iter().zip(&queries).zip(pages) {
             let Some(hint) = pending.get(source) else {
                 continue;
             };
-            let page = match page {
-                Ok(page) => page,
-                // It moved on, or has not arrived everywhere: looked at once more.
-                Err(GraphError::NotFound { .. }) => {
-                    disagreeing.insert(source.clone());
-                    continue;
-                }
-                Err(error) => {
-                    self.records.failed(Kind::Links(kind), &error);
-                    continue;
-                }
+            let settled = match page {
+                Ok(page) => self.settle_owner(kind, source, query, hint, page).await,
+                Err(error) => Err(error),
             };
-            let doubtful = hint.links(kind).any(|(_, said)| said.is_none());
-            let large = page.next.is_some() && kind.spec().cardinality == Cardinality::Many;
-            if large && !doubtful && !came.contains(source) {
-                self.apply_slices(kind, source, hint);
-                continue;
-            }
-            match self.reread_links(kind, source, page).await {
-                Ok(targets) if hint.agrees_on_links(kind, &targets) => {}
-                Ok(_) => {
+            match settled {
+                Ok(true) => {}
+                // It moved on, or has not arrived everywhere: looked at once more.
+                Ok(false) | Err(GraphError::NotFound { .. }) => {
                     disagreeing.insert(source.clone());
                 }
-                Err(GraphError::NotFound { .. }) => {}
                 Err(error) => self.records.failed(Kind::Links(kind), &error),
             }
         }
     }
 
-    /// Takes the announced links of a relation that is too large to be read for a
-    /// few of them.
-    fn apply_slices(&self, kind: LinkKind, source: &ObjectId, hint: &Hint) {
+    /// Takes one relation of one object; whether it agrees with what was announced.
+    async fn settle_owner(
+        &self,
+        kind: LinkKind,
+        source: &ObjectId,
+        query: &Query,
+        hint: &Hint,
+        first: Page,
+    ) -> Result<bool, GraphError> {
+        let doubtful = hint.links(kind).any(|(_, said)| said.is_none());
+        let large = first.next.is_some() && kind.spec().cardinality == Cardinality::Many;
+        if large && !doubtful && !hint.came {
+            // Too large to be read for a few links. What is announced is never older
+            // than the state that it is announced from.
+            self.apply_announced(kind, source, hint);
+            return Ok(true);
+        }
+        let announced: HashSet<&ObjectId> = hint.links(kind).map(|(target, _)| target).collect();
+        let present = self
+            .reread_links(kind, source, query, first, &announced)
+            .await?;
+        let agrees = hint.agrees_on_links(kind, &present, |target| self.was_in_bin(target));
+        if agrees {
+            // A removed link of an object in the recycle bin would be kept as one
+            // that is only hidden.
+            self.apply_announced(kind, source, hint);
+        }
+        Ok(agrees)
+    }
+
+    /// Whether an object of any type is or was in the recycle bin.
+    fn was_in_bin(&self, id: &ObjectId) -> bool {
+        let bin = self.bin.lock();
+        self.scope()
+            .types
+            .iter()
+            .any(|object_type| bin.contains(&(*object_type, id.clone())))
+    }
+
+    fn apply_announced(&self, kind: LinkKind, source: &ObjectId, hint: &Hint) {
         for (target, said) in hint.links(kind) {
             let link = Link {
                 kind,
@@ -320,103 +382,126 @@ impl Run<'_> {
         }
     }
 
-    /// Reads a relation to its end and tells of it; the other ends.
+    /// Reads a relation to its end and tells of it, page by page; which of the
+    /// `asked` objects are at its other end.
     pub(super) async fn reread_links(
         &self,
         kind: LinkKind,
         source: &ObjectId,
+        query: &Query,
         first: Page,
-    ) -> Result<BTreeSet<ObjectId>, GraphError> {
-        let query = Query::Links {
-            kind,
-            source: source.clone(),
-        };
-        let items = self.rest(Kind::Links(kind), &query, first).await?;
-        let mut targets = BTreeSet::new();
-        for item in items {
-            match wire::id(&item) {
-                Ok(id) => {
-                    targets.insert(id);
+        asked: &HashSet<&ObjectId>,
+    ) -> Result<HashSet<ObjectId>, GraphError> {
+        self.tell(Change::RereadLinksOf(kind, source.clone()));
+        let mut present = HashSet::new();
+        self.each_item(Kind::Links(kind), query, first, |item| {
+            match wire::id(item) {
+                Ok(target) => {
+                    if asked.contains(&target) {
+                        present.insert(target.clone());
+                    }
+                    self.tell(Change::Linked(Link {
+                        kind,
+                        source: source.clone(),
+                        target,
+                    }));
                 }
                 Err(what) => self.records.problem(
                     Kind::Links(kind),
                     format!("an entry in {} of {source} {what}", kind.spec().relation),
                 ),
             }
-        }
-        self.tell(Change::RereadLinksOf(kind, source.clone()));
-        for target in &targets {
-            self.tell(Change::Linked(Link {
-                kind,
-                source: source.clone(),
-                target: target.clone(),
-            }));
-        }
-        Ok(targets)
+        })
+        .await?;
+        Ok(present)
     }
 
-    /// All items of a list whose first page is there.
-    pub(super) async fn rest(
+    /// Goes through all items of a list whose first page is there.
+    pub(super) async fn each_item(
         &self,
         kind: Kind,
         query: &Query,
         first: Page,
-    ) -> Result<Vec<Box<serde_json::value::RawValue>>, GraphError> {
-        let mut items = first.items;
-        let mut next = first.next;
-        while let Some(link) = next {
-            let (page, effort) = measured(self.directory.page(query, Some(&link))).await;
-            self.records.spend(kind, effort);
-            let page = page?;
-            if page.next.as_ref() == Some(&link) {
-                return Err(GraphError::Unexpected {
-                    what: "its page leads to itself".to_owned(),
-                    path: kind.name(),
-                });
+        mut take: impl FnMut(&serde_json::value::RawValue) + Send,
+    ) -> Result<(), GraphError> {
+        let mut page = first;
+        let mut trail = Trail::default();
+        loop {
+            let count = page.items.len();
+            page.items.iter().for_each(|item| take(item));
+            self.report(kind, count);
+            let Some(link) = page.next else {
+                return Ok(());
+            };
+            if !trail.goes_on(&link) {
+                return Err(trail.circle(kind.object_type()));
             }
-            items.extend(page.items);
-            next = page.next;
+            let (next, effort) = measured(self.directory.page(query, Some(&link))).await;
+            self.records.spend_page(kind, effort);
+            page = next?;
         }
-        Ok(items)
     }
 
-    /// Reads the links to an object that came out of the recycle bin: they came
-    /// back with it, and it is not promised that this is announced.
-    async fn read_back(&self, object_type: ObjectType, id: &ObjectId) {
-        for kind in LinkKind::ALL {
-            if reverse(kind).is_none()
-                || !self.scope().types.contains(&kind.source_type())
-                || !may_end_at(kind, object_type)
-            {
-                continue;
-            }
-            let query = Query::Sources {
-                kind,
-                target_type: object_type,
-                target: id.clone(),
-            };
-            let (first, effort) = measured(self.directory.page(&query, None)).await;
-            self.records.spend(Kind::Links(kind), effort);
-            let items = match first {
-                Ok(first) => self.rest(Kind::Links(kind), &query, first).await,
-                Err(error) => Err(error),
-            };
-            match items {
-                Ok(items) => {
-                    self.tell(Change::RereadLinksTo(kind, id.clone()));
-                    let wanted = format!("#microsoft.graph.{}", kind.source_type().name());
-                    for source in items.iter().filter_map(|item| source_of(item, &wanted)) {
-                        self.tell(Change::Linked(Link {
-                            kind,
-                            source,
-                            target: id.clone(),
-                        }));
-                    }
+    /// Reads the links to the objects that came out of the recycle bin: they came
+    /// back with them, and it is not promised that this is announced.
+    pub(super) async fn read_back_all(&self) {
+        let back = std::mem::take(&mut *self.back.lock());
+        if !self.scope().links {
+            return;
+        }
+        for ((object_type, id), attempts) in back {
+            for kind in LinkKind::ALL {
+                if reverse(kind).is_none()
+                    || !self.scope().types.contains(&kind.source_type())
+                    || !may_end_at(kind, object_type)
+                {
+                    continue;
                 }
-                Err(GraphError::NotFound { .. }) => {}
-                Err(error) => self.records.failed(Kind::Links(kind), &error),
+                match self.read_back(kind, object_type, &id).await {
+                    Ok(()) => {}
+                    // It went again, or has not arrived everywhere.
+                    Err(GraphError::NotFound { .. }) if attempts < ATTEMPTS => {
+                        let key = (object_type, id.clone());
+                        self.back.lock().insert(key, attempts + 1);
+                    }
+                    Err(GraphError::NotFound { .. }) => {}
+                    Err(error) => self.records.failed(Kind::Links(kind), &error),
+                }
             }
         }
+    }
+
+    /// Reads the links of a kind to one object. Links are added only: a look from
+    /// the other end may come too early to see all of them.
+    async fn read_back(
+        &self,
+        kind: LinkKind,
+        object_type: ObjectType,
+        id: &ObjectId,
+    ) -> Result<(), GraphError> {
+        let query = Query::Sources {
+            kind,
+            target_type: object_type,
+            target: id.clone(),
+        };
+        let (first, effort) = measured(self.directory.page(&query, None)).await;
+        self.records.spend_page(Kind::Links(kind), effort);
+        let wanted = format!("#microsoft.graph.{}", kind.source_type().name());
+        self.each_item(Kind::Links(kind), &query, first?, |item| {
+            match source_of(item, &wanted) {
+                Ok(Some(source)) => self.tell(Change::Linked(Link {
+                    kind,
+                    source,
+                    target: id.clone(),
+                })),
+                Ok(None) => {}
+                Err(what) => self.records.problem(
+                    Kind::Links(kind),
+                    format!("an entry in what {id} belongs to {what}"),
+                ),
+            }
+        })
+        .await
     }
 }
 
@@ -437,24 +522,23 @@ fn may_end_at(kind: LinkKind, object_type: ObjectType) -> bool {
 }
 
 /// The id of an item, where it is of the wanted type.
-fn source_of(item: &serde_json::value::RawValue, wanted: &str) -> Option<ObjectId> {
+fn source_of(item: &serde_json::value::RawValue, wanted: &str) -> Result<Option<ObjectId>, String> {
     #[derive(Deserialize)]
     struct Item {
-        id: String,
         #[serde(default, rename = "@odata.type")]
         odata_type: Option<String>,
     }
-    let item: Item = serde_json::from_str(item.get()).ok()?;
-    let fits = item
-        .odata_type
-        .is_none_or(|odata_type| odata_type == wanted);
-    ObjectId::parse(&item.id).ok().filter(|_| fits)
+    let id = wire::id(item)?;
+    let Item { odata_type } =
+        serde_json::from_str(item.get()).map_err(|_| "has another shape".to_owned())?;
+    let fits = odata_type.is_none_or(|odata_type| odata_type == wanted);
+    Ok(fits.then_some(id))
 }
 
 /// An object that was read alone, as a list would show it: public keys are shown
 /// alone only, and are no difference.
 fn as_listed(object: Object) -> Object {
-    if !object.json.contains("\"key\":\"") {
+    if !object.json.contains("\"keyCredentials\":[{") {
         return object;
     }
     let mut body = object.body();

@@ -93,6 +93,10 @@ impl Run<'_> {
             let records = kinds.iter().filter_map(|kind| self.records.of(*kind));
             last = Some((begun, reading, records.collect()));
         }
+        for kind in kinds {
+            self.records
+                .note(*kind, "it changed between any two of its readings");
+        }
         last.map(|(_, reading, _)| reading)
     }
 

@@ -150,6 +150,7 @@ async fn work_is_measured() {
     let (_, effort) = measured(reader.subscribed_skus()).await;
     let bytes = r#"{"value":[]}"#.len() as u64;
     let expected = Effort {
+        pages: 0,
         requests: 2,
         units: 3 + 7,
         retries: 1,

@@ -142,11 +142,11 @@ async fn links_are_followed_over_pages_and_managers_taken_from_users() {
             );
         }
         match seen.url.split("?$select").next().unwrap() {
-            "/groups" => reply(200, json!({"value": [{"id": id(1).as_str()}]})),
+            "/groups" => reply(200, json!({"value": [{"id": id(1).as_str(), "displayName": "G"}]})),
             "/users" => text(
                 200,
                 &format!(
-                    r#"{{"value":[{{"id":"{}","manager":{{"id":"{}"}},"z":1.0,"a":2}}]}}"#,
+                    r#"{{"value":[{{"id":"{}","userPrincipalName":"u","manager":{{"id":"{}"}},"z":1.0,"a":2}}]}}"#,
                     id(2),
                     id(3)
                 ),
@@ -196,7 +196,10 @@ async fn links_are_followed_over_pages_and_managers_taken_from_users() {
     let user = content.object(ObjectType::User, &id(2)).unwrap();
     assert_eq!(
         *user.json,
-        format!(r#"{{"id":"{}","z":1.0,"a":2}}"#, id(2)),
+        format!(
+            r#"{{"id":"{}","userPrincipalName":"u","z":1.0,"a":2}}"#,
+            id(2)
+        ),
         "the rest is kept as it was sent"
     );
     let seen = server.seen();

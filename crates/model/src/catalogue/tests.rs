@@ -279,3 +279,45 @@ fn the_readme_names_the_permissions_and_types() {
     check("reader", permissions::reader());
     check("writer", permissions::writer());
 }
+
+/// What is stored was sorted in this order; a new name goes to the end.
+#[test]
+fn the_storage_order_of_types_and_links_stands() {
+    assert_eq!(
+        ObjectType::ALL.map(ObjectType::name),
+        [
+            "user",
+            "group",
+            "application",
+            "servicePrincipal",
+            "namedLocation",
+            "conditionalAccessPolicy",
+            "oAuth2PermissionGrant",
+            "appRoleAssignment",
+            "authenticationMethodsPolicy",
+            "authorizationPolicy",
+            "authenticationStrengthPolicy",
+            "authenticationContextClassReference",
+            "organization",
+            "administrativeUnit",
+            "unifiedRoleAssignment",
+            "federatedIdentityCredential",
+        ]
+    );
+    assert_eq!(
+        LinkKind::ALL.map(LinkKind::name),
+        [
+            "group/members",
+            "group/owners",
+            "application/owners",
+            "servicePrincipal/owners",
+            "user/manager",
+            "user/sponsors",
+            "administrativeUnit/members",
+        ]
+    );
+    // Runs are sorted by the variants, lists by the places in `ALL`: both are one.
+    assert!(ObjectType::ALL.is_sorted() && LinkKind::ALL.is_sorted());
+    assert!((0..).zip(ObjectType::ALL).all(|(at, it)| it as usize == at));
+    assert!((0..).zip(LinkKind::ALL).all(|(at, it)| it as usize == at));
+}

@@ -26,8 +26,6 @@ pub enum Change {
     Unlinked(Link),
     /// What is known of one object's links is void; what follows is all.
     RereadLinksOf(LinkKind, ObjectId),
-    /// What is known of the links to one object is void; what follows is all.
-    RereadLinksTo(LinkKind, ObjectId),
 }
 
 /// Statements applied in memory, for states that fit there.
@@ -38,6 +36,8 @@ pub struct Changes {
     /// Voided links, kept for the case that an end is in the recycle bin.
     voided: BTreeSet<Link>,
     gone: HashSet<ObjectId>,
+    /// Objects that a new reading of their kind has not brought again.
+    missed: BTreeSet<(ObjectType, ObjectId)>,
 }
 
 impl Changes {
@@ -45,9 +45,10 @@ impl Changes {
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Put(object) => {
+                let key = (object.object_type, object.id.clone());
                 self.gone.remove(&object.id);
-                self.objects
-                    .insert((object.object_type, object.id.clone()), object);
+                self.missed.remove(&key);
+                self.objects.insert(key, object);
             }
             Change::Gone(object_type, id) => {
                 self.objects.remove(&(object_type, id.clone()));
@@ -67,15 +68,6 @@ impl Changes {
                 }
             }
             Change::RereadLinksOf(kind, source) => self.void_links_of(kind, source),
-            Change::RereadLinksTo(kind, target) => {
-                self.voided
-                    .retain(|link| link.kind != kind || link.target != target);
-                for ((of, _), targets) in &mut self.links {
-                    if *of == kind {
-                        targets.remove(&target);
-                    }
-                }
-            }
         }
     }
 
@@ -98,8 +90,13 @@ impl Changes {
     }
 
     fn void_objects(&mut self, object_type: ObjectType, state: ObjectState) {
-        self.objects
-            .retain(|key, object| key.0 != object_type || object.state != state);
+        let missed = self
+            .objects
+            .extract_if(.., |key, object| {
+                key.0 == object_type && object.state == state
+            })
+            .map(|(key, _)| key);
+        self.missed.extend(missed);
     }
 
     fn void_links_of(&mut self, kind: LinkKind, source: ObjectId) {
@@ -115,9 +112,14 @@ impl Changes {
     }
 
     /// Everything that is known: the objects, and the links, those of the recycle
-    /// bin's objects included; sorted.
+    /// bin's objects included; sorted. Links go with the objects that are gone, and
+    /// with those that a complete reading did not bring again.
     #[must_use]
-    pub fn into_rows(self) -> (Vec<Object>, Vec<Link>) {
+    pub fn into_rows(mut self, completeness: &[Completeness]) -> (Vec<Object>, Vec<Link>) {
+        let read = types_read(completeness);
+        let missed = self.missed.into_iter();
+        let missed = missed.filter(|(object_type, _)| read.contains(object_type));
+        self.gone.extend(missed.map(|(_, id)| id));
         let objects: Vec<Object> = self.objects.into_values().collect();
         let bin = bin(&objects);
         let hidden = |link: &Link| bin.contains(&link.source) || bin.contains(&link.target);
@@ -136,9 +138,25 @@ impl Changes {
     /// What is visible, with the records of its reading.
     #[must_use]
     pub fn into_content(self, completeness: Vec<Completeness>) -> Content {
-        let (objects, links) = self.into_rows();
+        let (objects, links) = self.into_rows(&completeness);
         Content::visible(objects, links, completeness)
     }
+}
+
+/// The types of which every object is known, live or soft-deleted: what a reading
+/// of such a type did not bring is not there. Of a list that broke off nobody can
+/// say so.
+#[must_use]
+pub fn types_read(completeness: &[Completeness]) -> HashSet<ObjectType> {
+    let complete = |kind: Kind| {
+        let mut records = completeness.iter();
+        records.any(|record| record.kind == kind && record.is_complete())
+    };
+    let read = |object_type: &ObjectType| {
+        complete(Kind::Objects(*object_type))
+            && (object_type.spec().deleted.is_none() || complete(Kind::Deleted(*object_type)))
+    };
+    ObjectType::ALL.into_iter().filter(read).collect()
 }
 
 /// The ids of the objects in the recycle bin.
@@ -174,7 +192,10 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
+    use crate::snapshot::Method;
 
     fn id(name: &str) -> ObjectId {
         ObjectId::parse(name).unwrap()
@@ -215,7 +236,45 @@ mod tests {
             .map(|link| format!("{}>{}", link.source, link.target))
             .collect();
         assert_eq!(found, visible);
-        assert_eq!(state().into_rows().1.len(), known);
+        assert_eq!(state().into_rows(&[]).1.len(), known);
+    }
+
+    #[test]
+    fn what_a_complete_reading_did_not_bring_takes_its_links_with_it() {
+        let check = |complete: &[Kind], broken: &[Kind], links: usize| {
+            let record = |kind: &Kind, problem: Option<&str>| Completeness {
+                problem: problem.map(str::to_owned),
+                ..Completeness::begun(*kind, Method::Delta, DateTime::UNIX_EPOCH)
+            };
+            let records = complete.iter().map(|kind| record(kind, None));
+            let records = records.chain(broken.iter().map(|kind| record(kind, Some("broke off"))));
+            let mut state = Changes::default();
+            for change in [
+                user("a", ObjectState::Live),
+                user("b", ObjectState::Live),
+                user("c", ObjectState::Live),
+                Change::Linked(member("g", "a")),
+                Change::Linked(member("g", "b")),
+                Change::Linked(member("g", "c")),
+                Change::Reread(Kind::Objects(ObjectType::User)),
+                Change::Reread(Kind::Deleted(ObjectType::User)),
+                user("b", ObjectState::Live),
+                user("c", ObjectState::Deleted),
+            ] {
+                state.apply(change);
+            }
+            let (_, found) = state.into_rows(&records.collect::<Vec<_>>());
+            assert_eq!(found.len(), links, "{complete:?} {broken:?}");
+        };
+        let (live, bin) = (
+            Kind::Objects(ObjectType::User),
+            Kind::Deleted(ObjectType::User),
+        );
+        check(&[live, bin], &[], 2);
+        check(&[live], &[bin], 3);
+        check(&[bin], &[live], 3);
+        check(&[live], &[], 3);
+        check(&[], &[], 3);
     }
 
     #[test]
@@ -250,7 +309,6 @@ mod tests {
                 user("a", Deleted),
                 Change::RereadLinksOf(LinkKind::GroupMembers, id("g")),
                 user("a", Live),
-                Change::RereadLinksTo(LinkKind::GroupMembers, id("a")),
                 linked("h", "a"),
             ],
             &["a Live"],

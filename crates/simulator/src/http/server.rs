@@ -93,7 +93,10 @@ async fn handle(
         (None, Err(error)) => failed(&shared, &call.headers, error.clone()),
     };
     if let (true, Ok((tenant, actor))) = (is_graph, &caller) {
-        shared.counters.lock().bytes += reply.body.len() as u64;
+        let mut counters = shared.counters.lock();
+        counters.received += 1;
+        counters.bytes += reply.body.len() as u64;
+        drop(counters);
         watch::answered(&shared, tenant, actor, &call, &reply);
     }
     match wanted {

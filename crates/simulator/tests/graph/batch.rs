@@ -18,6 +18,7 @@ fn response<'a>(answer: &'a Value, id: &str) -> &'a Value {
 async fn each_request_is_answered_on_its_own_in_no_order() {
     let bench = Bench::populated(40, 15).await;
     let user = bench.user("ada").await;
+    bench.simulator.reset_counters();
     let answer = bench
         .post(
             "/$batch",
@@ -46,6 +47,7 @@ async fn each_request_is_answered_on_its_own_in_no_order() {
         .map(|r| r["id"].as_str().unwrap())
         .collect();
     assert_ne!(order, ["1", "2", "3", "4", "5"]);
+    assert_eq!(bench.simulator.counters().received, 1);
 }
 
 #[tokio::test]

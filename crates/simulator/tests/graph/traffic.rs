@@ -152,6 +152,7 @@ async fn requests_are_counted_by_kind() {
     assert_eq!(counters.of("GET /users/{id}"), 2);
     assert_eq!(counters.of("GET /users/{id}/manager"), 1);
     assert_eq!((counters.total, counters.writes), (4, 1));
+    assert_eq!(counters.received, 4);
 }
 
 #[tokio::test]

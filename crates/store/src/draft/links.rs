@@ -1,11 +1,11 @@
 //! The links of a draft, laid over those of the snapshot before.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use model::{Link, LinkKind, ObjectId};
 
 use super::spool::Entry;
-use super::{Closed, LinkTally};
+use super::{Closed, LinkTally, ObjectTally};
 use crate::error::StoreError;
 use crate::run::{LinkRow, Presence};
 
@@ -17,16 +17,17 @@ pub(super) const UNLINKED: &[u8] = b"u";
 /// The key of a link; without a target, of all links of its source; without a
 /// source, of its kind. The wider ones sort first.
 pub(super) fn key(kind: LinkKind, source: Option<&ObjectId>, target: Option<&ObjectId>) -> Vec<u8> {
-    let text = |id: Option<&ObjectId>| id.map_or(&[][..], |id| id.as_str().as_bytes()).to_vec();
-    let (source_text, target) = (text(source), text(target));
-    let mut key = Vec::with_capacity(2 + source_text.len() + target.len());
+    let length = |id: Option<&ObjectId>| id.map_or(0, |id| id.as_str().len());
+    let mut key = Vec::with_capacity(2 + length(source) + length(target));
     key.push(kind as u8);
-    key.extend_from_slice(&source_text);
-    if source.is_some() {
+    if let Some(source) = source {
+        key.extend_from_slice(source.as_str().as_bytes());
         // No id holds this byte, so that keys sort as links do.
         key.push(0);
     }
-    key.extend_from_slice(&target);
+    if let Some(target) = target {
+        key.extend_from_slice(target.as_str().as_bytes());
+    }
     key
 }
 
@@ -45,26 +46,20 @@ pub(crate) enum LinkStep {
 struct Wide<'a> {
     kind: Option<(LinkKind, u64)>,
     source: Option<(LinkKind, ObjectId, u64)>,
-    to: &'a HashMap<(LinkKind, ObjectId), u64>,
-    gone: &'a HashSet<ObjectId>,
-    bin: &'a HashSet<ObjectId>,
+    objects: &'a ObjectTally,
 }
 
 impl Wide<'_> {
     fn is_gone(&self, link: &Link) -> bool {
-        self.gone.contains(&link.source) || self.gone.contains(&link.target)
+        touches(&self.objects.gone, link)
     }
 
     fn is_hidden(&self, link: &Link) -> bool {
-        self.bin.contains(&link.source) || self.bin.contains(&link.target)
+        touches(&self.objects.bin, link)
     }
 
     /// Whether what was said of a link at `seq` is void.
     fn voids(&self, link: &Link, seq: u64) -> bool {
-        let to = self.to.get(&(link.kind, link.target.clone()));
-        if to.is_some_and(|reread| *reread > seq) {
-            return true;
-        }
         // A list of what is visible says nothing about what is hidden.
         if self.is_hidden(link) {
             return false;
@@ -77,24 +72,26 @@ impl Wide<'_> {
     }
 }
 
-/// Goes through both and tells what becomes of each link, in order; `bin` holds
-/// the objects whose links are hidden.
+fn touches(ids: &HashSet<ObjectId>, link: &Link) -> bool {
+    ids.contains(&link.source) || ids.contains(&link.target)
+}
+
+/// Goes through both and tells what becomes of each link, in order; `objects` says
+/// which links are hidden and which went with an end.
 ///
 /// # Errors
 /// Those of the base, and those of `take`.
 pub(crate) fn walk_links(
     base: impl Iterator<Item = Result<LinkRow, StoreError>>,
     draft: &Closed,
-    bin: &HashSet<ObjectId>,
+    objects: &ObjectTally,
     mut take: impl FnMut(LinkStep) -> Result<(), StoreError>,
 ) -> Result<LinkTally, StoreError> {
     let mut tally = LinkTally::new();
     let mut wide = Wide {
         kind: None,
         source: None,
-        to: &draft.reread_to,
-        gone: &draft.gone,
-        bin,
+        objects,
     };
     let mut entries = draft.links.merged().peekable();
     let mut base = base

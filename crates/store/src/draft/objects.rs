@@ -1,6 +1,6 @@
 //! The objects of a draft, laid over those of the snapshot before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
 
 use model::{ObjectId, ObjectState, ObjectType};
@@ -77,6 +77,9 @@ pub(crate) enum ObjectStep<B> {
     Put(ObjectRow, Option<B>),
     /// It was there and is gone.
     Gone(ObjectType, ObjectId),
+    /// It was told of in this draft only, and is gone; its links may have been told
+    /// of too.
+    Passed(ObjectType, ObjectId),
 }
 
 /// Which statements a draft made about whole types.
@@ -92,48 +95,46 @@ impl Reread {
     }
 }
 
-/// Goes through both and tells what becomes of each object, in order.
+/// Goes through both and tells what becomes of each object, in order; `read` are
+/// the types that were read completely, of which what is missing is gone.
 ///
 /// # Errors
 /// Those of the base, and those of `take`.
 pub(crate) fn walk_objects<B: Base>(
     base: impl Iterator<Item = Result<B, StoreError>>,
     draft: &Closed,
+    read: &HashSet<ObjectType>,
     mut take: impl FnMut(ObjectStep<B>) -> Result<(), StoreError>,
 ) -> Result<ObjectTally, StoreError> {
     let base = base.filter(|row| !matches!(row, Ok(row) if row.state().is_none()));
-    let mut tally = ObjectTally::default();
+    let mut tally = ObjectTally {
+        gone: draft.gone.clone(),
+        ..ObjectTally::default()
+    };
     let mut reread = Reread::default();
     let mut entries = draft.objects.merged().peekable();
     let mut take = |step: ObjectStep<B>| {
-        tally.add(&step);
+        tally.add(&step, read);
         take(step)
     };
     for row in base {
         let row = row?;
         let at = key(row.object_type(), Some(row.id()));
         while let Some(next) = next_object(&mut entries, &mut reread, Some(&at)) {
-            if let Some(step) = settle(next, &reread, None)? {
-                take(step)?;
-            }
+            take(settle(next, &reread, None)?)?;
         }
         let here = entries.peek().is_some_and(|entry| entry.key == at);
         let said = if here { newest(&mut entries) } else { None };
         let Some(state) = row.state() else {
             continue;
         };
-        let step = match said {
+        take(match said {
             Some(newest) => settle(newest, &reread, Some(row))?,
-            None => Some(untouched(row, state, &reread)),
-        };
-        if let Some(step) = step {
-            take(step)?;
-        }
+            None => untouched(row, state, &reread),
+        })?;
     }
     while let Some(next) = next_object(&mut entries, &mut reread, None) {
-        if let Some(step) = settle(next, &reread, None)? {
-            take(step)?;
-        }
+        take(settle(next, &reread, None)?)?;
     }
     Ok(tally)
 }
@@ -190,7 +191,7 @@ fn settle<B: Base>(
     newest: Entry,
     reread: &Reread,
     before: Option<B>,
-) -> Result<Option<ObjectStep<B>>, StoreError> {
+) -> Result<ObjectStep<B>, StoreError> {
     let unreadable = || StoreError::Internal("a draft holds an entry that is none".to_owned());
     let object_type = type_of(&newest);
     let id = std::str::from_utf8(&newest.key[1..])
@@ -204,7 +205,10 @@ fn settle<B: Base>(
     };
     let state = state.filter(|state| !reread.voids(object_type, *state, newest.seq));
     let Some(state) = state else {
-        return Ok(before.map(|_| ObjectStep::Gone(object_type, id)));
+        return Ok(match before {
+            Some(_) => ObjectStep::Gone(object_type, id),
+            None => ObjectStep::Passed(object_type, id),
+        });
     };
     let mut json = newest.value;
     json.remove(0);
@@ -217,15 +221,20 @@ fn settle<B: Base>(
             digest: None,
         }),
     };
-    Ok(Some(ObjectStep::Put(row, before)))
+    Ok(ObjectStep::Put(row, before))
 }
 
 impl ObjectTally {
-    fn add<B: Base>(&mut self, step: &ObjectStep<B>) {
+    fn add<B: Base>(&mut self, step: &ObjectStep<B>, read: &HashSet<ObjectType>) {
         let (object_type, id, state) = match step {
             ObjectStep::Kept(row) => (row.object_type(), row.id(), row.state()),
             ObjectStep::Put(row, _) => (row.object_type, &row.id, row.state()),
-            ObjectStep::Gone(..) => return,
+            ObjectStep::Gone(object_type, id) | ObjectStep::Passed(object_type, id) => {
+                if read.contains(object_type) {
+                    self.gone.insert(id.clone());
+                }
+                return;
+            }
         };
         let (live, deleted) = self.counts.entry(object_type).or_default();
         match state {

@@ -5,6 +5,9 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::thread::JoinHandle;
+
+use zstd::bulk::Compressor;
 
 use crate::error::StoreError;
 
@@ -45,14 +48,95 @@ struct Place {
     seq: u64,
 }
 
-/// Compressed blocks of sorted entries.
-type Chunk = Vec<Vec<u8>>;
+/// Compressed blocks of sorted entries, one behind the other so that none takes
+/// more room than it needs.
+#[derive(Debug, Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// Where each block ends.
+    ends: Vec<usize>,
+}
+
+impl Chunk {
+    fn push(&mut self, block: &[u8], compressor: &mut Compressor<'_>) -> Result<(), StoreError> {
+        let start = self.bytes.len();
+        let bound = zstd::zstd_safe::compress_bound(block.len());
+        self.bytes.resize(start + bound, 0);
+        let length = compressor
+            .compress_to_buffer(block, &mut self.bytes[start..])
+            .map_err(failed)?;
+        self.bytes.truncate(start + length);
+        self.ends.push(start + length);
+        Ok(())
+    }
+
+    /// A block; `None` behind the last one.
+    fn block(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.bytes[start..end])
+    }
+}
+
+/// What was gathered since the last sorting.
+#[derive(Debug, Default)]
+struct Gathered {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+}
+
+impl Gathered {
+    fn push(&mut self, key: &[u8], seq: u64, value: &[&[u8]]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        for part in value {
+            self.bytes.extend_from_slice(part);
+        }
+        self.places.push(Place {
+            start,
+            key: key.len(),
+            value: self.bytes.len() - start - key.len(),
+            seq,
+        });
+    }
+
+    /// Sorts and compresses it; the room that it took may serve again.
+    fn seal(mut self) -> Result<(Chunk, Self), StoreError> {
+        let bytes = &self.bytes;
+        let key = |place: &Place| &bytes[place.start..place.start + place.key];
+        self.places
+            .sort_unstable_by(|a, b| (key(a), Reverse(a.seq)).cmp(&(key(b), Reverse(b.seq))));
+        let mut compressor = Compressor::new(LEVEL).map_err(failed)?;
+        let (mut chunk, mut block) = (Chunk::default(), Vec::with_capacity(BLOCK + (64 << 10)));
+        for place in &self.places {
+            push_number(&mut block, place.key as u64);
+            push_number(&mut block, place.value as u64);
+            push_number(&mut block, place.seq);
+            let end = place.start + place.key + place.value;
+            block.extend_from_slice(&self.bytes[place.start..end]);
+            if block.len() >= BLOCK {
+                chunk.push(&block, &mut compressor)?;
+                block.clear();
+            }
+        }
+        if !block.is_empty() {
+            chunk.push(&block, &mut compressor)?;
+        }
+        chunk.bytes.shrink_to_fit();
+        self.bytes.clear();
+        self.places.clear();
+        Ok((chunk, self))
+    }
+}
+
+type Sealing = JoinHandle<Result<(Chunk, Gathered), StoreError>>;
 
 /// The entries.
 #[derive(Debug, Default)]
 pub(super) struct Spool {
-    gathered: Vec<u8>,
-    places: Vec<Place>,
+    gathered: Gathered,
+    /// What is being sorted, so that gathering goes on meanwhile; at most one.
+    sealing: Option<Sealing>,
     chunks: Vec<Chunk>,
 }
 
@@ -62,54 +146,25 @@ impl Spool {
     /// # Errors
     /// `Internal` where the compression fails.
     pub(super) fn push(&mut self, key: &[u8], seq: u64, value: &[&[u8]]) -> Result<(), StoreError> {
-        let start = self.gathered.len();
-        self.gathered.extend_from_slice(key);
-        for part in value {
-            self.gathered.extend_from_slice(part);
-        }
-        self.places.push(Place {
-            start,
-            key: key.len(),
-            value: self.gathered.len() - start - key.len(),
-            seq,
-        });
-        if self.gathered.len() >= GATHERED {
-            self.seal()?;
+        self.gathered.push(key, seq, value);
+        if self.gathered.bytes.len() >= GATHERED {
+            let room = self.sealed()?;
+            let full = std::mem::replace(&mut self.gathered, room);
+            self.sealing = Some(std::thread::spawn(move || full.seal()));
         }
         Ok(())
     }
 
-    /// Sorts and compresses what was gathered.
-    fn seal(&mut self) -> Result<(), StoreError> {
-        if self.places.is_empty() {
-            return Ok(());
-        }
-        let gathered = std::mem::take(&mut self.gathered);
-        let mut places = std::mem::take(&mut self.places);
-        let key = |place: &Place| &gathered[place.start..place.start + place.key];
-        places.sort_unstable_by(|a, b| (key(a), Reverse(a.seq)).cmp(&(key(b), Reverse(b.seq))));
-        let mut compressor = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
-        let (mut chunk, mut block) = (Chunk::new(), Vec::with_capacity(BLOCK + (64 << 10)));
-        for place in &places {
-            push_number(&mut block, place.key as u64);
-            push_number(&mut block, place.value as u64);
-            push_number(&mut block, place.seq);
-            let end = place.start + place.key + place.value;
-            block.extend_from_slice(&gathered[place.start..end]);
-            if block.len() >= BLOCK {
-                chunk.push(compressor.compress(&block).map_err(failed)?);
-                block.clear();
-            }
-        }
-        if !block.is_empty() {
-            chunk.push(compressor.compress(&block).map_err(failed)?);
-        }
-        chunk.shrink_to_fit();
+    /// Waits for what is being sorted; the room that it took.
+    fn sealed(&mut self) -> Result<Gathered, StoreError> {
+        let Some(sealing) = self.sealing.take() else {
+            return Ok(Gathered::default());
+        };
+        let (chunk, room) = sealing
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         self.chunks.push(chunk);
-        // The same room serves again.
-        self.gathered = gathered;
-        self.gathered.clear();
-        Ok(())
+        Ok(room)
     }
 
     /// Ends the gathering.
@@ -117,15 +172,18 @@ impl Spool {
     /// # Errors
     /// `Internal` where the compression fails.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        self.seal()?;
-        self.gathered = Vec::new();
+        self.sealed()?;
+        let rest = std::mem::take(&mut self.gathered);
+        if !rest.places.is_empty() {
+            self.chunks.push(rest.seal()?.0);
+        }
         Ok(())
     }
 
     /// All entries in order. To be called after [`Spool::close`].
     pub(super) fn merged(&self) -> Merged<'_> {
         let mut merged = Merged {
-            cursors: self.chunks.iter().map(|chunk| Cursor::new(chunk)).collect(),
+            cursors: self.chunks.iter().map(Cursor::new).collect(),
             heap: BinaryHeap::new(),
         };
         for index in 0..merged.cursors.len() {
@@ -161,7 +219,8 @@ impl Iterator for Merged<'_> {
 
 /// A place in one chunk.
 struct Cursor<'a> {
-    blocks: std::slice::Iter<'a, Vec<u8>>,
+    chunk: &'a Chunk,
+    next: usize,
     block: Vec<u8>,
     at: usize,
 }
@@ -169,7 +228,8 @@ struct Cursor<'a> {
 impl<'a> Cursor<'a> {
     fn new(chunk: &'a Chunk) -> Self {
         Self {
-            blocks: chunk.iter(),
+            chunk,
+            next: 0,
             block: Vec::new(),
             at: 0,
         }
@@ -196,8 +256,9 @@ impl Iterator for Cursor<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         if self.at == self.block.len() {
-            let block = self.blocks.next()?;
-            self.block = zstd::stream::decode_all(block.as_slice())
+            let block = self.chunk.block(self.next)?;
+            self.next += 1;
+            self.block = zstd::stream::decode_all(block)
                 .expect("invariant: a block was compressed in this process");
             self.at = 0;
         }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 use std::marker::PhantomData;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -10,6 +12,9 @@ use super::column::ColumnReader;
 use super::object::{self, ObjectKey, ObjectRow};
 use super::{FORMAT, FORMAT_KEY, KIND_KEY, Malformed, Ordered, Row, parsed};
 use crate::error::StoreError;
+
+/// Groups that are read ahead, by a thread, while rows are taken.
+const AHEAD: usize = 1;
 
 /// An opened run.
 pub struct RunReader<R> {
@@ -45,40 +50,55 @@ impl<R: Row> RunReader<R> {
     }
 
     /// Reads group after group with `read` and checks that the rows are sorted.
-    fn groups<T: Ordered + Clone>(
+    fn groups<T: Ordered + Clone + Send + 'static>(
         self,
         read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
     ) -> impl Iterator<Item = Result<T, StoreError>> {
-        let mut next = 0;
+        let (sender, groups) = mpsc::sync_channel(AHEAD);
+        let mut thread = Some(std::thread::spawn(move || self.send_groups(read, &sender)));
         let mut rows: std::vec::IntoIter<T> = Vec::new().into_iter();
-        let mut last: Option<T> = None;
         std::iter::from_fn(move || {
             loop {
                 if let Some(row) = rows.next() {
                     return Some(Ok(row));
                 }
-                if next == self.file.num_row_groups() {
-                    return None;
-                }
-                let group = self
-                    .file
-                    .get_row_group(next)
-                    .map_err(Malformed::from)
-                    .and_then(|group| read(&ColumnReader::new(group.as_ref())))
-                    .and_then(|group| sorted(last.as_ref(), group));
-                match group {
-                    Ok(group) => {
-                        next += 1;
-                        last = group.last().cloned().or(last.take());
-                        rows = group.into_iter();
-                    }
-                    Err(error) => {
-                        next = self.file.num_row_groups();
-                        return Some(Err(StoreError::corrupt(&self.path, error)));
+                match groups.recv() {
+                    Ok(Ok(group)) => rows = group.into_iter(),
+                    Ok(Err(error)) => return Some(Err(error)),
+                    Err(mpsc::RecvError) => {
+                        if let Some(Err(panic)) = thread.take().map(JoinHandle::join) {
+                            std::panic::resume_unwind(panic);
+                        }
+                        return None;
                     }
                 }
             }
         })
+    }
+
+    /// Sends group after group until one is malformed or nobody listens.
+    fn send_groups<T: Ordered + Clone>(
+        self,
+        read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
+        groups: &mpsc::SyncSender<Result<Vec<T>, StoreError>>,
+    ) {
+        let mut last: Option<T> = None;
+        for index in 0..self.file.num_row_groups() {
+            let group = self
+                .file
+                .get_row_group(index)
+                .map_err(Malformed::from)
+                .and_then(|group| read(&ColumnReader::new(group.as_ref())))
+                .and_then(|group| sorted(last.as_ref(), group))
+                .map_err(|error| StoreError::corrupt(&self.path, error));
+            let failed = group.is_err();
+            if let Ok(group) = &group {
+                last = group.last().cloned().or(last);
+            }
+            if groups.send(group).is_err() || failed {
+                return;
+            }
+        }
     }
 }
 

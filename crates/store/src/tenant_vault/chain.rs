@@ -17,26 +17,19 @@ use crate::seal;
 #[derive(Debug, Clone)]
 pub(super) struct Chain<R> {
     runs: Vec<(String, Bytes)>,
+    counts: Vec<u64>,
     rows: std::marker::PhantomData<R>,
 }
 
 impl<R: Row> Chain<R> {
-    /// How many runs there are.
-    pub(super) fn len(&self) -> usize {
-        self.runs.len()
+    /// How many rows each run has.
+    pub(super) fn counts(&self) -> &[u64] {
+        &self.counts
     }
 
     fn readers(&self) -> Result<Vec<RunReader<R>>, StoreError> {
         let open = |(path, file): &(String, Bytes)| RunReader::open(path, file.clone());
         self.runs.iter().map(open).collect()
-    }
-
-    /// How many rows the base has.
-    ///
-    /// # Errors
-    /// `Corrupt`, naming the file.
-    pub(super) fn base_rows(&self) -> Result<u64, StoreError> {
-        Ok(self.readers()?.first().map_or(0, RunReader::count))
     }
 
     /// The newest row about each thing, in order.
@@ -76,12 +69,14 @@ impl TenantVault {
                 "the manifest is another tenant's".to_owned(),
             ));
         }
-        let mut runs = Vec::new();
+        let (mut runs, mut counts) = (Vec::new(), Vec::new());
         for file in manifest.runs.iter().filter(|file| file.kind == R::KIND) {
             runs.push(self.open_run::<R>(file).await?);
+            counts.push(file.rows);
         }
         Ok(Chain {
             runs,
+            counts,
             rows: std::marker::PhantomData,
         })
     }

@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 
 use age::stream::StreamWriter;
 use bytes::Bytes;
-use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind};
-use model::{LinkKind, ObjectId, ObjectType};
+use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind, types_read};
+use model::{Link, LinkKind, ObjectId, ObjectType};
 
 use super::TenantVault;
 use super::chain::Chain;
@@ -27,8 +28,13 @@ use crate::seal;
 
 /// The longest chain of runs; a longer one is merged into a new base.
 const LONGEST_CHAIN: usize = 8;
-/// Changes of more than one row in this many of the base make a new base.
+/// Changes that add up to more than one row in this many of the base make a new
+/// base.
 const LARGEST_SHARE: u64 = 4;
+
+/// Rows that are handed over at a time, and how often before they are written.
+const BATCH: usize = 1_000;
+const BATCHES: usize = 4;
 
 /// What a reading of a tenant says about itself.
 #[derive(Debug, Clone, Default)]
@@ -41,9 +47,37 @@ pub struct Taken {
     pub unsettled: Vec<(ObjectType, ObjectId)>,
     /// How many snapshots in a row only followed changes.
     pub incremental: u32,
-    /// Objects that Graph announced as changed, where everything was read again
-    /// although the changes could be followed: other differences are drift.
-    pub announced: Option<HashSet<ObjectId>>,
+    /// What Graph announced of the kinds that were read as a whole all the same.
+    pub announced: Announced,
+}
+
+/// What was announced as changed since the snapshot before: of these kinds, any
+/// other difference from it is drift.
+#[derive(Debug, Clone, Default)]
+pub struct Announced {
+    /// The kinds that were read as a whole although their changes were followed;
+    /// where a kind is not among them, differences are what one expects.
+    pub kinds: HashSet<Kind>,
+    /// The objects that were announced.
+    pub ids: HashSet<ObjectId>,
+}
+
+impl Announced {
+    /// Whether a difference of this kind, about these objects, is drift.
+    fn is_drift(&self, kind: Kind, about: &[&ObjectId]) -> bool {
+        self.kinds.contains(&kind) && about.iter().all(|id| !self.ids.contains(*id))
+    }
+
+    /// The same of an object: it was in one state and is in the other.
+    fn is_object_drift(&self, object_type: ObjectType, id: &ObjectId) -> bool {
+        self.is_drift(Kind::Objects(object_type), &[id])
+    }
+
+    /// The same of a link: one that comes or goes with an end that was announced
+    /// is none.
+    fn is_link_drift(&self, link: &Link) -> bool {
+        self.is_drift(Kind::Links(link.kind), &[&link.source, &link.target])
+    }
 }
 
 impl TenantVault {
@@ -71,19 +105,22 @@ impl TenantVault {
             }
             None => (None, None),
         };
-        let (key, closed, announced) = (
+        let read = types_read(&taken.completeness);
+        let announced = Arc::new(taken.announced);
+        let (key, closed, told) = (
             Arc::clone(&self.key),
             Arc::clone(&draft),
-            taken.announced.clone(),
+            Arc::clone(&announced),
         );
         let objects = blocking::run(move || {
-            write_objects(&key, &closed, before_objects.as_ref(), announced.as_ref())
+            write_objects(&key, &closed, before_objects.as_ref(), &read, &told)
         })
         .await?;
-        let bin = objects.tally.bin.clone();
-        let key = Arc::clone(&self.key);
-        let links =
-            blocking::run(move || write_links(&key, &draft, before_links.as_ref(), &bin)).await?;
+        let (key, tally) = (Arc::clone(&self.key), Arc::clone(&objects.tally));
+        let links = blocking::run(move || {
+            write_links(&key, &draft, before_links.as_ref(), &tally, &announced)
+        })
+        .await?;
         let mut runs = Vec::new();
         for written in [&objects.run, &links.run] {
             let Some(written) = written else { continue };
@@ -111,7 +148,7 @@ impl TenantVault {
             lineage: Lineage {
                 since: base.map(|base| base.id().clone()),
                 incremental: taken.incremental,
-                drift: objects.drift,
+                drift: objects.drift + links.drift,
             },
             tokens: taken.tokens,
             unsettled: taken.unsettled,
@@ -180,7 +217,7 @@ struct Written {
 
 /// What became of one kind of rows.
 struct Outcome<T> {
-    tally: T,
+    tally: Arc<T>,
     /// The run to add; `None` where nothing changed.
     run: Option<Written>,
     /// Whether the runs of the base stay part of the snapshot.
@@ -188,28 +225,34 @@ struct Outcome<T> {
     drift: u64,
 }
 
-/// Whether changes are better written as a new base.
-fn fold<R: Row>(chain: &Chain<R>, changed: u64) -> Result<bool, StoreError> {
-    let too_long = changed > 0 && chain.len() >= LONGEST_CHAIN;
-    Ok(too_long || changed.saturating_mul(LARGEST_SHARE) > chain.base_rows()?)
+/// Whether the runs, with one more of `changed` rows, are better written as a new
+/// base.
+fn fold<R: Row>(chain: &Chain<R>, changed: u64) -> bool {
+    let [base, changes @ ..] = chain.counts() else {
+        return true;
+    };
+    let too_long = chain.counts().len() >= LONGEST_CHAIN;
+    let changes = changes.iter().sum::<u64>() + changed;
+    changed > 0 && (too_long || changes.saturating_mul(LARGEST_SHARE) > *base)
 }
 
 fn write_objects(
     key: &DataKey,
     draft: &Closed,
     before: Option<&Chain<ObjectRow>>,
-    announced: Option<&HashSet<ObjectId>>,
+    read: &HashSet<ObjectType>,
+    announced: &Announced,
 ) -> Result<Outcome<ObjectTally>, StoreError> {
     let mut drift = 0;
     if let Some(before) = before {
         let mut output = Output::<ObjectRow>::new(key)?;
-        let mut drifted = |id: &ObjectId| {
-            drift += u64::from(announced.is_some_and(|announced| !announced.contains(id)));
+        let mut drifted = |object_type, id: &ObjectId| {
+            drift += u64::from(announced.is_object_drift(object_type, id));
         };
-        let tally = walk_objects(before.keys()?, draft, |step| match step {
-            ObjectStep::Kept(_) => Ok(()),
+        let tally = walk_objects(before.keys()?, draft, read, |step| match step {
+            ObjectStep::Kept(_) | ObjectStep::Passed(..) => Ok(()),
             ObjectStep::Gone(object_type, id) => {
-                drifted(&id);
+                drifted(object_type, &id);
                 output.push(ObjectRow {
                     object_type,
                     id,
@@ -218,15 +261,15 @@ fn write_objects(
             }
             ObjectStep::Put(row, old) => match unlike(row, old.as_ref())? {
                 Some(row) => {
-                    drifted(&row.id);
+                    drifted(row.object_type, &row.id);
                     output.push(row)
                 }
                 None => Ok(()),
             },
         })?;
-        if !fold(before, output.rows)? {
+        if !fold(before, output.rows) {
             return Ok(Outcome {
-                tally,
+                tally: Arc::new(tally),
                 run: output.finish_changes()?,
                 kept_base: true,
                 drift,
@@ -235,12 +278,12 @@ fn write_objects(
     }
     let mut output = Output::<ObjectRow>::new(key)?;
     let rows = before.map(Chain::rows).transpose()?.into_iter().flatten();
-    let tally = walk_objects(rows, draft, |step| match step {
+    let tally = walk_objects(rows, draft, read, |step| match step {
         ObjectStep::Kept(row) | ObjectStep::Put(row, _) => output.push(row),
-        ObjectStep::Gone(..) => Ok(()),
+        ObjectStep::Gone(..) | ObjectStep::Passed(..) => Ok(()),
     })?;
     Ok(Outcome {
-        tally,
+        tally: Arc::new(tally),
         run: Some(output.finish()?),
         kept_base: false,
         drift,
@@ -268,58 +311,74 @@ fn write_links(
     key: &DataKey,
     draft: &Closed,
     before: Option<&Chain<LinkRow>>,
-    bin: &HashSet<ObjectId>,
+    objects: &ObjectTally,
+    announced: &Announced,
 ) -> Result<Outcome<LinkTally>, StoreError> {
+    let mut drift = 0;
     if let Some(before) = before {
         let mut output = Output::<LinkRow>::new(key)?;
-        let tally = walk_links(before.rows()?, draft, bin, |step| match step {
-            LinkStep::Kept(_) => Ok(()),
-            LinkStep::New(link) => output.push(link.into()),
-            LinkStep::Gone(link) => output.push(LinkRow {
-                link,
-                presence: Presence::Gone,
-            }),
+        let tally = walk_links(before.rows()?, draft, objects, |step| {
+            let (link, presence) = match step {
+                LinkStep::Kept(_) => return Ok(()),
+                LinkStep::New(link) => (link, Presence::Present),
+                LinkStep::Gone(link) => (link, Presence::Gone),
+            };
+            drift += u64::from(announced.is_link_drift(&link));
+            output.push(LinkRow { link, presence })
         })?;
-        if !fold(before, output.rows)? {
+        if !fold(before, output.rows) {
             return Ok(Outcome {
-                tally,
+                tally: Arc::new(tally),
                 run: output.finish_changes()?,
                 kept_base: true,
-                drift: 0,
+                drift,
             });
         }
     }
     let mut output = Output::<LinkRow>::new(key)?;
     let rows = before.map(Chain::rows).transpose()?.into_iter().flatten();
-    let tally = walk_links(rows, draft, bin, |step| match step {
+    let tally = walk_links(rows, draft, objects, |step| match step {
         LinkStep::Kept(link) | LinkStep::New(link) => output.push(link.into()),
         LinkStep::Gone(_) => Ok(()),
     })?;
     Ok(Outcome {
-        tally,
+        tally: Arc::new(tally),
         run: Some(output.finish()?),
         kept_base: false,
-        drift: 0,
+        drift,
     })
 }
 
-/// A run on its way into an encrypted file.
+/// A run on its way into an encrypted file: rows are taken here and written by a
+/// thread.
 struct Output<R: Row> {
-    writer: RunWriter<R, Hashing<StreamWriter<Vec<u8>>>>,
+    batch: Vec<R>,
+    batches: mpsc::SyncSender<Vec<R>>,
+    writing: JoinHandle<Result<Written, StoreError>>,
     rows: u64,
 }
 
 impl<R: Row> Output<R> {
     fn new(key: &DataKey) -> Result<Self, StoreError> {
+        let output = Hashing::new(seal::encrypt_to(key, Vec::new())?);
+        let (batches, rows) = mpsc::sync_channel(BATCHES);
         Ok(Self {
-            writer: RunWriter::new(Hashing::new(seal::encrypt_to(key, Vec::new())?))?,
+            batch: Vec::with_capacity(BATCH),
+            batches,
+            writing: std::thread::spawn(move || write_run(output, rows)),
             rows: 0,
         })
     }
 
     fn push(&mut self, row: R) -> Result<(), StoreError> {
         self.rows += 1;
-        self.writer.push(row)
+        self.batch.push(row);
+        if self.batch.len() == BATCH {
+            let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+            // Who no longer listens has failed, and says why at the end.
+            let _ = self.batches.send(full);
+        }
+        Ok(())
     }
 
     /// The run, unless it would be empty.
@@ -331,22 +390,38 @@ impl<R: Row> Output<R> {
     }
 
     fn finish(self) -> Result<Written, StoreError> {
-        let (output, rows) = self.writer.finish()?;
-        let (encrypting, plain_hash) = output.finish();
-        let sealed = encrypting
-            .finish()
-            .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
-        Ok(Written {
-            file: RunFile {
-                hash: blake3::hash(&sealed),
-                kind: R::KIND,
-                bytes: sealed.len() as u64,
-                rows,
-                plain_hash,
-            },
-            sealed: Bytes::from(sealed),
-        })
+        let _ = self.batches.send(self.batch);
+        drop(self.batches);
+        self.writing
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+/// Writes the rows that come into a run.
+fn write_run<R: Row>(
+    output: Hashing<StreamWriter<Vec<u8>>>,
+    batches: mpsc::Receiver<Vec<R>>,
+) -> Result<Written, StoreError> {
+    let mut writer = RunWriter::<R, _>::new(output)?;
+    for row in batches.into_iter().flatten() {
+        writer.push(row)?;
+    }
+    let (output, rows) = writer.finish()?;
+    let (encrypting, plain_hash) = output.finish();
+    let sealed = encrypting
+        .finish()
+        .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
+    Ok(Written {
+        file: RunFile {
+            hash: blake3::hash(&sealed),
+            kind: R::KIND,
+            bytes: sealed.len() as u64,
+            rows,
+            plain_hash,
+        },
+        sealed: Bytes::from(sealed),
+    })
 }
 
 /// The records with the counts of what is stored.

@@ -130,24 +130,43 @@ impl TenantVault {
     /// # Errors
     /// As [`TenantVault::read`].
     pub async fn foothold(&self, manifest: &Manifest) -> Result<Foothold, StoreError> {
+        let (bin, sources) = futures::try_join!(self.bin(manifest), self.sources(manifest))?;
+        Ok(Foothold { bin, sources })
+    }
+
+    async fn bin(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<HashSet<(ObjectType, ObjectId)>, StoreError> {
         let objects = self.chain::<ObjectRow>(manifest).await?;
-        let links = self.chain::<LinkRow>(manifest).await?;
         blocking::run(move || {
-            let mut foothold = Foothold::default();
+            let mut bin = HashSet::new();
             for key in objects.keys()? {
                 let key = key?;
                 if matches!(key.body, Some((ObjectState::Deleted, _))) {
-                    foothold.bin.insert((key.object_type, key.id));
+                    bin.insert((key.object_type, key.id));
                 }
             }
+            Ok(bin)
+        })
+        .await
+    }
+
+    async fn sources(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<BTreeMap<LinkKind, Vec<ObjectId>>, StoreError> {
+        let links = self.chain::<LinkRow>(manifest).await?;
+        blocking::run(move || {
+            let mut all: BTreeMap<LinkKind, Vec<ObjectId>> = BTreeMap::new();
             for link in links.rows()?.filter_map(present) {
                 let Link { kind, source, .. } = link?;
-                let sources = foothold.sources.entry(kind).or_default();
+                let sources = all.entry(kind).or_default();
                 if sources.last() != Some(&source) {
                     sources.push(source);
                 }
             }
-            Ok(foothold)
+            Ok(all)
         })
         .await
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::snapshot::{Change, Changes, Kind};
+use model::snapshot::{Change, Changes, Completeness, Kind, Method};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
 use proptest::prelude::*;
-use store::{Draft, Manifest, RunKind, Taken, TenantVault};
-use testkit::store::meta;
+use store::{Announced, Draft, Manifest, RunKind, Taken, TenantVault};
+use testkit::store::{meta, moment};
 
 use crate::{memory, opened};
 
@@ -39,23 +39,70 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just(Change::Reread(Kind::Deleted(ObjectType::User))),
         1 => Just(Change::Reread(Kind::Links(LinkKind::GroupMembers))),
         1 => group().prop_map(|g| Change::RereadLinksOf(LinkKind::GroupMembers, id("g", g))),
-        1 => number().prop_map(|u| Change::RereadLinksTo(LinkKind::GroupMembers, id("u", u))),
     ]
 }
 
+/// What is said on one day, and how completely each kind was read.
+#[derive(Debug, Clone, Default)]
+struct Day {
+    changes: Vec<Change>,
+    completeness: Vec<Completeness>,
+}
+
+impl From<Vec<Change>> for Day {
+    fn from(changes: Vec<Change>) -> Self {
+        Self {
+            changes,
+            ..Self::default()
+        }
+    }
+}
+
+/// A record of a kind that was read at some time.
+fn record(kind: Kind, problem: Option<&str>) -> Completeness {
+    Completeness {
+        problem: problem.map(str::to_owned),
+        ..Completeness::begun(kind, Method::Delta, moment(0))
+    }
+}
+
+fn day() -> impl Strategy<Value = Day> {
+    let kinds = [
+        Kind::Objects(ObjectType::User),
+        Kind::Deleted(ObjectType::User),
+    ];
+    // Complete, broken off, or not asked for.
+    let reading =
+        prop_oneof![3 => Just(Some(None)), 1 => Just(Some(Some("broke off"))), 1 => Just(None)];
+    let readings = (reading.clone(), reading);
+    (prop::collection::vec(change(), 0..12), readings).prop_map(move |(changes, (live, bin))| Day {
+        changes,
+        completeness: kinds
+            .into_iter()
+            .zip([live, bin])
+            .filter_map(|(kind, reading)| Some(record(kind, reading?)))
+            .collect(),
+    })
+}
+
 /// Commits each day's changes on top of the day before; the manifests.
-async fn commit_days(vault: &TenantVault, days: &[Vec<Change>]) -> Vec<Manifest> {
+async fn commit_days(vault: &TenantVault, days: &[Day]) -> Vec<Manifest> {
     let mut manifests: Vec<Manifest> = Vec::new();
-    for (day, changes) in days.iter().enumerate() {
+    for (day, said) in days.iter().enumerate() {
+        let Day {
+            changes,
+            completeness,
+        } = said.clone();
         let draft = Draft::default();
-        changes
-            .iter()
-            .cloned()
-            .for_each(|change| draft.apply(change));
+        changes.into_iter().for_each(|change| draft.apply(change));
+        let taken = Taken {
+            completeness,
+            ..Taken::default()
+        };
         let mut meta = meta("20261120-daily", "a", i64::try_from(day).unwrap() * 100);
         meta.id = SnapshotId::parse(&format!("day-{day:03}")).unwrap();
         let manifest = vault
-            .commit(&meta, draft, Taken::default(), manifests.last())
+            .commit(&meta, draft, taken, manifests.last())
             .await
             .unwrap();
         manifests.push(manifest);
@@ -64,25 +111,25 @@ async fn commit_days(vault: &TenantVault, days: &[Vec<Change>]) -> Vec<Manifest>
 }
 
 /// What the same statements add up to in memory, day by day.
-fn expected(days: &[Vec<Change>]) -> Vec<(Vec<Object>, Vec<Link>)> {
+fn expected(days: &[Day]) -> Vec<(Vec<Object>, Vec<Link>)> {
     let mut before = (Vec::new(), Vec::new());
     let mut all = Vec::new();
-    for changes in days {
+    for day in days {
         let mut state = Changes::default();
         let (objects, links) = before.clone();
         objects
             .into_iter()
             .map(Change::Put)
             .chain(links.into_iter().map(Change::Linked))
-            .chain(changes.iter().cloned())
+            .chain(day.changes.iter().cloned())
             .for_each(|change| state.apply(change));
-        before = state.into_rows();
+        before = state.into_rows(&day.completeness);
         all.push(before.clone());
     }
     all
 }
 
-async fn check(days: Vec<Vec<Change>>) {
+async fn check(days: Vec<Day>) {
     let (_, vault) = opened(memory()).await;
     let manifests = commit_days(&vault, &days).await;
     for (day, (manifest, (objects, links))) in manifests.iter().zip(expected(&days)).enumerate() {
@@ -125,12 +172,99 @@ proptest! {
 
     #[test]
     fn days_of_changes_add_up_to_the_state(
-        days in prop::collection::vec(prop::collection::vec(change(), 0..12), 1..12),
+        days in prop::collection::vec(day(), 1..12),
     ) {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap()
             .block_on(check(days));
+    }
+}
+
+#[tokio::test]
+async fn what_a_complete_reading_misses_takes_its_links_away() {
+    let (live, bin) = (
+        Kind::Objects(ObjectType::User),
+        Kind::Deleted(ObjectType::User),
+    );
+    for (broken, links) in [(None, 1), (Some("broke off"), 2)] {
+        let (_, vault) = opened(memory()).await;
+        let first = vec![
+            Change::Put(user(1, ObjectState::Live, 0)),
+            Change::Put(user(2, ObjectState::Live, 0)),
+            Change::Linked(member(0, 1)),
+            Change::Linked(member(0, 2)),
+        ];
+        // All users are read again, while the groups only follow changes.
+        let next = Day {
+            changes: vec![
+                Change::Reread(live),
+                Change::Reread(bin),
+                Change::Put(user(1, ObjectState::Live, 0)),
+            ],
+            completeness: vec![record(live, broken), record(bin, None)],
+        };
+        let manifests = commit_days(&vault, &[first.into(), next]).await;
+        let content = vault.read(&manifests[1]).await.unwrap();
+        assert_eq!(content.links.len(), links, "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn drift_is_what_differs_and_was_not_announced() {
+    let all = [
+        Kind::Objects(ObjectType::User),
+        Kind::Links(LinkKind::GroupMembers),
+    ];
+    let (live, first) = (
+        ObjectState::Live,
+        (1..=4)
+            .map(|n| Change::Put(user(n, ObjectState::Live, 0)))
+            .chain((1..=4).map(|n| Change::Linked(member(n % 2, n)))),
+    );
+    let policy = |n: u8| {
+        let json = format!(r#"{{"id":"p{n}"}}"#);
+        Change::Put(Object::from_json(ObjectType::ConditionalAccessPolicy, live, &json).unwrap())
+    };
+    // Of four users one stays, one changes, one goes, and one comes; and so the links.
+    let next = [
+        Change::Reread(all[0]),
+        Change::Reread(all[1]),
+        policy(1),
+        Change::Put(user(1, live, 0)),
+        Change::Put(user(2, live, 1)),
+        Change::Put(user(4, live, 0)),
+        Change::Put(user(5, live, 0)),
+        Change::Linked(member(1, 1)),
+        Change::Linked(member(0, 4)),
+        Change::Linked(member(0, 5)),
+    ];
+    type Announcements = &'static [(&'static str, u8)];
+    let cases: [(&[Kind], Announcements, u64); 6] = [
+        (&[], &[], 0),
+        (&all[..1], &[], 3),
+        (&all[..1], &[("u", 2), ("u", 5)], 1),
+        // The links of 2 and 3 went, that of 5 came.
+        (&all[1..], &[], 3),
+        (&all[1..], &[("u", 3)], 2),
+        (&all, &[("g", 0), ("g", 1)], 3),
+    ];
+    for (kinds, ids, drift) in cases {
+        let (_, vault) = opened(memory()).await;
+        let first: Vec<Change> = first.clone().collect();
+        let manifests = commit_days(&vault, &[first.into()]).await;
+        let draft = Draft::default();
+        next.iter().cloned().for_each(|change| draft.apply(change));
+        let taken = Taken {
+            announced: Announced {
+                kinds: kinds.iter().copied().collect(),
+                ids: ids.iter().map(|(family, n)| id(family, *n)).collect(),
+            },
+            ..Taken::default()
+        };
+        let meta = meta("20261121-daily", "a", 100);
+        let manifest = vault.commit(&meta, draft, taken, manifests.last()).await;
+        assert_eq!(manifest.unwrap().lineage.drift, drift, "{kinds:?} {ids:?}");
     }
 }
 
@@ -141,23 +275,25 @@ fn runs(manifest: &Manifest, kind: RunKind) -> usize {
 #[tokio::test]
 async fn a_chain_holds_changes_only_and_is_merged_when_it_is_long_or_heavy() {
     let (_, vault) = opened(memory()).await;
-    let first = (0..200)
+    let first: Vec<Change> = (0..200)
         .map(|n| Change::Put(user(n, ObjectState::Live, 0)))
         .collect();
-    let mut days: Vec<Vec<Change>> = vec![first];
+    let mut days: Vec<Day> = vec![Day::from(first)];
     // Nothing changed, although everything was read again.
     days.push(
         std::iter::once(Change::Reread(Kind::Objects(ObjectType::User)))
             .chain((0..200).map(|n| Change::Put(user(n, ObjectState::Live, 0))))
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
     );
     for day in 1..=9_u8 {
-        days.push(vec![Change::Put(user(day, ObjectState::Live, day))]);
+        days.push(vec![Change::Put(user(day, ObjectState::Live, day))].into());
     }
     days.push(
         (0..60)
             .map(|n| Change::Put(user(n, ObjectState::Live, 99)))
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
     );
     let manifests = commit_days(&vault, &days).await;
     let lengths: Vec<usize> = manifests
@@ -178,6 +314,46 @@ async fn a_chain_holds_changes_only_and_is_merged_when_it_is_long_or_heavy() {
 }
 
 #[tokio::test]
+async fn changes_that_add_up_to_much_of_the_base_make_a_new_one() {
+    let (_, vault) = opened(memory()).await;
+    let users = |range: std::ops::Range<u8>, department| -> Vec<Change> {
+        range
+            .map(|n| Change::Put(user(n, ObjectState::Live, department)))
+            .collect()
+    };
+    let days = [
+        users(0..100, 0),
+        users(0..10, 1),
+        users(10..20, 1),
+        users(0..5, 2),
+        Vec::new(),
+        users(50..51, 1),
+        users(0..1, 3),
+    ]
+    .map(Day::from);
+    let manifests = commit_days(&vault, &days).await;
+    let rows: Vec<Vec<u64>> = manifests
+        .iter()
+        .map(|manifest| {
+            let objects = manifest.runs.iter();
+            let objects = objects.filter(|run| run.kind == RunKind::Objects);
+            objects.map(|run| run.rows).collect()
+        })
+        .collect();
+    let expected: [&[u64]; 7] = [
+        &[100],
+        &[100, 10],
+        &[100, 10, 10],
+        &[100, 10, 10, 5],
+        &[100, 10, 10, 5],
+        // One more than a quarter.
+        &[100],
+        &[100, 1],
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[tokio::test]
 async fn what_the_next_snapshot_needs_is_told() {
     let (_, vault) = opened(memory()).await;
     let days = vec![
@@ -193,6 +369,7 @@ async fn what_the_next_snapshot_needs_is_told() {
             Change::Linked(member(0, 1)),
         ],
     ];
+    let days: Vec<Day> = days.into_iter().map(Day::from).collect();
     let manifests = commit_days(&vault, &days).await;
     let foothold = vault.foothold(&manifests[1]).await.unwrap();
     assert_eq!(

@@ -16,6 +16,9 @@ pub(crate) fn object(
     mut body: Value,
 ) -> Object {
     body["id"] = json!(id(number).as_str());
+    if object_type == ObjectType::User && body.get("userPrincipalName").is_none() {
+        body["userPrincipalName"] = json!(format!("user{number}@contoso.example"));
+    }
     Object::from_body(object_type, state, body.as_object().unwrap()).unwrap()
 }
 

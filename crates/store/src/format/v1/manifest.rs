@@ -1,5 +1,7 @@
 //! The manifest of format 1.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use model::licence::Licence;
 use model::snapshot::{self, Kind, Method};
@@ -38,12 +40,21 @@ pub(crate) struct Manifest {
 }
 
 /// Where the changes of a type go on.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Token {
     #[serde(rename = "type")]
     object_type: String,
     selection: String,
     link: String,
+}
+
+impl fmt::Debug for Token {
+    /// Leaves the link out, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("object_type", &self.object_type)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,6 +96,7 @@ struct Completeness {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Effort {
+    pages: u64,
     requests: u64,
     units: u64,
     retries: u64,
@@ -170,6 +182,7 @@ impl From<&snapshot::ChangeToken> for Token {
 impl From<snapshot::Effort> for Effort {
     fn from(effort: snapshot::Effort) -> Self {
         Self {
+            pages: effort.pages,
             requests: effort.requests,
             units: effort.units,
             retries: effort.retries,
@@ -183,6 +196,7 @@ impl From<snapshot::Effort> for Effort {
 impl From<Effort> for snapshot::Effort {
     fn from(effort: Effort) -> Self {
         Self {
+            pages: effort.pages,
             requests: effort.requests,
             units: effort.units,
             retries: effort.retries,

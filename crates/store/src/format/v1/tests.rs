@@ -1,6 +1,6 @@
 use chrono::DateTime;
 use model::licence::Licence;
-use model::snapshot::{Completeness, Effort, Kind, Method};
+use model::snapshot::{ChangeToken, Completeness, Effort, Kind, Method};
 use model::{LinkKind, ObjectType, SnapshotId, TenantId};
 
 use super::*;
@@ -67,6 +67,26 @@ fn the_first_manifest_stays_readable_and_is_written_alike() {
 }
 
 #[test]
+fn nothing_shows_a_change_token() {
+    let mut manifest = golden();
+    manifest.tokens = vec![ChangeToken {
+        object_type: ObjectType::User,
+        selection: "displayName".to_owned(),
+        link: "https://graph.example/users/delta?$deltatoken=s3cret".to_owned(),
+    }];
+    let stored = Manifest::from(&manifest);
+    for shown in [format!("{manifest:?}"), format!("{stored:?}")] {
+        assert!(shown.contains("user") || shown.contains("User"), "{shown}");
+        assert!(
+            !shown.contains("s3cret") && !shown.contains("delta?"),
+            "{shown}"
+        );
+    }
+    let text = String::from_utf8(to_json(&stored).unwrap()).unwrap();
+    assert_eq!(read(&text).unwrap(), manifest, "what is stored keeps it");
+}
+
+#[test]
 fn every_kind_has_a_name_in_the_manifest() {
     let mut manifest = golden();
     let record = manifest.completeness[0].clone();
@@ -127,6 +147,30 @@ fn what_is_not_understood_is_refused() {
     );
     check("0101", "01", "hex");
     check("{\"format\"", "[", "no file of the vault");
+}
+
+#[test]
+fn a_kind_without_a_record_was_not_read() {
+    let complete = |kinds: &[Kind]| {
+        let mut manifest = golden();
+        let record = |kind: &Kind| Completeness {
+            kind: *kind,
+            problem: None,
+            ..manifest.completeness[0].clone()
+        };
+        manifest.completeness = kinds.iter().map(record).collect();
+        manifest.has_essentials()
+    };
+    let (essential, other): (Vec<Kind>, Vec<Kind>) = Kind::all()
+        .into_iter()
+        .partition(|kind| kind.object_type().is_essential());
+    assert!(complete(&essential) && complete(&Kind::all()));
+    assert!(!complete(&[]) && !complete(&other));
+    for missing in 0..essential.len() {
+        let mut kinds = essential.clone();
+        let kind = kinds.remove(missing);
+        assert!(!complete(&kinds), "without {}", kind.name());
+    }
 }
 
 #[test]

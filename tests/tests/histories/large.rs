@@ -1,0 +1,147 @@
+//! A large tenant whose Graph has its bad day, and keeps its quotas.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::DateTime;
+use graph::{
+    Connections, Credential, Endpoint, GraphReader, Limits, Mode, Request, Role, Settings, collect,
+};
+use model::TenantId;
+use model::snapshot::{Change, Completeness};
+use simulator::{
+    Clock, FaultMix, FaultWeights, Population, Simulator, TenantSpec, Throttle, ViolationKind,
+};
+
+use crate::world::{TENANT, run};
+
+const USERS: usize = 100_000;
+
+#[test]
+fn a_large_tenant_in_trouble_is_read_whole_within_its_quotas() {
+    run(read_a_large_tenant());
+}
+
+async fn read_a_large_tenant() {
+    let start = DateTime::from_timestamp(1_790_000_000, 0).expect("a date in range");
+    let simulator = Simulator::with_clock(Clock::tokio(start));
+    let tenant = simulator.add_tenant(TenantSpec::practice(TENANT));
+    let made = tenant.populate(&Population {
+        users: USERS,
+        groups: 500,
+        seed: 7,
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let server = simulator.serve(listener).await;
+    simulator.set_throttle(Throttle::Documented);
+    simulator.set_fault_mix(Some(FaultMix {
+        weights: FaultWeights {
+            throttled: 2,
+            throttled_briefly: 2,
+            unavailable: 2,
+            unavailable_until: 2,
+            reset: 2,
+            reset_in_body: 1,
+            truncated: 1,
+            ..FaultWeights::none()
+        },
+        ..FaultMix::of(0.1, 7)
+    }));
+
+    let begun = tokio::time::Instant::now();
+    let (objects, links) = (AtomicU64::new(0), AtomicU64::new(0));
+    let request = Request {
+        sleep: waits(),
+        ..Request::all(Mode::Whole)
+    };
+    let now: graph::Now = Arc::new(move || start + begun.elapsed());
+    let outcome = collect(
+        &reader(&server.url(), Arc::clone(&now)),
+        &request,
+        &*now,
+        &|_| {},
+        &|change| match change {
+            Change::Put(_) => drop(objects.fetch_add(1, Ordering::Relaxed)),
+            Change::Linked(_) => drop(links.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        },
+    )
+    .await
+    .expect("the tenant answers");
+
+    let problems: Vec<&Completeness> = outcome
+        .completeness
+        .iter()
+        .filter(|record| !record.is_complete())
+        .collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(objects.load(Ordering::Relaxed) >= made.users as u64);
+    let counters = simulator.counters();
+    let spoilt: u64 = counters.faults.values().sum();
+    println!(
+        "{} objects and {} links by {} requests and {} units in {:?} of the tenant's time; {spoilt} faults {:?}",
+        objects.load(Ordering::Relaxed),
+        links.load(Ordering::Relaxed),
+        counters.total,
+        counters.units,
+        begun.elapsed(),
+        counters.faults,
+    );
+    assert!(spoilt > counters.total / 20, "{spoilt} faults are few");
+    assert_eq!(counters.throttled, 0, "a quota was passed");
+    for kind in [
+        ViolationKind::RetryAfterIgnored,
+        ViolationKind::QuotaPassed,
+        ViolationKind::BatchTooLarge,
+        ViolationKind::DeltaLinkChanged,
+        ViolationKind::TopTooLarge,
+        ViolationKind::ManyExpanded,
+    ] {
+        let broken: Vec<_> = counters
+            .violations
+            .iter()
+            .filter(|violation| violation.kind == kind)
+            .take(5)
+            .collect();
+        assert!(broken.is_empty(), "{broken:?}");
+    }
+}
+
+/// Waits that pass at once, with everybody's time.
+fn waits() -> graph::Sleeper {
+    Arc::new(|wait| {
+        let until = tokio::time::Instant::now() + wait;
+        Box::pin(async move {
+            // What was sent before arrives before: time must not jump over it.
+            for _ in 0..500 {
+                tokio::task::yield_now().await;
+            }
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            tokio::time::advance(left).await;
+        })
+    })
+}
+
+fn reader(url: &str, now: graph::Now) -> GraphReader {
+    let parse = |path: &str| format!("{url}{path}").parse().expect("a url");
+    let endpoint = Endpoint {
+        graph_url: parse("/v1.0"),
+        login_url: parse(""),
+        tenant: TenantId::parse(TENANT).expect("a tenant"),
+        client_id: simulator::READER_CLIENT_ID.to_owned(),
+    };
+    let counter = AtomicU64::new(1);
+    let ids: graph::Ids = Arc::new(move || {
+        uuid::Uuid::from_u128(u128::from(counter.fetch_add(1, Ordering::Relaxed)))
+    });
+    let settings = Settings {
+        role: Role::Collector,
+        limits: Limits::Documented,
+        sleep: waits(),
+        ..Settings::new(Connections::new().expect("connections"), ids, now)
+    };
+    let secret = Credential::secret(simulator::READER_SECRET.into());
+    GraphReader::new(&endpoint, secret, settings)
+}

@@ -1,0 +1,94 @@
+//! Snapshots of a tenant in a vault, each going on from the one before.
+
+use std::sync::Arc;
+
+use graph::{Mode, Outcome, Past, Request, collect};
+use model::licence::Licence;
+use model::snapshot::Content;
+use model::{SnapshotId, TenantId};
+use store::{
+    Draft, Kek, Manifest, SnapshotMeta, Taken, TenantRecord, TenantState, TenantVault, Trigger,
+    Vault,
+};
+
+use crate::world::{TENANT, World};
+
+/// A vault and what was committed to it.
+pub(crate) struct Chain {
+    vault: TenantVault,
+    pub(crate) newest: Option<Manifest>,
+}
+
+impl Chain {
+    pub(crate) async fn new() -> Self {
+        let memory = Arc::new(store::object_store::memory::InMemory::new());
+        let vault = Vault::new(memory, Arc::new(Kek::from_bytes([7; 32])));
+        let tenant = TenantId::parse(TENANT).expect("a tenant");
+        let record: TenantRecord = testkit::store::record(&tenant);
+        assert_eq!(record.state, TenantState::Active);
+        vault.create_tenant(&record).await.expect("room");
+        Self {
+            vault: vault.tenant(&tenant).await.expect("registered"),
+            newest: None,
+        }
+    }
+
+    /// Takes the next snapshot as the snapshotter does; what the vault then holds.
+    pub(crate) async fn take(&mut self, world: &World) -> Content {
+        let mode = match &self.newest {
+            None => Mode::Whole,
+            Some(base) => {
+                let foothold = self.vault.foothold(base).await.expect("whole");
+                Mode::Since(Past {
+                    tokens: base.tokens.clone(),
+                    bin: foothold.bin,
+                    sources: foothold.sources,
+                    unsettled: base.unsettled.clone(),
+                    completeness: base.completeness.clone(),
+                })
+            }
+        };
+        let request = Request {
+            sleep: world.sleeper(),
+            ..Request::all(mode)
+        };
+        let draft = Draft::default();
+        let outcome: Outcome = collect(
+            &world.reader(),
+            &request,
+            &world.clock(),
+            &|_| {},
+            &|change| draft.apply(change),
+        )
+        .await
+        .expect("the tenant answers");
+        let number = self
+            .newest
+            .as_ref()
+            .map_or(0, |base| base.lineage.incremental + 1);
+        let now = (world.clock())();
+        let meta = SnapshotMeta {
+            id: SnapshotId::parse(&format!("day-{number:03}")).expect("a slot"),
+            attempt: "a".to_owned(),
+            trigger: Trigger::OnDemand,
+            started: now,
+            finished: now,
+            licence: Licence::P1,
+        };
+        let taken = Taken {
+            completeness: outcome.completeness,
+            tokens: outcome.tokens,
+            unsettled: outcome.unsettled,
+            incremental: number,
+            ..Taken::default()
+        };
+        let manifest = self
+            .vault
+            .commit(&meta, draft, taken, self.newest.as_ref())
+            .await
+            .expect("room");
+        let content = self.vault.read(&manifest).await.expect("whole");
+        self.newest = Some(manifest);
+        content
+    }
+}

@@ -1,0 +1,32 @@
+//! `cargo xtask bench`: how fast and how small the product is, against its targets.
+//!
+//! Owns which benchmarks there are; each builds what it measures for release and runs it as processes of its own.
+//! Must never be part of the tests: figures depend on the machine and on what else it does.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::repo::Repo;
+
+mod collect;
+mod control;
+mod least;
+mod machine;
+mod process;
+mod sdk;
+mod table;
+mod world;
+
+/// The benchmarks.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Snapshots of tenants of several sizes, and Microsoft's SDK reading the same.
+    Collect(collect::Arguments),
+}
+
+/// Run one benchmark.
+pub(crate) fn run(repo: &Repo, bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Collect(arguments) => collect::run(repo, arguments),
+    }
+}

@@ -1,0 +1,270 @@
+//! `cargo xtask bench collect`: snapshots of a made-up tenant, first and next day, beside Microsoft's SDK.
+//!
+//! Owns what is measured and which targets it is held against.
+//! Must never change a setting of the product to look better, except that no quota is kept, as the simulator keeps none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use chrono::DateTime;
+use clap::Args;
+use serde_json::Value;
+
+use super::control::Asked;
+use super::process::Usage;
+use super::sdk::{self, Managed};
+use super::world::{self, World};
+use super::{least, machine};
+use crate::exec::announce;
+use crate::repo::Repo;
+
+mod report;
+
+/// How `cargo xtask bench collect` is told what to do.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Objects of the tenants, such as `10k` or `1m`.
+    #[arg(long, value_delimiter = ',', default_values = ["10k", "100k", "1m"])]
+    sizes: Vec<Size>,
+    /// Seconds for Microsoft's SDK at each size; 0 leaves it out.
+    #[arg(long, default_value_t = 60)]
+    sdk_seconds: u64,
+    /// Writes the figures to a Markdown page, such as docs/benchmarks.md.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Tells each route that was asked, too.
+    #[arg(long)]
+    routes: bool,
+}
+
+/// About how many objects a tenant has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size(u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (digits, factor) = match text.to_lowercase().chars().last() {
+            Some('k') => (&text[..text.len() - 1], 1_000),
+            Some('m') => (&text[..text.len() - 1], 1_000_000),
+            _ => (text, 1),
+        };
+        let number: u64 = digits
+            .parse()
+            .map_err(|_| format!("`{text}` is no size like 10k or 1m"))?;
+        Ok(Self(number * factor))
+    }
+}
+
+impl Size {
+    fn name(self) -> String {
+        match self.0 {
+            n if n >= 1_000_000 && n.is_multiple_of(1_000_000) => format!("{}M", n / 1_000_000),
+            n if n >= 1_000 && n.is_multiple_of(1_000) => format!("{}k", n / 1_000),
+            n => n.to_string(),
+        }
+    }
+
+    /// Of a hundred objects 64 are users and four are groups; applications, their service principals and the assignments of their roles come along.
+    fn users(self) -> u64 {
+        self.0 * 64 / 100
+    }
+
+    fn groups(self) -> u64 {
+        self.0 * 4 / 100
+    }
+}
+
+/// What one snapshot took.
+struct Taken {
+    /// Seconds from the snapshot's start time to its end time.
+    seconds: f64,
+    /// Seconds that the client waited.
+    waited: f64,
+    objects: u64,
+    links: u64,
+    /// Requests, the login's included.
+    requests: u64,
+    asked: Asked,
+    used: Usage,
+    /// CPU seconds of the simulator meanwhile.
+    simulator_cpu: f64,
+    /// Bytes that came to the store.
+    stored: u64,
+    counts: BTreeMap<String, u64>,
+    reading: String,
+}
+
+/// The figures of one size.
+struct Figures {
+    size: Size,
+    made_in: f64,
+    first: Taken,
+    least: u64,
+    changes: u64,
+    next: Taken,
+    sdk: Result<Option<Managed>>,
+    simulator: Usage,
+}
+
+/// Measure, print, and write where that was asked for.
+pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> Result<()> {
+    announce("build for release");
+    world::build(repo)?;
+    let load = machine::load();
+    let mut about = machine::describe(repo)?;
+    about.push(format!(
+        "Load before the run (processes that wanted to run, average of a minute): {load}."
+    ));
+    let mut figures = Vec::new();
+    for size in &arguments.sizes {
+        announce(&format!("{} objects", size.name()));
+        let measured = measure(repo, *size, arguments);
+        figures.push(measured.with_context(|| format!("at {} objects", size.name()))?);
+    }
+    let page = report::page(&about, &figures);
+    println!("\n{}", report::tables(&figures));
+    if let Some(path) = &arguments.write {
+        let path = repo.root().join(path);
+        fs::write(&path, page).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn measure(repo: &Repo, size: Size, arguments: &Arguments) -> Result<Figures> {
+    let world = World::start(repo, size.users(), size.groups())?;
+    println!("    the tenant was made up in {:.1} s", world.made_in);
+    let first = take(&world)?;
+    tell("first snapshot", &first, arguments.routes);
+    let least = least::requests(&first.counts)?;
+    let changes = world.control.mutate(size.0, size.0 / 100)?;
+    let next = take(&world)?;
+    tell("next snapshot", &next, arguments.routes);
+    ensure!(
+        next.reading == "READING_INCREMENTAL",
+        "the next snapshot did not follow changes but was {}",
+        next.reading
+    );
+    let sdk = match arguments.sdk_seconds {
+        0 => Ok(None),
+        seconds => sdk::read(repo, &world, seconds).map(Some),
+    };
+    match &sdk {
+        Ok(Some(sdk)) => println!(
+            "    msgraph-sdk: {} objects and {} links in {:.1} s",
+            sdk.objects, sdk.links, sdk.seconds
+        ),
+        Ok(None) => {}
+        Err(error) => println!("    msgraph-sdk could not be measured: {error:#}"),
+    }
+    Ok(Figures {
+        size,
+        made_in: world.made_in,
+        first,
+        least,
+        changes,
+        next,
+        sdk,
+        simulator: world.simulator.usage()?,
+    })
+}
+
+/// Take one snapshot with a snapshotter that has done nothing before.
+fn take(world: &World) -> Result<Taken> {
+    let snapshotter = world.snapshotter()?;
+    world.control.clear()?;
+    let stored = world.stored()?;
+    let (before, simulator) = (snapshotter.usage()?, world.simulator.usage()?);
+    let start = Instant::now();
+    let snapshot = world.take()?;
+    let waited = start.elapsed().as_secs_f64();
+    let (after, simulator_after) = (snapshotter.usage()?, world.simulator.usage()?);
+    let asked = world.control.asked()?;
+    ensure!(
+        snapshot["state"] == "SNAPSHOT_STATE_COMPLETE",
+        "the snapshot is not complete: {snapshot:#}"
+    );
+    let text = |field: &str| snapshot[field].as_str().unwrap_or_default();
+    let moment = |field: &str| {
+        DateTime::parse_from_rfc3339(text(field)).with_context(|| format!("no {field}"))
+    };
+    let took = moment("endTime")? - moment("startTime")?;
+    let kinds = snapshot["kinds"].as_array().context("no kinds")?;
+    let counts = kinds
+        .iter()
+        .map(|kind| {
+            let name = kind["kind"].as_str().unwrap_or_default().to_owned();
+            (name, number(&kind["count"]))
+        })
+        .collect();
+    Ok(Taken {
+        seconds: took.as_seconds_f64(),
+        waited,
+        objects: number(&snapshot["objectCount"]),
+        links: number(&snapshot["linkCount"]),
+        requests: asked.requests + asked.tokens,
+        asked,
+        used: Usage {
+            cpu: after.cpu - before.cpu,
+            peak: after.peak,
+        },
+        simulator_cpu: simulator_after.cpu - simulator.cpu,
+        stored: world.stored()? - stored,
+        counts,
+        reading: text("reading").to_owned(),
+    })
+}
+
+/// A number of the protobuf JSON, where large ones may be text.
+fn number(value: &Value) -> u64 {
+    let text = || value.as_str().and_then(|text| text.parse().ok());
+    value.as_u64().or_else(text).unwrap_or_default()
+}
+
+fn tell(what: &str, taken: &Taken, routes: bool) {
+    println!(
+        "    {what}: {:.2} s ({:.2} s waited), {} objects, {} links, {} requests, {} units, {:.2} s of CPU, {:.0} MiB, {:.1} MiB stored; simulator {:.2} s of CPU",
+        taken.seconds,
+        taken.waited,
+        taken.objects,
+        taken.links,
+        taken.requests,
+        taken.asked.units,
+        taken.used.cpu,
+        taken.used.peak as f64 / 1_048_576.0,
+        taken.stored as f64 / 1_048_576.0,
+        taken.simulator_cpu,
+    );
+    if routes {
+        for (route, count) in &taken.asked.routes {
+            println!("        {count:>7} {route}");
+        }
+        for (kind, count) in &taken.counts {
+            println!("        {count:>9} {kind}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_named() {
+        for (text, number, name) in [
+            ("10k", 10_000, "10k"),
+            ("1M", 1_000_000, "1M"),
+            ("1500", 1_500, "1500"),
+        ] {
+            let size = Size::from_str(text);
+            assert_eq!(size, Ok(Size(number)));
+            assert_eq!(size.map(Size::name), Ok(name.to_owned()));
+        }
+        assert!(Size::from_str("many").is_err() && Size::from_str("").is_err());
+    }
+}
