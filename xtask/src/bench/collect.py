@@ -13,6 +13,7 @@ import time
 import urllib.parse
 import urllib.request
 
+import httpx
 from azure.core.credentials import AccessToken
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from kiota_authentication_azure.azure_identity_authentication_provider import (
@@ -62,6 +63,16 @@ class Credential:
         pass
 
 
+async def persist(ask):
+    """Asks again over a new connection where the old one was closed while the SDK was parsing."""
+    for _ in range(WORKERS):
+        try:
+            return await ask()
+        except httpx.TransportError:
+            continue
+    return await ask()
+
+
 class Reader:
     """Reads lists page by page; what it finds there is asked for its links."""
 
@@ -73,12 +84,13 @@ class Reader:
 
     async def pages(self, builder, parameters=None):
         configuration = RequestConfiguration(query_parameters=parameters)
-        page = await builder.get(request_configuration=configuration)
+        page = await persist(lambda: builder.get(request_configuration=configuration))
         while True:
             yield page.value
-            if not page.odata_next_link:
+            link = page.odata_next_link
+            if not link:
                 return
-            page = await builder.with_url(page.odata_next_link).get()
+            page = await persist(lambda: builder.with_url(link).get())
 
     async def list(self, builder, parameters=None, relations=()):
         async for items in self.pages(builder, parameters):

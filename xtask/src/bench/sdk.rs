@@ -33,9 +33,16 @@ pub(crate) fn read(repo: &Repo, world: &World, seconds: u64) -> Result<Managed> 
         .arg(repo.root().join(SCRIPT))
         .args([&world.simulator_url, TENANT, READER, SECRET])
         .arg(seconds.to_string());
-    let said = exec::output(&mut command)?;
+    let said = exec::output(&mut command).map_err(|error| last_line(&error))?;
     let said: Value = serde_json::from_str(&said).context("the SDK's reader printed no JSON")?;
     managed(&said).context("the SDK's reader printed other JSON")
+}
+
+/// Of a long complaint of Python, what it comes to.
+fn last_line(error: &anyhow::Error) -> anyhow::Error {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default().to_owned();
+    anyhow::Error::msg(line)
 }
 
 fn managed(said: &Value) -> Option<Managed> {
