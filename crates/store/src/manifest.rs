@@ -18,7 +18,7 @@ pub struct SnapshotMeta {
     pub trigger: Trigger,
     /// Before the first read.
     pub started: DateTime<Utc>,
-    /// After the last read.
+    /// After the last file but the manifest was written.
     pub finished: DateTime<Utc>,
     /// The tenant's licence at the time.
     pub licence: Licence,

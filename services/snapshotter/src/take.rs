@@ -200,7 +200,9 @@ async fn read_and_commit(
             ids: outcome.announced,
         },
     };
-    let manifest = vault.commit(&meta, draft, taken, base.as_ref()).await?;
+    let manifest = vault
+        .commit(&meta, draft, taken, base.as_ref(), &|| deps.clock.now())
+        .await?;
     if reconciled {
         metrics::drift(&record.id, manifest.lineage.drift);
     }

@@ -84,7 +84,7 @@ impl Chain {
         };
         let manifest = self
             .vault
-            .commit(&meta, draft, taken, self.newest.as_ref())
+            .commit(&meta, draft, taken, self.newest.as_ref(), &|| now)
             .await
             .expect("room");
         let content = self.vault.read(&manifest).await.expect("whole");

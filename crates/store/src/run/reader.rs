@@ -6,9 +6,12 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use model::LinkKind;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::statistics::Statistics;
 
 use super::column::ColumnReader;
+use super::link::LinkRow;
 use super::object::{self, ObjectKey, ObjectRow};
 use super::{FORMAT, FORMAT_KEY, KIND_KEY, Malformed, Ordered, Row, parsed};
 use crate::error::StoreError;
@@ -46,16 +49,24 @@ impl<R: Row> RunReader<R> {
 
     /// All rows, in order.
     pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> {
-        self.groups(R::read)
+        let all = self.all();
+        self.groups(all, R::read)
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.file.num_row_groups()).collect()
     }
 
     /// Reads group after group with `read` and checks that the rows are sorted.
     fn groups<T: Ordered + Clone + Send + 'static>(
         self,
+        wanted: Vec<usize>,
         read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
     ) -> impl Iterator<Item = Result<T, StoreError>> {
         let (sender, groups) = mpsc::sync_channel(AHEAD);
-        let mut thread = Some(std::thread::spawn(move || self.send_groups(read, &sender)));
+        let mut thread = Some(std::thread::spawn(move || {
+            self.send_groups(wanted, read, &sender);
+        }));
         let mut rows: std::vec::IntoIter<T> = Vec::new().into_iter();
         std::iter::from_fn(move || {
             loop {
@@ -79,11 +90,12 @@ impl<R: Row> RunReader<R> {
     /// Sends group after group until one is malformed or nobody listens.
     fn send_groups<T: Ordered + Clone>(
         self,
+        wanted: Vec<usize>,
         read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
         groups: &mpsc::SyncSender<Result<Vec<T>, StoreError>>,
     ) {
         let mut last: Option<T> = None;
-        for index in 0..self.file.num_row_groups() {
+        for index in wanted {
             let group = self
                 .file
                 .get_row_group(index)
@@ -105,7 +117,24 @@ impl<R: Row> RunReader<R> {
 impl RunReader<ObjectRow> {
     /// All rows, in order, without their JSON, which is not even read.
     pub fn keys(self) -> impl Iterator<Item = Result<ObjectKey, StoreError>> {
-        self.groups(object::read_keys)
+        let all = self.all();
+        self.groups(all, object::read_keys)
+    }
+}
+
+impl RunReader<LinkRow> {
+    /// The rows of one kind, in order; other kinds are not even read.
+    pub fn rows_of(self, kind: LinkKind) -> impl Iterator<Item = Result<LinkRow, StoreError>> {
+        let groups = self.file.metadata().row_groups();
+        // A group holds one kind; one that does not say which is read as well.
+        let may_hold = |index: &usize| {
+            let least = groups[*index].column(0).statistics();
+            let least = least.and_then(Statistics::min_bytes_opt);
+            least.is_none_or(|least| least == kind.name().as_bytes())
+        };
+        let wanted = self.all().into_iter().filter(may_hold).collect();
+        self.groups(wanted, LinkRow::read)
+            .filter(move |row| !matches!(row, Ok(row) if row.link.kind != kind))
     }
 }
 

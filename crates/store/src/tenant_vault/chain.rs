@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use model::LinkKind;
 
 use super::TenantVault;
 use crate::blocking;
@@ -10,7 +11,7 @@ use crate::error::StoreError;
 use crate::file;
 use crate::layout;
 use crate::manifest::{Manifest, RunFile};
-use crate::run::{ObjectKey, ObjectRow, Row, RunReader, newest};
+use crate::run::{LinkRow, ObjectKey, ObjectRow, Row, RunReader, newest};
 use crate::seal;
 
 /// Opened runs, the oldest first.
@@ -54,6 +55,20 @@ impl Chain<ObjectRow> {
     ) -> Result<impl Iterator<Item = Result<ObjectKey, StoreError>> + use<>, StoreError> {
         let keys = self.readers()?.into_iter().map(RunReader::keys);
         Ok(newest(keys.collect()))
+    }
+}
+
+impl Chain<LinkRow> {
+    /// The newest row about each link of one kind, in order.
+    ///
+    /// # Errors
+    /// As [`Chain::rows`].
+    pub(super) fn rows_of(
+        &self,
+        kind: LinkKind,
+    ) -> Result<impl Iterator<Item = Result<LinkRow, StoreError>> + use<>, StoreError> {
+        let rows = self.readers()?.into_iter().map(|run| run.rows_of(kind));
+        Ok(newest(rows.collect()))
     }
 }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use age::stream::StreamWriter;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use model::snapshot::{Change, ChangeToken, Completeness, Content, Kind, types_read};
 use model::{Link, LinkKind, ObjectId, ObjectType};
 
@@ -81,7 +82,8 @@ impl Announced {
 }
 
 impl TenantVault {
-    /// Commits a draft that was begun from nothing, or from the content of `base`.
+    /// Commits a draft that was begun from nothing, or from the content of `base`;
+    /// it is finished when everything but the manifest is written.
     ///
     /// The same attempt may commit again after an unknown outcome; it then gets
     /// the manifest that is there.
@@ -96,6 +98,7 @@ impl TenantVault {
         draft: Draft,
         taken: Taken,
         base: Option<&Manifest>,
+        now: &(dyn Fn() -> DateTime<Utc> + Sync),
     ) -> Result<Manifest, StoreError> {
         let draft = Arc::new(blocking::run(move || draft.close()).await?);
         let (before_objects, before_links) = match base {
@@ -140,7 +143,10 @@ impl TenantVault {
         runs.extend(links.run.map(|run| run.file));
         let manifest = Manifest {
             tenant: self.id().clone(),
-            meta: meta.clone(),
+            meta: SnapshotMeta {
+                finished: now(),
+                ..meta.clone()
+            },
             runs,
             completeness: counted(taken.completeness, &objects.tally, &links.tally),
             counts: type_counts(&objects.tally),
@@ -176,7 +182,8 @@ impl TenantVault {
             completeness: content.completeness.clone(),
             ..Taken::default()
         };
-        self.commit(meta, draft, taken, None).await
+        self.commit(meta, draft, taken, None, &|| meta.finished)
+            .await
     }
 
     async fn create_manifest(&self, manifest: Manifest) -> Result<Manifest, StoreError> {

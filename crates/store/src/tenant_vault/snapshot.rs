@@ -159,11 +159,16 @@ impl TenantVault {
         let links = self.chain::<LinkRow>(manifest).await?;
         blocking::run(move || {
             let mut all: BTreeMap<LinkKind, Vec<ObjectId>> = BTreeMap::new();
-            for link in links.rows()?.filter_map(present) {
-                let Link { kind, source, .. } = link?;
-                let sources = all.entry(kind).or_default();
-                if sources.last() != Some(&source) {
-                    sources.push(source);
+            for kind in SPARSE {
+                let mut sources: Vec<ObjectId> = Vec::new();
+                for link in links.rows_of(kind)?.filter_map(present) {
+                    let Link { source, .. } = link?;
+                    if sources.last() != Some(&source) {
+                        sources.push(source);
+                    }
+                }
+                if !sources.is_empty() {
+                    all.insert(kind, sources);
                 }
             }
             Ok(all)
@@ -172,12 +177,16 @@ impl TenantVault {
     }
 }
 
+/// The relations that few objects have, so that not all objects are asked for them
+/// each time.
+const SPARSE: [LinkKind; 1] = [LinkKind::UserSponsors];
+
 /// What the next snapshot must know of the one before.
 #[derive(Debug, Default)]
 pub struct Foothold {
     /// The objects in the recycle bin.
     pub bin: HashSet<(ObjectType, ObjectId)>,
-    /// The objects that have links of a kind, sorted.
+    /// The objects that have links of a kind that few have, sorted.
     pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
 }
 

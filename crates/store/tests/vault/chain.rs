@@ -27,6 +27,14 @@ fn member(group: u8, user: u8) -> Link {
     }
 }
 
+fn sponsor(user: u8, by: u8) -> Link {
+    Link {
+        kind: LinkKind::UserSponsors,
+        source: id("u", user),
+        target: id("u", by),
+    }
+}
+
 fn change() -> impl Strategy<Value = Change> {
     let state = || prop_oneof![3 => Just(ObjectState::Live), 1 => Just(ObjectState::Deleted)];
     let (group, number) = (|| 0..3_u8, || 0..6_u8);
@@ -102,7 +110,7 @@ async fn commit_days(vault: &TenantVault, days: &[Day]) -> Vec<Manifest> {
         let mut meta = meta("20261120-daily", "a", i64::try_from(day).unwrap() * 100);
         meta.id = SnapshotId::parse(&format!("day-{day:03}")).unwrap();
         let manifest = vault
-            .commit(&meta, draft, taken, manifests.last())
+            .commit(&meta, draft, taken, manifests.last(), &|| meta.finished)
             .await
             .unwrap();
         manifests.push(manifest);
@@ -263,7 +271,9 @@ async fn drift_is_what_differs_and_was_not_announced() {
             ..Taken::default()
         };
         let meta = meta("20261121-daily", "a", 100);
-        let manifest = vault.commit(&meta, draft, taken, manifests.last()).await;
+        let manifest = vault
+            .commit(&meta, draft, taken, manifests.last(), &|| meta.finished)
+            .await;
         assert_eq!(manifest.unwrap().lineage.drift, drift, "{kinds:?} {ids:?}");
     }
 }
@@ -360,13 +370,15 @@ async fn what_the_next_snapshot_needs_is_told() {
         vec![
             Change::Put(user(1, ObjectState::Live, 0)),
             Change::Put(user(2, ObjectState::Deleted, 0)),
+            Change::Linked(sponsor(1, 4)),
             Change::Linked(member(1, 1)),
-            Change::Linked(member(1, 2)),
+            Change::Linked(sponsor(2, 4)),
         ],
         vec![
             Change::Put(user(3, ObjectState::Deleted, 0)),
             Change::Put(user(2, ObjectState::Live, 0)),
-            Change::Linked(member(0, 1)),
+            Change::Linked(sponsor(0, 4)),
+            Change::Unlinked(sponsor(2, 4)),
         ],
     ];
     let days: Vec<Day> = days.into_iter().map(Day::from).collect();
@@ -378,6 +390,6 @@ async fn what_the_next_snapshot_needs_is_told() {
     );
     assert_eq!(
         foothold.sources,
-        BTreeMap::from([(LinkKind::GroupMembers, vec![id("g", 0), id("g", 1)])])
+        BTreeMap::from([(LinkKind::UserSponsors, vec![id("u", 0), id("u", 1)])])
     );
 }

@@ -55,7 +55,10 @@ impl World {
             announced: Announced::default(),
         };
         let meta = meta(&format!("202611{day:02}-daily"), "a", i64::from(day) * 100);
-        let manifest = self.vault.commit(&meta, draft, taken, base.as_ref()).await;
+        let manifest = self
+            .vault
+            .commit(&meta, draft, taken, base.as_ref(), &|| meta.finished)
+            .await;
         manifest.unwrap()
     }
 
