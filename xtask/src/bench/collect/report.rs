@@ -291,7 +291,7 @@ the token and the licence; for each tracked type one change token, its list in p
 
 The SDK reads users with the same `$select`, groups, applications, service principals, Conditional Access policies and named locations in pages of 999, then each group's members and owners and each application's and service principal's owners, with eight tasks at a time.
 It is stopped after a while, and its rate until then counts.
-Seconds are those that the client waits, from its start to the printed snapshot, and Rewind's rates follow from them; a snapshot's end time is when its reading ended, before it is written.
+Seconds are those that the client waits, from its start to the printed snapshot, and Rewind's rates follow from them; a snapshot's end time is when all of it but its manifest was written.
 
 ";
 
