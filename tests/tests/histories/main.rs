@@ -187,7 +187,7 @@ fn plain(seed: u64) -> Conditions {
 
 #[test]
 fn a_tenant_that_changes_is_read_as_of_one_moment() {
-    histories(0..250, plain, change_while_reading);
+    histories(0..334, plain, change_while_reading);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_tenant_whose_change_tracking_plays_tricks_is_read_right() {
         traps: true,
         ..plain(seed)
     };
-    histories(1000..1250, conditions, change_while_reading);
+    histories(1000..1334, conditions, change_while_reading);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_tenant_whose_answers_lag_is_read_right_and_caught_up_with() {
         lag: Duration::from_secs(5),
         ..plain(seed)
     };
-    histories(2000..2250, conditions, change_while_reading);
+    histories(2000..2334, conditions, change_while_reading);
 }
 
 /// Ten snapshots, each going on from the one before, of a tenant that changes
