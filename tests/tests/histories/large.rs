@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::DateTime;
-use graph::{
-    Connections, Credential, Endpoint, GraphReader, Limits, Mode, Request, Role, Settings, collect,
-};
-use model::TenantId;
+use graph::{Limits, Mode, Request, collect};
 use model::snapshot::{Change, Completeness};
 use simulator::{
     Clock, FaultMix, FaultWeights, Population, Simulator, TenantSpec, Throttle, ViolationKind,
 };
 
-use crate::world::{TENANT, run};
+use crate::world::{TENANT, reader, run};
 
 const USERS: usize = 100_000;
 
@@ -58,7 +55,7 @@ async fn read_a_large_tenant() {
     };
     let now: graph::Now = Arc::new(move || start + begun.elapsed());
     let outcome = collect(
-        &reader(&server.url(), Arc::clone(&now)),
+        &reader(&server, Limits::Documented, waits(), Arc::clone(&now)),
         &request,
         &*now,
         &|_| {},
@@ -122,26 +119,4 @@ fn waits() -> graph::Sleeper {
             tokio::time::advance(left).await;
         })
     })
-}
-
-fn reader(url: &str, now: graph::Now) -> GraphReader {
-    let parse = |path: &str| format!("{url}{path}").parse().expect("a url");
-    let endpoint = Endpoint {
-        graph_url: parse("/v1.0"),
-        login_url: parse(""),
-        tenant: TenantId::parse(TENANT).expect("a tenant"),
-        client_id: simulator::READER_CLIENT_ID.to_owned(),
-    };
-    let counter = AtomicU64::new(1);
-    let ids: graph::Ids = Arc::new(move || {
-        uuid::Uuid::from_u128(u128::from(counter.fetch_add(1, Ordering::Relaxed)))
-    });
-    let settings = Settings {
-        role: Role::Collector,
-        limits: Limits::Documented,
-        sleep: waits(),
-        ..Settings::new(Connections::new().expect("connections"), ids, now)
-    };
-    let secret = Credential::secret(simulator::READER_SECRET.into());
-    GraphReader::new(&endpoint, secret, settings)
 }

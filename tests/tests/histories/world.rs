@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use graph::{Connections, Credential, Endpoint, GraphReader, Limits, Settings};
+use graph::{Connections, Credential, Endpoint, GraphReader, Limits, Role, Settings};
 use model::TenantId;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -216,12 +216,18 @@ impl World {
 
     /// A client whose waits pass at once.
     pub(crate) fn reader(&self) -> GraphReader {
-        reader(&self.server, self.sleeper(), Arc::new(self.clock()))
+        let now = Arc::new(self.clock());
+        reader(&self.server, Limits::Off, self.sleeper(), now)
     }
 }
 
 /// A client as the snapshotter has it.
-fn reader(server: &ServerHandle, sleep: graph::Sleeper, now: graph::Now) -> GraphReader {
+pub(crate) fn reader(
+    server: &ServerHandle,
+    limits: Limits,
+    sleep: graph::Sleeper,
+    now: graph::Now,
+) -> GraphReader {
     let url = |path: &str| format!("{}{path}", server.url()).parse().expect("a url");
     let endpoint = Endpoint {
         graph_url: url("/v1.0"),
@@ -234,7 +240,8 @@ fn reader(server: &ServerHandle, sleep: graph::Sleeper, now: graph::Now) -> Grap
         uuid::Uuid::from_u128(u128::from(counter.fetch_add(1, Ordering::Relaxed)))
     });
     let settings = Settings {
-        limits: Limits::Off,
+        role: Role::Collector,
+        limits,
         sleep,
         ..Settings::new(Connections::new().expect("connections"), ids, now)
     };
