@@ -124,7 +124,10 @@ async fn while_held<T>(
                 Err(error @ StoreError::SlotTaken { .. }) => return error,
                 // The store may answer next time, as long as the claim lasts.
                 Err(error) if claim.expires_at - clock.now() <= MARGIN => return error,
-                Err(_) => {}
+                Err(error) => tracing::warn!(
+                    error = runtime::status::chain(&error),
+                    "the claim could not be renewed; it lasts for now"
+                ),
             }
         }
     };
