@@ -13,8 +13,10 @@ mod object;
 mod reader;
 
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
@@ -27,7 +29,7 @@ use parquet::schema::types::Type;
 
 use crate::error::StoreError;
 use crate::manifest::RunKind;
-use column::{ColumnReader, ColumnWriter};
+use column::{ColumnReader, ColumnWriter, Group};
 
 pub use link::{LinkRow, Presence};
 pub(crate) use merge::newest;
@@ -37,6 +39,9 @@ pub use reader::RunReader;
 
 /// The most rows in a row group.
 pub const GROUP_ROWS: usize = 10_000;
+
+/// The most groups that are encoded at once: each takes some tens of megabytes.
+const MOST_GROUPS: usize = 4;
 
 const FORMAT_KEY: &str = "rewind.format";
 const FORMAT: &str = "1";
@@ -67,10 +72,7 @@ pub trait Row: Ordered + Clone + Send + Sync + Sized + 'static {
     ///
     /// # Errors
     /// `Invalid` where a row cannot be stored.
-    fn write<W: Write + Send>(
-        rows: Vec<Self>,
-        columns: &mut ColumnWriter<'_, '_, W>,
-    ) -> Result<(), StoreError>;
+    fn write(rows: Vec<Self>, columns: &mut ColumnWriter) -> Result<(), StoreError>;
     /// Reads one row group.
     ///
     /// # Errors
@@ -90,11 +92,16 @@ impl From<ParquetError> for Malformed {
 }
 
 /// Writes a run, group by group, into any output.
+///
+/// Groups are encoded by threads of their own, as many at once as there are
+/// cores, and written in order.
 pub struct RunWriter<R: Row, W: Write + Send> {
     file: SerializedFileWriter<W>,
     group: Vec<R>,
     last: Option<R>,
     rows: u64,
+    encoding: VecDeque<JoinHandle<Result<Group, StoreError>>>,
+    at_once: usize,
 }
 
 impl<R: Row, W: Write + Send> RunWriter<R, W> {
@@ -105,19 +112,22 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
     pub fn new(output: W) -> Result<Self, StoreError> {
         let file = SerializedFileWriter::new(output, schema::<R>(), Arc::new(properties::<R>()))
             .map_err(cannot_write)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             file,
             group: Vec::new(),
             last: None,
             rows: 0,
+            encoding: VecDeque::new(),
+            at_once: cores.min(MOST_GROUPS),
         })
     }
 
     /// Adds a row behind all others.
     ///
     /// # Errors
-    /// `Invalid` where it is out of order or cannot be stored; `Internal` where
-    /// the output refuses.
+    /// `Invalid` where it is out of order, or where this row or one before it
+    /// cannot be stored; `Internal` where the output refuses.
     pub fn push(&mut self, row: R) -> Result<(), StoreError> {
         let before = self.group.last().or(self.last.as_ref());
         if before.is_some_and(|before| before.order(&row) != Ordering::Less) {
@@ -130,8 +140,14 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
         if full || self.group.last().is_some_and(|last| !last.same_group(&row)) {
             self.end_group()?;
         }
+        self.rows += 1;
         self.group.push(row);
         Ok(())
+    }
+
+    /// How many rows were added.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     fn end_group(&mut self) -> Result<(), StoreError> {
@@ -140,10 +156,26 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
             return Ok(());
         };
         self.last = Some(last.clone());
-        self.rows += rows.len() as u64;
-        let mut group = self.file.next_row_group().map_err(cannot_write)?;
-        R::write(rows, &mut ColumnWriter::new(&mut group))?;
-        group.close().map(drop).map_err(cannot_write)
+        while self.encoding.len() >= self.at_once {
+            self.write_next()?;
+        }
+        let mut columns = ColumnWriter::of(&self.file);
+        self.encoding.push_back(std::thread::spawn(move || {
+            R::write(rows, &mut columns)?;
+            Ok(columns.finish())
+        }));
+        Ok(())
+    }
+
+    /// Writes the group that has been encoded the longest, if any is left.
+    fn write_next(&mut self) -> Result<(), StoreError> {
+        let Some(encoding) = self.encoding.pop_front() else {
+            return Ok(());
+        };
+        let group = encoding
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        group.append_to(&mut self.file)
     }
 
     /// Ends the run; returns the output and how many rows went there.
@@ -152,6 +184,9 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
     /// As [`RunWriter::push`].
     pub fn finish(mut self) -> Result<(W, u64), StoreError> {
         self.end_group()?;
+        while !self.encoding.is_empty() {
+            self.write_next()?;
+        }
         Ok((self.file.into_inner().map_err(cannot_write)?, self.rows))
     }
 }

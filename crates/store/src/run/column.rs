@@ -1,23 +1,64 @@
 //! One row group's columns, written and read whole.
 
 use std::io::Write;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::column::reader::ColumnReader as Raw;
-use parquet::data_type::{ByteArray, ByteArrayType, FixedLenByteArray, FixedLenByteArrayType};
+use parquet::column::writer::{ColumnCloseResult, get_column_writer, get_typed_column_writer};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType,
+};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::reader::RowGroupReader;
-use parquet::file::writer::SerializedRowGroupWriter;
+use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::SchemaDescriptor;
 
 use super::{Malformed, cannot_write};
 use crate::error::StoreError;
 
-/// Takes the columns of a row group in their order.
-pub struct ColumnWriter<'g, 'f, W: Write + Send> {
-    group: &'g mut SerializedRowGroupWriter<'f, W>,
+/// A row group that is encoded and not yet part of a file.
+pub(super) struct Group {
+    columns: Vec<(Bytes, ColumnCloseResult)>,
 }
 
-impl<'g, 'f, W: Write + Send> ColumnWriter<'g, 'f, W> {
-    pub(super) fn new(group: &'g mut SerializedRowGroupWriter<'f, W>) -> Self {
-        Self { group }
+impl Group {
+    /// Adds the row group to a file.
+    pub(super) fn append_to<W: Write + Send>(
+        self,
+        file: &mut SerializedFileWriter<W>,
+    ) -> Result<(), StoreError> {
+        let mut group = file.next_row_group().map_err(cannot_write)?;
+        for (bytes, about) in self.columns {
+            group.append_column(&bytes, about).map_err(cannot_write)?;
+        }
+        group.close().map(drop).map_err(cannot_write)
+    }
+}
+
+/// Takes the columns of a row group in their order; needs no file, so that many
+/// groups can be encoded at once.
+pub struct ColumnWriter {
+    schema: SchemaDescriptor,
+    properties: WriterPropertiesPtr,
+    columns: Vec<(Bytes, ColumnCloseResult)>,
+}
+
+impl ColumnWriter {
+    /// Prepares for a row group of that file.
+    pub(super) fn of<W: Write + Send>(file: &SerializedFileWriter<W>) -> Self {
+        Self {
+            schema: file.schema_descr().clone(),
+            properties: Arc::clone(file.properties()),
+            columns: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Group {
+        Group {
+            columns: self.columns,
+        }
     }
 
     /// Writes the next column, of texts.
@@ -26,12 +67,7 @@ impl<'g, 'f, W: Write + Send> ColumnWriter<'g, 'f, W> {
         values: impl IntoIterator<Item = impl Into<ByteArray>>,
     ) -> Result<(), StoreError> {
         let values: Vec<ByteArray> = values.into_iter().map(Into::into).collect();
-        let mut column = self.next()?;
-        column
-            .typed::<ByteArrayType>()
-            .write_batch(&values, None, None)
-            .map_err(cannot_write)?;
-        column.close().map_err(cannot_write)
+        self.column::<ByteArrayType>(&values).map_err(cannot_write)
     }
 
     /// Writes the next column, of hashes.
@@ -41,17 +77,20 @@ impl<'g, 'f, W: Write + Send> ColumnWriter<'g, 'f, W> {
     ) -> Result<(), StoreError> {
         let value = |hash: blake3::Hash| FixedLenByteArray::from(hash.as_bytes().to_vec());
         let values: Vec<FixedLenByteArray> = values.into_iter().map(value).collect();
-        let mut column = self.next()?;
-        column
-            .typed::<FixedLenByteArrayType>()
-            .write_batch(&values, None, None)
-            .map_err(cannot_write)?;
-        column.close().map_err(cannot_write)
+        self.column::<FixedLenByteArrayType>(&values)
+            .map_err(cannot_write)
     }
 
-    fn next(&mut self) -> Result<parquet::file::writer::SerializedColumnWriter<'_>, StoreError> {
-        let column = self.group.next_column().map_err(cannot_write)?;
-        Ok(column.expect("invariant: a row writes the columns of its schema"))
+    fn column<T: DataType>(&mut self, values: &[T::T]) -> Result<(), ParquetError> {
+        let about = self.schema.column(self.columns.len());
+        let mut bytes = TrackedWrite::new(Vec::new());
+        let pages = Box::new(SerializedPageWriter::new(&mut bytes));
+        let column = get_column_writer(about, Arc::clone(&self.properties), pages);
+        let mut column = get_typed_column_writer::<T>(column);
+        column.write_batch(values, None, None)?;
+        let closed = column.close()?;
+        self.columns.push((bytes.into_inner()?.into(), closed));
+        Ok(())
     }
 }
 

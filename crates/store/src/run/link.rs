@@ -1,7 +1,6 @@
 //! The links run: who is linked to whom, by which relation.
 
 use std::cmp::Ordering;
-use std::io::Write;
 
 use model::{Link, LinkKind, ObjectId};
 use parquet::file::properties::WriterPropertiesBuilder;
@@ -100,10 +99,7 @@ impl Row for LinkRow {
         properties
     }
 
-    fn write<W: Write + Send>(
-        rows: Vec<Self>,
-        columns: &mut ColumnWriter<'_, '_, W>,
-    ) -> Result<(), StoreError> {
+    fn write(rows: Vec<Self>, columns: &mut ColumnWriter) -> Result<(), StoreError> {
         columns.texts(rows.iter().map(|row| row.link.kind.name()))?;
         columns.texts(rows.iter().map(|row| row.link.source.as_str()))?;
         columns.texts(rows.iter().map(|row| row.link.target.as_str()))?;

@@ -2,7 +2,6 @@
 //! two snapshots without reading it.
 
 use std::cmp::Ordering;
-use std::io::Write;
 
 use model::object::MalformedObject;
 use model::{Object, ObjectId, ObjectState, ObjectType};
@@ -22,9 +21,6 @@ const JSON: usize = 5;
 
 /// What stands in the state column of an object that is no longer there.
 const GONE: &str = "gone";
-
-/// Rows that are worth a thread.
-const FEWEST: usize = 500;
 
 /// An object in a run, or in a change run the news that it is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,11 +139,8 @@ impl Row for ObjectRow {
             .set_column_statistics_enabled(ColumnPath::from("json"), EnabledStatistics::None)
     }
 
-    fn write<W: Write + Send>(
-        rows: Vec<Self>,
-        columns: &mut ColumnWriter<'_, '_, W>,
-    ) -> Result<(), StoreError> {
-        let digests = digests_of(&rows)?;
+    fn write(rows: Vec<Self>, columns: &mut ColumnWriter) -> Result<(), StoreError> {
+        let digests: Vec<Digest> = rows.iter().map(digest_of).collect::<Result<_, _>>()?;
         columns.texts(rows.iter().map(|row| row.object_type.name()))?;
         columns.texts(rows.iter().map(|row| row.id.as_str()))?;
         columns.texts(rows.iter().map(|row| {
@@ -264,30 +257,6 @@ fn state_name(state: ObjectState) -> &'static str {
         ObjectState::Live => "live",
         ObjectState::Deleted => "deleted",
     }
-}
-
-/// The digests of rows, on all cores: they cost more than all else about a row.
-fn digests_of(rows: &[ObjectRow]) -> Result<Vec<Digest>, StoreError> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = rows.len().div_ceil(cores).max(FEWEST);
-    let part = |rows: &[ObjectRow]| rows.iter().map(digest_of).collect::<Result<Vec<_>, _>>();
-    let parts: Vec<Result<Vec<Digest>, StoreError>> = std::thread::scope(|scope| {
-        let mut shares = rows.chunks(share);
-        let own = shares.next().unwrap_or_default();
-        let others: Vec<_> = shares.map(|rows| scope.spawn(move || part(rows))).collect();
-        let own = std::iter::once(part(own));
-        let others = others.into_iter().map(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        own.chain(others).collect()
-    });
-    let mut digests = Vec::with_capacity(rows.len());
-    for part in parts {
-        digests.extend(part?);
-    }
-    Ok(digests)
 }
 
 /// The digest of a row; of one that is gone, an empty one.

@@ -207,8 +207,7 @@ fn what_is_no_run_is_refused() {
             Arc::new(properties::<ObjectRow>()),
         )
         .unwrap();
-        let mut group = writer.next_row_group().unwrap();
-        let mut columns = ColumnWriter::new(&mut group);
+        let mut columns = ColumnWriter::of(&writer);
         columns.texts(["user", "user"]).unwrap();
         columns.texts(bodies.map(|(id, _)| id)).unwrap();
         columns.texts(["live", "live"]).unwrap();
@@ -217,7 +216,7 @@ fn what_is_no_run_is_refused() {
             .hashes([blake3::Hash::from_bytes([0; 32]); 2])
             .unwrap();
         columns.texts(bodies.map(|(_, body)| body)).unwrap();
-        group.close().unwrap();
+        columns.finish().append_to(&mut writer).unwrap();
         decode::<ObjectRow>("here", writer.into_inner().unwrap().into())
     };
     check(
@@ -306,11 +305,10 @@ fn what_is_gone_is_told_and_the_first_links_runs_stay_readable() {
         Arc::new(properties::<LinkRow>()),
     )
     .unwrap();
-    let mut group = writer.next_row_group().unwrap();
-    let mut columns = ColumnWriter::new(&mut group);
+    let mut columns = ColumnWriter::of(&writer);
     columns.texts([link.kind.name()]).unwrap();
     columns.texts([link.source.as_str()]).unwrap();
     columns.texts([link.target.as_str()]).unwrap();
-    group.close().unwrap();
+    columns.finish().append_to(&mut writer).unwrap();
     assert_eq!(read_links(writer.into_inner().unwrap().into()), [link]);
 }

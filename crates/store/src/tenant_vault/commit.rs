@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use age::stream::StreamWriter;
 use bytes::Bytes;
@@ -32,10 +31,6 @@ const LONGEST_CHAIN: usize = 8;
 /// Changes that add up to more than one row in this many of the base make a new
 /// base.
 const LARGEST_SHARE: u64 = 4;
-
-/// Rows that are handed over at a time, and how often before they are written.
-const BATCH: usize = 1_000;
-const BATCHES: usize = 4;
 
 /// What a reading of a tenant says about itself.
 #[derive(Debug, Clone, Default)]
@@ -274,7 +269,7 @@ fn write_objects(
                 None => Ok(()),
             },
         })?;
-        if !fold(before, output.rows) {
+        if !fold(before, output.run.rows()) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,
@@ -333,7 +328,7 @@ fn write_links(
             drift += u64::from(announced.is_link_drift(&link));
             output.push(LinkRow { link, presence })
         })?;
-        if !fold(before, output.rows) {
+        if !fold(before, output.run.rows()) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,
@@ -356,79 +351,47 @@ fn write_links(
     })
 }
 
-/// A run on its way into an encrypted file: rows are taken here and written by a
-/// thread.
+/// A run on its way into an encrypted file.
 struct Output<R: Row> {
-    batch: Vec<R>,
-    batches: mpsc::SyncSender<Vec<R>>,
-    writing: JoinHandle<Result<Written, StoreError>>,
-    rows: u64,
+    run: RunWriter<R, Hashing<StreamWriter<Vec<u8>>>>,
 }
 
 impl<R: Row> Output<R> {
     fn new(key: &DataKey) -> Result<Self, StoreError> {
         let output = Hashing::new(seal::encrypt_to(key, Vec::new())?);
-        let (batches, rows) = mpsc::sync_channel(BATCHES);
-        Ok(Self {
-            batch: Vec::with_capacity(BATCH),
-            batches,
-            writing: std::thread::spawn(move || write_run(output, rows)),
-            rows: 0,
-        })
+        let run = RunWriter::new(output)?;
+        Ok(Self { run })
     }
 
     fn push(&mut self, row: R) -> Result<(), StoreError> {
-        self.rows += 1;
-        self.batch.push(row);
-        if self.batch.len() == BATCH {
-            let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-            // Who no longer listens has failed, and says why at the end.
-            let _ = self.batches.send(full);
-        }
-        Ok(())
+        self.run.push(row)
     }
 
     /// The run, unless it would be empty.
     fn finish_changes(self) -> Result<Option<Written>, StoreError> {
-        match self.rows {
+        match self.run.rows() {
             0 => Ok(None),
             _ => self.finish().map(Some),
         }
     }
 
     fn finish(self) -> Result<Written, StoreError> {
-        let _ = self.batches.send(self.batch);
-        drop(self.batches);
-        self.writing
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let (output, rows) = self.run.finish()?;
+        let (encrypting, plain_hash) = output.finish();
+        let sealed = encrypting
+            .finish()
+            .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
+        Ok(Written {
+            file: RunFile {
+                hash: blake3::hash(&sealed),
+                kind: R::KIND,
+                bytes: sealed.len() as u64,
+                rows,
+                plain_hash,
+            },
+            sealed: Bytes::from(sealed),
+        })
     }
-}
-
-/// Writes the rows that come into a run.
-fn write_run<R: Row>(
-    output: Hashing<StreamWriter<Vec<u8>>>,
-    batches: mpsc::Receiver<Vec<R>>,
-) -> Result<Written, StoreError> {
-    let mut writer = RunWriter::<R, _>::new(output)?;
-    for row in batches.into_iter().flatten() {
-        writer.push(row)?;
-    }
-    let (output, rows) = writer.finish()?;
-    let (encrypting, plain_hash) = output.finish();
-    let sealed = encrypting
-        .finish()
-        .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
-    Ok(Written {
-        file: RunFile {
-            hash: blake3::hash(&sealed),
-            kind: R::KIND,
-            bytes: sealed.len() as u64,
-            rows,
-            plain_hash,
-        },
-        sealed: Bytes::from(sealed),
-    })
 }
 
 /// The records with the counts of what is stored.
