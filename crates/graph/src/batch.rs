@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,9 +103,14 @@ impl Client {
             .map(|index| json!({"id": index.to_string(), "method": "GET", "url": urls[*index], "headers": {"Prefer": PREFER}}))
             .collect();
         let cost = Cost::of_batch(open.iter().map(|index| urls[*index].as_str()));
-        let take = |body: Bytes, path: &str| Round::read(&body, path, urls, open);
+        let path = |index: &usize| urls[*index].split('?').next().unwrap_or_default();
+        let asked: Vec<(usize, String)> = open
+            .iter()
+            .map(|index| (*index, path(index).to_owned()))
+            .collect();
+        let take = Arc::new(move |body: Bytes, path: &str| Round::read(&body, path, &asked));
         let answer = self
-            .ask_many(&json!({ "requests": requests }), cost, &take)
+            .ask_many(&json!({ "requests": requests }), cost, take)
             .await?;
         Ok(Round {
             closed: answer.closed,
@@ -130,8 +136,7 @@ impl Round {
     fn read(
         body: &[u8],
         path: &str,
-        urls: &[String],
-        open: &[usize],
+        asked: &[(usize, String)],
     ) -> Result<(Self, Inside), GraphError> {
         let Responses { responses } =
             serde_json::from_slice(body).map_err(|error| GraphError::garbled(&error, path))?;
@@ -144,13 +149,12 @@ impl Round {
             .iter()
             .map(|response| (&*response.id, response))
             .collect();
-        for index in open {
-            let path = urls[*index].split('?').next().unwrap_or_default();
+        for (index, path) in asked {
             match answers.remove(index.to_string().as_str()) {
                 Some(response) => round.take(*index, response, path, &mut inside),
                 None => {
                     let what = "the batch has no answer to it".to_owned();
-                    let path = path.to_owned();
+                    let path = path.clone();
                     round
                         .done
                         .push((*index, Err(GraphError::Unexpected { what, path })));

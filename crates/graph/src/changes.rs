@@ -3,7 +3,8 @@
 //! What they say is a hint: nothing here decides what an object is like.
 
 use model::catalogue::LinkRead;
-use model::{LinkKind, ObjectId, ObjectType};
+use model::json::apart;
+use model::{LinkKind, Object, ObjectId, ObjectType};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -58,25 +59,33 @@ struct Removed {
     reason: String,
 }
 
-#[derive(Deserialize)]
-struct Item {
-    #[serde(default, rename = "@removed")]
-    removed: Option<Removed>,
-}
+/// What stands at an item that went.
+const REMOVED: &str = "@removed";
 
 fn announced(item: Box<RawValue>, object_type: ObjectType) -> Result<Announced, String> {
-    let id = wire::id(&item).map_err(|what| format!("an item {what}"))?;
-    let Item { removed } =
-        serde_json::from_str(item.get()).map_err(|_| "an item has another shape".to_owned())?;
-    let fate = match removed.map(|removed| removed.reason) {
+    let shape = || "an item has another shape".to_owned();
+    let lists: Vec<(LinkKind, String)> = tracked(object_type)
+        .map(|kind| (kind, format!("{}@delta", kind.spec().relation)))
+        .collect();
+    let names: Vec<&str> = std::iter::once(REMOVED)
+        .chain(lists.iter().map(|(_, name)| name.as_str()))
+        .collect();
+    let apart = apart(item.get(), &names).map_err(|_| shape())?;
+    let id = Object::id_in(&apart).map_err(|error| format!("an item {}", wire::reason(&error)))?;
+    let fate = match apart.member(REMOVED) {
         None => Fate::Live,
-        Some(reason) if reason == "changed" => Fate::SoftDeleted,
-        Some(_) => Fate::Gone,
+        Some(removed) => {
+            let Removed { reason } = serde_json::from_str(removed.get()).map_err(|_| shape())?;
+            match reason.as_str() {
+                "changed" => Fate::SoftDeleted,
+                _ => Fate::Gone,
+            }
+        }
     };
     let mut links = Vec::new();
-    if item.get().contains("@delta") {
-        for kind in tracked(object_type) {
-            links.extend(links_of(&item, kind)?);
+    for (kind, name) in &lists {
+        if let Some(list) = apart.member(name) {
+            links.extend(links_of(list, *kind, name)?);
         }
     }
     Ok(Announced {
@@ -88,23 +97,17 @@ fn announced(item: Box<RawValue>, object_type: ObjectType) -> Result<Announced, 
 }
 
 fn links_of(
-    item: &RawValue,
+    list: &RawValue,
     kind: LinkKind,
+    name: &str,
 ) -> Result<Vec<(LinkKind, ObjectId, Presence)>, String> {
-    let relation = kind.spec().relation;
-    let name = format!("{relation}@delta");
-    let (_, taken) =
-        wire::split(item.get(), &[&name]).map_err(|_| "an item has another shape".to_owned())?;
-    let Some((_, list)) = taken.into_iter().find(|(key, _)| *key == name) else {
-        return Ok(Vec::new());
-    };
-    let list: Vec<Box<RawValue>> =
+    let list: Vec<&RawValue> =
         serde_json::from_str(list.get()).map_err(|_| format!("{name} is no list"))?;
-    let entry = |entry: Box<RawValue>| {
-        let id = wire::id(&entry).map_err(|what| format!("an entry of {name} {what}"))?;
-        let Item { removed } = serde_json::from_str(entry.get())
-            .map_err(|_| format!("an entry of {name} has another shape"))?;
-        let presence = match removed {
+    let entry = |entry: &RawValue| {
+        let malformed = |what: &str| format!("an entry of {name} {what}");
+        let apart = apart(entry.get(), &[REMOVED]).map_err(|_| malformed("has another shape"))?;
+        let id = Object::id_in(&apart).map_err(|error| malformed(&wire::reason(&error)))?;
+        let presence = match apart.member(REMOVED) {
             Some(_) => Presence::Absent,
             None => Presence::Present,
         };

@@ -101,15 +101,15 @@ impl Client {
 
     /// A GET below the version root.
     pub(crate) async fn get(&self, relative: &str) -> Result<Answer, GraphError> {
-        self.get_as(relative, &any_json).await
+        self.get_as(relative, Arc::new(any_json)).await
     }
 
     /// A GET whose body is read by the caller; what cannot be read is asked for
     /// again, and no other check is spent on it.
-    pub(crate) async fn get_as<T>(
+    pub(crate) async fn get_as<T: Send + 'static>(
         &self,
         relative: &str,
-        take: Take<'_, T>,
+        take: Take<T>,
     ) -> Result<Answer<T>, GraphError> {
         let cost = Cost::of(&Method::GET, relative);
         let request = self.request(Method::GET, relative, None, cost);
@@ -124,15 +124,15 @@ impl Client {
     ) -> Result<Answer, GraphError> {
         let cost = Cost::of(&Method::POST, relative);
         let request = self.request(Method::POST, relative, Some(body), cost);
-        self.send(request, &any_json).await
+        self.send(request, Arc::new(any_json)).await
     }
 
     /// A POST of many reads in one, with what they cost together.
-    pub(crate) async fn ask_many<T>(
+    pub(crate) async fn ask_many<T: Send + 'static>(
         &self,
         body: &serde_json::Value,
         cost: Cost,
-        take: Take<'_, T>,
+        take: Take<T>,
     ) -> Result<Answer<T>, GraphError> {
         let request = self.request(Method::POST, "/$batch", Some(body), cost);
         self.send(request, take).await
@@ -148,19 +148,19 @@ impl Client {
         let cost = Cost::of(&method, relative);
         let mut request = self.request(method, relative, body, cost);
         request.repeat = Repeat::IfRefused;
-        self.send(request, &anything).await
+        self.send(request, Arc::new(anything)).await
     }
 
     /// The page behind a next link, which must be on the tenant's own Graph.
     pub(crate) async fn follow(&self, link: &NextLink) -> Result<Answer, GraphError> {
-        self.follow_as(link, &any_json).await
+        self.follow_as(link, Arc::new(any_json)).await
     }
 
     /// The page behind a next link, read by the caller as with [`Client::get_as`].
-    pub(crate) async fn follow_as<T>(
+    pub(crate) async fn follow_as<T: Send + 'static>(
         &self,
         link: &NextLink,
-        take: Take<'_, T>,
+        take: Take<T>,
     ) -> Result<Answer<T>, GraphError> {
         let url = url::Url::parse(link.as_str())
             .ok()
@@ -225,13 +225,17 @@ impl Client {
         (below, path.to_owned())
     }
 
-    async fn send<T>(&self, request: Request, take: Take<'_, T>) -> Result<Answer<T>, GraphError> {
+    async fn send<T: Send + 'static>(
+        &self,
+        request: Request,
+        take: Take<T>,
+    ) -> Result<Answer<T>, GraphError> {
         let mut patience = Patience::new(self.settings.retry);
         let mut route = Route::Usual;
         let mut renewed = false;
         self.budget.first_attempt();
         loop {
-            let attempt = self.attempt(&request, route, take).await?;
+            let attempt = self.attempt(&request, route, &take).await?;
             route = attempt.route;
             let (error, closed, wait) = match attempt.outcome {
                 Outcome::Done(body, _) => {
@@ -295,11 +299,11 @@ impl Client {
     }
 
     /// Waits for the budget, sends once, and tells the budget what came back.
-    async fn attempt<T>(
+    async fn attempt<T: Send + 'static>(
         &self,
         request: &Request,
         route: Route,
-        take: Take<'_, T>,
+        take: &Take<T>,
     ) -> Result<Attempt<T>, GraphError> {
         let manner = Manner {
             sleep: &self.settings.sleep,
@@ -338,12 +342,12 @@ impl Client {
         })
     }
 
-    async fn exchange<T>(
+    async fn exchange<T: Send + 'static>(
         &self,
         request: &Request,
         token: &Token,
         route: Route,
-        take: Take<'_, T>,
+        take: &Take<T>,
     ) -> (Outcome<T>, HeaderMap, Option<u16>, u64) {
         let answer = match self.build(request, token, route).send().await {
             Ok(answer) => answer,
@@ -354,7 +358,7 @@ impl Client {
         match answer.bytes().await {
             Ok(body) => {
                 let bytes = body.len() as u64;
-                let outcome = request.judge(status, &headers, body, take);
+                let outcome = request.judge(status, &headers, body, take).await;
                 (outcome, headers, Some(status), bytes)
             }
             Err(error) => (request.cut_off(&error), headers, None, 0),

@@ -8,6 +8,7 @@
 mod auth;
 mod batch;
 mod budget;
+mod busy;
 mod changes;
 mod client;
 mod cloud;

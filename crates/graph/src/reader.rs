@@ -233,12 +233,13 @@ impl Directory for GraphReader {
     }
 
     async fn page(&self, query: &Query, next: Option<&NextLink>) -> Result<Page, GraphError> {
-        let take = |body: Bytes, path: &str| {
-            page_of(query, &body, path).map(|page| (page, Inside::default()))
-        };
+        let asked = query.clone();
+        let take = Arc::new(move |body: Bytes, path: &str| {
+            page_of(&asked, &body, path).map(|page| (page, Inside::default()))
+        });
         let page = match next {
-            Some(link) => self.client.follow_as(link, &take).await?.body,
-            None => self.client.get_as(&query.url()?, &take).await?.body,
+            Some(link) => self.client.follow_as(link, take).await?.body,
+            None => self.client.get_as(&query.url()?, take).await?.body,
         };
         if *query == Query::Objects(ObjectType::User) {
             self.budget().saw_users(page.items.len());
@@ -251,14 +252,14 @@ impl Directory for GraphReader {
         object_type: ObjectType,
         from: &ChangesFrom,
     ) -> Result<ChangePage, GraphError> {
-        let take = |body: Bytes, path: &str| {
+        let take = Arc::new(move |body: Bytes, path: &str| {
             changes::page(&body, object_type, path).map(|page| (page, Inside::default()))
-        };
+        });
         let answer = match from {
-            ChangesFrom::Link(link) => self.client.follow_as(link, &take).await?,
+            ChangesFrom::Link(link) => self.client.follow_as(link, take).await?,
             ChangesFrom::Now | ChangesFrom::Links => {
                 let url = changes_url(object_type, from)?;
-                self.client.get_as(&url, &take).await?
+                self.client.get_as(&url, take).await?
             }
         };
         Ok(answer.body)

@@ -2,6 +2,7 @@
 //!
 //! Decides whether an attempt is done, final, or worth repeating; sends nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::de::IgnoredAny;
 
 use crate::budget::{Cost, Heard, Sound};
+use crate::busy::busy;
 use crate::error::GraphError;
 use crate::retry::retry_after;
 
@@ -35,8 +37,7 @@ pub(crate) struct Request {
 
 /// Reads a body that says that all went well; what it cannot read is asked for
 /// again.
-pub(crate) type Take<'a, T> =
-    &'a (dyn Fn(Bytes, &str) -> Result<(T, Inside), GraphError> + Send + Sync);
+pub(crate) type Take<T> = Arc<dyn Fn(Bytes, &str) -> Result<(T, Inside), GraphError> + Send + Sync>;
 
 /// What the body of an answer says about the quotas; only a batch says anything.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
@@ -88,12 +89,12 @@ pub(crate) enum Outcome<T> {
 }
 
 impl Request {
-    pub(crate) fn judge<T>(
+    pub(crate) async fn judge<T: Send + 'static>(
         &self,
         status: u16,
         headers: &HeaderMap,
         body: Bytes,
-        take: Take<'_, T>,
+        take: &Take<T>,
     ) -> Outcome<T> {
         let told = retry_after(headers);
         let request_id = headers
@@ -101,7 +102,7 @@ impl Request {
             .and_then(|value| value.to_str().ok());
         let error = || GraphError::from_answer(status, &body, request_id, &self.path);
         match verdict(status, told, self.repeat) {
-            Verdict::Done => self.take(headers, body, take),
+            Verdict::Done => self.take(headers, body, take).await,
             Verdict::TokenRefused => Outcome::TokenRefused(error()),
             Verdict::Throttled => Outcome::Throttled(
                 GraphError::Throttled {
@@ -120,7 +121,12 @@ impl Request {
     }
 
     /// Takes a body that says that all went well, if it can be read.
-    fn take<T>(&self, headers: &HeaderMap, body: Bytes, take: Take<'_, T>) -> Outcome<T> {
+    async fn take<T: Send + 'static>(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+        take: &Take<T>,
+    ) -> Outcome<T> {
         let unexpected = |what: &str| {
             Outcome::Unreadable(GraphError::Unexpected {
                 what: what.to_owned(),
@@ -136,7 +142,8 @@ impl Request {
                 return unexpected("it is of another content type than json");
             }
         }
-        match take(body, &self.path) {
+        let (take, path) = (Arc::clone(take), self.path.clone());
+        match busy(body.len(), move || take(body, &path)).await {
             Ok((value, inside)) => Outcome::Done(value, inside),
             Err(error) => Outcome::Unreadable(error),
         }

@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The largest integer that RFC 8785 writes as it stands.
 const LARGEST: u64 = 1 << 53;
@@ -68,85 +69,171 @@ impl<'de> Deserialize<'de> for Sound {
     }
 }
 
-/// What the top of an object says of itself.
-pub(crate) struct Head<'a> {
+/// An object that was looked at whole, with some members taken out of it.
+#[derive(Debug)]
+pub struct Apart<'a> {
     /// Whether the value is an object at all.
-    pub(crate) is_object: bool,
+    pub is_object: bool,
     /// Its `id`, where that is a string.
-    pub(crate) id: Option<Cow<'a, str>>,
+    pub id: Option<Cow<'a, str>>,
+    /// The members that were taken, with their annotations, in order; of their
+    /// values only the bounds were looked at.
+    pub taken: Vec<(&'a str, &'a RawValue)>,
+    json: &'a str,
 }
 
-impl<'a> Head<'a> {
-    /// Checks a whole text.
-    ///
-    /// # Errors
-    /// Where it could not be parsed into a value.
-    pub(crate) fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
+/// Takes members out of an object; the rest keeps its order and its text.
+///
+/// # Errors
+/// Where the text could not be parsed into a value.
+pub fn apart<'a>(json: &'a str, names: &[&str]) -> Result<Apart<'a>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let top = Top { names }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(Apart {
+        is_object: top.is_object,
+        id: top.id,
+        taken: top.taken,
+        json,
+    })
+}
+
+impl<'a> Apart<'a> {
+    /// A member that was taken, unless it is null.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&'a RawValue> {
+        let mut taken = self.taken.iter().rev();
+        let (_, value) = taken.find(|(key, _)| *key == name)?;
+        (value.get() != "null").then_some(value)
     }
-}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Head<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Top;
-        impl<'de> Visitor<'de> for Top {
-            type Value = Head<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("json")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Head<'de>, A::Error> {
-                let mut id = None;
-                while let Some(Text(name)) = members.next_key()? {
-                    if name == "id" {
-                        id = members.next_value::<MaybeText<'de>>()?.0;
-                    } else {
-                        members.next_value::<Sound>()?;
-                    }
+    /// The object without what was taken.
+    #[must_use]
+    pub fn rest(&self) -> Cow<'a, str> {
+        if self.taken.is_empty() {
+            return Cow::Borrowed(self.json);
+        }
+        let offset = |part: &str| part.as_ptr() as usize - self.json.as_ptr() as usize;
+        let mut rest = String::with_capacity(self.json.len());
+        let mut from = 0;
+        for (key, value) in &self.taken {
+            // From the name's quote to the end of the value, with one comma.
+            let (start, end) = (offset(key) - 1, offset(value.get()) + value.get().len());
+            let before = self.json[from..start].trim_end();
+            let behind = self.json[end..].trim_start();
+            match (before.strip_suffix(','), behind.strip_prefix(',')) {
+                (Some(before), _) => {
+                    rest.push_str(before);
+                    from = end;
                 }
-                Ok(Head {
-                    is_object: true,
-                    id,
-                })
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Head<'de>, A::Error> {
-                while items.next_element::<Sound>()?.is_some() {}
-                Ok(NO_OBJECT)
-            }
-
-            fn visit_unit<E>(self) -> Result<Head<'de>, E> {
-                Ok(NO_OBJECT)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Head<'de>, E> {
-                Ok(NO_OBJECT)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Head<'de>, E> {
-                Ok(NO_OBJECT)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Head<'de>, E> {
-                Ok(NO_OBJECT)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Head<'de>, E> {
-                Ok(NO_OBJECT)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Head<'de>, E> {
-                Ok(NO_OBJECT)
+                (None, Some(behind)) => {
+                    rest.push_str(before);
+                    from = self.json.len() - behind.len();
+                }
+                (None, None) => {
+                    rest.push_str(before);
+                    from = end;
+                }
             }
         }
-        deserializer.deserialize_any(Top)
+        rest.push_str(&self.json[from..]);
+        Cow::Owned(rest)
     }
 }
 
-const NO_OBJECT: Head<'static> = Head {
+/// What is found at the top of a value.
+struct Found<'a> {
+    is_object: bool,
+    id: Option<Cow<'a, str>>,
+    taken: Vec<(&'a str, &'a RawValue)>,
+}
+
+/// Looks for members.
+struct Top<'n> {
+    names: &'n [&'n str],
+}
+
+impl Top<'_> {
+    /// Whether a member is one of those, or an annotation of one.
+    fn takes(&self, member: &str) -> bool {
+        self.names.iter().any(|name| {
+            member
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = Found<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = Found<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("json")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Found<'de>, A::Error> {
+        let mut found = Found {
+            is_object: true,
+            id: None,
+            taken: Vec::new(),
+        };
+        while let Some(Text(name)) = members.next_key()? {
+            if self.takes(&name) {
+                let Cow::Borrowed(name) = name else {
+                    return Err(A::Error::custom("a name is escaped"));
+                };
+                found.taken.push((name, members.next_value()?));
+            } else if name == "id" {
+                found.id = members.next_value::<MaybeText<'de>>()?.0;
+            } else {
+                members.next_value::<Sound>()?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Found<'de>, A::Error> {
+        while items.next_element::<Sound>()?.is_some() {}
+        Ok(NO_OBJECT)
+    }
+
+    fn visit_unit<E>(self) -> Result<Found<'de>, E> {
+        Ok(NO_OBJECT)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found<'de>, E> {
+        Ok(NO_OBJECT)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Found<'de>, E> {
+        Ok(NO_OBJECT)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Found<'de>, E> {
+        Ok(NO_OBJECT)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Found<'de>, E> {
+        Ok(NO_OBJECT)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Found<'de>, E> {
+        Ok(NO_OBJECT)
+    }
+}
+
+const NO_OBJECT: Found<'static> = Found {
     is_object: false,
     id: None,
+    taken: Vec::new(),
 };
 
 #[derive(serde::Deserialize)]
@@ -265,10 +352,9 @@ fn push_members(members: &mut [(Cow<'_, str>, Tree<'_>)], out: &mut Vec<u8>) -> 
 }
 
 fn push_text(text: &str, out: &mut Vec<u8>) {
-    if text
-        .bytes()
-        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-    {
+    // To look at all bytes is quicker than to stop at the first that is special.
+    let plain = |plain: bool, byte: u8| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\');
+    if text.bytes().fold(true, plain) {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
@@ -401,6 +487,51 @@ mod tests {
         })
     }
 
+    #[test]
+    fn what_is_taken_out_leaves_the_rest_as_it_was() {
+        let check = |json: &str, rest: &str, taken: &[&str]| {
+            let apart = apart(json, &["manager"]).unwrap();
+            let found: Vec<String> = apart
+                .taken
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            assert_eq!(
+                (&*apart.rest(), found),
+                (rest, taken.iter().map(ToString::to_string).collect())
+            );
+        };
+        check(
+            r#"{"b":1.0,"a":"x\u00e9"}"#,
+            r#"{"b":1.0,"a":"x\u00e9"}"#,
+            &[],
+        );
+        check(
+            r#"{"b":1.0,"manager":{"id":"m"},"a":[ 1 ]}"#,
+            r#"{"b":1.0,"a":[ 1 ]}"#,
+            &[r#"manager={"id":"m"}"#],
+        );
+        check(
+            r#"{"manager@odata.context":"c","manager":null}"#,
+            "{}",
+            &[r#"manager@odata.context="c""#, "manager=null"],
+        );
+        check(
+            r#"{ "manager" : 1 , "a" : 2 , "manager@x" : 3 }"#,
+            r#"{ "a" : 2  }"#,
+            &["manager=1", "manager@x=3"],
+        );
+        check(r#"{"manager":1,"a":2}"#, r#"{"a":2}"#, &["manager=1"]);
+        check(r#"{"a":2,"manager":1}"#, r#"{"a":2}"#, &["manager=1"]);
+        check(
+            r#"{"managerial":1,"jobTitle":"manager"}"#,
+            r#"{"managerial":1,"jobTitle":"manager"}"#,
+            &[],
+        );
+        assert!(apart(r#"{"manage\u0072":1}"#, &["manager"]).is_err());
+        assert!(apart(r#"{"manager":1} 2"#, &["manager"]).is_err());
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -414,6 +545,23 @@ mod tests {
                 String::from_utf8(ours).unwrap(),
                 serde_json_canonicalizer::to_string(&value).unwrap()
             );
+        }
+
+        #[test]
+        fn the_rest_is_the_object_without_what_was_taken(
+            members in prop::collection::vec((prop::sample::select(vec!["a", "b", "b@c", "id", "z"]), value()), 0..6),
+            gap in prop::sample::select(vec!["", " ", "\n\t"]),
+        ) {
+            let text: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{gap}\"{key}\"{gap}:{gap}{value}{gap}"))
+                .collect();
+            let json = format!("{{{}}}", text.join(","));
+            let apart = apart(&json, &["b"]).unwrap();
+            let mut expected: serde_json::Map<String, Value> = serde_json::from_str(&json).unwrap();
+            expected.retain(|key, _| !key.starts_with('b'));
+            let rest: Value = serde_json::from_str(&apart.rest()).unwrap();
+            prop_assert_eq!(rest, Value::Object(expected));
         }
 
         #[test]

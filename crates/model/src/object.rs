@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{LinkKind, ObjectType};
 use crate::id::{InvalidId, ObjectId};
-use crate::json::Head;
+use crate::json::{Apart, apart};
 
 /// Whether an object was live or in the recycle bin when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,11 +55,23 @@ impl Object {
         state: ObjectState,
         json: &str,
     ) -> Result<Self, MalformedObject> {
+        Self::from_apart(object_type, state, &apart(json, &[])?)
+    }
+
+    /// Takes one object without what was taken out of it.
+    ///
+    /// # Errors
+    /// [`MalformedObject`] where it is no JSON object with an `id`.
+    pub fn from_apart(
+        object_type: ObjectType,
+        state: ObjectState,
+        apart: &Apart<'_>,
+    ) -> Result<Self, MalformedObject> {
         Ok(Self {
             object_type,
-            id: Self::id_of(json)?,
+            id: Self::id_in(apart)?,
             state,
-            json: json.into(),
+            json: apart.rest().into(),
         })
     }
 
@@ -69,12 +81,19 @@ impl Object {
     /// # Errors
     /// [`MalformedObject`] where it is no JSON object with an `id`.
     pub fn id_of(json: &str) -> Result<ObjectId, MalformedObject> {
-        let head = Head::read(json)?;
-        if !head.is_object {
+        Self::id_in(&apart(json, &[])?)
+    }
+
+    /// The id in an object that was taken apart.
+    ///
+    /// # Errors
+    /// [`MalformedObject`] where it is no JSON object with an `id`.
+    pub fn id_in(apart: &Apart<'_>) -> Result<ObjectId, MalformedObject> {
+        if !apart.is_object {
             return Err(MalformedObject::NotAnObject);
         }
-        let id = head.id.ok_or(MalformedObject::NoId)?;
-        Ok(ObjectId::parse(&id)?)
+        let id = apart.id.as_ref().ok_or(MalformedObject::NoId)?;
+        Ok(ObjectId::parse(id)?)
     }
 
     /// Takes a parsed body.

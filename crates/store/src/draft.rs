@@ -75,7 +75,7 @@ impl Gathering {
             Change::Put(object) => {
                 self.gone.remove(&object.id);
                 let key = objects::key(object.object_type, Some(&object.id));
-                let value = [objects::put(object.state), object.json.as_bytes()];
+                let value = [object.json.as_bytes(), objects::put(object.state)];
                 self.objects.push(&key, seq, &value)
             }
             Change::Gone(object_type, id) => {

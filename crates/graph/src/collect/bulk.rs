@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 use super::follow::Tracker;
 use super::trail::Trail;
 use super::{Movement, Run};
+use crate::busy::busy;
 use crate::changes::shows_links;
-use crate::directory::{ChangeNext, ChangesFrom, NextLink, Page, Presence, Query};
+use crate::directory::{ChangeNext, ChangesFrom, NextLink, Presence, Query};
 use crate::error::GraphError;
 use crate::json as wire;
 use crate::meter::measured;
@@ -45,15 +46,13 @@ pub(super) fn take_apart(
     let relations: Vec<&str> = expanded(object_type)
         .map(|kind| kind.spec().relation)
         .collect();
-    let no_object = || "is no json object".to_owned();
-    let (json, taken) = wire::split(item.get(), &relations).map_err(|_| no_object())?;
+    let apart =
+        model::json::apart(item.get(), &relations).map_err(|_| "is no json object".to_owned())?;
     let object =
-        Object::from_json(object_type, state, &json).map_err(|error| wire::reason(&error))?;
+        Object::from_apart(object_type, state, &apart).map_err(|error| wire::reason(&error))?;
     let link = |kind: LinkKind| {
         let relation = kind.spec().relation;
-        let (_, value) = taken
-            .iter()
-            .find(|(key, value)| key == relation && value.get() != "null")?;
+        let value = apart.member(relation)?;
         Some(match wire::id(value) {
             Ok(target) => Ok(Link {
                 kind,
@@ -127,16 +126,19 @@ impl Run<'_> {
             ObjectState::Deleted => (Kind::Deleted(object_type), Query::Deleted(object_type)),
         };
         let with_links = state == ObjectState::Live && self.scope().links;
+        let item = move |item: &RawValue| {
+            let (object, links) = take_apart(item, object_type, state)?;
+            match is_hollow(&object) {
+                true => Err(format!("came without its properties ({})", object.id)),
+                false => Ok((object, links)),
+            }
+        };
         let mut pages = 0;
         let failure = self
-            .for_each_page(kind, &query, |page| {
+            .for_each_page(kind, &query, item, |items| {
                 pages += 1;
-                for (index, item) in page.items.iter().enumerate() {
-                    match take_apart(item, object_type, state) {
-                        Ok((object, _)) if is_hollow(&object) => self.records.problem(
-                            kind,
-                            format!("{object_type} {} came without its properties", object.id),
-                        ),
+                for (index, item) in items.into_iter().enumerate() {
+                    match item {
                         Ok((object, links)) => {
                             seen(&object);
                             if state == ObjectState::Live {
@@ -183,12 +185,14 @@ impl Run<'_> {
         self.tell(Change::Put(object));
     }
 
-    /// Reads a list page by page; the next page is on its way while one is taken.
-    pub(super) async fn for_each_page(
+    /// Reads a list page by page, each item by `item` and each page of them by
+    /// `take`; the next page is on its way meanwhile.
+    pub(super) async fn for_each_page<T: Send + 'static>(
         &self,
         kind: Kind,
         query: &Query,
-        mut take: impl FnMut(Page) + Send,
+        item: impl Fn(&RawValue) -> T + Copy + Send + 'static,
+        mut take: impl FnMut(Vec<T>) + Send,
     ) -> Result<(), GraphError> {
         if let Some(error) = self.records.hopeless() {
             self.records.failed(kind, &error);
@@ -208,8 +212,13 @@ impl Run<'_> {
             };
             self.records.reached();
             let count = page.items.len();
-            let Some(next) = page.next.take() else {
-                take(page);
+            let next = page.next.take();
+            let bytes = page.items.iter().map(|item| item.get().len()).sum();
+            let items = busy(bytes, move || {
+                page.items.iter().map(|raw| item(raw)).collect()
+            });
+            let Some(next) = next else {
+                take(items.await);
                 self.report(kind, count);
                 break Ok(());
             };
@@ -220,7 +229,7 @@ impl Run<'_> {
             }
             let ahead = measured(self.directory.page(query, Some(&next)));
             let taking = async {
-                take(page);
+                take(items.await);
                 self.report(kind, count);
             };
             let ((following, effort), ()) = futures::join!(ahead, taking);

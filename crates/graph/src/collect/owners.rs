@@ -124,12 +124,14 @@ impl Run<'_> {
         each: &mut (dyn FnMut(&ObjectId) + Send),
     ) -> Vec<ObjectId> {
         let kind = collection.kind();
+        let query = Query::Expanded(collection, owners);
+        let item = move |item: &RawValue| entries(item, collection.relation());
         let mut open = Vec::new();
         // A failure is in the record.
         let _ = self
-            .for_each_page(kind, &Query::Expanded(collection, owners), |page| {
-                for item in &page.items {
-                    match entries(item, collection.relation()) {
+            .for_each_page(kind, &query, item, |items| {
+                for item in items {
+                    match item {
                         Ok((owner, entries)) => {
                             each(&owner);
                             match entries {
@@ -152,9 +154,9 @@ impl Run<'_> {
         let mut ids = Vec::new();
         // A failure is in the record.
         let _ = self
-            .for_each_page(kind, &Query::Ids(collection.owner()), |page| {
-                for item in &page.items {
-                    match wire::id(item) {
+            .for_each_page(kind, &Query::Ids(collection.owner()), wire::id, |items| {
+                for item in items {
+                    match item {
                         Ok(id) => ids.push(id),
                         Err(what) => self.records.problem(kind, format!("an owner {what}")),
                     }
@@ -337,18 +339,14 @@ type Entries = Option<Vec<Box<RawValue>>>;
 /// An owner's id and the entries that came inside it; `None` where there may be
 /// more of them.
 fn entries(item: &RawValue, relation: &str) -> Result<(ObjectId, Entries), String> {
-    let owner = wire::id(item)?;
-    let (_, taken) =
-        wire::split(item.get(), &[relation]).map_err(|_| "is no json object".to_owned())?;
-    let more = taken
-        .iter()
-        .any(|(key, _)| key.ends_with("@odata.nextLink"));
-    let list = taken
-        .into_iter()
-        .find(|(key, value)| key == relation && value.get() != "null");
-    let entries: Vec<Box<RawValue>> = match list {
+    let apart =
+        model::json::apart(item.get(), &[relation]).map_err(|_| "is no json object".to_owned())?;
+    let owner = Object::id_in(&apart).map_err(|error| wire::reason(&error))?;
+    let mut taken = apart.taken.iter();
+    let more = taken.any(|(key, _)| key.ends_with("@odata.nextLink"));
+    let entries: Vec<Box<RawValue>> = match apart.member(relation) {
         None => Vec::new(),
-        Some((_, list)) => serde_json::from_str(list.get())
+        Some(list) => serde_json::from_str(list.get())
             .map_err(|_| format!("has {relation} that are no list ({owner})"))?,
     };
     let all = !more && entries.len() < EXPANDED;

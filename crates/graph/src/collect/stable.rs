@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use model::snapshot::{Change, Completeness, Kind, Method};
 use model::{Object, ObjectState, ObjectType};
+use serde_json::value::RawValue;
 
 use super::Run;
 use super::bulk::take_apart;
@@ -107,12 +108,13 @@ impl Run<'_> {
                 Kind::Deleted(_) => (Query::Deleted(object_type), ObjectState::Deleted),
                 _ => (Query::Objects(object_type), ObjectState::Live),
             };
+            let item = move |item: &RawValue| take_apart(item, object_type, state);
             let mut count = 0;
             let read = self
-                .for_each_page(*kind, &query, |page| {
-                    for item in &page.items {
+                .for_each_page(*kind, &query, item, |items| {
+                    for item in items {
                         count += 1;
-                        match take_apart(item, object_type, state) {
+                        match item {
                             Ok((object, _)) => {
                                 let key = (state == ObjectState::Live, object.id.to_string());
                                 reading.insert(key, object);

@@ -13,7 +13,7 @@ use crate::run::{Body, ObjectKey, ObjectRow};
 /// The value of an object that is gone.
 pub(super) const GONE: &[u8] = b"g";
 
-/// The first byte of the value of an object in that state.
+/// The last byte of the value of an object in that state.
 pub(super) fn put(state: ObjectState) -> &'static [u8] {
     match state {
         ObjectState::Live => b"l",
@@ -155,7 +155,7 @@ fn next_object(
             return newest(entries);
         }
         let entry = entries.next()?;
-        let state = match entry.value.first() {
+        let state = match entry.value.last() {
             Some(b'd') => ObjectState::Deleted,
             _ => ObjectState::Live,
         };
@@ -198,7 +198,7 @@ fn settle<B: Base>(
         .ok()
         .and_then(|id| ObjectId::parse(id).ok())
         .ok_or_else(unreadable)?;
-    let state = match newest.value.first() {
+    let state = match newest.value.last() {
         Some(b'l') => Some(ObjectState::Live),
         Some(b'd') => Some(ObjectState::Deleted),
         _ => None,
@@ -211,7 +211,7 @@ fn settle<B: Base>(
         });
     };
     let mut json = newest.value;
-    json.remove(0);
+    json.pop();
     let row = ObjectRow {
         object_type,
         id,
