@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::DateTime;
-use graph::{Limits, Mode, Request, collect};
+use graph::{Connections, Limits, Mode, Request, collect};
 use model::snapshot::{Change, Completeness};
 use simulator::{
     Clock, FaultMix, FaultWeights, Population, Simulator, TenantSpec, Throttle, ViolationKind,
@@ -54,8 +54,15 @@ async fn read_a_large_tenant() {
         ..Request::all(Mode::Whole)
     };
     let now: graph::Now = Arc::new(move || start + begun.elapsed());
+    let connections = Connections::new().expect("connections");
     let outcome = collect(
-        &reader(&server, Limits::Documented, waits(), Arc::clone(&now)),
+        &reader(
+            &server,
+            connections,
+            Limits::Documented,
+            waits(),
+            Arc::clone(&now),
+        ),
         &request,
         &*now,
         &|_| {},

@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) simulator: Simulator,
     pub(crate) tenant: TenantHandle,
     server: ServerHandle,
+    connections: Connections,
     now: Arc<AtomicI64>,
     past: Arc<Mutex<Vec<Past>>>,
     restless: Arc<AtomicU64>,
@@ -104,6 +105,7 @@ impl World {
             simulator,
             tenant,
             server,
+            connections: Connections::new().expect("connections"),
             now,
             past,
             restless,
@@ -217,13 +219,15 @@ impl World {
     /// A client whose waits pass at once.
     pub(crate) fn reader(&self) -> GraphReader {
         let now = Arc::new(self.clock());
-        reader(&self.server, Limits::Off, self.sleeper(), now)
+        let connections = self.connections.clone();
+        reader(&self.server, connections, Limits::Off, self.sleeper(), now)
     }
 }
 
 /// A client as the snapshotter has it.
 pub(crate) fn reader(
     server: &ServerHandle,
+    connections: Connections,
     limits: Limits,
     sleep: graph::Sleeper,
     now: graph::Now,
@@ -243,7 +247,7 @@ pub(crate) fn reader(
         role: Role::Collector,
         limits,
         sleep,
-        ..Settings::new(Connections::new().expect("connections"), ids, now)
+        ..Settings::new(connections, ids, now)
     };
     let secret = Credential::secret(simulator::READER_SECRET.into());
     GraphReader::new(&endpoint, secret, settings)
