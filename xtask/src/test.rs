@@ -25,7 +25,7 @@ pub(crate) enum Profile {
 ///
 /// The order is deliberate: the output ends with the summary of the tests that matter most.
 pub(crate) fn run(repo: &Repo, profile: Profile, extra: &[String]) -> Result<()> {
-    let parts = prepare(repo);
+    let parts = prepare(repo)?;
     if extra.is_empty() {
         exec::run(&mut repo.cargo(["test", "--doc", "--workspace", "--locked"]))?;
     }
@@ -55,13 +55,11 @@ struct Parts {
 /// Install what the tests need.
 ///
 /// A part that tests talk to is added here: a [`tools::Tool`] from PyPI or npm, or [`tools::debian`] packages.
-fn prepare(repo: &Repo) -> Parts {
-    if let Err(error) = tools::GRAPH_SDK.install(repo) {
-        println!("    note: no msgraph-sdk, so its test will say that it skipped: {error:#}");
-    }
-    Parts {
+fn prepare(repo: &Repo) -> Result<Parts> {
+    tools::GRAPH_SDK.install(repo)?;
+    Ok(Parts {
         nextest: find_nextest(repo),
-    }
+    })
 }
 
 /// The runner: one that is there already, else one that can be installed, else none.

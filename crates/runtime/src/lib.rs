@@ -1,6 +1,6 @@
 //! What every service needs to run, and nothing about tenants.
 //!
-//! Owns configuration, telemetry, TLS, the gRPC server with health, reflection
+//! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
 //! and bounded drain, the one mapping of errors to statuses and exit codes, the
 //! registry of running jobs, paging, and the seams for time and identity. It
 //! knows no service, no message and no tenant, and it never writes anything.
@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod exit;
 pub mod ids;
 pub mod jobs;
+pub mod metrics;
 pub mod page;
 pub mod program;
 pub mod serve;

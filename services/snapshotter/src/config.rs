@@ -33,6 +33,9 @@ pub struct Config {
     /// `REWIND_RECONCILE_EVERY`: of how many snapshots one reads everything again,
     /// to find what was never announced as changed; 7 by default.
     pub reconcile_every: u32,
+    /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
+    /// whoever can reach it; nowhere by default.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The usual distance of full readings: a week.
@@ -75,6 +78,7 @@ impl Config {
                     ConfigError::invalid("REWIND_RECONCILE_EVERY", "a number from 1 on is expected")
                 })?,
         };
+        let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
         settings.finish()?;
         Ok(Self {
@@ -82,6 +86,7 @@ impl Config {
             installed,
             schedule,
             reconcile_every,
+            metrics,
         })
     }
 }

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use graph::Directory;
+use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
 use proto::v1::{Snapshot, WatchSnapshotResponse};
@@ -24,6 +25,7 @@ use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
 use runtime::jobs::Jobs;
+use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
@@ -34,6 +36,7 @@ use tonic::service::Routes;
 
 pub use config::Config;
 pub use error::Error;
+use metrics::Metrics;
 
 /// Opens a tenant's directory for reading.
 pub type Connect = Arc<dyn Fn(&TenantRecord) -> Result<Arc<dyn Directory>, Error> + Send + Sync>;
@@ -64,6 +67,7 @@ pub(crate) struct Context {
     pub(crate) jobs: Jobs<WatchSnapshotResponse>,
     /// Every how many snapshots everything is read again.
     pub(crate) reconcile_every: u32,
+    pub(crate) metrics: Metrics,
 }
 
 impl Context {
@@ -85,6 +89,7 @@ pub struct App {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    endpoint: Endpoint,
 }
 
 impl App {
@@ -105,7 +110,11 @@ impl App {
             ids,
         };
         let listener = TcpListener::bind(common.listen).await?;
-        Self::build(config, deps, listener)
+        let mut app = Self::build(config, deps, listener)?;
+        if let Some(address) = config.metrics {
+            app.endpoint.listen(address).await?;
+        }
+        Ok(app)
     }
 
     /// Puts the service together; nothing is read or written yet.
@@ -115,10 +124,14 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
         let context = Context {
             deps,
             jobs: Jobs::new(),
             reconcile_every: config.reconcile_every,
+            metrics,
         };
         let rpc = rpc::Rpc::new(context.clone());
         let routes = Routes::new(
@@ -138,6 +151,7 @@ impl App {
             server,
             listener,
             address,
+            endpoint: Endpoint::new(registry),
         })
     }
 
@@ -155,8 +169,15 @@ impl App {
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
+        let endpoint = self.endpoint.run(stop.clone());
+        let metrics = tokio::spawn(async move {
+            if let Err(error) = endpoint.await {
+                tracing::error!(%error, "metrics can no longer be read");
+            }
+        });
         let result = self.server.run(self.listener, stop).await;
         schedule.abort();
+        metrics.abort();
         result
     }
 }

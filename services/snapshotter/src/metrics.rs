@@ -1,57 +1,62 @@
 //! What the service measures, under the names by which it is found.
 //!
-//! There is no endpoint yet from which metrics could be read: each is an event in
-//! the log, with its name, value and tenant as fields, until a registry exists.
 //! No value may tell anything of a tenant's content but how much of it there is.
 
 use model::TenantId;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 
-/// Rows of the snapshot before that a reconciliation found to be wrong: changes
-/// that Graph made and did not announce, or that were lost on the way.
-const DRIFT: &str = "rewind_snapshot_drift_rows";
+/// Which tenant a value is of; there are as many as the installation has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Tenant {
+    tenant: String,
+}
 
-/// Tells how far what was announced had gone astray from the tenant.
-pub(crate) fn drift(tenant: &TenantId, rows: u64) {
-    tracing::info!(metric = DRIFT, value = rows, %tenant, "metric");
+/// The service's metrics. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics {
+    drift: Family<Tenant, Gauge>,
+}
+
+impl Metrics {
+    /// Gives the metrics their names.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "rewind_snapshot_drift_rows",
+            "Objects and links that the last full reading of a tenant found to differ from the snapshot before without having been announced as changed",
+            self.drift.clone(),
+        );
+    }
+
+    /// Tells how far what was announced had gone astray from the tenant.
+    pub(crate) fn drifted(&self, tenant: &TenantId, rows: u64) {
+        tracing::info!(%tenant, rows, "everything was read again and compared");
+        let tenant = Tenant {
+            tenant: tenant.to_string(),
+        };
+        self.drift
+            .get_or_create(&tenant)
+            .set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
-    fn drift_is_an_event_with_name_value_and_tenant() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_writer(move || writer.clone())
-            .finish();
+    fn drift_is_told_for_each_tenant() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
         let tenant = TenantId::parse("00000001-0000-4000-8000-000000000000").unwrap();
-        tracing::subscriber::with_default(subscriber, || drift(&tenant, 7));
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        for part in [
-            r#""metric":"rewind_snapshot_drift_rows""#,
-            r#""value":7"#,
-            r#""tenant":"00000001-0000-4000-8000-000000000000""#,
-        ] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
+        metrics.drifted(&tenant, 9);
+        metrics.drifted(&tenant, 7);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let line = format!("rewind_snapshot_drift_rows{{tenant=\"{tenant}\"}} 7\n");
+        assert!(text.contains(&line), "{text}");
     }
 }

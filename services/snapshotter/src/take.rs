@@ -19,7 +19,7 @@ use store::{
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, message, metrics};
+use crate::{Context, Error, base, message};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -207,7 +207,7 @@ async fn read_and_commit(
         .commit(&meta, draft, taken, base.as_ref(), &|| deps.clock.now())
         .await?;
     if reconciled {
-        metrics::drift(&record.id, manifest.lineage.drift);
+        context.metrics.drifted(&record.id, manifest.lineage.drift);
     }
     Ok(manifest)
 }

@@ -238,13 +238,33 @@ async fn follow_ten_times(world: &World, conditions: &Conditions) -> Vec<String>
     wrong
 }
 
-#[test]
-fn chains_of_ten_snapshots_hold_what_a_full_reading_finds() {
-    let conditions = |seed| Conditions {
-        traps: seed % 3 == 0,
-        lag: Duration::from_secs(if seed % 3 == 1 { 4 } else { 0 }),
+fn followed(seed: u64) -> Conditions {
+    Conditions {
         changes: 5,
         ..plain(seed)
+    }
+}
+
+#[test]
+fn chains_of_ten_snapshots_hold_what_a_full_reading_finds() {
+    histories(3000..3334, followed, follow_ten_times);
+}
+
+#[test]
+fn chains_hold_it_when_change_tracking_plays_tricks() {
+    let conditions = |seed| Conditions {
+        traps: true,
+        ..followed(seed)
     };
-    histories(3000..3030, conditions, follow_ten_times);
+    histories(4000..4334, conditions, follow_ten_times);
+}
+
+#[test]
+fn chains_hold_it_when_answers_lag() {
+    let conditions = |seed| Conditions {
+        traps: seed % 2 == 0,
+        lag: Duration::from_secs(4),
+        ..followed(seed)
+    };
+    histories(5000..5334, conditions, follow_ten_times);
 }
