@@ -89,6 +89,23 @@ pub fn claim_release(tenant: &TenantId, slot: &SnapshotId, attempt: u32) -> Path
     ))
 }
 
+/// All claims of a tenant.
+#[must_use]
+pub fn all_claims(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/claims"))
+}
+
+/// The slot that a claim's key is about.
+pub(crate) fn claimed_slot(tenant: &TenantId, path: &Path) -> Option<SnapshotId> {
+    slot_below(&all_claims(tenant), path)
+}
+
+/// The slot in a key below a folder of slots.
+fn slot_below(folder: &Path, path: &Path) -> Option<SnapshotId> {
+    let slot = path.prefix_match(folder)?.next()?;
+    SnapshotId::parse(slot.as_ref()).ok()
+}
+
 /// The marks of restores that have the tenant's Conditional Access quota.
 #[must_use]
 pub fn lane(tenant: &TenantId) -> Path {
@@ -109,9 +126,8 @@ pub fn lane_mark(tenant: &TenantId, until: DateTime<Utc>, restore: &PlanId) -> P
 
 /// The mark that a restore's mark counts no more.
 #[must_use]
-pub fn lane_mark_end(tenant: &TenantId, until: DateTime<Utc>, restore: &PlanId) -> Path {
-    let until = lane_time(until);
-    Path::from(format!("tenants/{tenant}/lane/{until}-{restore}.ended"))
+pub fn lane_mark_end_of(mark: &Path) -> Path {
+    Path::from(format!("{mark}.ended"))
 }
 
 /// The restore that a mark's name holds, and whether the name is that of its end.
@@ -125,6 +141,12 @@ pub(crate) fn lane_mark_of(name: &str) -> Option<(PlanId, bool)> {
 /// A time as names hold it, in an order that is that of time.
 fn lane_time(at: DateTime<Utc>) -> impl std::fmt::Display {
     at.format("%Y%m%dT%H%M%S%3f")
+}
+
+/// A tenant's runs.
+#[must_use]
+pub fn runs(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/runs"))
 }
 
 /// A run: immutable data, named by the hash of its encrypted bytes.
@@ -146,6 +168,37 @@ pub fn snapshots(tenant: &TenantId) -> Path {
 #[must_use]
 pub fn manifest(tenant: &TenantId, slot: &SnapshotId) -> Path {
     Path::from(format!("tenants/{tenant}/snapshots/{slot}/manifest"))
+}
+
+/// The slot that a key below the snapshots is about.
+pub(crate) fn snapshot_slot(tenant: &TenantId, path: &Path) -> Option<SnapshotId> {
+    slot_below(&snapshots(tenant), path)
+}
+
+/// What was decided about a snapshot.
+#[must_use]
+pub fn fates(tenant: &TenantId, slot: &SnapshotId) -> Path {
+    Path::from(format!("tenants/{tenant}/snapshots/{slot}/fate"))
+}
+
+/// One decision, from 1 on.
+#[must_use]
+pub fn fate(tenant: &TenantId, slot: &SnapshotId, number: u32) -> Path {
+    Path::from(format!(
+        "tenants/{tenant}/snapshots/{slot}/fate/{number:06}"
+    ))
+}
+
+/// The number in the key of a decision.
+pub(crate) fn fate_number(path: &Path) -> Option<u32> {
+    let mut parts: Vec<_> = path.parts().collect();
+    let number = parts.pop()?;
+    let number = number
+        .as_ref()
+        .parse()
+        .ok()
+        .filter(|_| number.as_ref().len() == 6);
+    number.filter(|_| parts.last().is_some_and(|folder| folder.as_ref() == "fate"))
 }
 
 /// One area of a tenant.

@@ -33,6 +33,8 @@ pub(crate) struct Lane {
     holder: Holder,
     /// Since when it is held, and what renews the mark.
     renewing: Option<(Instant, JoinHandle<()>)>,
+    /// Whether no mark can stand any more that a process left which was killed.
+    swept: bool,
 }
 
 #[derive(Clone)]
@@ -61,6 +63,7 @@ impl Lane {
                 mark: Arc::default(),
             },
             renewing: None,
+            swept: false,
         }
     }
 
@@ -84,9 +87,14 @@ impl Lane {
         self.renewing = Some((Instant::now(), renewing));
     }
 
-    /// Leaves the lane to the others.
+    /// Leaves the lane to the others; also where a process that was killed had it
+    /// for the same restore.
     pub(crate) async fn give_back(&mut self) {
+        let swept = std::mem::replace(&mut self.swept, true);
         let Some((taken, renewing)) = self.renewing.take() else {
+            if !swept {
+                self.holder.end().await;
+            }
             return;
         };
         renewing.abort();
@@ -139,10 +147,9 @@ impl Holder {
     }
 
     async fn end(&self) {
-        let Some(mark) = self.mark.lock().await.take() else {
-            return;
-        };
-        if let Err(error) = self.vault.unmark_lane(&mark).await {
+        *self.mark.lock().await = None;
+        let now = self.context.deps.clock.now();
+        if let Err(error) = self.vault.unmark_lane(&self.restore, now).await {
             let error = chain(&error);
             tracing::warn!(error, "the mark of the restore stays until its time");
         }

@@ -129,7 +129,7 @@ async fn while_a_restore_runs_others_serve_conditional_access_from_their_last_re
         .find(|kind| kind.starts_with("conditionalAccessPolicy: as of "));
     assert!(policies.is_some(), "{:?}", report.older);
 
-    vault.unmark_lane(&mark).await?;
+    vault.unmark_lane(&mark.restore, SystemClock.now()).await?;
     let third = sandbox.snapshot().await?;
     let third = record(&third).unwrap_or_default();
     assert!(time(third.not_before) > time(now.not_after));
@@ -203,7 +203,7 @@ async fn a_plan_waits_for_the_lane_and_reads_anew() -> anyhow::Result<()> {
         while counters() < before + 5 {
             tokio::task::yield_now().await;
         }
-        vault.unmark_lane(&mark).await
+        vault.unmark_lane(&mark.restore, SystemClock.now()).await
     };
     let (planned, ended) = tokio::join!(sandbox.plan(sandbox.rollback(&snapshot.name)), ends);
     ended?;

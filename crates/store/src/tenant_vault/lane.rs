@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use model::PlanId;
+use object_store::path::Path;
 
 use super::TenantVault;
 use crate::error::StoreError;
@@ -57,15 +58,32 @@ impl TenantVault {
         })
     }
 
-    /// Ends a mark before its time. To repeat it does no harm.
+    /// Ends the marks of a restore before their time, those of a process that was
+    /// killed included. To repeat it does no harm.
     ///
     /// # Errors
     /// `Unavailable`.
-    pub async fn unmark_lane(&self, mark: &LaneMark) -> Result<(), StoreError> {
-        let path = layout::lane_mark_end(self.id(), mark.until, &mark.restore);
-        file::create(self.store.as_ref(), &path, Bytes::from_static(b"ended\n"))
-            .await
-            .map(|_| ())
+    pub async fn unmark_lane(
+        &self,
+        restore: &PlanId,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        for path in self.lane_marks(now).await? {
+            let mark = path.filename().and_then(layout::lane_mark_of);
+            if mark.is_none_or(|(of, ended)| of != *restore || ended) {
+                continue;
+            }
+            let end = layout::lane_mark_end_of(&path);
+            file::create(self.store.as_ref(), &end, Bytes::from_static(b"ended\n")).await?;
+        }
+        Ok(())
+    }
+
+    /// The marks that count at a time or later, and their ends, in order.
+    async fn lane_marks(&self, now: DateTime<Utc>) -> Result<Vec<Path>, StoreError> {
+        let folder = layout::lane(self.id());
+        let from = layout::lane_from(self.id(), now);
+        file::list_from(self.store.as_ref(), &folder, &from).await
     }
 
     /// The restores that have the quota now, sorted: those whose newest mark
@@ -74,9 +92,7 @@ impl TenantVault {
     /// # Errors
     /// `Unavailable`.
     pub async fn lane_holders(&self, now: DateTime<Utc>) -> Result<Vec<PlanId>, StoreError> {
-        let folder = layout::lane(self.id());
-        let from = layout::lane_from(self.id(), now);
-        let paths = file::list_from(self.store.as_ref(), &folder, &from).await?;
+        let paths = self.lane_marks(now).await?;
         let mut newest = BTreeMap::new();
         // In order, so that a later mark, or the end of the same, comes after.
         for name in paths.iter().filter_map(|path| path.filename()) {

@@ -35,7 +35,7 @@ async fn a_mark_counts_until_its_time_unless_it_is_renewed_or_ended() {
     mark(2, 50).await;
     assert_eq!(holders(&vault, 61).await, [restore(1), restore(2)]);
     for _ in 0..2 {
-        vault.unmark_lane(&renewed).await.unwrap();
+        vault.unmark_lane(&restore(1), moment(55)).await.unwrap();
         assert_eq!(
             holders(&vault, 55).await,
             [restore(2)],
