@@ -184,6 +184,9 @@ pub(crate) struct AddTenant {
     /// Users that must keep their way in
     #[arg(long, value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) break_glass: Vec<String>,
+    /// Which snapshots are kept, such as recent=5,weeks=4,months=12; also days, floor-days, minimum
+    #[arg(long, value_name = "NAME=N,…", value_parser = value::retention)]
+    pub(crate) retention: Option<String>,
 }
 
 /// The clouds that Microsoft runs.
@@ -228,6 +231,22 @@ pub(crate) enum SnapshotCommand {
     List,
     /// Shows one snapshot
     Show(OneSnapshot),
+    /// Keeps a snapshot whatever retention says, or lifts that
+    Hold(HoldSnapshot),
+}
+
+/// Arguments of `rewind snapshot hold`.
+#[derive(Debug, Args)]
+pub(crate) struct HoldSnapshot {
+    /// A full name or a bare id
+    #[arg(value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Named<SnapshotId>,
+    /// Why, for whoever finds it held
+    #[arg(long, value_name = "TEXT", required_unless_present = "lift")]
+    pub(crate) reason: Option<String>,
+    /// Lifts the hold
+    #[arg(long, conflicts_with = "reason")]
+    pub(crate) lift: bool,
 }
 
 /// Arguments of `rewind snapshot take`.

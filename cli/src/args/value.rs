@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use model::retention::{InvalidPolicy, Policy};
 use model::{ObjectId, ObjectType, ProofKind, TenantId};
 use runtime::credentials::WORKLOAD_IDENTITY;
 
@@ -49,6 +50,14 @@ pub(crate) fn is_in_the_clear(url: &str) -> bool {
 /// A tenant's GUID or resource name.
 pub(crate) fn tenant(text: &str) -> Result<TenantId, String> {
     proto::name::parse_tenant("tenant", text).map_err(|error| error.to_string())
+}
+
+/// A retention policy.
+pub(crate) fn retention(text: &str) -> Result<String, String> {
+    let policy: Result<Policy, InvalidPolicy> = text.parse();
+    policy
+        .map(|policy| policy.to_string())
+        .map_err(|error| error.to_string())
 }
 
 /// The name of an object type, as Graph writes it.

@@ -5,7 +5,7 @@ use proto::v1::{self, SnapshotState};
 use runtime::exit;
 use serde_json::Value;
 
-use crate::args::{Global, OneSnapshot, SnapshotCommand, TakeSnapshot};
+use crate::args::{Global, HoldSnapshot, OneSnapshot, SnapshotCommand, TakeSnapshot};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -24,6 +24,7 @@ pub(crate) async fn run(
         SnapshotCommand::Take(args) => take(args, global, output).await,
         SnapshotCommand::List => list(global, output).await,
         SnapshotCommand::Show(args) => show(args, global, output).await,
+        SnapshotCommand::Hold(args) => hold(args, global, output).await,
     }
 }
 
@@ -127,7 +128,14 @@ async fn list(global: &Global, output: Output) -> Result<u8, Failure> {
         || {
             table(
                 [
-                    "ID", "STATE", "STARTED", "TRIGGER", "OBJECTS", "LINKS", "STORED",
+                    "ID",
+                    "STATE",
+                    "STARTED",
+                    "TRIGGER",
+                    "OBJECTS",
+                    "LINKS",
+                    "STORED",
+                    "RETENTION",
                 ],
                 snapshots.iter().map(row),
             )
@@ -146,7 +154,7 @@ async fn list(global: &Global, output: Output) -> Result<u8, Failure> {
     })
 }
 
-fn row(snapshot: &v1::Snapshot) -> [String; 7] {
+fn row(snapshot: &v1::Snapshot) -> [String; 8] {
     [
         id_of(&snapshot.name).to_owned(),
         state(snapshot),
@@ -155,6 +163,7 @@ fn row(snapshot: &v1::Snapshot) -> [String; 7] {
         snapshot.object_count.to_string(),
         snapshot.link_count.to_string(),
         size(snapshot.stored_bytes),
+        fate(snapshot),
     ]
 }
 
@@ -175,6 +184,43 @@ async fn show(args: &OneSnapshot, global: &Global, output: Output) -> Result<u8,
     Ok(exit::DONE)
 }
 
+async fn hold(args: &HoldSnapshot, global: &Global, output: Output) -> Result<u8, Failure> {
+    let session = Session::open(global, output).await?;
+    let tenant = session.tenant(args.snapshot.tenant.as_ref()).await?;
+    let name = proto::name::snapshot(&tenant, &args.snapshot.id);
+    let client = &session.client;
+    let request_id = client.request_id();
+    let snapshot = match &args.reason {
+        Some(reason) => {
+            let request = client.unary(v1::HoldSnapshotRequest {
+                name,
+                reason: reason.clone(),
+                request_id,
+            });
+            required(client.snapshots().hold_snapshot(request).await, |answer| {
+                answer.snapshot
+            })?
+        }
+        None => {
+            let request = client.unary(v1::LiftHoldRequest { name, request_id });
+            required(client.snapshots().lift_hold(request).await, |answer| {
+                answer.snapshot
+            })?
+        }
+    };
+    print(&snapshot, &output)?;
+    Ok(exit::DONE)
+}
+
+/// What becomes of a snapshot, in words.
+fn fate(snapshot: &v1::Snapshot) -> String {
+    match (&snapshot.held_since, &snapshot.expiring_since) {
+        (Some(since), _) => format!("held since {}: {}", time(Some(since)), snapshot.hold_reason),
+        (None, Some(since)) => format!("expiring since {}", time(Some(since))),
+        (None, None) => "kept".to_owned(),
+    }
+}
+
 fn print(snapshot: &v1::Snapshot, output: &Output) -> Result<(), Failure> {
     output.result(
         || to_json("Snapshot", snapshot),
@@ -189,6 +235,7 @@ fn print(snapshot: &v1::Snapshot, output: &Output) -> Result<(), Failure> {
                 ("Objects", snapshot.object_count.to_string()),
                 ("Links", snapshot.link_count.to_string()),
                 ("Stored", size(snapshot.stored_bytes)),
+                ("Retention", fate(snapshot)),
             ]);
             if snapshot.kinds.is_empty() {
                 return head;

@@ -61,6 +61,7 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         reader,
         writer,
         break_glass_ids: args.break_glass.clone(),
+        retention: args.retention.clone().unwrap_or_default(),
         ..Default::default()
     };
     let session = Session::open(global, output).await?;
@@ -184,6 +185,7 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Reader", credential(tenant.reader.as_ref())),
                 ("Writer", credential(tenant.writer.as_ref())),
                 ("Break glass", or_dash(&tenant.break_glass_ids.join(", "))),
+                ("Retention", tenant.retention.clone()),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
             fields(rows.into_iter().chain(consents.into_iter().flatten()))

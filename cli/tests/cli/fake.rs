@@ -261,6 +261,37 @@ impl SnapshotService for Fake {
             }
         )
     }
+    async fn hold_snapshot(
+        &self,
+        request: Request<HoldSnapshotRequest>,
+    ) -> Result<Response<HoldSnapshotResponse>, Status> {
+        let snapshot = Snapshot {
+            held_since: self.snapshot.end_time,
+            hold_reason: request.get_ref().reason.clone(),
+            ..self.snapshot.clone()
+        };
+        method!(
+            self,
+            request,
+            HoldSnapshotRequest,
+            HoldSnapshotResponse {
+                snapshot: Some(snapshot)
+            }
+        )
+    }
+    async fn lift_hold(
+        &self,
+        request: Request<LiftHoldRequest>,
+    ) -> Result<Response<LiftHoldResponse>, Status> {
+        method!(
+            self,
+            request,
+            LiftHoldRequest,
+            LiftHoldResponse {
+                snapshot: Some(self.snapshot.clone())
+            }
+        )
+    }
     async fn list_snapshots(
         &self,
         request: Request<ListSnapshotsRequest>,

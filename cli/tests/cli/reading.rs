@@ -16,10 +16,10 @@ fn a_list_is_a_plain_table_when_piped() {
     assert_data_eq!(
         &run.out,
         str![[r#"
-ID  STATE     STARTED               TRIGGER    OBJECTS  LINKS  STORED
-s3  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB
-s2  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB
-s1  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB
+ID  STATE     STARTED               TRIGGER    OBJECTS  LINKS  STORED    RETENTION
+s3  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB  kept
+s2  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB  kept
+s1  complete  2026-11-18T11:06:40Z  on-demand  120      340    20.0 KiB  kept
 
 "#]]
     );
@@ -54,6 +54,31 @@ fn names_are_full_or_bare_or_latest() {
             name("snapshots", asked)
         );
     }
+}
+
+#[test]
+fn a_hold_needs_a_reason_and_is_shown() {
+    let gateway = Gateway::start(Fake::default());
+    let run = gateway
+        .rewind(&["snapshot", "hold", "s1", "--reason", "case 7"])
+        .exits(0);
+    assert!(run.out.contains("held since 2026-11-18"), "{run:?}");
+    assert!(run.out.contains("case 7"), "{run:?}");
+    assert_eq!(
+        gateway.fake.last("HoldSnapshotRequest")["name"],
+        name("snapshots", "s1")
+    );
+    gateway
+        .rewind(&["snapshot", "hold", "s1", "--lift"])
+        .exits(0);
+    assert_eq!(
+        gateway.fake.last("LiftHoldRequest")["name"],
+        name("snapshots", "s1")
+    );
+    gateway.rewind(&["snapshot", "hold", "s1"]).exits(2);
+    gateway
+        .rewind(&["snapshot", "hold", "s1", "--lift", "--reason", "x"])
+        .exits(2);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod object;
 pub mod permission;
 pub mod plan;
 pub mod references;
+pub mod retention;
 pub mod slot;
 pub mod snapshot;
 

@@ -43,6 +43,12 @@ pub enum StoreError {
         /// When the claim expires.
         until: DateTime<Utc>,
     },
+    /// Nobody can commit the slot any more.
+    #[error("slot {slot} was given up while it was worked on")]
+    GivenUp {
+        /// The slot.
+        slot: String,
+    },
     /// A stored file is missing, changed, foreign or of an unknown format.
     #[error("stored file {path} is damaged: {detail}")]
     Corrupt {
@@ -89,9 +95,10 @@ impl StoreError {
         match self {
             Self::Unavailable { .. } => ErrorKind::Unavailable,
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Exists { .. } | Self::Changed { .. } | Self::SlotTaken { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::Exists { .. }
+            | Self::Changed { .. }
+            | Self::SlotTaken { .. }
+            | Self::GivenUp { .. } => ErrorKind::Conflict,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Key(KeyError::Refused | KeyError::Absent) => ErrorKind::Denied,
             Self::Key(KeyError::Unreadable(_) | KeyError::Unreachable(_)) => ErrorKind::Unavailable,
@@ -107,7 +114,7 @@ impl StoreError {
             Self::Unavailable { .. } => reason::STORE_UNAVAILABLE,
             Self::NotFound { .. } => reason::NOT_FOUND,
             Self::Exists { .. } => reason::ALREADY_EXISTS,
-            Self::Changed { .. } => reason::CONFLICT,
+            Self::Changed { .. } | Self::GivenUp { .. } => reason::CONFLICT,
             Self::SlotTaken { .. } => reason::SLOT_TAKEN,
             Self::Corrupt { .. } => reason::STORE_CORRUPT,
             Self::Key(_) => reason::KEY_UNAVAILABLE,

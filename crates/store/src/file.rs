@@ -1,4 +1,4 @@
-//! Whole files in the object store: created once, read, listed.
+//! Whole files in the object store: created once, read, listed, deleted.
 //!
 //! It must never overwrite a file, and never report a write as failed that
 //! landed.
@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use crate::error::StoreError;
 
@@ -82,14 +82,34 @@ pub(crate) async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool,
 /// # Errors
 /// `Unavailable`.
 pub(crate) async fn list(store: &dyn ObjectStore, folder: &Path) -> Result<Vec<Path>, StoreError> {
-    let mut paths: Vec<Path> = store
-        .list(Some(folder))
-        .map_ok(|meta| meta.location)
-        .try_collect()
-        .await
-        .map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
-    paths.sort();
-    Ok(paths)
+    let metas = metas(store, folder).await?;
+    Ok(metas.into_iter().map(|meta| meta.location).collect())
+}
+
+/// The same with their sizes.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn metas(
+    store: &dyn ObjectStore,
+    folder: &Path,
+) -> Result<Vec<ObjectMeta>, StoreError> {
+    let metas = store.list(Some(folder)).try_collect().await;
+    let mut metas: Vec<ObjectMeta> =
+        metas.map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
+    metas.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(metas)
+}
+
+/// Deletes a file. One that is gone already is as good.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn delete(store: &dyn ObjectStore, path: &Path) -> Result<(), StoreError> {
+    match store.delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
 }
 
 /// The files of a folder whose names come after a path, sorted.

@@ -1,8 +1,8 @@
 //! The vault: tenants, keys, claims, snapshots and documents in object storage.
 //!
 //! Owns the layout of the store, the formats of its files, the commit protocol
-//! and the encryption. It must never change or delete a file that was written,
-//! rest correctness on a lock or a clock, let one tenant's key open another's
+//! and the encryption. It must never change a file that was written, delete one
+//! but by retention, rest correctness on a lock or a clock, let one tenant's key open another's
 //! data, or put key material into an error, a log or a `Debug` text.
 //!
 //! The seam to storage is [`object_store::ObjectStore`] itself; faults, retries
@@ -34,8 +34,8 @@ pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
 pub use layout::Area;
 pub use manifest::{
-    Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
+    Fate, Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
 };
 pub use tenant_record::{TenantRecord, TenantState};
-pub use tenant_vault::{Announced, Claim, Foothold, LaneMark, Problem, Taken, TenantVault};
+pub use tenant_vault::{Announced, Claim, Foothold, LaneMark, Problem, Pruned, Taken, TenantVault};
 pub use vault::{Vault, Versioned};

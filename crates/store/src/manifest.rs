@@ -75,6 +75,29 @@ pub struct Manifest {
     /// Objects whose reading did not agree with what Graph had announced of them:
     /// the next snapshot reads them again.
     pub unsettled: Vec<(ObjectType, ObjectId)>,
+    /// What was decided about it since; no part of the file.
+    pub fate: Fate,
+}
+
+/// What becomes of a committed snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays for now.
+    Kept,
+    /// Retention lets it go; it stays readable for a while.
+    Expiring {
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+    /// It stays whatever retention says.
+    Held {
+        /// Since when.
+        since: DateTime<Utc>,
+        /// Why, in the words of who holds it.
+        reason: String,
+    },
+    /// It is no more.
+    Pruned,
 }
 
 /// What a snapshot was read from.
@@ -182,6 +205,12 @@ impl Manifest {
         self.completeness
             .iter()
             .any(|record| record.kind == kind && record.is_complete())
+    }
+
+    /// Whether the snapshot is on its way out, so that nothing may be built on it.
+    #[must_use]
+    pub fn is_expiring(&self) -> bool {
+        matches!(self.fate, Fate::Expiring { .. })
     }
 
     /// Objects in the snapshot, live and soft-deleted.

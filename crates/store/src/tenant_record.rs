@@ -2,6 +2,7 @@
 //! value, only where the service that needs it finds it.
 
 use chrono::{DateTime, Utc};
+use model::retention::Policy;
 use model::{Application, ObjectId, TenantId};
 
 /// A registered tenant.
@@ -23,6 +24,8 @@ pub struct TenantRecord {
     pub writer: Option<Application>,
     /// Accounts that a restore must never lock out.
     pub break_glass: Vec<ObjectId>,
+    /// Which snapshots are kept.
+    pub retention: Policy,
     /// Whether the tenant is served.
     pub state: TenantState,
     /// When it was registered.

@@ -7,8 +7,10 @@ mod chain;
 mod claim;
 mod commit;
 mod documents;
+mod fate;
 mod find;
 mod lane;
+mod prune;
 mod snapshot;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::seal;
 pub use claim::Claim;
 pub use commit::{Announced, Taken};
 pub use lane::LaneMark;
+pub use prune::Pruned;
 pub use snapshot::{Foothold, Problem};
 
 /// One tenant's part of the vault, with its key opened.

@@ -5,5 +5,5 @@ pub mod contract;
 mod faults;
 mod sample;
 
-pub use faults::{Fault, FaultStore, tamper};
+pub use faults::{Fault, FaultStore, Gate, tamper};
 pub use sample::{content, meta, moment, record, tenant};

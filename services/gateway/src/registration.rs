@@ -6,6 +6,7 @@
 use crate::consent::Applications;
 use crate::error::GatewayError;
 use chrono::{DateTime, Utc};
+use model::retention::{InvalidPolicy, Policy};
 use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId};
 use proto::v1::{AppCredential, Tenant};
 use runtime::credentials::{CredentialReference, Kind};
@@ -45,6 +46,7 @@ pub(crate) fn record(
         reader,
         writer,
         break_glass: break_glass(&tenant.break_glass_ids)?,
+        retention: retention(&tenant.retention)?,
         state: TenantState::Active,
         created_at: now,
     })
@@ -122,6 +124,7 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         writer: record.writer.as_ref().map(|own| app(Kind::Writer, own)),
         break_glass_ids: record.break_glass.iter().map(ToString::to_string).collect(),
         create_time: Some(proto::convert::timestamp(record.created_at)),
+        retention: record.retention.to_string(),
     }
 }
 
@@ -250,6 +253,14 @@ fn application(
         client_id: app.client_id,
         proof,
     })
+}
+
+fn retention(text: &str) -> Result<Policy, GatewayError> {
+    if text.is_empty() {
+        return Ok(Policy::default());
+    }
+    text.parse()
+        .map_err(|error: InvalidPolicy| GatewayError::invalid("tenant.retention", error))
 }
 
 /// A mistyped id here would protect nobody, so only GUIDs are taken.

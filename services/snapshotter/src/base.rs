@@ -18,8 +18,11 @@ pub(crate) async fn choose(
     reconcile_every: u32,
 ) -> Result<(Option<Manifest>, Mode), StoreError> {
     let (manifests, _) = vault.manifests().await?;
-    // Without tokens there are no changes to follow.
-    let with_tokens = manifests.into_iter().filter(|it| !it.tokens.is_empty());
+    // Without tokens there are no changes to follow, and what retention lets go is
+    // nothing to build on.
+    let with_tokens = manifests
+        .into_iter()
+        .filter(|it| !it.tokens.is_empty() && !it.is_expiring());
     for manifest in with_tokens {
         match past(vault, &manifest).await {
             Ok(past) if manifest.lineage.incremental + 1 >= reconcile_every => {

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use graph::GraphError;
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::{Common, ConfigError, GraphLimits, Settings, Source};
@@ -33,6 +34,9 @@ pub struct Config {
     /// `REWIND_RECONCILE_EVERY`: of how many snapshots one reads everything again,
     /// to find what was never announced as changed; 7 by default.
     pub reconcile_every: u32,
+    /// `REWIND_PRUNE_GRACE`: how long a snapshot stays readable that retention lets
+    /// go, and how long a slot is waited for that somebody began; a day by default.
+    pub prune_grace: TimeDelta,
     /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
     /// whoever can reach it; nowhere by default.
     pub metrics: Option<SocketAddr>,
@@ -78,6 +82,12 @@ impl Config {
                     ConfigError::invalid("REWIND_RECONCILE_EVERY", "a number from 1 on is expected")
                 })?,
         };
+        let prune_grace = match settings.duration("REWIND_PRUNE_GRACE")? {
+            None => TimeDelta::days(1),
+            Some(grace) => TimeDelta::from_std(grace).map_err(|_| {
+                ConfigError::invalid("REWIND_PRUNE_GRACE", "a duration such as 24h is expected")
+            })?,
+        };
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
         settings.finish()?;
@@ -86,6 +96,7 @@ impl Config {
             installed,
             schedule,
             reconcile_every,
+            prune_grace,
             metrics,
         })
     }

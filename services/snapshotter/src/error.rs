@@ -42,6 +42,9 @@ pub enum Error {
     /// The tenant is suspended.
     #[error("the tenant is suspended")]
     Suspended,
+    /// A hold without a reason, or with a story.
+    #[error("a hold needs a reason of 1 to 200 characters")]
+    NoHoldReason,
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
@@ -52,7 +55,7 @@ impl Fault for Error {
         match self {
             Self::Store(error) => error.kind(),
             Self::Graph(error) => error.kind(),
-            Self::Name(_) => ErrorKind::Invalid,
+            Self::Name(_) | Self::NoHoldReason => ErrorKind::Invalid,
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
@@ -66,7 +69,7 @@ impl Fault for Error {
         match self {
             Self::Store(error) => error.reason().0,
             Self::Graph(error) => error.reason(),
-            Self::Name(_) => reason::INVALID_ARGUMENT,
+            Self::Name(_) | Self::NoHoldReason => reason::INVALID_ARGUMENT,
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,

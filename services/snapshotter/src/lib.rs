@@ -9,6 +9,7 @@ pub mod config;
 mod error;
 mod message;
 mod metrics;
+mod retention;
 mod rpc;
 mod schedule;
 mod take;
@@ -16,6 +17,7 @@ mod take;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use graph::Directory;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
@@ -67,6 +69,8 @@ pub(crate) struct Context {
     pub(crate) jobs: Jobs<WatchSnapshotResponse>,
     /// Every how many snapshots everything is read again.
     pub(crate) reconcile_every: u32,
+    /// How long a snapshot stays that retention lets go.
+    pub(crate) grace: TimeDelta,
     pub(crate) metrics: Metrics,
 }
 
@@ -131,6 +135,7 @@ impl App {
             deps,
             jobs: Jobs::new(),
             reconcile_every: config.reconcile_every,
+            grace: config.prune_grace,
             metrics,
         };
         let rpc = rpc::Rpc::new(context.clone());

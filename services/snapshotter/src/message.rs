@@ -2,7 +2,7 @@
 
 use proto::convert::timestamp;
 use proto::v1::{Effort, KindRecord, Reading, Snapshot, SnapshotState};
-use store::Manifest;
+use store::{Fate, Manifest};
 
 /// A committed snapshot.
 pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
@@ -41,6 +41,18 @@ pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
             .map(|id| proto::name::snapshot(&manifest.tenant, id))
             .unwrap_or_default(),
         drift_count: count(manifest.lineage.drift),
+        expiring_since: match &manifest.fate {
+            Fate::Expiring { since } => Some(timestamp(*since)),
+            _ => None,
+        },
+        held_since: match &manifest.fate {
+            Fate::Held { since, .. } => Some(timestamp(*since)),
+            _ => None,
+        },
+        hold_reason: match &manifest.fate {
+            Fate::Held { reason, .. } => reason.clone(),
+            _ => String::new(),
+        },
     }
 }
 

@@ -4,9 +4,10 @@
 
 use model::TenantId;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 /// Which tenant a value is of; there are as many as the installation has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -18,6 +19,17 @@ struct Tenant {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
     drift: Family<Tenant, Gauge>,
+    pruned_files: Family<Tenant, Counter>,
+    pruned_bytes: Family<Tenant, Counter>,
+    retention_failures: Family<Tenant, Counter>,
+}
+
+impl From<&TenantId> for Tenant {
+    fn from(tenant: &TenantId) -> Self {
+        Self {
+            tenant: tenant.to_string(),
+        }
+    }
 }
 
 impl Metrics {
@@ -28,16 +40,41 @@ impl Metrics {
             "Objects and links that the last full reading of a tenant found to differ from the snapshot before without having been announced as changed",
             self.drift.clone(),
         );
+        registry.register(
+            "rewind_retention_pruned_files",
+            "Files that retention deleted",
+            self.pruned_files.clone(),
+        );
+        registry.register_with_unit(
+            "rewind_retention_pruned",
+            "The size of the files that retention deleted",
+            Unit::Bytes,
+            self.pruned_bytes.clone(),
+        );
+        registry.register(
+            "rewind_retention_failures",
+            "Times that retention was broken off, for instance since a file is missing",
+            self.retention_failures.clone(),
+        );
+    }
+
+    /// Tells what retention deleted.
+    pub(crate) fn pruned(&self, tenant: &TenantId, files: u64, bytes: u64) {
+        let tenant = tenant.into();
+        self.pruned_files.get_or_create(&tenant).inc_by(files);
+        self.pruned_bytes.get_or_create(&tenant).inc_by(bytes);
+    }
+
+    /// Tells that retention was broken off.
+    pub(crate) fn retention_failed(&self, tenant: &TenantId) {
+        self.retention_failures.get_or_create(&tenant.into()).inc();
     }
 
     /// Tells how far what was announced had gone astray from the tenant.
     pub(crate) fn drifted(&self, tenant: &TenantId, rows: u64) {
         tracing::info!(%tenant, rows, "everything was read again and compared");
-        let tenant = Tenant {
-            tenant: tenant.to_string(),
-        };
         self.drift
-            .get_or_create(&tenant)
+            .get_or_create(&tenant.into())
             .set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 }
@@ -58,5 +95,26 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let line = format!("rewind_snapshot_drift_rows{{tenant=\"{tenant}\"}} 7\n");
         assert!(text.contains(&line), "{text}");
+    }
+
+    #[test]
+    fn what_retention_deletes_adds_up() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let tenant = TenantId::parse("00000001-0000-4000-8000-000000000000").unwrap();
+        metrics.pruned(&tenant, 3, 1_000);
+        metrics.pruned(&tenant, 1, 24);
+        metrics.retention_failed(&tenant);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for (name, value) in [
+            ("rewind_retention_pruned_files_total", 4),
+            ("rewind_retention_pruned_bytes_total", 1_024),
+            ("rewind_retention_failures_total", 1),
+        ] {
+            let line = format!("{name}{{tenant=\"{tenant}\"}} {value}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }

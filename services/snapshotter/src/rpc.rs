@@ -6,6 +6,7 @@ use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::{
     CheckAccessRequest, CheckAccessResponse, GetSnapshotRequest, GetSnapshotResponse,
+    HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
     ListSnapshotsRequest, ListSnapshotsResponse, Snapshot, TakeSnapshotRequest,
     TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
@@ -16,6 +17,9 @@ use store::Trigger;
 use tonic::{Request, Response, Status};
 
 use crate::{Context, Error, access, message, take};
+
+/// The longest reason of a hold, in characters.
+const MAX_REASON: usize = 200;
 
 /// The adapter.
 #[derive(Debug, Clone)]
@@ -93,6 +97,25 @@ impl Rpc {
         })
     }
 
+    async fn hold(&self, request: HoldSnapshotRequest) -> Result<Snapshot, Error> {
+        let reason = request.reason.trim();
+        if !(1..=MAX_REASON).contains(&reason.chars().count()) {
+            return Err(Error::NoHoldReason);
+        }
+        let (tenant, id) = name::parse_snapshot("name", &request.name)?;
+        let deps = &self.context.deps;
+        let vault = deps.vault.tenant(&tenant).await?;
+        vault.hold(&id, reason, deps.clock.now()).await?;
+        Ok(message::snapshot(&vault.manifest(&id).await?))
+    }
+
+    async fn lift_hold(&self, request: &str) -> Result<Snapshot, Error> {
+        let (tenant, id) = name::parse_snapshot("name", request)?;
+        let vault = self.context.deps.vault.tenant(&tenant).await?;
+        vault.lift_hold(&id).await?;
+        Ok(message::snapshot(&vault.manifest(&id).await?))
+    }
+
     async fn watch(&self, name: &str) -> Result<Watch<WatchSnapshotResponse>, Error> {
         if let Some(watch) = self.context.jobs.watch(name) {
             return Ok(watch);
@@ -142,6 +165,28 @@ impl SnapshotService for Rpc {
     ) -> Result<Response<GetSnapshotResponse>, Status> {
         let snapshot = self.get(&request.into_inner().name).await.map_err(refuse)?;
         Ok(Response::new(GetSnapshotResponse {
+            snapshot: Some(snapshot),
+        }))
+    }
+
+    async fn hold_snapshot(
+        &self,
+        request: Request<HoldSnapshotRequest>,
+    ) -> Result<Response<HoldSnapshotResponse>, Status> {
+        let snapshot = self.hold(request.into_inner()).await.map_err(refuse)?;
+        Ok(Response::new(HoldSnapshotResponse {
+            snapshot: Some(snapshot),
+        }))
+    }
+
+    async fn lift_hold(
+        &self,
+        request: Request<LiftHoldRequest>,
+    ) -> Result<Response<LiftHoldResponse>, Status> {
+        let snapshot = Self::lift_hold(self, &request.into_inner().name)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(LiftHoldResponse {
             snapshot: Some(snapshot),
         }))
     }

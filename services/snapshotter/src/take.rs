@@ -19,7 +19,7 @@ use store::{
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, message};
+use crate::{Context, Error, base, message, retention};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -209,6 +209,7 @@ async fn read_and_commit(
     if reconciled {
         context.metrics.drifted(&record.id, manifest.lineage.drift);
     }
+    retention::apply(context, vault, record).await;
     Ok(manifest)
 }
 

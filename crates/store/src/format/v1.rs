@@ -1,9 +1,10 @@
-//! Format 1: registration, data key, claim and manifest.
+//! Format 1: registration, data key, claim, manifest and a snapshot's fate.
 //!
 //! Owns the serialised shapes and their conversion to and from the types that
 //! the rest of the program uses. Unknown members are ignored, an unknown format
 //! number is refused.
 
+mod fate;
 mod manifest;
 mod records;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 
+pub(crate) use fate::{Fate, GivenUp};
 pub(crate) use manifest::Manifest;
 pub(crate) use records::{Claim, DataKeyFile, TenantRecord};
 

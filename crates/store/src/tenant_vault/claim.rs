@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
 use crate::layout;
+use crate::manifest::Fate;
 
 /// The right to work on a slot until it expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,10 @@ impl TenantVault {
         now: DateTime<Utc>,
         ttl: TimeDelta,
     ) -> Result<Claim, StoreError> {
-        if file::exists(self.store.as_ref(), &layout::manifest(self.id(), slot)).await? {
+        let manifest = layout::manifest(self.id(), slot);
+        if file::exists(self.store.as_ref(), &manifest).await?
+            || self.fate(slot).await?.fate == Fate::Pruned
+        {
             return Err(StoreError::Exists {
                 what: format!("snapshot {slot}"),
             });
@@ -124,6 +128,30 @@ impl TenantVault {
         )
         .await
         .map(|_| ())
+    }
+
+    /// When the last claim of a slot ends; whether it was given back does not count,
+    /// since what its holder had sent by then may still arrive. A claim that nobody
+    /// can read counts as long ended.
+    pub(super) async fn last_end(
+        &self,
+        slot: &SnapshotId,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let mut last = None;
+        for path in file::list(self.store.as_ref(), &layout::claims(self.id(), slot)).await? {
+            let is_claim = path
+                .filename()
+                .is_some_and(|name| name.parse::<u32>().is_ok());
+            let content = match is_claim {
+                true => file::read(self.store.as_ref(), &path).await?,
+                false => None,
+            };
+            let Some(bytes) = content else { continue };
+            let ends = v1::from_json::<v1::Claim>(path.as_ref(), &bytes)
+                .map_or(DateTime::<Utc>::MIN_UTC, |claim| claim.expires_at);
+            last = last.max(Some(ends));
+        }
+        Ok(last)
     }
 
     /// The number of the newest attempt at a slot; 0 where there is none.

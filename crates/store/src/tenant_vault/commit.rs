@@ -22,7 +22,7 @@ use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
 use crate::layout;
-use crate::manifest::{Lineage, LinkCount, Manifest, RunFile, SnapshotMeta, TypeCount};
+use crate::manifest::{Fate, Lineage, LinkCount, Manifest, RunFile, SnapshotMeta, TypeCount};
 use crate::run::{Body, LinkRow, ObjectKey, ObjectRow, Presence, Row, RunWriter, digest};
 use crate::seal;
 
@@ -153,6 +153,7 @@ impl TenantVault {
             },
             tokens: taken.tokens,
             unsettled: taken.unsettled,
+            fate: Fate::Kept,
         };
         self.create_manifest(manifest).await
     }
@@ -188,14 +189,23 @@ impl TenantVault {
             .create(&path, v1::to_json(&v1::Manifest::from(&manifest))?)
             .await?
         {
-            Created::Ours => Ok(manifest),
-            Created::Theirs => {
-                let standing = self.manifest(&id).await?;
-                let ours = standing.meta.attempt == manifest.meta.attempt;
-                ours.then_some(standing).ok_or_else(|| StoreError::Exists {
-                    what: format!("snapshot {id}"),
+            // A slot that is over stays so, however late its writer comes.
+            Created::Ours if self.fate(&id).await?.fate == Fate::Pruned => {
+                Err(StoreError::GivenUp {
+                    slot: id.to_string(),
                 })
             }
+            Created::Ours => Ok(manifest),
+            Created::Theirs => match self.manifest(&id).await {
+                Ok(standing) if standing.meta.attempt == manifest.meta.attempt => Ok(standing),
+                Ok(_) => Err(StoreError::Exists {
+                    what: format!("snapshot {id}"),
+                }),
+                Err(StoreError::NotFound { .. }) => Err(StoreError::GivenUp {
+                    slot: id.to_string(),
+                }),
+                Err(error) => Err(error),
+            },
         }
     }
 

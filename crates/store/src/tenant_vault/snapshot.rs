@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, HashSet};
 use futures::StreamExt;
 use model::snapshot::Content;
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
+use object_store::ObjectMeta;
 
 use super::TenantVault;
+use super::fate::{Entry, no_snapshot};
 use crate::blocking;
 use crate::error::StoreError;
 use crate::file;
 use crate::format::v1;
 use crate::layout;
-use crate::manifest::Manifest;
+use crate::manifest::{Fate, Manifest};
 use crate::run::{LinkRow, ObjectRow, Presence};
 
 /// How many manifests are read at once.
@@ -32,28 +34,61 @@ pub struct Problem {
     pub error: StoreError,
 }
 
+/// A slot in which something was written.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: SnapshotId,
+    pub(super) files: Vec<ObjectMeta>,
+    /// The last entry about its fate.
+    pub(super) last: Entry,
+    pub(super) found: Found,
+}
+
+/// What lies where a slot's manifest is.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A snapshot, unless the slot is over.
+    Manifest(Box<Manifest>),
+    /// The word that the slot can no longer be committed.
+    GivenUp,
+    /// Nothing.
+    Nothing,
+}
+
 impl TenantVault {
     /// The manifests of all snapshots, newest first, and those that are damaged.
     ///
     /// # Errors
     /// `Unavailable`.
     pub async fn manifests(&self) -> Result<(Vec<Manifest>, Vec<Problem>), StoreError> {
-        let slots = file::folders(self.store.as_ref(), &layout::snapshots(self.id())).await?;
-        let slots: Vec<SnapshotId> = slots
-            .iter()
-            .filter_map(|name| SnapshotId::parse(name).ok())
-            .collect();
-        let answers: Vec<_> = futures::stream::iter(slots)
-            .map(|slot| async move { (self.manifest(&slot).await, slot) })
+        let (slots, problems) = self.slots().await?;
+        let manifest = |slot: Slot| match slot.found {
+            Found::Manifest(manifest) if slot.last.fate != Fate::Pruned => Some(*manifest),
+            _ => None,
+        };
+        let mut manifests: Vec<Manifest> = slots.into_iter().filter_map(manifest).collect();
+        manifests.sort_by(|a, b| (b.meta.started, b.id()).cmp(&(a.meta.started, a.id())));
+        Ok((manifests, problems))
+    }
+
+    /// Every slot in which something was written, and those that cannot be read.
+    pub(super) async fn slots(&self) -> Result<(Vec<Slot>, Vec<Problem>), StoreError> {
+        let folder = layout::snapshots(self.id());
+        let mut files: BTreeMap<SnapshotId, Vec<ObjectMeta>> = BTreeMap::new();
+        for meta in file::metas(self.store.as_ref(), &folder).await? {
+            if let Some(slot) = layout::snapshot_slot(self.id(), &meta.location) {
+                files.entry(slot).or_default().push(meta);
+            }
+        }
+        let answers: Vec<_> = futures::stream::iter(files)
+            .map(|(id, files)| async move { (self.slot(id.clone(), files).await, id) })
             .buffered(MANIFESTS_AT_ONCE)
             .collect()
             .await;
-        let (mut manifests, mut problems) = (Vec::new(), Vec::new());
+        let (mut slots, mut problems) = (Vec::new(), Vec::new());
         for (answer, slot) in answers {
             match answer {
-                Ok(manifest) => manifests.push(manifest),
-                // A folder without a manifest is no snapshot.
-                Err(StoreError::NotFound { .. }) => {}
+                Ok(slot) => slots.push(slot),
                 Err(error @ StoreError::Corrupt { .. }) => {
                     let path = layout::manifest(self.id(), &slot).to_string();
                     problems.push(Problem { slot, path, error });
@@ -61,8 +96,24 @@ impl TenantVault {
                 Err(error) => return Err(error),
             }
         }
-        manifests.sort_by(|a, b| (b.meta.started, b.id()).cmp(&(a.meta.started, a.id())));
-        Ok((manifests, problems))
+        Ok((slots, problems))
+    }
+
+    async fn slot(&self, id: SnapshotId, files: Vec<ObjectMeta>) -> Result<Slot, StoreError> {
+        let fates = files.iter().map(|meta| &meta.location);
+        let newest = fates.filter_map(layout::fate_number).max();
+        let place = layout::manifest(self.id(), &id);
+        let last = self.entry(&id, newest).await?;
+        let found = match files.iter().any(|meta| meta.location == place) {
+            true => self.found(&id, &last.fate).await?,
+            false => Found::Nothing,
+        };
+        Ok(Slot {
+            id,
+            files,
+            last,
+            found,
+        })
     }
 
     /// The manifest of one snapshot.
@@ -70,21 +121,31 @@ impl TenantVault {
     /// # Errors
     /// `NotFound`; `Corrupt`, naming the file; `Unavailable`.
     pub async fn manifest(&self, id: &SnapshotId) -> Result<Manifest, StoreError> {
+        let last = self.fate(id).await?;
+        match self.found(id, &last.fate).await? {
+            Found::Manifest(manifest) if last.fate != Fate::Pruned => Ok(*manifest),
+            _ => Err(no_snapshot(id)),
+        }
+    }
+
+    async fn found(&self, id: &SnapshotId, fate: &Fate) -> Result<Found, StoreError> {
         let path = layout::manifest(self.id(), id);
         let Some(bytes) = self.open(&path).await? else {
-            return Err(StoreError::NotFound {
-                what: format!("snapshot {id}"),
-            });
+            return Ok(Found::Nothing);
         };
+        if v1::from_json::<v1::GivenUp>(path.as_ref(), &bytes).is_ok() {
+            return Ok(Found::GivenUp);
+        }
         let stored: v1::Manifest = v1::from_json(path.as_ref(), &bytes)?;
-        let manifest = stored.into_domain(path.as_ref())?;
+        let mut manifest = stored.into_domain(path.as_ref())?;
+        manifest.fate = fate.clone();
         if manifest.tenant != *self.id() || manifest.meta.id != *id {
             return Err(StoreError::corrupt(
                 path.as_ref(),
                 "it is the manifest of another snapshot",
             ));
         }
-        Ok(manifest)
+        Ok(Found::Manifest(Box::new(manifest)))
     }
 
     /// The content of a snapshot, every byte checked against the manifest. Links

@@ -12,6 +12,7 @@ mod commit;
 mod damage;
 mod keys;
 mod lane;
+mod prune;
 
 use std::sync::Arc;
 

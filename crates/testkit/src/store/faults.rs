@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use parking_lot::Mutex;
 use store::BoxStream;
 use store::object_store::path::Path;
@@ -12,6 +13,7 @@ use store::object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Semaphore;
 
 /// What goes wrong with a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +32,52 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct FaultStore {
     inner: Arc<dyn ObjectStore>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     puts: usize,
     faults: BTreeMap<usize, Fault>,
+    gates: BTreeMap<Path, Vec<Gate>>,
+    changes_left: Option<usize>,
+}
+
+/// Where one put waits until it may go on, like a writer that is frozen.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    reached: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let closed = || Arc::new(Semaphore::new(0));
+        Self {
+            reached: closed(),
+            open: closed(),
+        }
+    }
+
+    /// Waits until the put has come.
+    ///
+    /// # Panics
+    /// Never.
+    pub async fn reached(&self) {
+        let permit = self.reached.acquire().await;
+        permit.expect("never closed").forget();
+    }
+
+    /// Lets the put go on.
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+
+    async fn pass(&self) {
+        self.reached.add_permits(1);
+        let permit = self.open.acquire().await;
+        permit.expect("never closed").forget();
+    }
 }
 
 impl FaultStore {
@@ -45,7 +86,7 @@ impl FaultStore {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
         Self {
             inner,
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 
@@ -62,6 +103,31 @@ impl FaultStore {
         self.state.lock().puts
     }
 
+    /// Makes the next put to a path that has no gate yet wait there.
+    pub fn gate(&self, path: &Path) -> Gate {
+        let gate = Gate::new();
+        let mut state = self.state.lock();
+        let gates = state.gates.entry(path.clone()).or_default();
+        gates.push(gate.clone());
+        gate
+    }
+
+    /// Lets so many changes through, puts and deletions, and refuses all others.
+    pub fn break_after(&self, changes: usize) {
+        self.state.lock().changes_left = Some(changes);
+    }
+
+    /// Lets all changes through again.
+    pub fn mend(&self) {
+        self.state.lock().changes_left = None;
+    }
+
+    fn gate_at(&self, path: &Path) -> Option<Gate> {
+        let mut state = self.state.lock();
+        let gates = state.gates.get_mut(path)?;
+        (!gates.is_empty()).then(|| gates.remove(0))
+    }
+
     fn next(&self) -> Option<Fault> {
         let mut state = self.state.lock();
         state.puts += 1;
@@ -73,6 +139,19 @@ impl FaultStore {
 impl fmt::Display for FaultStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FaultStore({})", self.inner)
+    }
+}
+
+/// Whether one more change is let through.
+fn may_change(state: &Mutex<State>) -> bool {
+    let mut state = state.lock();
+    match &mut state.changes_left {
+        None => true,
+        Some(0) => false,
+        Some(left) => {
+            *left -= 1;
+            true
+        }
     }
 }
 
@@ -97,6 +176,13 @@ impl ObjectStore for FaultStore {
                 .flat_map(|part| part.to_vec())
                 .collect::<Vec<u8>>()
         };
+        let gate = self.gate_at(location);
+        if let Some(gate) = gate {
+            gate.pass().await;
+        }
+        if !may_change(&self.state) {
+            return Err(injected());
+        }
         match self.next() {
             None => self.inner.put_opts(location, payload, options).await,
             Some(Fault::Refuse) => Err(injected()),
@@ -134,7 +220,12 @@ impl ObjectStore for FaultStore {
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let state = Arc::clone(&self.state);
+        let allowed = move |location: Result<Path>| match may_change(&state) {
+            true => location,
+            false => Err(injected()),
+        };
+        self.inner.delete_stream(locations.map(allowed).boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use model::licence::Licence;
+use model::retention::Policy;
 use model::snapshot::{Completeness, Content, Kind, Method};
 use model::{
     Application, Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, Proof, ProofKind,
@@ -47,6 +48,7 @@ pub fn record(id: &TenantId) -> TenantRecord {
         reader: credential("READER"),
         writer: Some(credential("WRITER")),
         break_glass: vec![object_id(1, 0)],
+        retention: Policy::default(),
         state: TenantState::Active,
         created_at: moment(0),
     }

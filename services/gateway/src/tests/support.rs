@@ -101,6 +101,20 @@ impl SnapshotService for Service {
         Ok(response)
     }
 
+    async fn hold_snapshot(
+        &self,
+        _: tonic::Request<HoldSnapshotRequest>,
+    ) -> Result<Response<HoldSnapshotResponse>, Status> {
+        Ok(Response::new(HoldSnapshotResponse::default()))
+    }
+
+    async fn lift_hold(
+        &self,
+        _: tonic::Request<LiftHoldRequest>,
+    ) -> Result<Response<LiftHoldResponse>, Status> {
+        Ok(Response::new(LiftHoldResponse::default()))
+    }
+
     type WatchSnapshotStream =
         Pin<Box<dyn futures::Stream<Item = Result<WatchSnapshotResponse, Status>> + Send>>;
 

@@ -308,6 +308,7 @@ impl Manifest {
                 .into_iter()
                 .filter_map(Unsettled::into_domain)
                 .collect(),
+            fate: domain::Fate::Kept,
         })
     }
 }

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
+use model::retention::Policy;
 use model::{ObjectId, Proof, ProofKind, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub(crate) struct TenantRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     writer: Option<Application>,
     break_glass: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
     state: State,
     created_at: DateTime<Utc>,
 }
@@ -117,6 +120,8 @@ impl From<&domain::TenantRecord> for TenantRecord {
             reader: (&record.reader).into(),
             writer: record.writer.as_ref().map(Into::into),
             break_glass: record.break_glass.iter().map(ObjectId::to_string).collect(),
+            retention: (record.retention != Policy::default())
+                .then(|| record.retention.to_string()),
             state: match record.state {
                 domain::TenantState::Active => State::Active,
                 domain::TenantState::Suspended => State::Suspended,
@@ -148,6 +153,9 @@ impl TenantRecord {
             .iter()
             .map(|id| ObjectId::parse(id))
             .collect::<Result<_, _>>();
+        let retention = self
+            .retention
+            .map_or_else(|| Ok(Policy::default()), |text| text.parse());
         Ok(domain::TenantRecord {
             id,
             name: self.name,
@@ -160,6 +168,7 @@ impl TenantRecord {
                 .map(|writer| writer.into_domain(path))
                 .transpose()?,
             break_glass: break_glass.map_err(|error| StoreError::corrupt(path, error))?,
+            retention: retention.map_err(|error| StoreError::corrupt(path, error))?,
             state: match self.state {
                 State::Active => domain::TenantState::Active,
                 State::Suspended => domain::TenantState::Suspended,

@@ -50,6 +50,7 @@ fn golden() -> domain::Manifest {
         lineage: domain::Lineage::default(),
         tokens: Vec::new(),
         unsettled: Vec::new(),
+        fate: domain::Fate::Kept,
     }
 }
 

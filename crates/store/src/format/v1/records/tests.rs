@@ -37,6 +37,7 @@ fn registrations_of_every_release_stay_readable() {
         reader: own("r", ProofKind::Secret, "env:REWIND_CREDENTIAL_READER_A"),
         writer: Some(own("w", ProofKind::Secret, "file:contoso/writer")),
         break_glass: vec![ObjectId::parse("22222222-0000-4000-8000-000000000000").unwrap()],
+        retention: Policy::default(),
         state: domain::TenantState::Active,
         created_at: "2026-11-20T01:00:00Z".parse().unwrap(),
     };
@@ -56,7 +57,11 @@ fn registrations_of_every_release_stay_readable() {
         writer: Some(model::Application::Installation),
         ..first.clone()
     };
-    for record in [first, second, third] {
+    let fourth = domain::TenantRecord {
+        retention: "recent=7,months=12".parse().unwrap(),
+        ..first.clone()
+    };
+    for record in [first, second, third, fourth] {
         let text = String::from_utf8(to_json(&TenantRecord::from(&record)).unwrap()).unwrap();
         assert_eq!(read(&text).unwrap(), record, "{text}");
     }
