@@ -9,6 +9,8 @@ mod commit;
 mod documents;
 mod find;
 mod lane;
+mod look_up;
+mod search;
 mod snapshot;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::seal;
 pub use claim::Claim;
 pub use commit::{Announced, Taken};
 pub use lane::LaneMark;
+pub use search::{Found, FoundPage, Match, Query};
 pub use snapshot::{Foothold, Problem};
 
 /// One tenant's part of the vault, with its key opened.

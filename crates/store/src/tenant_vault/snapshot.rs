@@ -134,11 +134,11 @@ impl TenantVault {
         Ok(Foothold { bin, sources })
     }
 
-    async fn bin(
+    pub(super) async fn bin(
         &self,
         manifest: &Manifest,
     ) -> Result<HashSet<(ObjectType, ObjectId)>, StoreError> {
-        let objects = self.chain::<ObjectRow>(manifest).await?;
+        let objects = self.parts::<ObjectRow>(manifest).await?;
         blocking::run(move || {
             let mut bin = HashSet::new();
             for key in objects.keys()? {
@@ -156,7 +156,7 @@ impl TenantVault {
         &self,
         manifest: &Manifest,
     ) -> Result<BTreeMap<LinkKind, Vec<ObjectId>>, StoreError> {
-        let links = self.chain::<LinkRow>(manifest).await?;
+        let links = self.parts::<LinkRow>(manifest).await?;
         blocking::run(move || {
             let mut all: BTreeMap<LinkKind, Vec<ObjectId>> = BTreeMap::new();
             for kind in SPARSE {
@@ -190,7 +190,7 @@ pub struct Foothold {
     pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
 }
 
-fn present(row: Result<LinkRow, StoreError>) -> Option<Result<Link, StoreError>> {
+pub(super) fn present(row: Result<LinkRow, StoreError>) -> Option<Result<Link, StoreError>> {
     match row {
         Ok(row) if row.presence == Presence::Gone => None,
         Ok(row) => Some(Ok(row.link)),

@@ -12,6 +12,8 @@ mod commit;
 mod damage;
 mod keys;
 mod lane;
+mod parts;
+mod search;
 
 use std::sync::Arc;
 
