@@ -9,8 +9,11 @@ pub mod config;
 mod error;
 mod message;
 mod metrics;
+mod read;
 mod rpc;
 mod schedule;
+mod search;
+mod show_object;
 mod take;
 
 use std::net::SocketAddr;
