@@ -189,7 +189,7 @@ impl<R: Row> RunReader<R> {
         let (Some(ColumnIndexMetaData::BYTE_ARRAY(values)), Some(places)) =
             (pages.column_index(column), pages.page_locations(column))
         else {
-            return Vec::from([0..rows]);
+            return std::iter::once(0..rows).collect();
         };
         let first = |page: usize| {
             let place = places.get(page).map(|place| place.first_row_index);
