@@ -12,9 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, HoldSnapshot, MakePlan, Named,
-    OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand, SnapshotCommand,
-    TakeSnapshot, TenantCommand,
+    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportSnapshot,
+    HoldSnapshot, MakePlan, Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships,
+    RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

@@ -12,9 +12,11 @@ mod collect;
 mod control;
 mod least;
 mod machine;
+mod page;
 mod process;
 mod sdk;
 mod table;
+mod vault;
 mod world;
 
 /// The benchmarks.
@@ -22,11 +24,14 @@ mod world;
 pub(crate) enum Bench {
     /// Snapshots of tenants of several sizes, and Microsoft's SDK reading the same.
     Collect(collect::Arguments),
+    /// Five days in the vault beside restic and borg, and reads of single objects.
+    Vault(vault::Arguments),
 }
 
 /// Run one benchmark.
 pub(crate) fn run(repo: &Repo, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Collect(arguments) => collect::run(repo, arguments),
+        Bench::Vault(arguments) => vault::run(repo, arguments),
     }
 }

@@ -3,6 +3,7 @@
 //! Owns their arguments. Names are read here, so that everything behind holds
 //! ids that are known to be well formed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -229,8 +230,12 @@ pub(crate) enum SnapshotCommand {
     Take(TakeSnapshot),
     /// Lists a tenant's snapshots, newest first
     List,
-    /// Shows one snapshot
-    Show(OneSnapshot),
+    /// Shows one snapshot, or one object of it
+    Show(ShowSnapshot),
+    /// Finds objects of a snapshot by what they are called
+    Search(SearchSnapshot),
+    /// Writes a snapshot into a folder, for other programs
+    Export(ExportSnapshot),
     /// Keeps a snapshot whatever retention says, or lifts that
     Hold(HoldSnapshot),
 }
@@ -256,12 +261,74 @@ pub(crate) struct TakeSnapshot {
     pub(crate) waiting: Waiting,
 }
 
-/// Names one snapshot.
+/// Arguments of `rewind snapshot show`.
 #[derive(Debug, Args)]
-pub(crate) struct OneSnapshot {
+pub(crate) struct ShowSnapshot {
     /// A full name, a bare id or `latest`
     #[arg(value_name = "SNAPSHOT", value_parser = snapshot)]
     pub(crate) snapshot: Named<SnapshotId>,
+    /// Shows the object with this id, as it was
+    #[arg(long, value_name = "ID", value_parser = value::object_id)]
+    pub(crate) id: Option<String>,
+    /// Its type, where objects of several types have the id
+    #[arg(long = "type", value_name = "TYPE", value_parser = value::object_type, requires = "id")]
+    pub(crate) object_type: Option<String>,
+}
+
+/// Arguments of `rewind snapshot search`.
+#[derive(Debug, Args)]
+pub(crate) struct SearchSnapshot {
+    /// A full name, a bare id or `latest`
+    #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = snapshot)]
+    pub(crate) snapshot: Named<SnapshotId>,
+    /// Only objects of these types
+    #[arg(long = "type", value_name = "TYPE", value_parser = value::object_type, num_args = 1, value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+    /// The text stands at the beginning of a name
+    #[arg(long)]
+    pub(crate) prefix: bool,
+    /// A part of a display name, user principal name, application id or id
+    #[arg(value_name = "TEXT", value_parser = value::text)]
+    pub(crate) text: String,
+}
+
+/// Arguments of `rewind snapshot export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportSnapshot {
+    /// A full name, a bare id or `latest`
+    #[arg(long, value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Named<SnapshotId>,
+    /// The folder, which must be empty or absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) format: ExportFormat,
+    /// Only objects of these types, and the links that they hold
+    #[arg(long = "type", value_name = "TYPE", value_parser = value::object_type, num_args = 1.., value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One file per object, in the layout of Microsoft's EntraExporter
+    Json,
+    /// One file per type with an object on each line, and one of the links
+    Jsonl,
+    /// One Parquet file of the objects and one of the links
+    Parquet,
+}
+
+impl ExportFormat {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+        }
+    }
 }
 
 /// `rewind diff …`

@@ -1,11 +1,16 @@
 //! `rewind snapshot …`: takes and shows snapshots.
+//!
+//! Single objects are in `object`, exports in `export`.
+
+mod export;
+mod object;
 
 use proto::json::to_json;
 use proto::v1::{self, SnapshotState};
 use runtime::exit;
 use serde_json::Value;
 
-use crate::args::{Global, HoldSnapshot, OneSnapshot, SnapshotCommand, TakeSnapshot};
+use crate::args::{Global, HoldSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -23,7 +28,12 @@ pub(crate) async fn run(
     match command {
         SnapshotCommand::Take(args) => take(args, global, output).await,
         SnapshotCommand::List => list(global, output).await,
-        SnapshotCommand::Show(args) => show(args, global, output).await,
+        SnapshotCommand::Show(args) => match &args.id {
+            None => show(args, global, output).await,
+            Some(id) => object::show(args, id, global, output).await,
+        },
+        SnapshotCommand::Search(args) => object::search(args, global, output).await,
+        SnapshotCommand::Export(args) => export::export(args, global, output).await,
         SnapshotCommand::Hold(args) => hold(args, global, output).await,
     }
 }
@@ -171,7 +181,7 @@ fn state(snapshot: &v1::Snapshot) -> String {
     word(snapshot.state().as_str_name(), "SNAPSHOT_STATE_")
 }
 
-async fn show(args: &OneSnapshot, global: &Global, output: Output) -> Result<u8, Failure> {
+async fn show(args: &ShowSnapshot, global: &Global, output: Output) -> Result<u8, Failure> {
     let session = Session::open(global, output).await?;
     let tenant = session.tenant(args.snapshot.tenant.as_ref()).await?;
     let name = proto::name::snapshot(&tenant, &args.snapshot.id);

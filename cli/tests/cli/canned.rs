@@ -1,6 +1,7 @@
 //! The data that the fake gateway holds.
 
 use proto::v1::*;
+use serde_json::json;
 
 pub(crate) const TENANT: &str = "0a1b2c3d-0000-4000-8000-000000000001";
 pub(crate) const OTHER: &str = "0a1b2c3d-0000-4000-8000-000000000002";
@@ -239,5 +240,72 @@ pub(crate) fn outcomes() -> Vec<Outcome> {
         ),
         outcome(3, OutcomeState::Failed, "Graph answered 400"),
         outcome(4, OutcomeState::Skipped, "step 3 did not succeed"),
+    ]
+}
+
+fn stored(
+    object_type: &str,
+    name: &str,
+    state: ObjectState,
+    json: &serde_json::Value,
+) -> SnapshotObject {
+    SnapshotObject {
+        object: Some(ObjectRef {
+            r#type: object_type.to_owned(),
+            id: json["id"].as_str().expect("an id").to_owned(),
+            display_name: name.to_owned(),
+        }),
+        state: state.into(),
+        json: format!("{json:#}"),
+    }
+}
+
+/// Objects in the order of a snapshot.
+pub(crate) fn objects() -> [SnapshotObject; 5] {
+    let (live, deleted) = (ObjectState::Live, ObjectState::SoftDeleted);
+    [
+        stored(
+            "user",
+            "Ann",
+            live,
+            &json!({"id": "u-1", "displayName": "Ann", "userPrincipalName": "ann@contoso.example"}),
+        ),
+        stored(
+            "group",
+            "Old",
+            deleted,
+            &json!({"id": "..", "displayName": "Old"}),
+        ),
+        stored(
+            "group",
+            "Finance",
+            live,
+            &json!({"id": "g-1", "displayName": "Finance", "mailNickname": "fin/nance"}),
+        ),
+        stored(
+            "conditionalAccessPolicy",
+            "MFA",
+            live,
+            &json!({"id": "p-1", "displayName": "MFA"}),
+        ),
+        stored(
+            "oAuth2PermissionGrant",
+            "a grant",
+            live,
+            &json!({"id": "o_1", "clientId": "s-1", "scope": "User.Read"}),
+        ),
+    ]
+}
+
+/// Links in the order of a snapshot.
+pub(crate) fn links() -> [SnapshotLink; 2] {
+    let link = |relation: &str, source: &str, target: &str| SnapshotLink {
+        relation: relation.to_owned(),
+        source_id: source.to_owned(),
+        target_id: target.to_owned(),
+    };
+    [
+        link("group/members", "g-1", "u-1"),
+        link("group/owners", "g-1", "u-9"),
     ]
 }

@@ -18,6 +18,7 @@ pub(crate) struct Fake {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) check: CheckTenantResponse,
     pub(crate) snapshot: Snapshot,
+    pub(crate) objects: Vec<SnapshotObject>,
     pub(crate) report: Report,
     pub(crate) plan: Plan,
     pub(crate) restore: Restore,
@@ -35,6 +36,7 @@ impl Default for Fake {
             tenants: vec![canned::tenant(TENANT, "Contoso")],
             check: CheckTenantResponse::default(),
             snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
+            objects: canned::objects().to_vec(),
             report: canned::report("r1", ReportState::Succeeded),
             plan: canned::plan("p1", PlanState::Ready),
             restore: canned::restore("p1", RestoreState::Succeeded, true),
@@ -110,7 +112,7 @@ impl Fake {
         assert_eq!(header("x-request-id").len(), 36, "{message}");
         assert_eq!(
             header("grpc-timeout").is_empty(),
-            message.starts_with("Watch"),
+            message.starts_with("Watch") || message.starts_with("Read"),
             "{message}"
         );
         self.asked
@@ -214,6 +216,7 @@ impl TenantService for Fake {
 #[tonic::async_trait]
 impl SnapshotService for Fake {
     type WatchSnapshotStream = Stream<WatchSnapshotResponse>;
+    type ReadSnapshotStream = Stream<ReadSnapshotResponse>;
 
     async fn take_snapshot(
         &self,
@@ -291,6 +294,64 @@ impl SnapshotService for Fake {
                 snapshot: Some(self.snapshot.clone())
             }
         )
+    }
+    async fn search_snapshot(
+        &self,
+        request: Request<SearchSnapshotRequest>,
+    ) -> Result<Response<SearchSnapshotResponse>, Status> {
+        let found = canned::objects().map(|object| SnapshotObject {
+            json: String::new(),
+            ..object
+        });
+        let (objects, next_page_token) = page(&found, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            SearchSnapshotRequest,
+            SearchSnapshotResponse {
+                objects,
+                next_page_token
+            }
+        )
+    }
+    async fn get_snapshot_object(
+        &self,
+        request: Request<GetSnapshotObjectRequest>,
+    ) -> Result<Response<GetSnapshotObjectResponse>, Status> {
+        let [_, _, group, ..] = canned::objects();
+        method!(
+            self,
+            request,
+            GetSnapshotObjectRequest,
+            GetSnapshotObjectResponse {
+                object: Some(group),
+                links: canned::links().to_vec()
+            }
+        )
+    }
+    async fn read_snapshot(
+        &self,
+        request: Request<ReadSnapshotRequest>,
+    ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
+        let mut messages = vec![Ok(ReadSnapshotResponse {
+            snapshot: Some(self.snapshot.clone()),
+            ..ReadSnapshotResponse::default()
+        })];
+        messages.extend(self.objects.iter().map(|object| {
+            Ok(ReadSnapshotResponse {
+                objects: vec![object.clone()],
+                ..ReadSnapshotResponse::default()
+            })
+        }));
+        messages.push(match *self.broken_streams.lock().expect("no panic") {
+            0 => Ok(ReadSnapshotResponse {
+                links: canned::links().to_vec(),
+                ..ReadSnapshotResponse::default()
+            }),
+            _ => Err(Status::unavailable("the stream broke")),
+        });
+        self.hear("ReadSnapshotRequest", &request)?;
+        Ok(Response::new(tokio_stream::iter(messages)))
     }
     async fn list_snapshots(
         &self,

@@ -5,6 +5,7 @@
 
 mod canned;
 mod errors;
+mod exporting;
 mod fake;
 mod gateway;
 mod reading;

@@ -105,6 +105,80 @@ fn a_bare_id_needs_a_tenant_where_there_are_several() {
 }
 
 #[test]
+fn objects_of_a_snapshot_are_searched_page_by_page() {
+    let gateway = Gateway::start(Fake::default());
+    let search = [
+        "snapshot", "search", "--type", "user", "--type", "group", "fin",
+    ];
+    assert_data_eq!(
+        gateway.rewind(&search).exits(0).out,
+        str![[r#"
+ID   TYPE                     STATE         NAME
+u-1  user                     live          Ann
+..   group                    soft deleted  Old
+g-1  group                    live          Finance
+p-1  conditionalAccessPolicy  live          MFA
+o_1  oAuth2PermissionGrant    live          a grant
+
+"#]]
+    );
+    let asked = gateway.fake.last("SearchSnapshotRequest");
+    assert_eq!(asked["parent"], name("snapshots", "latest"));
+    assert_eq!(asked["text"], "fin");
+    assert_eq!(asked["types"], serde_json::json!(["user", "group"]));
+    assert_eq!(asked["match"], "SEARCH_MATCH_UNSPECIFIED");
+
+    let run = gateway.rewind(&[
+        "snapshot",
+        "search",
+        "--snapshot",
+        "s1",
+        "--prefix",
+        "fin",
+        "--output",
+        "json",
+    ]);
+    assert_eq!(run.json().as_array().map(Vec::len), Some(5));
+    let asked = gateway.fake.last("SearchSnapshotRequest");
+    assert_eq!(asked["parent"], name("snapshots", "s1"));
+    assert_eq!(asked["match"], "SEARCH_MATCH_BEGINNING");
+}
+
+#[test]
+fn one_object_of_a_snapshot_is_shown_with_what_it_holds() {
+    let gateway = Gateway::start(Fake::default());
+    let show = ["snapshot", "show", "latest", "--id", "g-1"];
+    assert_data_eq!(
+        gateway.rewind(&show).exits(0).out,
+        str![[r#"
+Name   Finance
+Type   group
+Id     g-1
+State  live
+
+{
+  "displayName": "Finance",
+  "id": "g-1",
+  "mailNickname": "fin/nance"
+}
+
+RELATION       TARGET
+group/members  u-1
+group/owners   u-9
+
+"#]]
+    );
+    let asked = gateway.fake.last("GetSnapshotObjectRequest");
+    assert_eq!(asked["parent"], name("snapshots", "latest"));
+    assert_eq!((&asked["id"], &asked["type"]), (&"g-1".into(), &"".into()));
+    let run = gateway.rewind(&[&show[..], &["--type", "group", "--output", "json"]].concat());
+    assert_eq!(run.json()["object"]["object"]["displayName"], "Finance");
+    assert_eq!(run.json()["links"][1]["targetId"], "u-9");
+    let asked = gateway.fake.last("GetSnapshotObjectRequest");
+    assert_eq!(asked["type"], "group");
+}
+
+#[test]
 fn a_report_shows_every_change() {
     let run = Gateway::start(Fake::default())
         .rewind(&["diff", "show", "r1"])

@@ -116,6 +116,48 @@ async fn snapshots_are_taken_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn snapshots_are_searched_shown_and_exported() {
+    let world = World::with_snapshot(24).await;
+    let user = world.a_user().await;
+    let show = ["snapshot", "show", "latest", "--id", &user];
+    let shown = both(&world, &show, "Name").await;
+    let about = &shown["object"]["object"];
+    assert_eq!(
+        (&about["id"], &about["type"]),
+        (&json!(user), &json!("user"))
+    );
+    let body: Value = serde_json::from_str(&text(&shown["object"]["json"])).expect("JSON");
+    let principal_name = text(&body["userPrincipalName"]).to_uppercase();
+    for term in [&user, &principal_name, &text(&about["displayName"])] {
+        let found = both(&world, &["snapshot", "search", term], "ID").await;
+        let is_it = |object: &Value| object["object"] == *about;
+        assert!(list(&found).iter().any(is_it), "{term}: {found}");
+    }
+    let groups = ["snapshot", "search", "--type", "group", &user];
+    assert_eq!(world.json(&groups).await, json!([]));
+    let nobody = ["snapshot", "show", "latest", "--id", "nobody"];
+    world.run(&nobody).await.fails(4, &["NOT_FOUND"]);
+
+    let snapshot = world.json(&["snapshot", "show", "latest"]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    for format in ["json", "jsonl", "parquet"] {
+        let to = folder.path().join(format);
+        let to = to.to_str().expect("text");
+        let export = ["snapshot", "export", "--snapshot", "latest", "--to", to];
+        let exported = world
+            .json(&[&export[..], &["--format", format]].concat())
+            .await;
+        assert_eq!(exported["snapshot"], snapshot["name"], "{format}");
+        assert_eq!(exported["links"], snapshot["linkCount"], "{format}");
+        assert!(exported["objects"].as_i64() >= snapshot["objectCount"].as_i64());
+    }
+    let path = format!("json/Users/{user}/{user}.json");
+    let file = std::fs::read_to_string(folder.path().join(path)).expect("a file");
+    let file: Value = serde_json::from_str(&file).expect("JSON");
+    assert_eq!(file, body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_tell_what_changed() {
     let world = World::with_snapshot(24).await;
     let user = world.a_user().await;

@@ -149,6 +149,34 @@ pub fn paginate_by_key<T>(
     })
 }
 
+/// Which page of a list a call asks for that is read from a key on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After {
+    /// The key of the last item before it; `None` for the first page.
+    pub key: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl After {
+    /// Reads a request's `page_size` and `page_token`.
+    ///
+    /// # Errors
+    /// Invalid where either is not valid.
+    pub fn read(page_size: i32, page_token: &str) -> Result<Self, PageError> {
+        Ok(Self {
+            key: decode(page_token, "k")?,
+            limit: limit(page_size)?,
+        })
+    }
+
+    /// The token for the page after an item with this key.
+    #[must_use]
+    pub fn token(key: &str) -> String {
+        encode("k", key)
+    }
+}
+
 fn limit(page_size: i32) -> Result<usize, PageError> {
     match usize::try_from(page_size) {
         Ok(0) => Ok(DEFAULT_SIZE),
@@ -257,6 +285,16 @@ mod tests {
             )
         );
         assert_eq!(second.next_page_token, "");
+    }
+
+    #[test]
+    fn a_page_may_begin_after_a_key() {
+        let first = After::read(0, "").expect("valid");
+        assert_eq!((first.key, first.limit), (None, DEFAULT_SIZE));
+        let next = After::read(5, &After::token("user/1")).expect("valid");
+        assert_eq!((next.key.as_deref(), next.limit), (Some("user/1"), 5));
+        assert_eq!(After::read(1, &encode("o", "1")), Err(PageError::Token));
+        assert_eq!(After::read(-1, ""), Err(PageError::Size));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod format;
 pub mod keys;
 pub mod layout;
 pub mod manifest;
+mod partial;
 pub mod run;
 mod seal;
 pub mod tenant_record;
@@ -34,8 +35,12 @@ pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
 pub use layout::Area;
 pub use manifest::{
-    Fate, Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
+    Fate, Head, Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
 };
+pub use run::IdRange;
 pub use tenant_record::{TenantRecord, TenantState};
-pub use tenant_vault::{Announced, Claim, Foothold, LaneMark, Problem, Pruned, Taken, TenantVault};
+pub use tenant_vault::{
+    Announced, Claim, Foothold, Found, FoundPage, LaneMark, Match, Problem, Pruned, Query, Taken,
+    TenantVault,
+};
 pub use vault::{Vault, Versioned};

@@ -126,6 +126,19 @@ pub struct RunFile {
     pub rows: u64,
     /// BLAKE3 of the Parquet file inside.
     pub plain_hash: blake3::Hash,
+    /// What lets parts of it be trusted; `None` in manifests that were written
+    /// before there was any, and then the file is read as a whole.
+    pub head: Option<Head>,
+}
+
+/// The part of an encrypted file before its content, which settles the key that
+/// the content is encrypted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// How long it is.
+    pub bytes: u64,
+    /// Its BLAKE3.
+    pub hash: blake3::Hash,
 }
 
 /// What a run holds.

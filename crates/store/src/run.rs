@@ -35,7 +35,8 @@ pub use link::{LinkRow, Presence};
 pub(crate) use merge::newest;
 pub(crate) use object::digest;
 pub use object::{Body, Digest, ObjectKey, ObjectRow};
-pub use reader::RunReader;
+pub(crate) use object::{NamedBody, ObjectName};
+pub use reader::{IdRange, RunReader};
 
 /// The most rows in a row group.
 pub const GROUP_ROWS: usize = 10_000;
@@ -84,6 +85,12 @@ pub trait Row: Ordered + Clone + Send + Sync + Sized + 'static {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(String);
+
+impl From<std::io::Error> for Malformed {
+    fn from(error: std::io::Error) -> Self {
+        Self(format!("it cannot be decrypted ({error})"))
+    }
+}
 
 impl From<ParquetError> for Malformed {
     fn from(error: ParquetError) -> Self {

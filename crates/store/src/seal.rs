@@ -4,7 +4,8 @@
 //! An age file tells that its bytes are whole, not who wrote it: anybody with
 //! the public key can make one. So a document starts with a line that holds a
 //! keyed hash over format, tenant, place and content; a run needs none, since
-//! the manifest names its hash.
+//! the manifest names its hash, and for reading parts of it that of its head
+//! (see [`crate::partial`]).
 
 use std::io::{Read, Write};
 
@@ -31,6 +32,23 @@ pub(crate) fn encrypt_to<W: Write>(
     let recipients = std::iter::once(&recipient as &dyn age::Recipient);
     let encryptor = age::Encryptor::with_recipients(recipients).map_err(cannot_encrypt)?;
     encryptor.wrap_output(output).map_err(cannot_encrypt)
+}
+
+/// The content of one chunk of an age file, in bytes; only the last may be shorter.
+pub(crate) const CHUNK: u64 = 64 * 1024;
+/// What authenticates a chunk, in bytes.
+pub(crate) const TAG: u64 = 16;
+
+/// How many bytes an age file has behind its head, for a content of so many.
+pub(crate) fn payload_bytes(plain: u64) -> u64 {
+    plain + TAG * plain.div_ceil(CHUNK).max(1)
+}
+
+/// The reverse of [`payload_bytes`]; `None` where no content has such a payload.
+pub(crate) fn plain_bytes(payload: u64) -> Option<u64> {
+    payload
+        .checked_sub(TAG * payload.div_ceil(CHUNK + TAG))
+        .filter(|plain| payload_bytes(*plain) == payload)
 }
 
 /// Encrypts bytes into an age file.

@@ -10,7 +10,9 @@ mod documents;
 mod fate;
 mod find;
 mod lane;
+mod look_up;
 mod prune;
+mod search;
 mod snapshot;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use claim::Claim;
 pub use commit::{Announced, Taken};
 pub use lane::LaneMark;
 pub use prune::Pruned;
+pub use search::{Found, FoundPage, Match, Query};
 pub use snapshot::{Foothold, Problem};
 
 /// One tenant's part of the vault, with its key opened.

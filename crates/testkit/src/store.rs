@@ -3,7 +3,9 @@
 
 pub mod contract;
 mod faults;
+mod meter;
 mod sample;
 
 pub use faults::{Fault, FaultStore, Gate, tamper};
+pub use meter::MeterStore;
 pub use sample::{content, meta, moment, record, tenant};

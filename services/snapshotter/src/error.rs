@@ -3,6 +3,7 @@
 use graph::GraphError;
 use model::ErrorKind;
 use model::error::reason;
+use proto::convert::InvalidMessage;
 use proto::name::InvalidName;
 use runtime::credentials::CredentialError;
 use runtime::page::PageError;
@@ -21,6 +22,9 @@ pub enum Error {
     /// A name in the request.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// Another field of the request.
+    #[error(transparent)]
+    Request(#[from] InvalidMessage),
     /// A page size or token in the request.
     #[error(transparent)]
     Page(#[from] PageError),
@@ -55,7 +59,7 @@ impl Fault for Error {
         match self {
             Self::Store(error) => error.kind(),
             Self::Graph(error) => error.kind(),
-            Self::Name(_) | Self::NoHoldReason => ErrorKind::Invalid,
+            Self::Name(_) | Self::NoHoldReason | Self::Request(_) => ErrorKind::Invalid,
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
@@ -69,7 +73,7 @@ impl Fault for Error {
         match self {
             Self::Store(error) => error.reason().0,
             Self::Graph(error) => error.reason(),
-            Self::Name(_) | Self::NoHoldReason => reason::INVALID_ARGUMENT,
+            Self::Name(_) | Self::NoHoldReason | Self::Request(_) => reason::INVALID_ARGUMENT,
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,

@@ -9,9 +9,12 @@ pub mod config;
 mod error;
 mod message;
 mod metrics;
+mod read;
 mod retention;
 mod rpc;
 mod schedule;
+mod search;
+mod show_object;
 mod take;
 
 use std::net::SocketAddr;

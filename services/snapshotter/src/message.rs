@@ -1,8 +1,12 @@
-//! Manifests as messages of the contract.
+//! Manifests, objects and links as messages of the contract.
 
-use proto::convert::timestamp;
-use proto::v1::{Effort, KindRecord, Reading, Snapshot, SnapshotState};
-use store::{Fate, Manifest};
+use model::{Link, Object, ObjectType};
+use proto::convert::{InvalidMessage, timestamp};
+use proto::v1::{
+    Effort, KindRecord, ObjectRef, ObjectState, Reading, Snapshot, SnapshotLink, SnapshotObject,
+    SnapshotState,
+};
+use store::{Fate, Found, Manifest};
 
 /// A committed snapshot.
 pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
@@ -54,6 +58,60 @@ pub(crate) fn snapshot(manifest: &Manifest) -> Snapshot {
             _ => String::new(),
         },
     }
+}
+
+/// An object, with its JSON.
+pub(crate) fn object(object: Object) -> SnapshotObject {
+    SnapshotObject {
+        object: Some(ObjectRef {
+            r#type: object.object_type.name().to_owned(),
+            id: object.id.to_string(),
+            display_name: object.name(),
+        }),
+        state: state(object.state) as i32,
+        json: object.json.into(),
+    }
+}
+
+/// An object that a search found.
+pub(crate) fn found(found: &Found) -> SnapshotObject {
+    SnapshotObject {
+        object: Some(ObjectRef {
+            r#type: found.object_type.name().to_owned(),
+            id: found.id.to_string(),
+            display_name: found.name.clone(),
+        }),
+        state: state(found.state) as i32,
+        json: String::new(),
+    }
+}
+
+/// A link.
+pub(crate) fn link(link: &Link) -> SnapshotLink {
+    SnapshotLink {
+        relation: link.kind.name().to_owned(),
+        source_id: link.source.to_string(),
+        target_id: link.target.to_string(),
+    }
+}
+
+fn state(state: model::ObjectState) -> ObjectState {
+    match state {
+        model::ObjectState::Live => ObjectState::Live,
+        model::ObjectState::Deleted => ObjectState::SoftDeleted,
+    }
+}
+
+/// The types of a request; none where it names none.
+///
+/// # Errors
+/// Where one is not known.
+pub(crate) fn types(names: &[String]) -> Result<Vec<ObjectType>, InvalidMessage> {
+    let known = |name: &String| {
+        ObjectType::from_name(name)
+            .ok_or_else(|| InvalidMessage::new("types", "the name of an object type is expected"))
+    };
+    names.iter().map(known).collect()
 }
 
 fn reading(manifest: &Manifest) -> Reading {

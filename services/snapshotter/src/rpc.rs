@@ -5,10 +5,12 @@ use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::{
-    CheckAccessRequest, CheckAccessResponse, GetSnapshotRequest, GetSnapshotResponse,
-    HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
-    ListSnapshotsRequest, ListSnapshotsResponse, Snapshot, TakeSnapshotRequest,
-    TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
+    CheckAccessRequest, CheckAccessResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
+    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
+    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, SearchSnapshotRequest, SearchSnapshotResponse,
+    Snapshot, TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest,
+    WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -16,7 +18,7 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
-use crate::{Context, Error, access, message, take};
+use crate::{Context, Error, access, message, read, search, show_object, take};
 
 /// The longest reason of a hold, in characters.
 const MAX_REASON: usize = 200;
@@ -137,6 +139,7 @@ fn refuse(error: Error) -> Status {
 #[tonic::async_trait]
 impl SnapshotService for Rpc {
     type WatchSnapshotStream = Watch<WatchSnapshotResponse>;
+    type ReadSnapshotStream = Watch<ReadSnapshotResponse>;
 
     async fn take_snapshot(
         &self,
@@ -198,6 +201,30 @@ impl SnapshotService for Rpc {
         Ok(Response::new(
             self.list(request.into_inner()).await.map_err(refuse)?,
         ))
+    }
+
+    async fn search_snapshot(
+        &self,
+        request: Request<SearchSnapshotRequest>,
+    ) -> Result<Response<SearchSnapshotResponse>, Status> {
+        let found = search::search(&self.context, request.into_inner()).await;
+        found.map(Response::new).map_err(refuse)
+    }
+
+    async fn get_snapshot_object(
+        &self,
+        request: Request<GetSnapshotObjectRequest>,
+    ) -> Result<Response<GetSnapshotObjectResponse>, Status> {
+        let shown = show_object::show(&self.context, request.into_inner()).await;
+        shown.map(Response::new).map_err(refuse)
+    }
+
+    async fn read_snapshot(
+        &self,
+        request: Request<ReadSnapshotRequest>,
+    ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
+        let stream = read::read(&self.context, request.into_inner()).await;
+        stream.map(Response::new).map_err(refuse)
     }
 }
 

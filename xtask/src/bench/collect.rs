@@ -4,7 +4,6 @@
 //! Must never change a setting of the product to look better, except that no quota is kept, as the simulator keeps none.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Instant;
@@ -18,7 +17,7 @@ use super::control::Asked;
 use super::process::Usage;
 use super::sdk::{self, Managed};
 use super::world::{self, World};
-use super::{least, machine};
+use super::{least, machine, page};
 use crate::exec::announce;
 use crate::repo::Repo;
 
@@ -127,13 +126,14 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> Result<()> {
         let measured = measure(repo, *size, arguments);
         figures.push(measured.with_context(|| format!("at {} objects", size.name()))?);
     }
-    let page = report::page(&about, &figures);
     println!("\n{}", report::tables(&figures));
-    if let Some(path) = &arguments.write {
-        let path = repo.root().join(path);
-        fs::write(&path, page).with_context(|| format!("could not write {}", path.display()))?;
+    match &arguments.write {
+        Some(path) => {
+            let part = report::part(&about, &figures);
+            page::write(&repo.root().join(path), "collect", &part)
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn measure(repo: &Repo, size: Size, arguments: &Arguments) -> Result<Figures> {

@@ -1,6 +1,7 @@
-//! One row group's columns, written and read whole.
+//! One row group's columns, written whole, read whole or in parts.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -129,6 +130,35 @@ impl<'g> ColumnReader<'g> {
                 .map_err(|_| Malformed("a hash has another length".to_owned()))
         };
         values.iter().map(hash).collect()
+    }
+
+    /// The texts of some rows of a column; the rows are counted in the group and
+    /// given in order. Pages that hold none of them are not read where the group
+    /// knows its pages.
+    pub(super) fn texts_at(
+        &self,
+        index: usize,
+        rows: impl IntoIterator<Item = Range<usize>>,
+    ) -> Result<Vec<ByteArray>, Malformed> {
+        let Raw::ByteArrayColumnReader(mut column) = self.group.get_column_reader(index)? else {
+            return Err(Malformed(format!("column {index} holds no text")));
+        };
+        let (mut at, mut values) = (0, Vec::new());
+        for range in rows {
+            if column.skip_records(range.start - at)? != range.start - at {
+                return Err(short());
+            }
+            at = range.start;
+            while at < range.end {
+                let (records, _, _) =
+                    column.read_records(range.end - at, None, None, &mut values)?;
+                if records == 0 {
+                    return Err(short());
+                }
+                at += records;
+            }
+        }
+        Ok(values)
     }
 
     /// A column of texts.

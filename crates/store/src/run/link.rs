@@ -10,8 +10,8 @@ use super::{Malformed, Ordered, Row};
 use crate::error::StoreError;
 use crate::manifest::RunKind;
 
-const KIND: usize = 0;
-const SOURCE: usize = 1;
+pub(super) const KIND: usize = 0;
+pub(super) const SOURCE: usize = 1;
 const TARGET: usize = 2;
 const STATE: usize = 3;
 

@@ -2,22 +2,33 @@
 //! two snapshots without reading it.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use model::object::MalformedObject;
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use parquet::file::properties::{EnabledStatistics, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::column::{ColumnReader, ColumnWriter, text};
 use super::{Malformed, Ordered, Row};
 use crate::error::StoreError;
 use crate::manifest::RunKind;
 
-const TYPE: usize = 0;
-const ID: usize = 1;
+pub(super) const TYPE: usize = 0;
+pub(super) const ID: usize = 1;
 const STATE: usize = 2;
+const NAME: usize = 3;
 const HASH: usize = 4;
 const JSON: usize = 5;
+
+/// The columns up to the name and up to the hash.
+pub(super) const NAME_COLUMNS: Range<usize> = 0..NAME + 1;
+pub(super) const KEY_COLUMNS: Range<usize> = 0..HASH + 1;
+
+/// The most ids on a page, so that finding one does not take all of a row group.
+const ID_PAGE_ROWS: usize = 1_024;
 
 /// What stands in the state column of an object that is no longer there.
 const GONE: &str = "gone";
@@ -62,6 +73,38 @@ pub struct ObjectKey {
     pub id: ObjectId,
     /// State and hash; `None` where the object is gone.
     pub body: Option<(ObjectState, blake3::Hash)>,
+}
+
+/// A row with what the object is called, as a search wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ObjectName {
+    /// The type.
+    pub(crate) object_type: ObjectType,
+    /// The id.
+    pub(crate) id: ObjectId,
+    /// `None` where the object is gone.
+    pub(crate) body: Option<NamedBody>,
+}
+
+/// What an object is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedBody {
+    /// Live or soft-deleted.
+    pub(crate) state: ObjectState,
+    /// What a person calls it.
+    pub(crate) name: String,
+    /// What else it goes by: a user principal name, an application's id.
+    pub(crate) others: Vec<String>,
+}
+
+impl Ordered for ObjectName {
+    fn order(&self, other: &Self) -> Ordering {
+        (self.object_type, &self.id).cmp(&(other.object_type, &other.id))
+    }
+
+    fn label(&self) -> String {
+        format!("{} {}", self.object_type, self.id)
+    }
 }
 
 impl From<Object> for ObjectRow {
@@ -134,6 +177,7 @@ impl Row for ObjectRow {
             .fold(properties, |properties, name| {
                 properties.set_column_dictionary_enabled(ColumnPath::from(name), false)
             })
+            .set_column_data_page_row_count_limit(ColumnPath::from("id"), ID_PAGE_ROWS)
             .set_column_statistics_enabled(ColumnPath::from("name"), EnabledStatistics::None)
             .set_column_statistics_enabled(ColumnPath::from("hash"), EnabledStatistics::None)
             .set_column_statistics_enabled(ColumnPath::from("json"), EnabledStatistics::None)
@@ -190,6 +234,85 @@ pub(crate) fn read_keys(columns: &ColumnReader<'_>) -> Result<Vec<ObjectKey>, Ma
             })
         })
         .collect()
+}
+
+/// Reads some rows of one group, which are counted in the group and given in order.
+///
+/// # Errors
+/// [`Malformed`].
+pub(super) fn read_rows_at(
+    columns: &ColumnReader<'_>,
+    rows: &[usize],
+) -> Result<Vec<ObjectRow>, Malformed> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cells = |column| columns.texts_at(column, rows.iter().map(|row| *row..*row + 1));
+    let (types, ids) = (cells(TYPE)?, cells(ID)?);
+    let (states, bodies) = (cells(STATE)?, cells(JSON)?);
+    let cells = types.iter().zip(&ids).zip(states.iter().zip(&bodies));
+    cells
+        .map(|((object_type, id), (state, json))| {
+            row(text(object_type)?, text(id)?, text(state)?, text(json)?)
+        })
+        .collect()
+}
+
+/// Reads one row group with names, without the JSON.
+///
+/// # Errors
+/// [`Malformed`].
+pub(super) fn read_names(columns: &ColumnReader<'_>) -> Result<Vec<ObjectName>, Malformed> {
+    let (types, ids) = (columns.texts(TYPE)?, columns.texts(ID)?);
+    let (states, names) = (columns.texts(STATE)?, columns.texts(NAME)?);
+    let cells = types.iter().zip(&ids).zip(states.iter().zip(&names));
+    cells
+        .map(|((object_type, id), (state, name))| {
+            let (object_type, id, state) = key(text(object_type)?, text(id)?, text(state)?)?;
+            let name = text(name)?.to_owned();
+            Ok(ObjectName {
+                object_type,
+                id,
+                body: state.map(|state| NamedBody {
+                    state,
+                    name,
+                    others: Vec::new(),
+                }),
+            })
+        })
+        .collect()
+}
+
+/// Whether objects of a type go by more than what the name column holds.
+pub(super) fn has_names_in_json(object_type: ObjectType) -> bool {
+    matches!(
+        object_type,
+        ObjectType::User | ObjectType::Application | ObjectType::ServicePrincipal
+    )
+}
+
+/// Reads one row group with the names in the JSON, too, of which nothing else is
+/// kept.
+///
+/// # Errors
+/// [`Malformed`].
+pub(super) fn read_names_in_json(columns: &ColumnReader<'_>) -> Result<Vec<ObjectName>, Malformed> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Names {
+        user_principal_name: Value,
+        app_id: Value,
+    }
+    let mut rows = read_names(columns)?;
+    for (row, json) in rows.iter_mut().zip(columns.texts(JSON)?) {
+        let Some(body) = &mut row.body else { continue };
+        let names: Names = serde_json::from_slice(json.data())
+            .map_err(|_| Malformed(format!("{} cannot be read (its body is not JSON)", row.id)))?;
+        let texts = [names.user_principal_name, names.app_id];
+        let text = |value: Value| value.as_str().map(str::to_owned);
+        body.others = texts.into_iter().filter_map(text).collect();
+    }
+    Ok(rows)
 }
 
 fn key(

@@ -1,20 +1,29 @@
 //! Reads a run row group by row group, so that a large one needs little memory.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use model::LinkKind;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use model::{LinkKind, ObjectId, ObjectType};
+use parquet::file::metadata::{
+    ColumnChunkMask, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::properties::ReaderProperties;
+use parquet::file::serialized_reader::SerializedRowGroupReader;
 use parquet::file::statistics::Statistics;
 
 use super::column::ColumnReader;
-use super::link::LinkRow;
-use super::object::{self, ObjectKey, ObjectRow};
+use super::link::{self, LinkRow};
+use super::object::{self, ObjectKey, ObjectName, ObjectRow};
 use super::{FORMAT, FORMAT_KEY, KIND_KEY, Malformed, Ordered, Row, parsed};
 use crate::error::StoreError;
+use crate::partial::Source;
 
 /// Groups that are read ahead, by a thread, while rows are taken.
 const AHEAD: usize = 1;
@@ -22,21 +31,37 @@ const AHEAD: usize = 1;
 /// An opened run.
 pub struct RunReader<R> {
     path: String,
-    file: SerializedFileReader<Bytes>,
+    source: Source,
+    metadata: ParquetMetaData,
     rows: PhantomData<R>,
 }
 
+/// How row groups are read: which columns that takes, and what becomes of them.
+struct Way<T> {
+    columns: Range<usize>,
+    read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
+}
+
 impl<R: Row> RunReader<R> {
-    /// Opens a run; `path` is for errors only.
+    /// Opens a run that is at hand; `path` is for errors only.
     ///
     /// # Errors
     /// `Corrupt`, naming the path, where it is no run of this kind that this
     /// version can read.
     pub fn open(path: &str, file: Bytes) -> Result<Self, StoreError> {
-        let file = open::<R>(file).map_err(|error| StoreError::corrupt(path, error))?;
+        Self::from_source(path, Source::Whole(file))
+    }
+
+    /// The same of a run that is read in parts. Blocks.
+    ///
+    /// # Errors
+    /// As [`RunReader::open`]; `Unavailable`.
+    pub(crate) fn from_source(path: &str, source: Source) -> Result<Self, StoreError> {
+        let metadata = metadata::<R>(&source).map_err(|error| told(path, &source, error))?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            source,
+            metadata,
             rows: PhantomData,
         })
     }
@@ -44,28 +69,51 @@ impl<R: Row> RunReader<R> {
     /// How many rows the file says it has.
     #[must_use]
     pub fn count(&self) -> u64 {
-        u64::try_from(self.file.metadata().file_metadata().num_rows()).unwrap_or_default()
+        u64::try_from(self.metadata.file_metadata().num_rows()).unwrap_or_default()
     }
 
     /// All rows, in order.
     pub fn rows(self) -> impl Iterator<Item = Result<R, StoreError>> {
-        let all = self.all();
-        self.groups(all, R::read)
+        let (all, columns) = (self.all(), 0..self.columns());
+        let read = R::read;
+        self.groups(all, Way { columns, read })
     }
 
     fn all(&self) -> Vec<usize> {
-        (0..self.file.num_row_groups()).collect()
+        (0..self.metadata.num_row_groups()).collect()
     }
 
-    /// Reads group after group with `read` and checks that the rows are sorted.
+    fn columns(&self) -> usize {
+        self.metadata.file_metadata().schema_descr().num_columns()
+    }
+
+    /// The groups that may hold what is looked for.
+    fn those(&self, may_hold: impl Fn(&RowGroupMetaData) -> bool) -> Vec<usize> {
+        let groups = self.metadata.row_groups().iter().enumerate();
+        groups
+            .filter(|(_, group)| may_hold(group))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn group(&self, index: usize) -> Result<SerializedRowGroupReader<'_, Source>, Malformed> {
+        Ok(SerializedRowGroupReader::new(
+            Arc::new(self.source.clone()),
+            self.metadata.row_group(index),
+            self.metadata.page_index_for_row_group(index),
+            Arc::new(ReaderProperties::builder().build()),
+        )?)
+    }
+
+    /// Reads group after group and checks that the rows are sorted.
     fn groups<T: Ordered + Clone + Send + 'static>(
         self,
         wanted: Vec<usize>,
-        read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
+        way: Way<T>,
     ) -> impl Iterator<Item = Result<T, StoreError>> {
         let (sender, groups) = mpsc::sync_channel(AHEAD);
         let mut thread = Some(std::thread::spawn(move || {
-            self.send_groups(wanted, read, &sender);
+            self.send_groups(wanted, &way, &sender);
         }));
         let mut rows: std::vec::IntoIter<T> = Vec::new().into_iter();
         std::iter::from_fn(move || {
@@ -91,18 +139,15 @@ impl<R: Row> RunReader<R> {
     fn send_groups<T: Ordered + Clone>(
         self,
         wanted: Vec<usize>,
-        read: fn(&ColumnReader<'_>) -> Result<Vec<T>, Malformed>,
+        way: &Way<T>,
         groups: &mpsc::SyncSender<Result<Vec<T>, StoreError>>,
     ) {
         let mut last: Option<T> = None;
         for index in wanted {
             let group = self
-                .file
-                .get_row_group(index)
-                .map_err(Malformed::from)
-                .and_then(|group| read(&ColumnReader::new(group.as_ref())))
+                .read_group(index, way)
                 .and_then(|group| sorted(last.as_ref(), group))
-                .map_err(|error| StoreError::corrupt(&self.path, error));
+                .map_err(|error| told(&self.path, &self.source, error));
             let failed = group.is_err();
             if let Ok(group) = &group {
                 last = group.last().cloned().or(last);
@@ -112,30 +157,230 @@ impl<R: Row> RunReader<R> {
             }
         }
     }
+
+    fn read_group<T>(&self, index: usize, way: &Way<T>) -> Result<Vec<T>, Malformed> {
+        let chunks = self.metadata.row_group(index).columns();
+        let ranges = chunks[way.columns.clone()].iter().map(|chunk| {
+            let (start, length) = chunk.byte_range();
+            start..start + length
+        });
+        let whole = ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+        self.source.prefetch(whole.unwrap_or_default())?;
+        (way.read)(&ColumnReader::new(&self.group(index)?))
+    }
+
+    /// Learns which pages some groups have.
+    fn with_pages(&mut self, groups: &[usize], column: usize) -> Result<(), Malformed> {
+        let groups = || groups.iter().copied();
+        let mut reader = ParquetMetaDataReader::new_with_metadata(self.metadata.clone())
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_column_index_mask(ColumnChunkMask::row_groups_and_columns(groups(), [column]))
+            .with_offset_index_mask(ColumnChunkMask::row_groups(groups()));
+        reader.read_page_indexes(&self.source)?;
+        self.metadata = reader.finish()?;
+        Ok(())
+    }
+
+    /// The rows of a group on pages that may hold one of some texts in a column;
+    /// all where the group does not know its pages.
+    fn rows_on_pages(&self, index: usize, column: usize, texts: &[&[u8]]) -> Vec<Range<usize>> {
+        let rows = usize::try_from(self.metadata.row_group(index).num_rows()).unwrap_or_default();
+        let pages = self.metadata.page_index_for_row_group(index);
+        let (Some(ColumnIndexMetaData::BYTE_ARRAY(values)), Some(places)) =
+            (pages.column_index(column), pages.page_locations(column))
+        else {
+            return std::iter::once(0..rows).collect();
+        };
+        let first = |page: usize| {
+            let place = places.get(page).map(|place| place.first_row_index);
+            place.map_or(rows, |row| usize::try_from(row).unwrap_or(rows))
+        };
+        let may_hold = |page: &usize| match (values.min_value(*page), values.max_value(*page)) {
+            (Some(least), Some(most)) => texts.iter().any(|text| least <= *text && *text <= most),
+            _ => true,
+        };
+        let pages = (0..places.len()).filter(may_hold);
+        pages.map(|page| first(page)..first(page + 1)).collect()
+    }
+}
+
+/// Whether a group's column may hold a text from a range of texts.
+fn may_hold(group: &RowGroupMetaData, column: usize, from: &[u8], to: Option<&[u8]>) -> bool {
+    let statistics = group.column(column).statistics();
+    let least = statistics.and_then(Statistics::min_bytes_opt);
+    let most = statistics.and_then(Statistics::max_bytes_opt);
+    most.is_none_or(|most| from <= most) && least.zip(to).is_none_or(|(least, to)| least <= to)
+}
+
+/// The same of one text.
+fn may_hold_one(group: &RowGroupMetaData, column: usize, text: &str) -> bool {
+    may_hold(group, column, text.as_bytes(), Some(text.as_bytes()))
 }
 
 impl RunReader<ObjectRow> {
     /// All rows, in order, without their JSON, which is not even read.
     pub fn keys(self) -> impl Iterator<Item = Result<ObjectKey, StoreError>> {
         let all = self.all();
-        self.groups(all, object::read_keys)
+        self.groups(all, KEYS)
+    }
+
+    /// The rows of one type whose ids begin at one and end at another, in order;
+    /// groups without any are not even read.
+    pub(crate) fn rows_of(
+        self,
+        object_type: ObjectType,
+        ids: &IdRange,
+    ) -> impl Iterator<Item = Result<ObjectRow, StoreError>> + use<> {
+        let (wanted, columns) = (self.groups_of(object_type, ids), 0..self.columns());
+        let read = ObjectRow::read;
+        self.groups(wanted, Way { columns, read })
+    }
+
+    /// The same with names instead of JSON, as a search wants them.
+    pub(crate) fn names_of(
+        self,
+        object_type: ObjectType,
+        ids: &IdRange,
+    ) -> impl Iterator<Item = Result<ObjectName, StoreError>> + use<> {
+        let wanted = self.groups_of(object_type, ids);
+        let way = match object::has_names_in_json(object_type) {
+            true => Way {
+                columns: 0..self.columns(),
+                read: object::read_names_in_json,
+            },
+            false => Way {
+                columns: object::NAME_COLUMNS,
+                read: object::read_names,
+            },
+        };
+        self.groups(wanted, way)
+    }
+
+    fn groups_of(&self, object_type: ObjectType, ids: &IdRange) -> Vec<usize> {
+        let from = ids.from.as_ref().map_or("", ObjectId::as_str).as_bytes();
+        let to = ids.to.as_ref().map(|id| id.as_str().as_bytes());
+        self.those(|group| {
+            may_hold_one(group, object::TYPE, object_type.name())
+                && may_hold(group, object::ID, from, to)
+        })
+    }
+
+    /// What the run says of some objects, each with its type; of each group only
+    /// the pages are read that may hold one. Blocks.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file; `Unavailable`.
+    pub(crate) fn find(
+        mut self,
+        wanted: &[(ObjectType, ObjectId)],
+    ) -> Result<Vec<ObjectRow>, StoreError> {
+        let found = self.look_up(wanted);
+        found.map_err(|error| told(&self.path, &self.source, error))
+    }
+
+    fn look_up(&mut self, wanted: &[(ObjectType, ObjectId)]) -> Result<Vec<ObjectRow>, Malformed> {
+        let mut groups: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
+        for (object_type, id) in wanted {
+            let those = self.those(|group| {
+                may_hold_one(group, object::TYPE, object_type.name())
+                    && may_hold_one(group, object::ID, id.as_str())
+            });
+            for index in those {
+                let ids = groups.entry(index).or_default();
+                ids.push(id.as_str().as_bytes());
+            }
+        }
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let those: Vec<usize> = groups.keys().copied().collect();
+        self.with_pages(&those, object::ID)?;
+        let mut rows = Vec::new();
+        for (index, mut ids) in groups {
+            ids.sort_unstable();
+            let group = self.group(index)?;
+            let columns = ColumnReader::new(&group);
+            let places = self.rows_on_pages(index, object::ID, &ids);
+            let stored = columns.texts_at(object::ID, places.iter().cloned())?;
+            let hit = |(place, id): (usize, &parquet::data_type::ByteArray)| {
+                ids.binary_search(&id.data()).is_ok().then_some(place)
+            };
+            let hits: Vec<usize> = places
+                .into_iter()
+                .flatten()
+                .zip(&stored)
+                .filter_map(hit)
+                .collect();
+            rows.extend(object::read_rows_at(&columns, &hits)?);
+        }
+        rows.retain(|row| {
+            let is_it = |(object_type, id): &(ObjectType, ObjectId)| {
+                (*object_type, id) == (row.object_type, &row.id)
+            };
+            wanted.iter().any(is_it)
+        });
+        Ok(rows)
     }
 }
+
+/// Ids from one to another, both included; open where an end is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdRange {
+    /// The first.
+    pub from: Option<ObjectId>,
+    /// The last.
+    pub to: Option<ObjectId>,
+}
+
+impl IdRange {
+    /// Whether an id is in it.
+    #[must_use]
+    pub fn holds(&self, id: &ObjectId) -> bool {
+        self.from.as_ref().is_none_or(|from| from <= id)
+            && self.to.as_ref().is_none_or(|to| id <= to)
+    }
+}
+
+const KEYS: Way<ObjectKey> = Way {
+    columns: object::KEY_COLUMNS,
+    read: object::read_keys,
+};
 
 impl RunReader<LinkRow> {
     /// The rows of one kind, in order; other kinds are not even read.
     pub fn rows_of(self, kind: LinkKind) -> impl Iterator<Item = Result<LinkRow, StoreError>> {
-        let groups = self.file.metadata().row_groups();
         // A group holds one kind; one that does not say which is read as well.
-        let may_hold = |index: &usize| {
-            let least = groups[*index].column(0).statistics();
-            let least = least.and_then(Statistics::min_bytes_opt);
-            least.is_none_or(|least| least == kind.name().as_bytes())
-        };
-        let wanted = self.all().into_iter().filter(may_hold).collect();
-        self.groups(wanted, LinkRow::read)
+        let wanted = self.those(|group| may_hold_one(group, link::KIND, kind.name()));
+        self.links(wanted)
             .filter(move |row| !matches!(row, Ok(row) if row.link.kind != kind))
     }
+
+    /// The rows of links that an object holds, in order; groups without any are
+    /// not even read.
+    pub(crate) fn rows_from(
+        self,
+        source: &ObjectId,
+    ) -> impl Iterator<Item = Result<LinkRow, StoreError>> + use<> {
+        let wanted = self.those(|group| may_hold_one(group, link::SOURCE, source.as_str()));
+        let source = source.clone();
+        self.links(wanted)
+            .filter(move |row| !matches!(row, Ok(row) if row.link.source != source))
+    }
+
+    fn links(self, wanted: Vec<usize>) -> impl Iterator<Item = Result<LinkRow, StoreError>> {
+        let way = Way {
+            columns: 0..self.columns(),
+            read: LinkRow::read,
+        };
+        self.groups(wanted, way)
+    }
+}
+
+/// The error of a file that cannot be read: damage, unless it could not be fetched.
+fn told(path: &str, source: &Source, error: Malformed) -> StoreError {
+    source
+        .failure()
+        .unwrap_or_else(|| StoreError::corrupt(path, error))
 }
 
 fn sorted<T: Ordered>(last: Option<&T>, rows: Vec<T>) -> Result<Vec<T>, Malformed> {
@@ -152,9 +397,9 @@ fn sorted<T: Ordered>(last: Option<&T>, rows: Vec<T>) -> Result<Vec<T>, Malforme
     Ok(rows)
 }
 
-fn open<R: Row>(file: Bytes) -> Result<SerializedFileReader<Bytes>, Malformed> {
-    let reader = SerializedFileReader::new(file)?;
-    let metadata = reader.metadata().file_metadata();
+fn metadata<R: Row>(source: &Source) -> Result<ParquetMetaData, Malformed> {
+    let parquet = ParquetMetaDataReader::new().parse_and_finish(source)?;
+    let metadata = parquet.file_metadata();
     let fact = |key: &str| {
         let found = metadata
             .key_value_metadata()
@@ -184,5 +429,5 @@ fn open<R: Row>(file: Bytes) -> Result<SerializedFileReader<Bytes>, Malformed> {
             "its columns are not those of the format".to_owned(),
         ));
     }
-    Ok(reader)
+    Ok(parquet)
 }

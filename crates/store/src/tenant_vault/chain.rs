@@ -1,9 +1,13 @@
-//! The runs of one kind that make a snapshot: a base and the changes since.
+//! The runs of one kind that make a snapshot: a base and the changes since; opened
+//! whole, or to read parts of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::LinkKind;
+use futures::future::try_join_all;
+use model::{LinkKind, Object, ObjectId, ObjectType};
+use tokio::runtime::Handle;
 
 use super::TenantVault;
 use crate::blocking;
@@ -11,26 +15,36 @@ use crate::error::StoreError;
 use crate::file;
 use crate::layout;
 use crate::manifest::{Manifest, RunFile};
-use crate::run::{LinkRow, ObjectKey, ObjectRow, Row, RunReader, newest};
+use crate::partial::{Partial, Source};
+use crate::run::{IdRange, LinkRow, ObjectKey, ObjectName, ObjectRow, Row, RunReader, newest};
 use crate::seal;
 
 /// Opened runs, the oldest first.
 #[derive(Debug, Clone)]
 pub(super) struct Chain<R> {
-    runs: Vec<(String, Bytes)>,
+    runs: Vec<(String, Source)>,
     counts: Vec<u64>,
     rows: std::marker::PhantomData<R>,
 }
 
 impl<R: Row> Chain<R> {
+    fn new(runs: Vec<(String, Source)>, files: &[&RunFile]) -> Self {
+        Self {
+            runs,
+            counts: files.iter().map(|file| file.rows).collect(),
+            rows: std::marker::PhantomData,
+        }
+    }
+
     /// How many rows each run has.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts
     }
 
     fn readers(&self) -> Result<Vec<RunReader<R>>, StoreError> {
-        let open = |(path, file): &(String, Bytes)| RunReader::open(path, file.clone());
-        self.runs.iter().map(open).collect()
+        let runs = self.runs.iter().zip(&self.counts);
+        runs.map(|((path, source), rows)| reader(path, source.clone(), *rows))
+            .collect()
     }
 
     /// The newest row about each thing, in order.
@@ -58,7 +72,83 @@ impl Chain<ObjectRow> {
     }
 }
 
+impl Chain<ObjectRow> {
+    /// The newest row about each object of one type in a range of ids, in order.
+    ///
+    /// # Errors
+    /// As [`Chain::rows`].
+    pub(super) fn rows_of(
+        &self,
+        object_type: ObjectType,
+        ids: &IdRange,
+    ) -> Result<impl Iterator<Item = Result<ObjectRow, StoreError>> + use<>, StoreError> {
+        let readers = self.readers()?.into_iter();
+        let rows = readers.map(|run| run.rows_of(object_type, ids)).collect();
+        let ids = ids.clone();
+        let outside =
+            move |object: ObjectType, id: &ObjectId| object != object_type || !ids.holds(id);
+        Ok(newest(rows)
+            .filter(move |row| !matches!(row, Ok(row) if outside(row.object_type, &row.id))))
+    }
+
+    /// The same with names instead of JSON.
+    ///
+    /// # Errors
+    /// As [`Chain::rows`].
+    pub(super) fn names_of(
+        &self,
+        object_type: ObjectType,
+        ids: &IdRange,
+    ) -> Result<impl Iterator<Item = Result<ObjectName, StoreError>> + use<>, StoreError> {
+        let readers = self.readers()?.into_iter();
+        let rows = readers.map(|run| run.names_of(object_type, ids)).collect();
+        let ids = ids.clone();
+        let outside =
+            move |object: ObjectType, id: &ObjectId| object != object_type || !ids.holds(id);
+        Ok(newest(rows)
+            .filter(move |row| !matches!(row, Ok(row) if outside(row.object_type, &row.id))))
+    }
+
+    /// Some objects, in order, of those that are there; the runs are asked at once.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the file; `Unavailable`.
+    pub(super) async fn find(
+        self,
+        wanted: Vec<(ObjectType, ObjectId)>,
+    ) -> Result<Vec<Object>, StoreError> {
+        let wanted: Arc<[_]> = wanted.into();
+        let asked = self
+            .runs
+            .into_iter()
+            .zip(self.counts)
+            .map(|((path, source), rows)| {
+                let wanted = Arc::clone(&wanted);
+                blocking::run(move || reader::<ObjectRow>(&path, source, rows)?.find(&wanted))
+            });
+        // The oldest run comes first, so what a newer one says takes its place.
+        let rows = try_join_all(asked).await?.into_iter().flatten();
+        let newest: BTreeMap<_, _> = rows
+            .map(|row: ObjectRow| ((row.object_type, row.id.clone()), row))
+            .collect();
+        let objects = newest.into_values().filter_map(ObjectRow::into_object);
+        Ok(objects.collect())
+    }
+}
+
 impl Chain<LinkRow> {
+    /// The newest row about each link that an object holds, in order.
+    ///
+    /// # Errors
+    /// As [`Chain::rows`].
+    pub(super) fn rows_from(
+        &self,
+        source: &ObjectId,
+    ) -> Result<impl Iterator<Item = Result<LinkRow, StoreError>> + use<>, StoreError> {
+        let rows = self.readers()?.into_iter().map(|run| run.rows_from(source));
+        Ok(newest(rows.collect()))
+    }
+
     /// The newest row about each link of one kind, in order.
     ///
     /// # Errors
@@ -72,6 +162,21 @@ impl Chain<LinkRow> {
     }
 }
 
+/// Opens a run that must hold so many rows.
+fn reader<R: Row>(path: &str, source: Source, rows: u64) -> Result<RunReader<R>, StoreError> {
+    let reader = RunReader::from_source(path, source)?;
+    if reader.count() == rows {
+        return Ok(reader);
+    }
+    let kind = R::KIND.name();
+    Err(StoreError::corrupt(
+        path,
+        format!(
+            "it does not hold as many rows as the manifest says; it holds the snapshot's {kind}"
+        ),
+    ))
+}
+
 impl TenantVault {
     /// Opens the runs of one kind, every byte checked against the manifest.
     ///
@@ -79,24 +184,51 @@ impl TenantVault {
     /// `Corrupt`, naming the file; `Invalid` for another tenant's manifest;
     /// `Unavailable`.
     pub(super) async fn chain<R: Row>(&self, manifest: &Manifest) -> Result<Chain<R>, StoreError> {
+        let files = self.files::<R>(manifest)?;
+        let mut runs = Vec::new();
+        for file in &files {
+            runs.push(self.open_run::<R>(file).await?);
+        }
+        Ok(Chain::new(runs, &files))
+    }
+
+    /// Opens the runs of one kind to read parts of them: what is read is checked,
+    /// and nothing else is fetched. Runs of manifests that pin no head are fetched
+    /// whole.
+    ///
+    /// # Errors
+    /// As [`TenantVault::chain`].
+    pub(super) async fn parts<R: Row>(&self, manifest: &Manifest) -> Result<Chain<R>, StoreError> {
+        let files = self.files::<R>(manifest)?;
+        let runs = try_join_all(files.iter().map(|file| self.open_part::<R>(file))).await?;
+        Ok(Chain::new(runs, &files))
+    }
+
+    fn files<'m, R: Row>(&self, manifest: &'m Manifest) -> Result<Vec<&'m RunFile>, StoreError> {
         if manifest.tenant != *self.id() {
             return Err(StoreError::Invalid(
                 "the manifest is another tenant's".to_owned(),
             ));
         }
-        let (mut runs, mut counts) = (Vec::new(), Vec::new());
-        for file in manifest.runs.iter().filter(|file| file.kind == R::KIND) {
-            runs.push(self.open_run::<R>(file).await?);
-            counts.push(file.rows);
-        }
-        Ok(Chain {
-            runs,
-            counts,
-            rows: std::marker::PhantomData,
-        })
+        let files = manifest.runs.iter().filter(|file| file.kind == R::KIND);
+        Ok(files.collect())
     }
 
-    async fn open_run<R: Row>(&self, file: &RunFile) -> Result<(String, Bytes), StoreError> {
+    async fn open_part<R: Row>(&self, file: &RunFile) -> Result<(String, Source), StoreError> {
+        let Some(head) = file.head else {
+            return self.open_run::<R>(file).await;
+        };
+        let (store, key) = (Arc::clone(&self.store), Arc::clone(&self.key));
+        let (file, runtime) = (file.clone(), Handle::current());
+        blocking::run(move || {
+            let parts = Partial::open(store, runtime, &key, &file, head)?;
+            let path = layout::run(key.tenant(), &file.hash);
+            Ok((path.to_string(), Source::Parts(parts)))
+        })
+        .await
+    }
+
+    async fn open_run<R: Row>(&self, file: &RunFile) -> Result<(String, Source), StoreError> {
         let path = layout::run(self.id(), &file.hash);
         let touched = R::KIND.name();
         let sealed = file::read(self.store.as_ref(), &path)
@@ -135,7 +267,7 @@ impl TenantVault {
                     "it does not hold as many rows as the manifest says",
                 ));
             }
-            Ok((path.to_string(), plain))
+            Ok((path.to_string(), Source::Whole(plain)))
         })
         .await
     }

@@ -22,7 +22,7 @@ use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
 use crate::layout;
-use crate::manifest::{Fate, Lineage, LinkCount, Manifest, RunFile, SnapshotMeta, TypeCount};
+use crate::manifest::{Fate, Head, Lineage, LinkCount, Manifest, RunFile, SnapshotMeta, TypeCount};
 use crate::run::{Body, LinkRow, ObjectKey, ObjectRow, Presence, Row, RunWriter, digest};
 use crate::seal;
 
@@ -387,17 +387,25 @@ impl<R: Row> Output<R> {
 
     fn finish(self) -> Result<Written, StoreError> {
         let (output, rows) = self.run.finish()?;
+        let plain = output.bytes;
         let (encrypting, plain_hash) = output.finish();
         let sealed = encrypting
             .finish()
             .map_err(|error| StoreError::Internal(format!("a run cannot be encrypted: {error}")))?;
+        let bytes = sealed.len() as u64;
+        let head = bytes - seal::payload_bytes(plain);
+        let head_end = usize::try_from(head).expect("invariant: a head is part of the file");
         Ok(Written {
             file: RunFile {
                 hash: blake3::hash(&sealed),
                 kind: R::KIND,
-                bytes: sealed.len() as u64,
+                bytes,
                 rows,
                 plain_hash,
+                head: Some(Head {
+                    bytes: head,
+                    hash: blake3::hash(&sealed[..head_end]),
+                }),
             },
             sealed: Bytes::from(sealed),
         })
@@ -439,10 +447,11 @@ fn link_counts(tally: &LinkTally) -> Vec<LinkCount> {
     tally.iter().map(count).collect()
 }
 
-/// Passes bytes on and hashes them.
+/// Passes bytes on, counts and hashes them.
 struct Hashing<W> {
     inner: W,
     hasher: blake3::Hasher,
+    bytes: u64,
 }
 
 impl<W: Write> Hashing<W> {
@@ -450,6 +459,7 @@ impl<W: Write> Hashing<W> {
         Self {
             inner,
             hasher: blake3::Hasher::new(),
+            bytes: 0,
         }
     }
 
@@ -462,6 +472,7 @@ impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
         Ok(written)
     }
 

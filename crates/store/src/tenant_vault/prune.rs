@@ -26,7 +26,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::TenantVault;
-use super::snapshot::{Found, Slot};
+use super::snapshot::{Place, Slot};
 use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
@@ -233,9 +233,9 @@ impl TenantVault {
     /// Gives a slot without a snapshot its last word, where it is over, and deletes
     /// what else is left of it.
     async fn end(&self, slot: &Slot, claims: &Claims, done: &mut Pruned) -> Result<(), StoreError> {
-        match (&slot.last.fate, &slot.found) {
+        match (&slot.last.fate, &slot.place) {
             (Fate::Pruned, _) => {}
-            (_, Found::GivenUp) => match self.decide(&slot.id, &slot.last, Fate::Pruned).await {
+            (_, Place::GivenUp) => match self.decide(&slot.id, &slot.last, Fate::Pruned).await {
                 Ok(()) => {}
                 Err(StoreError::Changed { .. }) => return Ok(()),
                 Err(error) => return Err(error),
@@ -284,8 +284,8 @@ impl TenantVault {
 
 /// The snapshot in a slot.
 fn manifest_of(slot: &Slot) -> Option<&Manifest> {
-    match &slot.found {
-        Found::Manifest(manifest) if slot.last.fate != Fate::Pruned => Some(manifest),
+    match &slot.place {
+        Place::Manifest(manifest) if slot.last.fate != Fate::Pruned => Some(manifest),
         _ => None,
     }
 }

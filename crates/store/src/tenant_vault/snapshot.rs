@@ -41,12 +41,12 @@ pub(super) struct Slot {
     pub(super) files: Vec<ObjectMeta>,
     /// The last entry about its fate.
     pub(super) last: Entry,
-    pub(super) found: Found,
+    pub(super) place: Place,
 }
 
 /// What lies where a slot's manifest is.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum Place {
     /// A snapshot, unless the slot is over.
     Manifest(Box<Manifest>),
     /// The word that the slot can no longer be committed.
@@ -62,8 +62,8 @@ impl TenantVault {
     /// `Unavailable`.
     pub async fn manifests(&self) -> Result<(Vec<Manifest>, Vec<Problem>), StoreError> {
         let (slots, problems) = self.slots().await?;
-        let manifest = |slot: Slot| match slot.found {
-            Found::Manifest(manifest) if slot.last.fate != Fate::Pruned => Some(*manifest),
+        let manifest = |slot: Slot| match slot.place {
+            Place::Manifest(manifest) if slot.last.fate != Fate::Pruned => Some(*manifest),
             _ => None,
         };
         let mut manifests: Vec<Manifest> = slots.into_iter().filter_map(manifest).collect();
@@ -102,17 +102,17 @@ impl TenantVault {
     async fn slot(&self, id: SnapshotId, files: Vec<ObjectMeta>) -> Result<Slot, StoreError> {
         let fates = files.iter().map(|meta| &meta.location);
         let newest = fates.filter_map(layout::fate_number).max();
-        let place = layout::manifest(self.id(), &id);
+        let path = layout::manifest(self.id(), &id);
         let last = self.entry(&id, newest).await?;
-        let found = match files.iter().any(|meta| meta.location == place) {
-            true => self.found(&id, &last.fate).await?,
-            false => Found::Nothing,
+        let place = match files.iter().any(|meta| meta.location == path) {
+            true => self.place(&id, &last.fate).await?,
+            false => Place::Nothing,
         };
         Ok(Slot {
             id,
             files,
             last,
-            found,
+            place,
         })
     }
 
@@ -122,19 +122,19 @@ impl TenantVault {
     /// `NotFound`; `Corrupt`, naming the file; `Unavailable`.
     pub async fn manifest(&self, id: &SnapshotId) -> Result<Manifest, StoreError> {
         let last = self.fate(id).await?;
-        match self.found(id, &last.fate).await? {
-            Found::Manifest(manifest) if last.fate != Fate::Pruned => Ok(*manifest),
+        match self.place(id, &last.fate).await? {
+            Place::Manifest(manifest) if last.fate != Fate::Pruned => Ok(*manifest),
             _ => Err(no_snapshot(id)),
         }
     }
 
-    async fn found(&self, id: &SnapshotId, fate: &Fate) -> Result<Found, StoreError> {
+    async fn place(&self, id: &SnapshotId, fate: &Fate) -> Result<Place, StoreError> {
         let path = layout::manifest(self.id(), id);
         let Some(bytes) = self.open(&path).await? else {
-            return Ok(Found::Nothing);
+            return Ok(Place::Nothing);
         };
         if v1::from_json::<v1::GivenUp>(path.as_ref(), &bytes).is_ok() {
-            return Ok(Found::GivenUp);
+            return Ok(Place::GivenUp);
         }
         let stored: v1::Manifest = v1::from_json(path.as_ref(), &bytes)?;
         let mut manifest = stored.into_domain(path.as_ref())?;
@@ -145,7 +145,7 @@ impl TenantVault {
                 "it is the manifest of another snapshot",
             ));
         }
-        Ok(Found::Manifest(Box::new(manifest)))
+        Ok(Place::Manifest(Box::new(manifest)))
     }
 
     /// The content of a snapshot, every byte checked against the manifest. Links
@@ -195,11 +195,11 @@ impl TenantVault {
         Ok(Foothold { bin, sources })
     }
 
-    async fn bin(
+    pub(super) async fn bin(
         &self,
         manifest: &Manifest,
     ) -> Result<HashSet<(ObjectType, ObjectId)>, StoreError> {
-        let objects = self.chain::<ObjectRow>(manifest).await?;
+        let objects = self.parts::<ObjectRow>(manifest).await?;
         blocking::run(move || {
             let mut bin = HashSet::new();
             for key in objects.keys()? {
@@ -217,7 +217,7 @@ impl TenantVault {
         &self,
         manifest: &Manifest,
     ) -> Result<BTreeMap<LinkKind, Vec<ObjectId>>, StoreError> {
-        let links = self.chain::<LinkRow>(manifest).await?;
+        let links = self.parts::<LinkRow>(manifest).await?;
         blocking::run(move || {
             let mut all: BTreeMap<LinkKind, Vec<ObjectId>> = BTreeMap::new();
             for kind in SPARSE {
@@ -251,7 +251,7 @@ pub struct Foothold {
     pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
 }
 
-fn present(row: Result<LinkRow, StoreError>) -> Option<Result<Link, StoreError>> {
+pub(super) fn present(row: Result<LinkRow, StoreError>) -> Option<Result<Link, StoreError>> {
     match row {
         Ok(row) if row.presence == Presence::Gone => None,
         Ok(row) => Some(Ok(row.link)),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use model::snapshot::{Change, Changes, Completeness, Kind, Method};
+use model::snapshot::{Change, Changes, Completeness, Content, Kind, Method};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
 use proptest::prelude::*;
-use store::{Announced, Draft, Manifest, RunKind, Taken, TenantVault};
+use store::{Announced, Draft, IdRange, Manifest, RunKind, Taken, TenantVault};
 use testkit::store::{meta, moment};
 
 use crate::{memory, opened};
@@ -153,6 +153,7 @@ async fn check(days: Vec<Day>) {
             "day {day}"
         );
         let content = vault.read(manifest).await.unwrap();
+        check_parts(&vault, manifest, &content).await;
         let visible: BTreeMap<LinkKind, u64> =
             content
                 .links
@@ -172,6 +173,24 @@ async fn check(days: Vec<Day>) {
             content.objects.len() as u64,
             "day {day}"
         );
+    }
+}
+
+/// What is read in parts is what the whole holds.
+async fn check_parts(vault: &TenantVault, manifest: &Manifest, content: &Content) {
+    let ids: Vec<ObjectId> = (0..6).map(|n| id("u", n)).collect();
+    let users = vault.objects(manifest, ObjectType::User, &ids).await;
+    assert_eq!(users.unwrap(), content.objects);
+    let all = vault.objects_of(manifest, ObjectType::User, IdRange::default());
+    assert_eq!(all.await.unwrap(), content.objects);
+    let keys = vault.keys(manifest).await.unwrap();
+    let keys: Vec<&ObjectId> = keys.iter().map(|key| &key.id).collect();
+    let there: Vec<&ObjectId> = content.objects.iter().map(|object| &object.id).collect();
+    assert_eq!(keys, there);
+    for source in (0..3).map(|n| id("g", n)) {
+        let held = content.links.iter().filter(|link| link.source == source);
+        let links = vault.links_from(manifest, &source).await.unwrap();
+        assert_eq!(links, held.cloned().collect::<Vec<_>>());
     }
 }
 

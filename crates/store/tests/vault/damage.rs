@@ -147,7 +147,11 @@ async fn a_missing_or_exchanged_run_is_named() {
     store::object_store::ObjectStoreExt::delete(stored.store.as_ref(), &links)
         .await
         .unwrap();
-    assert_corrupt(stored.first.read(&stored.manifest).await, &links, "missing");
+    assert_corrupt(
+        stored.first.read_links(&stored.manifest).await,
+        &links,
+        "missing",
+    );
 }
 
 #[tokio::test]

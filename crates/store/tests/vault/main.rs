@@ -12,7 +12,9 @@ mod commit;
 mod damage;
 mod keys;
 mod lane;
+mod parts;
 mod prune;
+mod search;
 
 use std::sync::Arc;
 

@@ -134,6 +134,30 @@ impl SnapshotService for Service {
         Ok(Response::new(Box::pin(futures::stream::iter(items))))
     }
 
+    async fn search_snapshot(
+        &self,
+        _: tonic::Request<SearchSnapshotRequest>,
+    ) -> Result<Response<SearchSnapshotResponse>, Status> {
+        Ok(Response::new(SearchSnapshotResponse::default()))
+    }
+
+    async fn get_snapshot_object(
+        &self,
+        _: tonic::Request<GetSnapshotObjectRequest>,
+    ) -> Result<Response<GetSnapshotObjectResponse>, Status> {
+        Ok(Response::new(GetSnapshotObjectResponse::default()))
+    }
+
+    type ReadSnapshotStream =
+        Pin<Box<dyn futures::Stream<Item = Result<ReadSnapshotResponse, Status>> + Send>>;
+
+    async fn read_snapshot(
+        &self,
+        _: tonic::Request<ReadSnapshotRequest>,
+    ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
+        Ok(Response::new(Box::pin(futures::stream::empty())))
+    }
+
     async fn list_snapshots(
         &self,
         _: tonic::Request<ListSnapshotsRequest>,

@@ -269,16 +269,14 @@ fn remarks(figures: &[Figures]) -> String {
     text
 }
 
-/// The page of documentation.
-pub(super) fn page(about: &[String], figures: &[Figures]) -> String {
+/// The part of the page of documentation.
+pub(super) fn part(about: &[String], figures: &[Figures]) -> String {
     let about: String = about.iter().map(|line| format!("{line}\n")).collect();
     format!("{INTRODUCTION}{about}\n{}", tables(figures))
 }
 
 const INTRODUCTION: &str = "\
-# Benchmarks
-
-`cargo xtask bench collect --write docs/benchmarks.md` wrote this page; the figures hold for the machine and the moment below.
+`cargo xtask bench collect --write docs/benchmarks.md` wrote this part; the figures hold for the machine and the moment below.
 
 Simulator, gateway and snapshotter are processes of their own on one machine, talk over loopback without TLS, and share its cores: the simulator's CPU time is told because it is part of the wall time.
 No quotas are kept on either side; with the quotas that Microsoft documents, a real tenant takes as long as they say.

@@ -75,6 +75,15 @@ struct Run {
     bytes: u64,
     rows: u64,
     plain_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head: Option<Head>,
+}
+
+/// What lets parts of a run be trusted.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    bytes: u64,
+    hash: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -215,6 +224,10 @@ impl From<&domain::RunFile> for Run {
             bytes: run.bytes,
             rows: run.rows,
             plain_hash: run.plain_hash.to_hex().to_string(),
+            head: run.head.map(|head| Head {
+                bytes: head.bytes,
+                hash: head.hash.to_hex().to_string(),
+            }),
         }
     }
 }
@@ -348,6 +361,13 @@ impl Run {
             bytes: self.bytes,
             rows: self.rows,
             plain_hash: hash(&self.plain_hash)?,
+            head: match self.head {
+                Some(head) => Some(domain::Head {
+                    bytes: head.bytes,
+                    hash: hash(&head.hash)?,
+                }),
+                None => None,
+            },
         })
     }
 }

@@ -27,6 +27,7 @@ fn golden() -> domain::Manifest {
             bytes: 10,
             rows: 3,
             plain_hash: blake3::Hash::from_bytes([2; 32]),
+            head: None,
         }],
         completeness: vec![Completeness {
             kind: Kind::Deleted(ObjectType::User),
@@ -172,6 +173,19 @@ fn a_kind_without_a_record_was_not_read() {
         let kind = kinds.remove(missing);
         assert!(!complete(&kinds), "without {}", kind.name());
     }
+}
+
+#[test]
+fn a_run_keeps_its_head() {
+    let mut manifest = golden();
+    manifest.runs[0].head = Some(domain::Head {
+        bytes: 300,
+        hash: blake3::Hash::from_bytes([3; 32]),
+    });
+    let text = String::from_utf8(to_json(&Manifest::from(&manifest)).unwrap()).unwrap();
+    assert_eq!(read(&text).unwrap(), manifest);
+    let cut = text.replacen("\"hash\":\"0303", "\"hash\":\"03", 1);
+    assert!(matches!(read(&cut), Err(StoreError::Corrupt { .. })));
 }
 
 #[test]
