@@ -12,9 +12,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, MakePlan, Named, OneDiff,
-    OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand, SnapshotCommand,
-    TakeSnapshot, TenantCommand,
+    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportKeys, KeysCommand, MakePlan,
+    Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand,
+    SnapshotCommand, TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -109,6 +109,9 @@ pub(crate) enum Command {
     /// Plans restores, applies plans, and tells how they went
     #[command(subcommand)]
     Restore(RestoreCommand),
+    /// Looks after the keys that open the tenants' data
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 /// Arguments of `rewind demo`.

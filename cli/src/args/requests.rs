@@ -3,6 +3,7 @@
 //! Owns their arguments. Names are read here, so that everything behind holds
 //! ids that are known to be well formed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -374,4 +375,26 @@ pub(crate) struct ApplyPlan {
     pub(crate) name: PlanOrRestore,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
+}
+
+/// `rewind keys …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Writes a recovery bundle for each tenant: its keys, encrypted for the recipients alone
+    Export(ExportKeys),
+    /// Wraps the tenants' keys with the installation's present key, after that was changed
+    Rewrap,
+    /// Gives one tenant a new key, which seals what is written from now on
+    Rotate,
+}
+
+/// Arguments of `rewind keys export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportKeys {
+    /// Who will be able to open the bundles: age public keys
+    #[arg(long = "recipient", value_name = "age1…", num_args = 1.., value_delimiter = ',', required = true)]
+    pub(crate) recipients: Vec<String>,
+    /// The folder where the bundles are written, made where it is missing
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) to: PathBuf,
 }

@@ -7,6 +7,7 @@ mod canned;
 mod errors;
 mod fake;
 mod gateway;
+mod keys;
 mod reading;
 mod restoring;
 mod simulating;

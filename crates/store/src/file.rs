@@ -1,4 +1,4 @@
-//! Whole files in the object store: created once, read, listed.
+//! Whole files in the object store: created once, read, listed, deleted.
 //!
 //! It must never overwrite a file, and never report a write as failed that
 //! landed.
@@ -73,6 +73,17 @@ pub(crate) async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool,
     match store.head(path).await {
         Ok(_) => Ok(true),
         Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
+}
+
+/// Deletes a file; one that is gone already is as good.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn delete(store: &dyn ObjectStore, path: &Path) -> Result<(), StoreError> {
+    match store.delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
     }
 }

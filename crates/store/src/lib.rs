@@ -1,7 +1,8 @@
 //! The vault: tenants, keys, claims, snapshots and documents in object storage.
 //!
 //! Owns the layout of the store, the formats of its files, the commit protocol
-//! and the encryption. It must never change or delete a file that was written,
+//! and the encryption. It must never change a file that was written, delete one
+//! other than a wrapped key that was re-wrapped or erased,
 //! rest correctness on a lock or a clock, let one tenant's key open another's
 //! data, or put key material into an error, a log or a `Debug` text.
 //!
@@ -29,6 +30,7 @@ pub use futures::stream::BoxStream;
 /// The version of the storage seam that the vault speaks, for its decorators.
 pub use object_store;
 
+pub use data_key::Rewrapped;
 pub use draft::Draft;
 pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
@@ -38,4 +40,4 @@ pub use manifest::{
 };
 pub use tenant_record::{TenantRecord, TenantState};
 pub use tenant_vault::{Announced, Claim, Foothold, LaneMark, Problem, Taken, TenantVault};
-pub use vault::{Vault, Versioned};
+pub use vault::{Place, Vault, Versioned};

@@ -103,6 +103,8 @@ pub struct RunFile {
     pub rows: u64,
     /// BLAKE3 of the Parquet file inside.
     pub plain_hash: blake3::Hash,
+    /// The number of the data key that it is sealed with.
+    pub key: u32,
 }
 
 /// What a run holds.

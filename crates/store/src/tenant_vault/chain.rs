@@ -19,6 +19,7 @@ use crate::seal;
 pub(super) struct Chain<R> {
     runs: Vec<(String, Bytes)>,
     counts: Vec<u64>,
+    key: u32,
     rows: std::marker::PhantomData<R>,
 }
 
@@ -26,6 +27,11 @@ impl<R: Row> Chain<R> {
     /// How many rows each run has.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts
+    }
+
+    /// The number of the data key that all runs are sealed with.
+    pub(super) fn key(&self) -> u32 {
+        self.key
     }
 
     fn readers(&self) -> Result<Vec<RunReader<R>>, StoreError> {
@@ -84,14 +90,16 @@ impl TenantVault {
                 "the manifest is another tenant's".to_owned(),
             ));
         }
-        let (mut runs, mut counts) = (Vec::new(), Vec::new());
+        let (mut runs, mut counts, mut key) = (Vec::new(), Vec::new(), 1);
         for file in manifest.runs.iter().filter(|file| file.kind == R::KIND) {
             runs.push(self.open_run::<R>(file).await?);
             counts.push(file.rows);
+            key = file.key;
         }
         Ok(Chain {
             runs,
             counts,
+            key,
             rows: std::marker::PhantomData,
         })
     }

@@ -10,8 +10,10 @@ mod chain;
 mod claims;
 mod commit;
 mod damage;
+mod golden;
 mod keys;
 mod lane;
+mod standard_tools;
 
 use std::sync::Arc;
 

@@ -75,6 +75,17 @@ struct Run {
     bytes: u64,
     rows: u64,
     plain_hash: String,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    key: u32,
+}
+
+/// The number of the data key before it was ever rotated.
+fn first() -> u32 {
+    1
+}
+
+fn is_first(key: &u32) -> bool {
+    *key == first()
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -215,6 +226,7 @@ impl From<&domain::RunFile> for Run {
             bytes: run.bytes,
             rows: run.rows,
             plain_hash: run.plain_hash.to_hex().to_string(),
+            key: run.key,
         }
     }
 }
@@ -347,6 +359,7 @@ impl Run {
             bytes: self.bytes,
             rows: self.rows,
             plain_hash: hash(&self.plain_hash)?,
+            key: self.key,
         })
     }
 }

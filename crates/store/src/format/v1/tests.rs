@@ -27,6 +27,7 @@ fn golden() -> domain::Manifest {
             bytes: 10,
             rows: 3,
             plain_hash: blake3::Hash::from_bytes([2; 32]),
+            key: 1,
         }],
         completeness: vec![Completeness {
             kind: Kind::Deleted(ObjectType::User),
