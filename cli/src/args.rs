@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportKeys, KeysCommand, MakePlan,
-    Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand,
+    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportKeys, KeysCommand,
+    MakePlan, Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand,
     SnapshotCommand, TakeSnapshot, TenantCommand,
 };
 

@@ -187,7 +187,12 @@ mod tests {
         let letters = "q".repeat(58);
         assert_eq!(recipient(&format!("age1{letters}")), Ok(()));
         let secret = format!("AGE-SECRET-KEY-1{}", letters.to_uppercase());
-        for bad in [secret.as_str(), "age1", &letters, &format!("age1{letters}q")] {
+        for bad in [
+            secret.as_str(),
+            "age1",
+            &letters,
+            &format!("age1{letters}q"),
+        ] {
             let error = recipient(bad).expect_err("refused");
             assert!(!error.contains("qq") && !error.contains("QQ"), "{error}");
         }

@@ -159,13 +159,17 @@ fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
         });
         std::fs::remove_file(&staged)?;
         linked?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
     };
-    cleared.and_then(|()| create()).map_err(|source| Failure::Local {
-        context: format!("the recovery bundle {} cannot be written", path.display()),
-        source,
-    })
+    cleared
+        .and_then(|()| create())
+        .map_err(|source| Failure::Local {
+            context: format!("the recovery bundle {} cannot be written", path.display()),
+            source,
+        })
 }
 
 async fn rewrap(global: &Global, output: Output) -> Result<u8, Failure> {

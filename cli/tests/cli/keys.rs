@@ -82,7 +82,10 @@ tenants/0a1b2c3d-0000-4000-8000-000000000001  1        1
 "#]]
     );
     assert!(
-        run.err.contains(OTHER) && run.err.contains("the tenant has no data key [KEY_UNAVAILABLE]"),
+        run.err.contains(OTHER)
+            && run
+                .err
+                .contains("the tenant has no data key [KEY_UNAVAILABLE]"),
         "{run:?}"
     );
     let run = gateway

@@ -13,8 +13,8 @@ use age::x25519;
 use model::TenantId;
 use zeroize::Zeroizing;
 
-pub(crate) use stored::{create, erase, numbers, open, rewrap, rotate};
 pub use stored::Rewrapped;
+pub(crate) use stored::{create, erase, numbers, open, rewrap, rotate};
 
 /// An opened data key, in every number that it has.
 pub(crate) struct DataKey {

@@ -70,7 +70,9 @@ pub enum KeyError {
     Refused,
     /// No tenant's data key opens: the key-encryption key is another installation's,
     /// or one from before a re-wrapping.
-    #[error("the key file opens none of the tenants' data keys: it is not the one that they were wrapped with")]
+    #[error(
+        "the key file opens none of the tenants' data keys: it is not the one that they were wrapped with"
+    )]
     Foreign,
     /// There is no data key, as after an erasure.
     #[error("the tenant has no data key")]
@@ -97,7 +99,9 @@ impl StoreError {
                 ErrorKind::Conflict
             }
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Key(KeyError::Refused | KeyError::Foreign | KeyError::Absent) => ErrorKind::Denied,
+            Self::Key(KeyError::Refused | KeyError::Foreign | KeyError::Absent) => {
+                ErrorKind::Denied
+            }
             Self::Key(KeyError::Unreadable(_) | KeyError::Unreachable(_)) => ErrorKind::Unavailable,
             Self::Key(KeyError::Malformed) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::Internal(_) => ErrorKind::Internal,

@@ -74,9 +74,11 @@ impl App {
             keys_url: config.common.keys_url.as_deref(),
             key_file: config.common.required_key_file()?,
             old_key_file: config.common.old_key_file.as_deref(),
-        });
+        })
+        .await
+        .map_err(unopened)?;
         let deps = Deps {
-            vault: vault.await.map_err(unopened)?,
+            vault,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             backends: Backends::connect(config).map_err(misconfigured)?,

@@ -107,9 +107,11 @@ impl App {
             keys_url: common.keys_url.as_deref(),
             key_file: common.required_key_file()?,
             old_key_file: common.old_key_file.as_deref(),
-        });
+        })
+        .await
+        .map_err(unopened)?;
         let deps = Deps {
-            vault: vault.await.map_err(unopened)?,
+            vault,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,

@@ -96,7 +96,11 @@ async fn snapshots_of_format_1_are_read_as_they_were_written() {
     let expected = expected();
     let (manifests, problems) = opened.manifests().await.unwrap();
     assert!(problems.is_empty(), "{problems:?}");
-    let ids: Vec<&str> = manifests.iter().rev().map(|one| one.id().as_str()).collect();
+    let ids: Vec<&str> = manifests
+        .iter()
+        .rev()
+        .map(|one| one.id().as_str())
+        .collect();
     assert_eq!(ids, expected.keys().collect::<Vec<_>>());
     for manifest in &manifests {
         let found = described(&opened, manifest.id()).await;
@@ -128,7 +132,10 @@ async fn the_golden_snapshots_are_a_base_a_change_and_a_base_of_a_rotated_key() 
     let [first, second, _] = &manifests[..] else {
         panic!("three snapshots are expected: {manifests:?}");
     };
-    assert_eq!(first.meta, testkit::store::meta("20261120-daily", "attempt-1", 0));
+    assert_eq!(
+        first.meta,
+        testkit::store::meta("20261120-daily", "attempt-1", 0)
+    );
     assert_eq!(second.lineage.since.as_ref(), Some(first.id()));
     assert_eq!(second.lineage.incremental, 1);
     assert_eq!(
@@ -158,9 +165,12 @@ async fn registration_and_documents_of_format_1_are_read_as_they_were_written() 
         assert_eq!(opened.get(area, "golden", name).await.unwrap(), content);
     }
     let slot = SnapshotId::parse("20261123-daily").unwrap();
-    let at = |seconds| testkit::store::moment(3 * 86_400 + seconds);
+    let at = |seconds: i64| testkit::store::moment(3 * 86_400 + seconds);
     let ttl = chrono::TimeDelta::minutes(1);
-    let error = opened.claim(&slot, "another", at(599), ttl).await.unwrap_err();
+    let error = opened
+        .claim(&slot, "another", at(599), ttl)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "slot 20261123-daily is held by snapshotter-1 until 2026-09-24 14:23:20 UTC"

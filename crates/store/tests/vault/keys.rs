@@ -217,12 +217,17 @@ async fn after_re_wrapping_only_the_new_key_opens() {
     assert_eq!(again, Rewrapped::default());
 
     let read = async |wrap| {
-        let vault = Vault::new(store.clone(), kek(wrap)).tenant(&tenant(1)).await?;
+        let vault = Vault::new(store.clone(), kek(wrap))
+            .tenant(&tenant(1))
+            .await?;
         vault.get(Area::Reports, "r1", "report").await
     };
     assert_eq!(read(2).await.unwrap(), "content");
     let error = read(1).await.unwrap_err();
-    assert!(matches!(error, StoreError::Key(KeyError::Refused)), "{error}");
+    assert!(
+        matches!(error, StoreError::Key(KeyError::Refused)),
+        "{error}"
+    );
     // The same request finds its number under the new wrap.
     assert_eq!(changing.rotate_key(&tenant(1), "r1").await.unwrap(), 2);
 }
@@ -314,9 +319,13 @@ async fn a_rotated_key_seals_what_comes_next_and_opens_what_came_before() {
     let second = vault.tenant(&tenant(1)).await.unwrap();
     let next = meta("20261121-daily", "a", 100);
     let new = second
-        .commit(&next, Draft::default(), Taken::default(), Some(&old), &|| {
-            next.finished
-        })
+        .commit(
+            &next,
+            Draft::default(),
+            Taken::default(),
+            Some(&old),
+            &|| next.finished,
+        )
         .await
         .unwrap();
     let keys = |manifest: &store::Manifest| -> Vec<u32> {
@@ -390,7 +399,10 @@ async fn an_erased_tenant_is_opened_by_nobody() {
         ];
         for outcome in tries {
             let error = outcome.unwrap_err();
-            assert!(matches!(error, StoreError::Key(KeyError::Absent)), "{error}");
+            assert!(
+                matches!(error, StoreError::Key(KeyError::Absent)),
+                "{error}"
+            );
         }
         let error = vault.create_tenant(&record(&tenant(1))).await.unwrap_err();
         assert!(matches!(error, StoreError::Exists { .. }), "{error}");
@@ -417,7 +429,10 @@ async fn a_start_with_the_wrong_key_file_says_so() {
     };
     let vault = Vault::at(&place(&right, None)).await.unwrap();
     vault.create_tenant(&record(&tenant(1))).await.unwrap();
-    assert!(at("keys/tenants").exists(), "the keys have a store of their own");
+    assert!(
+        at("keys/tenants").exists(),
+        "the keys have a store of their own"
+    );
 
     let cases: [(Place<'_>, &str); 3] = [
         (

@@ -37,7 +37,9 @@ fn fenced<'page>(page: &'page str, language: &str) -> &'page str {
 #[track_caller]
 fn succeeds(mut command: Command) -> Output {
     let output = command.output().unwrap_or_else(|error| {
-        panic!("{command:?} cannot be started ({error}); `cargo xtask test` installs what is needed")
+        panic!(
+            "{command:?} cannot be started ({error}); `cargo xtask test` installs what is needed"
+        )
     });
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {complained}");
@@ -66,8 +68,12 @@ async fn a_snapshot_is_opened_as_the_format_page_says() {
         .unwrap();
     std::fs::write(at("bundle.age"), bundle).unwrap();
     let mut age = Command::new("age");
-    age.arg("--decrypt").arg("--identity").arg(at("operator.txt"));
-    age.arg("--output").arg(at("tenant.txt")).arg(at("bundle.age"));
+    age.arg("--decrypt")
+        .arg("--identity")
+        .arg(at("operator.txt"));
+    age.arg("--output")
+        .arg(at("tenant.txt"))
+        .arg(at("bundle.age"));
     succeeds(age);
 
     let opened = vault.tenant(&golden::tenant()).await.unwrap();
@@ -75,7 +81,10 @@ async fn a_snapshot_is_opened_as_the_format_page_says() {
     for (slot, content) in &expected {
         let mut script = Command::new(&python);
         script.arg(at("open_snapshot.py")).arg(at("vault/store"));
-        script.arg(golden::tenant().as_str()).arg(slot).arg(at("tenant.txt"));
+        script
+            .arg(golden::tenant().as_str())
+            .arg(slot)
+            .arg(at("tenant.txt"));
         let printed: Value = serde_json::from_slice(&succeeds(script).stdout).unwrap();
         let id = SnapshotId::parse(slot).unwrap();
         assert_eq!(printed, golden::described(&opened, &id).await, "{slot}");
@@ -97,7 +106,10 @@ async fn the_script_opens_nothing_with_another_key() {
     let mut python = Command::new(&python);
     python.arg(&script).arg(golden::folder().join("store"));
     python.arg(golden::tenant().as_str()).arg("20261120-daily");
-    let output = python.arg(work.path().join("stranger.txt")).output().unwrap();
+    let output = python
+        .arg(work.path().join("stranger.txt"))
+        .output()
+        .unwrap();
     assert!(!output.status.success());
     assert!(output.stdout.is_empty());
 }
