@@ -207,7 +207,7 @@ pub(crate) async fn rewrap(
         return Err(KeyError::Absent.into());
     }
     let mut done = Rewrapped::default();
-    for (number, stored) in numbers {
+    for (number, mut stored) in numbers {
         let current = wraps.current();
         let key = open_number(store, wraps, tenant, number, &stored).await?;
         let place = layout::data_key(tenant, number, current.id());
@@ -222,6 +222,7 @@ pub(crate) async fn rewrap(
                 }
             }
         }
+        stored.retain(|id| id != current.id());
         if !file::exists(store, &place).await? {
             let request = read_request(store, tenant, number, &stored).await?;
             write(store, current, tenant, &key, request).await?;
@@ -230,8 +231,8 @@ pub(crate) async fn rewrap(
         let recipient = key.recipient().to_string();
         let standing = read(store, current, tenant, number).await?;
         same(&place, &standing.recipient().to_string(), &recipient)?;
-        for other in stored.iter().filter(|id| *id != current.id()) {
-            let path = layout::data_key(tenant, number, other);
+        for other in stored {
+            let path = layout::data_key(tenant, number, &other);
             same(&path, &read_file(store, &path).await?.recipient, &recipient)?;
             file::delete(store, &path).await?;
             done.deleted += 1;
