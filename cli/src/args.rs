@@ -12,9 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportSnapshot,
-    HoldSnapshot, MakePlan, Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships,
-    RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot, TenantCommand,
+    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -109,6 +107,9 @@ pub(crate) enum Command {
     /// Plans restores, applies plans, and tells how they went
     #[command(subcommand)]
     Restore(RestoreCommand),
+    /// Looks after the keys that open the tenants' data
+    #[command(subcommand)]
+    Keys(KeysCommand),
 }
 
 /// Arguments of `rewind demo`.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
@@ -119,6 +120,11 @@ impl Client {
     /// The reports.
     pub(crate) fn diffs(&self) -> DiffServiceClient<Channel> {
         DiffServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self) -> KeyServiceClient<Channel> {
+        KeyServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The plans and restores.

@@ -4,6 +4,7 @@
 //! what a service would: no difference is computed, no plan is judged.
 
 pub(crate) mod diff;
+pub(crate) mod keys;
 pub(crate) mod restore;
 pub(crate) mod snapshot;
 pub(crate) mod tenant;

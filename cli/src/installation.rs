@@ -22,12 +22,14 @@ use tokio_util::sync::CancellationToken;
 /// The file, below the data folder, that holds the token of the operator.
 const TOKEN_FILE: &str = "operator.token";
 /// What the embedded services still take from the environment.
-const FROM_ENVIRONMENT: [&str; 11] = [
+const FROM_ENVIRONMENT: [&str; 13] = [
     "REWIND_CREDENTIAL_",
     "REWIND_READER_",
     "REWIND_WRITER_",
     "REWIND_CONSENT_REDIRECT_URL",
     "REWIND_FEDERATED_TOKEN_FILE",
+    "REWIND_KEYS_URL",
+    "REWIND_OLD_KEY_FILE",
     "AZURE_FEDERATED_TOKEN_FILE",
     "REWIND_SCHEDULE",
     "REWIND_RECONCILE_EVERY",
@@ -249,7 +251,11 @@ fn key(path: &Path, store: &Path) -> Result<Kek, Ended> {
     } else {
         Kek::load(path)
     };
-    key.map_err(|error| Ended::new(exit::UNAVAILABLE, store::StoreError::from(error)))
+    key.map_err(|error| {
+        let error = store::StoreError::from(error);
+        let text = format!("{error} [{}]", error.reason());
+        Ended::new(exit::UNAVAILABLE, text)
+    })
 }
 
 fn operator_token(data: &Path) -> anyhow::Result<PathBuf> {

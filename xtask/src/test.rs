@@ -57,6 +57,8 @@ struct Parts {
 /// A part that tests talk to is added here: a [`tools::Tool`] from PyPI or npm, or [`tools::debian`] packages.
 fn prepare(repo: &Repo) -> Result<Parts> {
     tools::GRAPH_SDK.install(repo)?;
+    tools::PYARROW.install(repo)?;
+    tools::debian_program("age", "age")?;
     Ok(Parts {
         nextest: find_nextest(repo),
     })

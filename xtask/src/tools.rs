@@ -58,6 +58,15 @@ pub(crate) const GRAPH_SDK: Tool = Tool {
     with: &["Deprecated==1.3.1"],
 };
 
+/// A reader of Parquet that knows nothing of Rewind; its program is the Python that has it.
+pub(crate) const PYARROW: Tool = Tool {
+    source: Source::Pypi,
+    package: "pyarrow",
+    version: "26.0.1",
+    binary: "python",
+    with: &[],
+};
+
 /// A program that a package manager other than cargo brings.
 pub(crate) struct Tool {
     source: Source,
@@ -123,9 +132,7 @@ impl Tool {
                 exec::run(&mut pip)
             }
             Source::Npm => {
-                if !exec::succeeds(Command::new("npm").arg("--version")) {
-                    debian(&["npm"])?;
-                }
+                debian_program("npm", "npm")?;
                 let mut npm = Command::new("npm");
                 npm.args(["install", "--silent", "--no-audit", "--no-fund"])
                     .args(["--ignore-scripts", "--prefix"])
@@ -149,6 +156,14 @@ fn create_venv(folder: &Path) -> Result<()> {
     }
     debian(&["python3-venv"])?;
     exec::run(&mut create())
+}
+
+/// Install what Debian calls `package`, unless its program is there already.
+pub(crate) fn debian_program(package: &str, program: &str) -> Result<()> {
+    if exec::succeeds(Command::new(program).arg("--version")) {
+        return Ok(());
+    }
+    debian(&[package])
 }
 
 /// Install Debian packages, where this is Debian and we may.

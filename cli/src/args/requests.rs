@@ -461,3 +461,25 @@ pub(crate) struct ApplyPlan {
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
+
+/// `rewind keys …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Writes a recovery bundle for each tenant: its keys, encrypted for the recipients alone
+    Export(ExportKeys),
+    /// Wraps the tenants' keys with the installation's present key, after that was changed
+    Rewrap,
+    /// Gives one tenant a new key, which seals what is written from now on
+    Rotate,
+}
+
+/// Arguments of `rewind keys export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportKeys {
+    /// Who will be able to open the bundles: age public keys
+    #[arg(long = "recipient", value_name = "age1…", num_args = 1.., value_delimiter = ',', required = true)]
+    pub(crate) recipients: Vec<String>,
+    /// The folder where the bundles are written, made where it is missing
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) to: PathBuf,
+}

@@ -79,6 +79,23 @@ pub(crate) fn object_id(text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
+/// Checks that a recipient is an age public key.
+///
+/// As with [`reference`], the error keeps silent about what was given: it may be
+/// the secret half.
+pub(crate) fn recipient(text: &str) -> Result<(), String> {
+    let fits = text.len() == 62
+        && text.starts_with("age1")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if fits {
+        Ok(())
+    } else {
+        Err("--recipient takes an age public key: age1 and 58 letters and digits".to_owned())
+    }
+}
+
 /// Text that is there.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     let trimmed = text.trim();
@@ -172,6 +189,22 @@ mod tests {
         ));
         assert!(fits(ProofKind::FederatedToken, "workload-identity"));
         assert!(!fits(ProofKind::Secret, "workload-identity"));
+    }
+
+    #[test]
+    fn a_refused_recipient_is_not_repeated() {
+        let letters = "q".repeat(58);
+        assert_eq!(recipient(&format!("age1{letters}")), Ok(()));
+        let secret = format!("AGE-SECRET-KEY-1{}", letters.to_uppercase());
+        for bad in [
+            secret.as_str(),
+            "age1",
+            &letters,
+            &format!("age1{letters}q"),
+        ] {
+            let error = recipient(bad).expect_err("refused");
+            assert!(!error.contains("qq") && !error.contains("QQ"), "{error}");
+        }
     }
 
     #[test]

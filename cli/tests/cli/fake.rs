@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use proto::v1::diff_service_server::DiffService;
+use proto::v1::key_service_server::KeyService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::tenant_service_server::TenantService;
@@ -24,6 +25,8 @@ pub(crate) struct Fake {
     pub(crate) restore: Restore,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
+    /// A tenant whose keys cannot be had.
+    pub(crate) keyless: Option<(&'static str, Status)>,
     /// How many Watch streams end before the work does.
     pub(crate) broken_streams: Mutex<u32>,
     /// What was asked: the request message's name and its JSON.
@@ -41,6 +44,7 @@ impl Default for Fake {
             plan: canned::plan("p1", PlanState::Ready),
             restore: canned::restore("p1", RestoreState::Succeeded, true),
             errors: BTreeMap::new(),
+            keyless: None,
             broken_streams: Mutex::new(0),
             asked: Mutex::default(),
         }
@@ -122,6 +126,13 @@ impl Fake {
         self.errors
             .get(message)
             .map_or(Ok(()), |status| Err(status.clone()))
+    }
+
+    fn refuse(&self, name: &str) -> Result<(), Status> {
+        match &self.keyless {
+            Some((tenant, status)) if name.ends_with(tenant) => Err(status.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// A stream of a running and a finished state, or of the running one only.
@@ -616,6 +627,55 @@ impl RestoreService for Fake {
                 outcomes,
                 next_page_token
             }
+        )
+    }
+}
+
+#[tonic::async_trait]
+impl KeyService for Fake {
+    async fn export_keys(
+        &self,
+        request: Request<ExportKeysRequest>,
+    ) -> Result<Response<ExportKeysResponse>, Status> {
+        self.refuse(&request.get_ref().name)?;
+        method!(
+            self,
+            request,
+            ExportKeysRequest,
+            ExportKeysResponse {
+                bundle: b"sealed".to_vec()
+            }
+        )
+    }
+    async fn rewrap_keys(
+        &self,
+        request: Request<RewrapKeysRequest>,
+    ) -> Result<Response<RewrapKeysResponse>, Status> {
+        let rewrapping = Rewrapping {
+            name: request.get_ref().name.clone(),
+            written_count: 1,
+            deleted_count: 1,
+        };
+        self.refuse(&rewrapping.name)?;
+        method!(
+            self,
+            request,
+            RewrapKeysRequest,
+            RewrapKeysResponse {
+                rewrapping: Some(rewrapping)
+            }
+        )
+    }
+    async fn rotate_key(
+        &self,
+        request: Request<RotateKeyRequest>,
+    ) -> Result<Response<RotateKeyResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        method!(
+            self,
+            request,
+            RotateKeyRequest,
+            RotateKeyResponse { name, number: 2 }
         )
     }
 }

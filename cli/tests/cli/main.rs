@@ -8,6 +8,7 @@ mod errors;
 mod exporting;
 mod fake;
 mod gateway;
+mod keys;
 mod reading;
 mod restoring;
 mod simulating;

@@ -69,6 +69,8 @@ fn malformed_arguments_exit_2_and_call_nobody() {
         &["restore", "approve", "p1"],
         &["tenant", "add", "--name", "x"],
         &["tenant", "show", "contoso"],
+        &["keys", "export"],
+        &["keys", "export", "--recipient", "age1short"],
         &["simulate", "--listen", "nowhere"],
     ];
     for case in cases {

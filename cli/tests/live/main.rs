@@ -6,6 +6,7 @@
 
 mod bad;
 mod demo;
+mod keys;
 mod kill;
 mod support;
 mod walk;

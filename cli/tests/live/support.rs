@@ -129,7 +129,12 @@ impl Run {
 impl Up {
     /// Starts it over a folder and waits until it serves.
     pub(crate) async fn start(data: &Path) -> Self {
-        let mut child = Self::command(data)
+        Self::launch(Self::command(data)).await
+    }
+
+    /// Starts a command of [`Up::command`] with settings of its own.
+    pub(crate) async fn launch(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -268,6 +273,13 @@ impl World {
     /// Starts `rewind up` again on the same folder.
     pub(crate) async fn resume(&mut self) {
         self.up = Some(Up::start(&self.data()).await);
+    }
+
+    /// The same, with one more setting.
+    pub(crate) async fn resume_with(&mut self, key: &str, value: &Path) {
+        let mut command = Up::command(&self.data());
+        command.env(key, value);
+        self.up = Some(Up::launch(command).await);
     }
 
     /// Kills `rewind up`, and lets go of requests to the tenant.

@@ -45,6 +45,11 @@ impl Ended {
             source,
         )
     }
+
+    /// The same, with the stable word for the cause, as clients see it.
+    pub fn because(kind: ErrorKind, reason: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::at_start(kind, format!("{} [{reason}]", status::chain(error)))
+    }
 }
 
 impl From<ConfigError> for Ended {
@@ -142,5 +147,10 @@ mod tests {
             (64, "A is not valid: b".to_owned())
         );
         assert_eq!(told("other".into()), (1, "other".to_owned()));
+        let denied = ConfigError::invalid("A", "b");
+        assert_eq!(
+            told(Ended::because(ErrorKind::Denied, "WORD", &denied).into()),
+            (7, "A is not valid: b [WORD]".to_owned())
+        );
     }
 }

@@ -1,60 +1,95 @@
-//! A tenant's data key: an age identity that opens its files, and the key that
-//! authenticates its documents, derived from it.
+//! A tenant's data key: age identities that open its files, and the keys that
+//! authenticate its documents, derived from them.
 //!
-//! Owns how the data key is stored under its wrap. It must never hold two
-//! tenants' keys, and never show one.
+//! A data key has numbers, from 1: rotation adds one. The newest seals, each of
+//! them opens. It must never hold two tenants' keys, and never show one.
+
+mod stored;
 
 use std::fmt;
 
-use age::secrecy::{ExposeSecret, SecretSlice};
+use age::secrecy::{ExposeSecret, SecretString};
 use age::x25519;
-use bytes::Bytes;
 use model::TenantId;
-use object_store::ObjectStore;
 use zeroize::Zeroizing;
 
-use crate::error::{KeyError, StoreError};
-use crate::file::{self, Created};
-use crate::format::v1;
-use crate::keys::{KeyWrap, Wrapped};
-use crate::layout;
+pub use stored::Rewrapped;
+pub(crate) use stored::{create, erase, numbers, open, rewrap, rotate};
 
-/// The only data key of a tenant until keys are rotated.
-const NUMBER: u32 = 1;
-
-/// An opened data key.
+/// An opened data key, in every number that it has.
 pub(crate) struct DataKey {
     tenant: TenantId,
-    identity: x25519::Identity,
-    mac: Zeroizing<[u8; 32]>,
+    /// By number, the newest last; never empty.
+    keys: Vec<Numbered>,
 }
 
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DataKey")
             .field("tenant", &self.tenant)
+            .field("numbers", &self.numbers().collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+/// One number of a data key.
+struct Numbered {
+    number: u32,
+    identity: x25519::Identity,
+    mac: Zeroizing<[u8; 32]>,
+}
+
+impl Numbered {
+    fn generate(number: u32) -> Self {
+        Self::new(number, x25519::Identity::generate())
+    }
+
+    fn new(number: u32, identity: x25519::Identity) -> Self {
+        let mac = blake3::derive_key(
+            "rewind 2026 document authentication",
+            identity.to_string().expose_secret().as_bytes(),
+        );
+        Self {
+            number,
+            identity,
+            mac: Zeroizing::new(mac),
+        }
+    }
+
+    fn secret(&self) -> SecretString {
+        self.identity.to_string()
+    }
+
+    fn recipient(&self) -> x25519::Recipient {
+        self.identity.to_public()
+    }
+
+    fn mac(&self, tenant: &TenantId, format: u32, path: &str, content: &[u8]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.mac);
+        hasher.update(&format.to_le_bytes());
+        for part in [tenant.as_str().as_bytes(), path.as_bytes(), content] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        hasher.finalize()
     }
 }
 
 impl DataKey {
     /// Makes a new key for a tenant.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn generate(tenant: TenantId) -> Self {
-        Self::new(tenant, x25519::Identity::generate())
-    }
-
-    fn new(tenant: TenantId, identity: x25519::Identity) -> Self {
-        let secret = identity.to_string();
-        let mac = blake3::derive_key(
-            "rewind 2026 document authentication",
-            secret.expose_secret().as_bytes(),
-        );
         Self {
             tenant,
-            identity,
-            mac: Zeroizing::new(mac),
+            keys: vec![Numbered::generate(1)],
         }
+    }
+
+    fn newest(&self) -> &Numbered {
+        self.keys
+            .last()
+            .expect("invariant: a data key has a number")
     }
 
     /// The tenant whose data the key opens.
@@ -63,103 +98,66 @@ impl DataKey {
         &self.tenant
     }
 
-    /// The public half.
+    /// The number that seals.
     #[must_use]
-    pub(crate) fn recipient(&self) -> x25519::Recipient {
-        self.identity.to_public()
+    pub(crate) fn number(&self) -> u32 {
+        self.newest().number
     }
 
-    /// The age identity that opens the tenant's files with standard tools.
+    /// Every number, sorted.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.keys.iter().map(|key| key.number)
+    }
+
+    /// The public half of the number that seals.
     #[must_use]
+    pub(crate) fn recipient(&self) -> x25519::Recipient {
+        self.newest().recipient()
+    }
+
+    /// The age identity that goes with what is sealed.
+    #[cfg(test)]
     pub(crate) fn identity(&self) -> &x25519::Identity {
-        &self.identity
+        &self.newest().identity
+    }
+
+    /// The age identities that open the tenant's files with standard tools.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = &dyn age::Identity> {
+        self.keys
+            .iter()
+            .map(|key| &key.identity as &dyn age::Identity)
     }
 
     /// Authenticates a document: format, tenant, place and content together, so
     /// that none can be exchanged alone.
     pub(crate) fn mac(&self, format: u32, path: &str, content: &[u8]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.mac);
-        hasher.update(&format.to_le_bytes());
-        for part in [self.tenant.as_str().as_bytes(), path.as_bytes(), content] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        hasher.finalize()
+        self.newest().mac(&self.tenant, format, path, content)
     }
-}
 
-/// What a wrapped key is bound to, so that it opens nothing elsewhere.
-fn context(tenant: &TenantId, number: u32) -> Vec<u8> {
-    format!("rewind data key v1\0{tenant}\0{number}").into_bytes()
-}
-
-/// Stores a new data key, or opens the one that an earlier, interrupted
-/// registration left.
-///
-/// # Errors
-/// `Key` where there is a key that this wrap does not open; `Unavailable`.
-pub(crate) async fn create(
-    store: &dyn ObjectStore,
-    wrap: &dyn KeyWrap,
-    tenant: &TenantId,
-) -> Result<DataKey, StoreError> {
-    match open(store, wrap, tenant).await {
-        Err(StoreError::Key(KeyError::Absent)) => {}
-        other => return other,
+    /// Whether one of the numbers authenticates a document like that.
+    pub(crate) fn made(&self, mac: blake3::Hash, format: u32, path: &str, content: &[u8]) -> bool {
+        // Hash's own comparison takes the same time for every wrong value.
+        self.keys
+            .iter()
+            .any(|key| key.mac(&self.tenant, format, path, content) == mac)
     }
-    let key = DataKey::generate(tenant.clone());
-    let secret = SecretSlice::from(key.identity.to_string().expose_secret().as_bytes().to_vec());
-    let wrapped = wrap.wrap(&secret, &context(tenant, NUMBER)).await?;
-    let stored = v1::DataKeyFile::new(NUMBER, wrap.id(), &wrapped, key.recipient().to_string());
-    let path = layout::data_key(tenant, NUMBER, wrap.id());
-    match file::create(store, &path, Bytes::from(v1::to_json(&stored)?)).await? {
-        Created::Ours => Ok(key),
-        Created::Theirs => open(store, wrap, tenant).await,
-    }
-}
 
-/// Opens a tenant's data key.
-///
-/// # Errors
-/// `Key` where there is none or this wrap does not open it; `Corrupt` where its
-/// file is damaged; `Unavailable`.
-pub(crate) async fn open(
-    store: &dyn ObjectStore,
-    wrap: &dyn KeyWrap,
-    tenant: &TenantId,
-) -> Result<DataKey, StoreError> {
-    let path = layout::data_key(tenant, NUMBER, wrap.id());
-    let Some(bytes) = file::read(store, &path).await? else {
-        let other_wraps = !file::list(store, &layout::data_keys(tenant))
-            .await?
-            .is_empty();
-        return Err(if other_wraps {
-            KeyError::Refused
-        } else {
-            KeyError::Absent
-        }
-        .into());
-    };
-    let stored: v1::DataKeyFile = v1::from_json(path.as_ref(), &bytes)?;
-    let damaged = |detail: &str| {
-        StoreError::corrupt(
-            path.as_ref(),
-            format!("{detail}; the tenant's data cannot be opened"),
-        )
-    };
-    let wrapped: Wrapped = stored
-        .wrapped()
-        .ok_or_else(|| damaged("the wrapped key is not base64"))?;
-    let secret = wrap.unwrap(&wrapped, &context(tenant, NUMBER)).await?;
-    let identity = std::str::from_utf8(secret.expose_secret())
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| damaged("the wrapped key is no age identity"))?;
-    let key = DataKey::new(tenant.clone(), identity);
-    if key.recipient().to_string() != stored.recipient {
-        return Err(damaged(
-            "the wrapped key does not belong to the public key beside it",
+    /// The age identities as the text of an identity file, which the `age` tool
+    /// reads as it is.
+    #[must_use]
+    pub(crate) fn identity_file(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(format!(
+            "# rewind recovery bundle 1\n# tenant: {}\n",
+            self.tenant
         ));
+        // Newly allocated memory leaves the old behind with what it held.
+        text.reserve(self.keys.len() * 256);
+        for key in &self.keys {
+            let about = format!("# key: {}\n# public key: {}\n", key.number, key.recipient());
+            text.push_str(&about);
+            text.push_str(key.secret().expose_secret());
+            text.push('\n');
+        }
+        text
     }
-    Ok(key)
 }

@@ -74,6 +74,12 @@ pub enum KeyError {
     /// The key-encryption key is not the one that the data key was wrapped with.
     #[error("the tenant's data key cannot be opened with this key file")]
     Refused,
+    /// No tenant's data key opens: the key-encryption key is another installation's,
+    /// or one from before a re-wrapping.
+    #[error(
+        "the key file opens none of the tenants' data keys: it is not the one that they were wrapped with"
+    )]
+    Foreign,
     /// There is no data key, as after an erasure.
     #[error("the tenant has no data key")]
     Absent,
@@ -100,7 +106,9 @@ impl StoreError {
             | Self::SlotTaken { .. }
             | Self::GivenUp { .. } => ErrorKind::Conflict,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Key(KeyError::Refused | KeyError::Absent) => ErrorKind::Denied,
+            Self::Key(KeyError::Refused | KeyError::Foreign | KeyError::Absent) => {
+                ErrorKind::Denied
+            }
             Self::Key(KeyError::Unreadable(_) | KeyError::Unreachable(_)) => ErrorKind::Unavailable,
             Self::Key(KeyError::Malformed) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::Internal(_) => ErrorKind::Internal,

@@ -77,6 +77,17 @@ pub(crate) async fn exists(store: &dyn ObjectStore, path: &Path) -> Result<bool,
     }
 }
 
+/// Deletes a file; one that is gone already is as good.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn delete(store: &dyn ObjectStore, path: &Path) -> Result<(), StoreError> {
+    match store.delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
+}
+
 /// All files below a folder, sorted.
 ///
 /// # Errors

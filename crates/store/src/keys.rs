@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -47,6 +48,38 @@ pub trait KeyWrap: Send + Sync + fmt::Debug {
     /// [`KeyError::Refused`] where key, context or ciphertext are not those of
     /// the wrapping; others where the key-encryption key cannot be used.
     async fn unwrap(&self, wrapped: &Wrapped, context: &[u8]) -> Result<SecretSlice<u8>, KeyError>;
+}
+
+/// The key-encryption keys of an installation: the one that wraps, and while keys
+/// are re-wrapped the ones that still open.
+#[derive(Debug, Clone)]
+pub(crate) struct Wraps {
+    current: Arc<dyn KeyWrap>,
+    old: Vec<Arc<dyn KeyWrap>>,
+}
+
+impl Wraps {
+    pub(crate) fn new(current: Arc<dyn KeyWrap>) -> Self {
+        Self {
+            current,
+            old: Vec::new(),
+        }
+    }
+
+    pub(crate) fn and_old(mut self, old: Arc<dyn KeyWrap>) -> Self {
+        self.old.push(old);
+        self
+    }
+
+    /// The one that wraps.
+    pub(crate) fn current(&self) -> &Arc<dyn KeyWrap> {
+        &self.current
+    }
+
+    /// Those that open, the current one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<dyn KeyWrap>> {
+        std::iter::once(&self.current).chain(&self.old)
+    }
 }
 
 /// A key-encryption key of 32 bytes, held in memory.

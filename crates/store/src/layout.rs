@@ -69,6 +69,14 @@ pub fn data_key(tenant: &TenantId, number: u32, wrap: &str) -> Path {
     Path::from(format!("tenants/{tenant}/keys/{number}/{wrap}.json"))
 }
 
+/// The number and the wrap in the key of a tenant's data key.
+pub(crate) fn data_key_of(tenant: &TenantId, path: &Path) -> Option<(u32, String)> {
+    let mut parts = path.prefix_match(&data_keys(tenant))?;
+    let number = parts.next()?.as_ref().parse().ok()?;
+    let wrap = parts.next()?.as_ref().strip_suffix(".json")?.to_owned();
+    parts.next().is_none().then_some((number, wrap))
+}
+
 /// Who ran or runs a slot.
 #[must_use]
 pub fn claims(tenant: &TenantId, slot: &SnapshotId) -> Path {

@@ -2,7 +2,8 @@
 //!
 //! Owns the layout of the store, the formats of its files, the commit protocol
 //! and the encryption. It must never change a file that was written, delete one
-//! but by retention, rest correctness on a lock or a clock, let one tenant's key open another's
+//! but by retention, by re-wrapping or by erasure, rest correctness on a lock or a
+//! clock, let one tenant's key open another's
 //! data, or put key material into an error, a log or a `Debug` text.
 //!
 //! The seam to storage is [`object_store::ObjectStore`] itself; faults, retries
@@ -30,6 +31,7 @@ pub use futures::stream::BoxStream;
 /// The version of the storage seam that the vault speaks, for its decorators.
 pub use object_store;
 
+pub use data_key::Rewrapped;
 pub use draft::Draft;
 pub use error::{KeyError, StoreError};
 pub use keys::{Kek, KeyWrap};
@@ -43,4 +45,4 @@ pub use tenant_vault::{
     Announced, Claim, Foothold, Found, FoundPage, LaneMark, Match, Problem, Pruned, Query, Taken,
     TenantVault,
 };
-pub use vault::{Vault, Versioned};
+pub use vault::{Place, Vault, Versioned};

@@ -129,6 +129,8 @@ pub struct RunFile {
     /// What lets parts of it be trusted; `None` in manifests that were written
     /// before there was any, and then the file is read as a whole.
     pub head: Option<Head>,
+    /// The number of the data key that it is sealed with.
+    pub key: u32,
 }
 
 /// The part of an encrypted file before its content, which settles the key that

@@ -70,9 +70,8 @@ pub(crate) fn decrypt(key: &DataKey, path: &Path, sealed: &[u8]) -> Result<Vec<u
         StoreError::corrupt(path.as_ref(), format!("it cannot be decrypted ({error})"))
     };
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| damaged(&error))?;
-    let identities = std::iter::once(key.identity() as &dyn age::Identity);
     let mut reader = decryptor
-        .decrypt(identities)
+        .decrypt(key.identities())
         .map_err(|error| damaged(&error))?;
     let mut plain = Vec::with_capacity(sealed.len());
     reader
@@ -124,9 +123,9 @@ pub(crate) fn open_document(
         );
         return Err(StoreError::corrupt(path.as_ref(), detail));
     }
-    let expected = key.mac(DOCUMENT_FORMAT, path.as_ref(), &plain[head + 1..]);
-    // Hash's own comparison takes the same time for every wrong value.
-    if blake3::Hash::from_hex(mac).ok() != Some(expected) {
+    let ours = blake3::Hash::from_hex(mac)
+        .is_ok_and(|mac| key.made(mac, DOCUMENT_FORMAT, path.as_ref(), &plain[head + 1..]));
+    if !ours {
         return Err(StoreError::corrupt(
             path.as_ref(),
             "it was not written by this vault for this place",

@@ -3,6 +3,9 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod keys;
+mod place;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,10 +21,12 @@ use crate::data_key::{self, DataKey};
 use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
-use crate::keys::KeyWrap;
+use crate::keys::{KeyWrap, Wraps};
 use crate::layout;
 use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
+
+pub use place::Place;
 
 /// A mutable record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +42,7 @@ pub struct Versioned<T> {
 pub struct Vault {
     store: Arc<dyn ObjectStore>,
     keys: Arc<dyn ObjectStore>,
-    wrap: Arc<dyn KeyWrap>,
+    wraps: Wraps,
     opened: Arc<RwLock<HashMap<TenantId, Arc<DataKey>>>>,
 }
 
@@ -48,7 +53,7 @@ impl Vault {
         Self {
             keys: Arc::clone(&store),
             store,
-            wrap,
+            wraps: Wraps::new(wrap),
             opened: Arc::default(),
         }
     }
@@ -70,6 +75,16 @@ impl Vault {
         Self { keys, ..self }
     }
 
+    /// Lets a key-encryption key still open what it wrapped, while data keys are
+    /// re-wrapped; nothing new is wrapped with it.
+    #[must_use]
+    pub fn with_old_wrap(self, old: Arc<dyn KeyWrap>) -> Self {
+        Self {
+            wraps: self.wraps.and_old(old),
+            ..self
+        }
+    }
+
     /// Registers a tenant. The key is stored first, so that a registered tenant
     /// always has one; an interrupted registration is simply repeated.
     ///
@@ -82,7 +97,7 @@ impl Vault {
                 what: format!("tenant {}", record.id),
             });
         }
-        let key = data_key::create(self.keys.as_ref(), self.wrap.as_ref(), &record.id).await?;
+        let key = data_key::create(self.keys.as_ref(), &self.wraps, &record.id).await?;
         match self.write_record(record, 1).await? {
             Created::Ours => {
                 self.opened.write().insert(record.id.clone(), Arc::new(key));
@@ -155,7 +170,8 @@ impl Vault {
             .collect())
     }
 
-    /// The vault of one tenant, its key opened.
+    /// The vault of one tenant, its key opened. A key that was rotated or erased
+    /// since is noticed here.
     ///
     /// # Errors
     /// `NotFound` where the tenant is not registered; `Key` where its data key
@@ -185,13 +201,16 @@ impl Vault {
     }
 
     async fn key(&self, tenant: &TenantId) -> Result<Arc<DataKey>, StoreError> {
-        if let Some(key) = self.opened.read().get(tenant) {
+        let numbers = data_key::numbers(self.keys.as_ref(), tenant).await?;
+        if let Some(key) = self.opened.read().get(tenant)
+            && key.numbers().eq(numbers)
+        {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(data_key::open(self.keys.as_ref(), self.wrap.as_ref(), tenant).await?);
-        Ok(Arc::clone(
-            self.opened.write().entry(tenant.clone()).or_insert(key),
-        ))
+        self.forget(tenant);
+        let key = Arc::new(data_key::open(self.keys.as_ref(), &self.wraps, tenant).await?);
+        self.opened.write().insert(tenant.clone(), Arc::clone(&key));
+        Ok(key)
     }
 
     async fn write_record(

@@ -24,7 +24,7 @@ use runtime::jobs::Jobs;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
-use store::{Kek, StoreError, TenantRecord, Vault};
+use store::{Place, StoreError, TenantRecord, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -77,11 +77,17 @@ impl App {
     /// [`Ended`], with the exit code, saying which of them cannot be had.
     pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let common = &config.common;
-        let key = Kek::load(common.required_key_file()?);
-        let key = key.map_err(StoreError::from).map_err(unopened)?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+        let vault = Vault::at(&Place {
+            store_url: &common.store_url,
+            keys_url: common.keys_url.as_deref(),
+            key_file: common.required_key_file()?,
+            old_key_file: common.old_key_file.as_deref(),
+        })
+        .await
+        .map_err(unopened)?;
         let deps = Deps {
-            vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
+            vault,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
@@ -133,5 +139,5 @@ impl App {
 }
 
 fn unopened(error: StoreError) -> Ended {
-    Ended::at_start(error.kind(), error)
+    Ended::because(error.kind(), error.reason().0, &error)
 }

@@ -23,6 +23,7 @@ pub use consent::Applications;
 pub use error::GatewayError;
 
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
+use proto::v1::key_service_server::SERVICE_NAME as KEYS;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
@@ -32,7 +33,7 @@ use runtime::tls::Tls;
 use runtime::{Clock, Ids, Server, SystemClock, SystemIds, exit};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Kek, StoreError, Vault};
+use store::{Place, StoreError, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -68,10 +69,16 @@ impl App {
     /// [`Ended`] saying which of them cannot be had.
     pub async fn open(config: &Config) -> Result<Self, Ended> {
         let tokens = config.tokens()?;
-        let key = Kek::load(config.common.required_key_file()?);
-        let key = key.map_err(StoreError::from).map_err(unopened)?;
+        let vault = Vault::at(&Place {
+            store_url: &config.common.store_url,
+            keys_url: config.common.keys_url.as_deref(),
+            key_file: config.common.required_key_file()?,
+            old_key_file: config.common.old_key_file.as_deref(),
+        })
+        .await
+        .map_err(unopened)?;
         let deps = Deps {
-            vault: Vault::open(&config.common.store_url, Arc::new(key)).map_err(unopened)?,
+            vault,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             backends: Backends::connect(config).map_err(misconfigured)?,
@@ -104,7 +111,7 @@ impl App {
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
         let proxy = proxy::Proxy::new(access, deps.tokens, deps.backends, local, deps.ids);
         let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
-        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE])
+        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE, KEYS])
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
             .grace(config.common.grace);
@@ -132,7 +139,7 @@ impl App {
 }
 
 fn unopened(error: StoreError) -> Ended {
-    Ended::at_start(error.kind(), error)
+    Ended::because(error.kind(), error.reason().0, &error)
 }
 
 fn misconfigured(error: impl std::error::Error + Send + Sync + 'static) -> Ended {

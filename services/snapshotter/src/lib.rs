@@ -7,6 +7,7 @@ mod access;
 mod base;
 pub mod config;
 mod error;
+mod keys;
 mod message;
 mod metrics;
 mod read;
@@ -24,6 +25,7 @@ use chrono::TimeDelta;
 use graph::Directory;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
+use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
 use proto::v1::{Snapshot, WatchSnapshotResponse};
 use runtime::clock::{Clock, SystemClock};
@@ -34,7 +36,7 @@ use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
-use store::{Kek, StoreError, TenantRecord, Vault};
+use store::{Place, StoreError, TenantRecord, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -106,11 +108,17 @@ impl App {
     /// [`Ended`], with the exit code, saying which of them cannot be had.
     pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let common = &config.common;
-        let key = Kek::load(common.required_key_file()?);
-        let key = key.map_err(StoreError::from).map_err(unopened)?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+        let vault = Vault::at(&Place {
+            store_url: &common.store_url,
+            keys_url: common.keys_url.as_deref(),
+            key_file: common.required_key_file()?,
+            old_key_file: common.old_key_file.as_deref(),
+        })
+        .await
+        .map_err(unopened)?;
         let deps = Deps {
-            vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
+            vault,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
@@ -145,10 +153,15 @@ impl App {
         let routes = Routes::new(
             SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
         )
+        .add_service(KeyServiceServer::new(rpc.clone()))
         .add_service(AccessCheckServiceServer::new(rpc));
         let server = Server::new(
             routes,
-            &["rewind.v1.SnapshotService", "rewind.v1.AccessCheckService"],
+            &[
+                "rewind.v1.SnapshotService",
+                "rewind.v1.KeyService",
+                "rewind.v1.AccessCheckService",
+            ],
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
@@ -191,5 +204,5 @@ impl App {
 }
 
 fn unopened(error: StoreError) -> Ended {
-    Ended::at_start(error.kind(), error)
+    Ended::because(error.kind(), error.reason().0, &error)
 }

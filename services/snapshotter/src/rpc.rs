@@ -3,14 +3,10 @@
 use model::{SnapshotId, TenantId, slot};
 use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
+use proto::v1::key_service_server::KeyService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::{
-    CheckAccessRequest, CheckAccessResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
-    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
-    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
-    ReadSnapshotRequest, ReadSnapshotResponse, SearchSnapshotRequest, SearchSnapshotResponse,
-    Snapshot, TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest,
-    WatchSnapshotResponse,
+    CheckAccessRequest, CheckAccessResponse, ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse, ReadSnapshotRequest, ReadSnapshotResponse, RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -18,7 +14,7 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
-use crate::{Context, Error, access, message, read, search, show_object, take};
+use crate::{Context, Error, access, keys, message, read, search, show_object, take};
 
 /// The longest reason of a hold, in characters.
 const MAX_REASON: usize = 200;
@@ -240,5 +236,36 @@ impl AccessCheckService for Rpc {
             .await
             .map_err(refuse)?;
         Ok(Response::new(CheckAccessResponse { items }))
+    }
+}
+
+#[tonic::async_trait]
+impl KeyService for Rpc {
+    async fn export_keys(
+        &self,
+        request: Request<ExportKeysRequest>,
+    ) -> Result<Response<ExportKeysResponse>, Status> {
+        let answer = keys::export(&self.context, request.into_inner()).await;
+        answer.map(Response::new).map_err(refuse)
+    }
+
+    async fn rewrap_keys(
+        &self,
+        request: Request<RewrapKeysRequest>,
+    ) -> Result<Response<RewrapKeysResponse>, Status> {
+        let rewrapping = keys::rewrap(&self.context, &request.into_inner().name)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(RewrapKeysResponse {
+            rewrapping: Some(rewrapping),
+        }))
+    }
+
+    async fn rotate_key(
+        &self,
+        request: Request<RotateKeyRequest>,
+    ) -> Result<Response<RotateKeyResponse>, Status> {
+        let answer = keys::rotate(&self.context, request.into_inner()).await;
+        answer.map(Response::new).map_err(refuse)
     }
 }

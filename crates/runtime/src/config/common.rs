@@ -44,8 +44,14 @@ pub struct Common {
     /// `REWIND_STORE_URL`: the object store; has to be set, since a default
     /// would lose data or find none.
     pub store_url: String,
+    /// `REWIND_KEYS_URL`: the object store of the tenants' wrapped data keys; the
+    /// one of `REWIND_STORE_URL` where it is not set.
+    pub keys_url: Option<String>,
     /// `REWIND_KEY_FILE`: the key that wraps the tenants' data keys.
     pub key_file: Option<PathBuf>,
+    /// `REWIND_OLD_KEY_FILE`: the key that wrapped them before, while they are
+    /// re-wrapped.
+    pub old_key_file: Option<PathBuf>,
     /// `REWIND_TLS_CERT`, `REWIND_TLS_KEY`, `REWIND_TLS_CA`.
     pub tls: Option<TlsPaths>,
     /// `REWIND_CUSTOM_CLOUDS=allow`: whether tenants may name hosts of their own.
@@ -102,7 +108,9 @@ impl Common {
         Ok(Self {
             listen: settings.parsed("REWIND_LISTEN")?.unwrap_or(listen),
             store_url: settings.required("REWIND_STORE_URL")?,
+            keys_url: settings.text("REWIND_KEYS_URL"),
             key_file: settings.path("REWIND_KEY_FILE"),
+            old_key_file: settings.path("REWIND_OLD_KEY_FILE"),
             tls: TlsPaths::read(settings, "REWIND_TLS")?,
             custom_clouds,
             graph_limits: match settings.text("REWIND_GRAPH_LIMITS").as_deref() {

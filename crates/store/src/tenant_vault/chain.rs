@@ -24,6 +24,7 @@ use crate::seal;
 pub(super) struct Chain<R> {
     runs: Vec<(String, Source)>,
     counts: Vec<u64>,
+    key: u32,
     rows: std::marker::PhantomData<R>,
 }
 
@@ -32,6 +33,7 @@ impl<R: Row> Chain<R> {
         Self {
             runs,
             counts: files.iter().map(|file| file.rows).collect(),
+            key: files.last().map_or(1, |file| file.key),
             rows: std::marker::PhantomData,
         }
     }
@@ -39,6 +41,11 @@ impl<R: Row> Chain<R> {
     /// How many rows each run has.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts
+    }
+
+    /// The number of the data key that all runs are sealed with.
+    pub(super) fn key(&self) -> u32 {
+        self.key
     }
 
     fn readers(&self) -> Result<Vec<RunReader<R>>, StoreError> {

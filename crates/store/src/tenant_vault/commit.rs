@@ -238,11 +238,14 @@ struct Outcome<T> {
 }
 
 /// Whether the runs, with one more of `changed` rows, are better written as a new
-/// base.
-fn fold<R: Row>(chain: &Chain<R>, changed: u64) -> bool {
+/// base: since a key was rotated, they are.
+fn fold<R: Row>(key: &DataKey, chain: &Chain<R>, changed: u64) -> bool {
     let [base, changes @ ..] = chain.counts() else {
         return true;
     };
+    if chain.key() != key.number() {
+        return true;
+    }
     let too_long = chain.counts().len() >= LONGEST_CHAIN;
     let changes = changes.iter().sum::<u64>() + changed;
     changed > 0 && (too_long || changes.saturating_mul(LARGEST_SHARE) > *base)
@@ -279,7 +282,7 @@ fn write_objects(
                 None => Ok(()),
             },
         })?;
-        if !fold(before, output.run.rows()) {
+        if !fold(key, before, output.run.rows()) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,
@@ -338,7 +341,7 @@ fn write_links(
             drift += u64::from(announced.is_link_drift(&link));
             output.push(LinkRow { link, presence })
         })?;
-        if !fold(before, output.run.rows()) {
+        if !fold(key, before, output.run.rows()) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
                 run: output.finish_changes()?,
@@ -363,6 +366,7 @@ fn write_links(
 
 /// A run on its way into an encrypted file.
 struct Output<R: Row> {
+    key: u32,
     run: RunWriter<R, Hashing<StreamWriter<Vec<u8>>>>,
 }
 
@@ -370,7 +374,8 @@ impl<R: Row> Output<R> {
     fn new(key: &DataKey) -> Result<Self, StoreError> {
         let output = Hashing::new(seal::encrypt_to(key, Vec::new())?);
         let run = RunWriter::new(output)?;
-        Ok(Self { run })
+        let key = key.number();
+        Ok(Self { key, run })
     }
 
     fn push(&mut self, row: R) -> Result<(), StoreError> {
@@ -406,6 +411,7 @@ impl<R: Row> Output<R> {
                     bytes: head,
                     hash: blake3::hash(&sealed[..head_end]),
                 }),
+                key: self.key,
             },
             sealed: Bytes::from(sealed),
         })

@@ -10,11 +10,13 @@ mod chain;
 mod claims;
 mod commit;
 mod damage;
+mod golden;
 mod keys;
 mod lane;
 mod parts;
 mod prune;
 mod search;
+mod standard_tools;
 
 use std::sync::Arc;
 

@@ -265,7 +265,9 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
+        keys_url: None,
         key_file: None,
+        old_key_file: None,
         tls: None,
         custom_clouds,
         graph_limits: GraphLimits::Documented,

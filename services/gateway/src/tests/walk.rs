@@ -142,7 +142,7 @@ async fn a_foreign_tenant_an_unknown_tenant_and_a_missing_role_look_alike() {
         );
         walked += 1;
     }
-    assert!(walked >= 21, "only {walked} methods were seen");
+    assert!(walked >= 24, "only {walked} methods were seen");
 }
 
 #[tokio::test]

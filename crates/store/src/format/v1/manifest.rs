@@ -77,6 +77,17 @@ struct Run {
     plain_hash: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     head: Option<Head>,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    key: u32,
+}
+
+/// The number of the data key before it was ever rotated.
+fn first() -> u32 {
+    1
+}
+
+fn is_first(key: &u32) -> bool {
+    *key == first()
 }
 
 /// What lets parts of a run be trusted.
@@ -228,6 +239,7 @@ impl From<&domain::RunFile> for Run {
                 bytes: head.bytes,
                 hash: head.hash.to_hex().to_string(),
             }),
+            key: run.key,
         }
     }
 }
@@ -368,6 +380,7 @@ impl Run {
                 }),
                 None => None,
             },
+            key: self.key,
         })
     }
 }

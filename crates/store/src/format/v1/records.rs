@@ -188,10 +188,19 @@ pub(crate) struct DataKeyFile {
     ciphertext: String,
     /// The public half, so that a re-wrapped key can be checked.
     pub(crate) recipient: String,
+    /// Tells a request to rotate its own number; absent where none asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<String>,
 }
 
 impl DataKeyFile {
-    pub(crate) fn new(number: u32, wrap: &str, wrapped: &Wrapped, recipient: String) -> Self {
+    pub(crate) fn new(
+        number: u32,
+        wrap: &str,
+        wrapped: &Wrapped,
+        recipient: String,
+        request: Option<String>,
+    ) -> Self {
         Self {
             format: FORMAT,
             number,
@@ -199,6 +208,7 @@ impl DataKeyFile {
             nonce: BASE64_STANDARD.encode(&wrapped.nonce),
             ciphertext: BASE64_STANDARD.encode(&wrapped.ciphertext),
             recipient,
+            request,
         }
     }
 

@@ -28,6 +28,7 @@ fn golden() -> domain::Manifest {
             rows: 3,
             plain_hash: blake3::Hash::from_bytes([2; 32]),
             head: None,
+            key: 1,
         }],
         completeness: vec![Completeness {
             kind: Kind::Deleted(ObjectType::User),
