@@ -14,7 +14,7 @@ use model::TenantId;
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, MakePlan, Named, OneDiff,
     OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand, SnapshotCommand,
-    TakeSnapshot, TenantCommand,
+    StoreCommand, TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -109,6 +109,9 @@ pub(crate) enum Command {
     /// Plans restores, applies plans, and tells how they went
     #[command(subcommand)]
     Restore(RestoreCommand),
+    /// Looks after the object store
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 /// Arguments of `rewind demo`.

@@ -6,4 +6,5 @@
 pub(crate) mod diff;
 pub(crate) mod restore;
 pub(crate) mod snapshot;
+pub(crate) mod store;
 pub(crate) mod tenant;

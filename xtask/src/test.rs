@@ -56,7 +56,9 @@ struct Parts {
 ///
 /// A part that tests talk to is added here: a [`tools::Tool`] from PyPI or npm, or [`tools::debian`] packages.
 fn prepare(repo: &Repo) -> Result<Parts> {
-    tools::GRAPH_SDK.install(repo)?;
+    for part in [&tools::GRAPH_SDK, &tools::MOTO, &tools::AZURITE] {
+        part.install(repo)?;
+    }
     Ok(Parts {
         nextest: find_nextest(repo),
     })

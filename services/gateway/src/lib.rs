@@ -25,7 +25,9 @@ pub use error::GatewayError;
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
+use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
+use runtime::config::Source;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
 use runtime::tls::Tls;
@@ -66,12 +68,17 @@ impl App {
     ///
     /// # Errors
     /// [`Ended`] saying which of them cannot be had.
-    pub async fn open(config: &Config) -> Result<Self, Ended> {
+    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let tokens = config.tokens()?;
         let key = Kek::load(config.common.required_key_file()?);
         let key = key.map_err(StoreError::from).map_err(unopened)?;
         let deps = Deps {
-            vault: Vault::open(&config.common.store_url, Arc::new(key)).map_err(unopened)?,
+            vault: Vault::open(
+                &config.common.store_url,
+                &|name| source.get(name),
+                Arc::new(key),
+            )
+            .map_err(unopened)?,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             backends: Backends::connect(config).map_err(misconfigured)?,
@@ -104,7 +111,7 @@ impl App {
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
         let proxy = proxy::Proxy::new(access, deps.tokens, deps.backends, local, deps.ids);
         let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
-        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE])
+        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE, STORE])
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
             .grace(config.common.grace);

@@ -93,7 +93,8 @@ impl App {
         let key = key.map_err(StoreError::from).map_err(unopened)?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let deps = Deps {
-            vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
+            vault: Vault::open(&common.store_url, &|name| source.get(name), Arc::new(key))
+                .map_err(unopened)?,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,

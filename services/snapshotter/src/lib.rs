@@ -5,6 +5,7 @@
 
 mod access;
 mod base;
+mod check_store;
 pub mod config;
 mod error;
 mod message;
@@ -20,6 +21,7 @@ use graph::Directory;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
+use proto::v1::store_service_server::StoreServiceServer;
 use proto::v1::{Snapshot, WatchSnapshotResponse};
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
@@ -103,7 +105,8 @@ impl App {
         let key = key.map_err(StoreError::from).map_err(unopened)?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
         let deps = Deps {
-            vault: Vault::open(&common.store_url, Arc::new(key)).map_err(unopened)?,
+            vault: Vault::open(&common.store_url, &|name| source.get(name), Arc::new(key))
+                .map_err(unopened)?,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
@@ -137,10 +140,15 @@ impl App {
         let routes = Routes::new(
             SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
         )
+        .add_service(StoreServiceServer::new(rpc.clone()))
         .add_service(AccessCheckServiceServer::new(rpc));
         let server = Server::new(
             routes,
-            &["rewind.v1.SnapshotService", "rewind.v1.AccessCheckService"],
+            &[
+                "rewind.v1.SnapshotService",
+                "rewind.v1.StoreService",
+                "rewind.v1.AccessCheckService",
+            ],
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)

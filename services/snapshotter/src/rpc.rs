@@ -4,10 +4,11 @@ use model::{SnapshotId, TenantId, slot};
 use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::snapshot_service_server::SnapshotService;
+use proto::v1::store_service_server::StoreService;
 use proto::v1::{
-    CheckAccessRequest, CheckAccessResponse, GetSnapshotRequest, GetSnapshotResponse,
-    ListSnapshotsRequest, ListSnapshotsResponse, Snapshot, TakeSnapshotRequest,
-    TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
+    CheckAccessRequest, CheckAccessResponse, CheckStoreRequest, CheckStoreResponse,
+    GetSnapshotRequest, GetSnapshotResponse, ListSnapshotsRequest, ListSnapshotsResponse, Snapshot,
+    TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -15,7 +16,7 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
-use crate::{Context, Error, access, message, take};
+use crate::{Context, Error, access, check_store, message, take};
 
 /// The adapter.
 #[derive(Debug, Clone)]
@@ -168,5 +169,16 @@ impl AccessCheckService for Rpc {
             .await
             .map_err(refuse)?;
         Ok(Response::new(CheckAccessResponse { items }))
+    }
+}
+
+#[tonic::async_trait]
+impl StoreService for Rpc {
+    async fn check_store(
+        &self,
+        _: Request<CheckStoreRequest>,
+    ) -> Result<Response<CheckStoreResponse>, Status> {
+        let answer = check_store::check(&self.context).await.map_err(refuse)?;
+        Ok(Response::new(answer))
     }
 }
