@@ -12,7 +12,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneSnapshot, OneTenant, PlanOrRestore, Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot, TenantCommand,
+    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportKeys,
+    ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneSnapshot, OneTenant,
+    PlanOrRestore, Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -110,6 +113,9 @@ pub(crate) enum Command {
     /// Looks after the keys that open the tenants' data
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Looks after the object store
+    #[command(subcommand)]
+    Store(StoreCommand),
 }
 
 /// Arguments of `rewind demo`.

@@ -10,6 +10,7 @@ use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
+use proto::v1::store_service_client::StoreServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
 use runtime::ids::{Ids, SystemIds};
 use tonic::metadata::{Ascii, MetadataValue};
@@ -115,6 +116,11 @@ impl Client {
     /// The snapshots.
     pub(crate) fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The object store.
+    pub(crate) fn store(&self) -> StoreServiceClient<Channel> {
+        StoreServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The reports.

@@ -7,4 +7,5 @@ pub(crate) mod diff;
 pub(crate) mod keys;
 pub(crate) mod restore;
 pub(crate) mod snapshot;
+pub(crate) mod store;
 pub(crate) mod tenant;

@@ -142,7 +142,7 @@ impl Installation {
             ("REWIND_DEVELOPMENT_TOKEN_FILE", text(&token_file)),
         ]);
         let config = gateway::Config::read(&Settings::load(&door)?)?;
-        let app = gateway::App::open(&config)
+        let app = gateway::App::open(&config, Arc::new(door.clone()))
             .await
             .context("the gateway cannot start")?;
         let url = http_url(app.address());

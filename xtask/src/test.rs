@@ -56,8 +56,14 @@ struct Parts {
 ///
 /// A part that tests talk to is added here: a [`tools::Tool`] from PyPI or npm, or [`tools::debian`] packages.
 fn prepare(repo: &Repo) -> Result<Parts> {
-    tools::GRAPH_SDK.install(repo)?;
-    tools::PYARROW.install(repo)?;
+    for part in [
+        &tools::GRAPH_SDK,
+        &tools::PYARROW,
+        &tools::MOTO,
+        &tools::AZURITE,
+    ] {
+        part.install(repo)?;
+    }
     tools::debian_program("age", "age")?;
     Ok(Parts {
         nextest: find_nextest(repo),

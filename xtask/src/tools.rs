@@ -67,6 +67,25 @@ pub(crate) const PYARROW: Tool = Tool {
     with: &[],
 };
 
+/// A server that speaks Amazon S3.
+pub(crate) const MOTO: Tool = Tool {
+    source: Source::Pypi,
+    package: "moto",
+    version: "5.2.5",
+    binary: "moto_server",
+    // What runs it as a server.
+    with: &["moto[server]"],
+};
+
+/// Microsoft's own emulator of Azure Blob Storage.
+pub(crate) const AZURITE: Tool = Tool {
+    source: Source::Npm,
+    package: "azurite",
+    version: "3.37.0",
+    binary: "azurite-blob",
+    with: &[],
+};
+
 /// A program that a package manager other than cargo brings.
 pub(crate) struct Tool {
     source: Source,

@@ -102,6 +102,13 @@ pub(crate) enum TenantCommand {
     Check(OneTenant),
 }
 
+/// `rewind store …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Tries whether the object store keeps what backups rest on
+    Check,
+}
+
 /// Arguments of `rewind tenant add`.
 #[derive(Debug, Args)]
 pub(crate) struct AddTenant {

@@ -7,6 +7,7 @@ use proto::v1::diff_service_server::DiffService;
 use proto::v1::key_service_server::KeyService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::snapshot_service_server::SnapshotService;
+use proto::v1::store_service_server::StoreService;
 use proto::v1::tenant_service_server::TenantService;
 use proto::v1::*;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use crate::canned::{self, OTHER, TENANT, TOKEN};
 pub(crate) struct Fake {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) check: CheckTenantResponse,
+    pub(crate) store: CheckStoreResponse,
     pub(crate) snapshot: Snapshot,
     pub(crate) objects: Vec<SnapshotObject>,
     pub(crate) report: Report,
@@ -38,6 +40,7 @@ impl Default for Fake {
         Self {
             tenants: vec![canned::tenant(TENANT, "Contoso")],
             check: CheckTenantResponse::default(),
+            store: CheckStoreResponse::default(),
             snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
             objects: canned::objects().to_vec(),
             report: canned::report("r1", ReportState::Succeeded),
@@ -221,6 +224,16 @@ impl TenantService for Fake {
         request: Request<CheckTenantRequest>,
     ) -> Result<Response<CheckTenantResponse>, Status> {
         method!(self, request, CheckTenantRequest, self.check.clone())
+    }
+}
+
+#[tonic::async_trait]
+impl StoreService for Fake {
+    async fn check_store(
+        &self,
+        request: Request<CheckStoreRequest>,
+    ) -> Result<Response<CheckStoreResponse>, Status> {
+        method!(self, request, CheckStoreRequest, self.store.clone())
     }
 }
 

@@ -7,6 +7,7 @@ use proto::v1::diff_service_server::DiffServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
+use proto::v1::store_service_server::StoreServiceServer;
 use proto::v1::tenant_service_server::TenantServiceServer;
 use serde_json::Value;
 
@@ -64,6 +65,7 @@ impl Gateway {
         let server = tonic::transport::Server::builder()
             .add_service(TenantServiceServer::from_arc(fake.clone()))
             .add_service(SnapshotServiceServer::from_arc(fake.clone()))
+            .add_service(StoreServiceServer::from_arc(fake.clone()))
             .add_service(DiffServiceServer::from_arc(fake.clone()))
             .add_service(RestoreServiceServer::from_arc(fake.clone()))
             .add_service(KeyServiceServer::from_arc(fake.clone()))

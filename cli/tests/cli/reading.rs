@@ -1,6 +1,6 @@
 //! Lists and single resources, as tables and as JSON; names, `latest`, pages.
 
-use proto::v1::{CheckItem, CheckTenantResponse};
+use proto::v1::{CheckItem, CheckStoreResponse, CheckTenantResponse, StoreFinding, StoreOutcome};
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
 
@@ -326,4 +326,43 @@ group/members  7      complete  delta   2026-11-18T11:06:41Z  2026-11-18T11:06:4
 
 "#]]
     );
+}
+
+#[test]
+fn a_store_is_checked_and_what_is_needed_and_missing_ends_with_1() {
+    let finding = |check: &str, outcome: StoreOutcome, needed, detail: &str| StoreFinding {
+        store: "data".to_owned(),
+        check: check.to_owned(),
+        outcome: outcome.into(),
+        detail: detail.to_owned(),
+        needed,
+    };
+    let kept = finding("create-race", StoreOutcome::Ok, true, "one succeeds");
+    let lost = finding("create-race", StoreOutcome::Failed, true, "two succeed");
+    let unseen = finding("erasure", StoreOutcome::Unknown, true, "it cannot be told");
+    let open = finding("immutability", StoreOutcome::Failed, false, "no lock");
+    let gateway = |findings| {
+        Gateway::start(Fake {
+            store: CheckStoreResponse { findings },
+            ..Fake::default()
+        })
+    };
+
+    let run = gateway(vec![kept.clone(), open.clone()])
+        .rewind(&["store", "check"])
+        .exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+STORE  CHECK         RESULT  DETAIL
+data   create-race   ok      one succeeds
+data   immutability  failed  no lock
+
+"#]]
+    );
+    for findings in [vec![lost], vec![kept, unseen], vec![open], vec![]] {
+        gateway(findings).rewind(&["store", "check"]).exits(1);
+    }
+    let run = gateway(Vec::new()).rewind(&["store", "check", "--output", "json"]);
+    assert!(run.json().is_object(), "{run:?}");
 }

@@ -79,6 +79,20 @@ async fn tenants_are_registered_and_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_checked() {
+    let world = World::start(24).await;
+    let checked = both(&world, &["store", "check"], "STORE").await;
+    let findings = list(&checked["findings"]);
+    let needed: Vec<&Value> = findings.iter().filter(|it| it["needed"] == true).collect();
+    assert_eq!(needed.len(), 8, "{checked}");
+    for finding in needed {
+        assert_eq!(finding["outcome"], "STORE_OUTCOME_OK", "{finding}");
+    }
+    let stays = |path: &std::path::Path| path.components().any(|it| it.as_os_str() == "probe");
+    assert!(!world.files().iter().any(|(path, _)| stays(path)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn snapshots_are_taken_and_shown() {
     let world = World::start(24).await;
     world.register().await;

@@ -58,7 +58,7 @@ async fn main() -> Outcome<()> {
 async fn open(store: &Path) -> Outcome<TenantVault> {
     std::fs::create_dir_all(store)?;
     let url = format!("file://{}", store.canonicalize()?.display());
-    let vault = Vault::open(&url, Arc::new(Kek::from_bytes([0; 32])))?;
+    let vault = Vault::open(&url, &|_| None, Arc::new(Kek::from_bytes([0; 32])))?;
     let id = tenant(1);
     if vault.tenant_record(&id).await?.is_none() {
         vault.create_tenant(&record(&id)).await?;

@@ -165,7 +165,7 @@ async fn main() {
     let folder = folder.canonicalize().unwrap();
     let kek = Kek::load_or_create(&folder.join("key")).unwrap();
     let url = url::Url::from_directory_path(folder.join("store")).unwrap();
-    let vault = Vault::open(url.as_str(), Arc::new(kek)).unwrap();
+    let vault = Vault::open(url.as_str(), &|_| None, Arc::new(kek)).unwrap();
     let tenant = TenantId::parse(TENANT).unwrap();
     vault.create_tenant(&record(&tenant)).await.unwrap();
     let opened = vault.tenant(&tenant).await.unwrap();

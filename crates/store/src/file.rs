@@ -3,6 +3,8 @@
 //! It must never overwrite a file, and never report a write as failed that
 //! landed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -19,11 +21,20 @@ pub(crate) enum Created {
     Theirs,
 }
 
+/// How long the first pause is where a store refuses a create although there is
+/// no file yet; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often such a create is repeated.
+const REPEATS: u32 = 6;
+
 /// Creates a file unless there is one.
 ///
 /// After any error the file is read back, since a put whose answer was lost may
 /// have landed, and a client that repeats it sees its own file in the way.
-/// `bytes` must hold something that no other writer writes.
+/// `bytes` must hold something that no other writer writes. A store may refuse
+/// while somebody else's put is under way that nobody can read yet; the put is
+/// then repeated a few times. It always goes out as one request, since no store
+/// creates a file of several parts under a condition that this client can set.
 ///
 /// # Errors
 /// `Unavailable` where it is unknown whether the file was created.
@@ -32,21 +43,31 @@ pub(crate) async fn create(
     path: &Path,
     bytes: Bytes,
 ) -> Result<Created, StoreError> {
-    let put = store
-        .put_opts(
-            path,
-            bytes.clone().into(),
-            PutOptions::from(PutMode::Create),
-        )
-        .await;
-    let Err(error) = put else {
-        return Ok(Created::Ours);
-    };
-    match read(store, path).await {
-        Ok(Some(found)) if found == bytes => Ok(Created::Ours),
-        Ok(Some(_)) => Ok(Created::Theirs),
-        Ok(None) | Err(_) => Err(StoreError::unavailable(path.as_ref(), error)),
+    let mut repeats = 0;
+    loop {
+        let options = PutOptions::from(PutMode::Create);
+        let put = store.put_opts(path, bytes.clone().into(), options).await;
+        let Err(error) = put else {
+            return Ok(Created::Ours);
+        };
+        match read(store, path).await {
+            Ok(Some(found)) if found == bytes => return Ok(Created::Ours),
+            Ok(Some(_)) => return Ok(Created::Theirs),
+            Ok(None) if is_taken(&error) && repeats < REPEATS => {
+                tokio::time::sleep(PAUSE * 2_u32.pow(repeats)).await;
+                repeats += 1;
+            }
+            Ok(None) | Err(_) => return Err(StoreError::unavailable(path.as_ref(), error)),
+        }
     }
+}
+
+/// Whether a store refused a create because of another file or put.
+pub(crate) fn is_taken(error: &object_store::Error) -> bool {
+    matches!(
+        error,
+        object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }
+    )
 }
 
 /// Reads a file; `None` where there is none.
@@ -138,6 +159,8 @@ pub(crate) async fn list_from(
         .try_collect()
         .await
         .map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
+    // Azurite, for one, lists from the beginning.
+    paths.retain(|path| path > after);
     paths.sort();
     Ok(paths)
 }

@@ -35,6 +35,11 @@ pub fn tenants() -> Path {
     Path::from("tenants")
 }
 
+/// The files of one trial of the store.
+pub(crate) fn probe(trial: &str) -> Path {
+    Path::from(format!("probe/{trial}"))
+}
+
 /// The numbered versions of a tenant's registration.
 #[must_use]
 pub fn registrations(tenant: &TenantId) -> Path {

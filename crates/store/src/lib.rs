@@ -9,8 +9,10 @@
 //! The seam to storage is [`object_store::ObjectStore`] itself; faults, retries
 //! and measurements are decorators of that trait.
 
+pub mod backend;
 mod blocking;
 mod chance;
+pub mod check;
 mod data_key;
 pub mod draft;
 pub mod error;
@@ -31,6 +33,8 @@ pub use futures::stream::BoxStream;
 /// The version of the storage seam that the vault speaks, for its decorators.
 pub use object_store;
 
+pub use backend::open_store;
+pub use check::Finding;
 pub use data_key::Rewrapped;
 pub use draft::Draft;
 pub use error::{KeyError, StoreError};

@@ -121,9 +121,7 @@ impl Partial {
         let undecryptable =
             |error: age::DecryptError| sealed.damaged(&format!("it cannot be decrypted ({error})"));
         let decryptor = age::Decryptor::new(cursor).map_err(undecryptable)?;
-        let reader = decryptor
-            .decrypt(key.identities())
-            .map_err(undecryptable)?;
+        let reader = decryptor.decrypt(key.identities()).map_err(undecryptable)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 sealed,

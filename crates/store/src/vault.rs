@@ -12,11 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::TenantId;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-use object_store::memory::InMemory;
 use parking_lot::RwLock;
-use url::Url;
 
+use crate::backend::{Setting, open_store};
+use crate::check::{self, Finding};
 use crate::data_key::{self, DataKey};
 use crate::error::StoreError;
 use crate::file::{self, Created};
@@ -58,14 +57,17 @@ impl Vault {
         }
     }
 
-    /// Opens the vault at a URL: `file:///path`, or `memory:///`, which is empty
-    /// at every call and lives as long as its clones.
+    /// Opens the vault at a URL, as [`open_store`] does. One in memory lives as
+    /// long as its clones.
     ///
     /// # Errors
-    /// `Invalid` for a URL that names no known kind of store; `Unavailable`
-    /// where its folder cannot be made.
-    pub fn open(url: &str, wrap: Arc<dyn KeyWrap>) -> Result<Self, StoreError> {
-        Ok(Self::new(open_store(url)?, wrap))
+    /// As [`open_store`].
+    pub fn open(
+        url: &str,
+        setting: Setting<'_>,
+        wrap: Arc<dyn KeyWrap>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::new(open_store(url, setting)?, wrap))
     }
 
     /// Keeps the wrapped data keys in a store of their own, without object lock
@@ -83,6 +85,16 @@ impl Vault {
             wraps: self.wraps.and_old(old),
             ..self
         }
+    }
+
+    /// Tries whether the store, and the store of the keys, keep what the vault
+    /// rests on. Probe files are written below a folder of their own and removed
+    /// as far as the store allows.
+    ///
+    /// # Errors
+    /// `Unavailable` where not even a first probe can be written.
+    pub async fn check(&self) -> Result<Vec<Finding>, StoreError> {
+        check::run(self.store.as_ref(), self.keys.as_ref()).await
     }
 
     /// Registers a tenant. The key is stored first, so that a registered tenant
@@ -225,38 +237,5 @@ impl Vault {
             bytes,
         )
         .await
-    }
-}
-
-/// Opens the object store at a URL.
-///
-/// # Errors
-/// As [`Vault::open`]. The URL itself is not repeated, as it may hold a secret.
-pub fn open_store(url: &str) -> Result<Arc<dyn ObjectStore>, StoreError> {
-    let url = Url::parse(url)
-        .map_err(|error| StoreError::Invalid(format!("the store's URL cannot be read: {error}")))?;
-    match url.scheme() {
-        "memory" => Ok(Arc::new(InMemory::new())),
-        "file" => {
-            let folder = url.to_file_path().map_err(|()| {
-                StoreError::Invalid("the store's URL names no local path".to_owned())
-            })?;
-            std::fs::create_dir_all(&folder).map_err(|error| {
-                StoreError::unavailable(
-                    "",
-                    object_store::Error::Generic {
-                        store: "file",
-                        source: error.into(),
-                    },
-                )
-            })?;
-            let disk = LocalFileSystem::new_with_prefix(folder)
-                .map_err(|error| StoreError::unavailable("", error))?;
-            // Without it a power cut could take back a manifest that was reported as written.
-            Ok(Arc::new(disk.with_fsync(true)))
-        }
-        scheme => Err(StoreError::Invalid(format!(
-            "a store of the kind {scheme:?} is not supported: memory:/// and file:///path are"
-        ))),
     }
 }

@@ -35,7 +35,8 @@ pub struct Method {
     /// One of these is needed.
     pub roles: BTreeSet<Role>,
     /// The way to the request's field that names the tenant; empty where the
-    /// method spans tenants.
+    /// method spans tenants. Only callers who may see all of them reach such a
+    /// method of a service behind, since the gateway alone filters by caller.
     pub tenant_field: Vec<String>,
     /// Who answers.
     pub backend: Backend,
@@ -46,6 +47,13 @@ pub struct Method {
 }
 
 impl Method {
+    /// Whether the method concerns the installation as a whole, so that only a
+    /// caller who may see every tenant can call it.
+    #[must_use]
+    pub fn is_for_all_tenants(&self) -> bool {
+        self.tenant_field.is_empty() && self.backend != Backend::Gateway
+    }
+
     /// The text in the request that names the tenant.
     #[must_use]
     pub fn tenant_text(&self, request: &DynamicMessage) -> String {
@@ -139,9 +147,6 @@ fn entry(method: &MethodDescriptor, access: &Access) -> Result<Option<Method>, A
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect();
-    if tenant_field.is_empty() && access.backend() != Backend::Gateway {
-        return fail("only the gateway can answer for several tenants, since it filters by caller");
-    }
     if !tenant_field.is_empty() && !leads_to_text(method.input(), &tenant_field) {
         return fail("the tenant field is not a text field of the request");
     }
@@ -280,6 +285,8 @@ mod tests {
                 .expect("spans")
                 .is_some()
         );
+        let whole = entry(&get, &access("", Backend::Differ)).expect("fine");
+        assert!(whole.expect("public").is_for_all_tenants());
         for (method, field) in [
             (&get, "nome"),
             (&get, "name.id"),
@@ -291,6 +298,5 @@ mod tests {
                 "{field}"
             );
         }
-        assert!(entry(&get, &access("", Backend::Differ)).is_err());
     }
 }

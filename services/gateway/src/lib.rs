@@ -26,7 +26,9 @@ use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
+use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
+use runtime::config::Source;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
 use runtime::tls::Tls;
@@ -67,13 +69,14 @@ impl App {
     ///
     /// # Errors
     /// [`Ended`] saying which of them cannot be had.
-    pub async fn open(config: &Config) -> Result<Self, Ended> {
+    pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let tokens = config.tokens()?;
         let vault = Vault::at(&Place {
             store_url: &config.common.store_url,
             keys_url: config.common.keys_url.as_deref(),
             key_file: config.common.required_key_file()?,
             old_key_file: config.common.old_key_file.as_deref(),
+            setting: &|name| source.get(name),
         })
         .await
         .map_err(unopened)?;
@@ -111,7 +114,7 @@ impl App {
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
         let proxy = proxy::Proxy::new(access, deps.tokens, deps.backends, local, deps.ids);
         let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
-        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE, KEYS])
+        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE])
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
             .grace(config.common.grace);

@@ -5,7 +5,7 @@
 //! tenant it names, and never changes a message.
 
 use crate::access::{Method, Table};
-use crate::auth::{Caller, Tokens};
+use crate::auth::{Caller, Tenants, Tokens};
 use crate::config::Backends;
 use crate::error::GatewayError;
 use crate::request::{self, Passage, REQUEST_ID};
@@ -203,6 +203,9 @@ fn is_timeout(error: &tonic::transport::Error) -> bool {
 /// Checks that the caller may act for the tenant that the request names, and
 /// returns it. Nothing is looked up: what exists plays no part.
 fn authorise(method: &Method, message: &[u8], caller: &Caller) -> Result<String, GatewayError> {
+    if method.is_for_all_tenants() && caller.tenants != Tenants::All {
+        return Err(GatewayError::Denied);
+    }
     if method.tenant_field.is_empty() {
         return Ok(String::new());
     }

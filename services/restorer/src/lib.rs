@@ -95,6 +95,7 @@ impl App {
             keys_url: common.keys_url.as_deref(),
             key_file: common.required_key_file()?,
             old_key_file: common.old_key_file.as_deref(),
+            setting: &|name| source.get(name),
         })
         .await
         .map_err(unopened)?;

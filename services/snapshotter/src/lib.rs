@@ -5,6 +5,7 @@
 
 mod access;
 mod base;
+mod check_store;
 pub mod config;
 mod error;
 mod keys;
@@ -27,6 +28,7 @@ use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
+use proto::v1::store_service_server::StoreServiceServer;
 use proto::v1::{Snapshot, WatchSnapshotResponse};
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
@@ -114,6 +116,7 @@ impl App {
             keys_url: common.keys_url.as_deref(),
             key_file: common.required_key_file()?,
             old_key_file: common.old_key_file.as_deref(),
+            setting: &|name| source.get(name),
         })
         .await
         .map_err(unopened)?;
@@ -154,12 +157,14 @@ impl App {
             SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
         )
         .add_service(KeyServiceServer::new(rpc.clone()))
+        .add_service(StoreServiceServer::new(rpc.clone()))
         .add_service(AccessCheckServiceServer::new(rpc));
         let server = Server::new(
             routes,
             &[
                 "rewind.v1.SnapshotService",
                 "rewind.v1.KeyService",
+                "rewind.v1.StoreService",
                 "rewind.v1.AccessCheckService",
             ],
         )

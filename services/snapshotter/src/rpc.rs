@@ -5,8 +5,15 @@ use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::key_service_server::KeyService;
 use proto::v1::snapshot_service_server::SnapshotService;
+use proto::v1::store_service_server::StoreService;
 use proto::v1::{
-    CheckAccessRequest, CheckAccessResponse, ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse, ReadSnapshotRequest, ReadSnapshotResponse, RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
+    CheckAccessRequest, CheckAccessResponse, CheckStoreRequest, CheckStoreResponse,
+    ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
+    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
+    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, RewrapKeysRequest, RewrapKeysResponse,
+    RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot,
+    TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -14,7 +21,7 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
-use crate::{Context, Error, access, keys, message, read, search, show_object, take};
+use crate::{Context, Error, access, check_store, keys, message, read, search, show_object, take};
 
 /// The longest reason of a hold, in characters.
 const MAX_REASON: usize = 200;
@@ -267,5 +274,16 @@ impl KeyService for Rpc {
     ) -> Result<Response<RotateKeyResponse>, Status> {
         let answer = keys::rotate(&self.context, request.into_inner()).await;
         answer.map(Response::new).map_err(refuse)
+    }
+}
+
+#[tonic::async_trait]
+impl StoreService for Rpc {
+    async fn check_store(
+        &self,
+        _: Request<CheckStoreRequest>,
+    ) -> Result<Response<CheckStoreResponse>, Status> {
+        let answer = check_store::check(&self.context).await.map_err(refuse)?;
+        Ok(Response::new(answer))
     }
 }

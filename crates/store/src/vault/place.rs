@@ -1,14 +1,16 @@
 //! Where an installation keeps its vault and its key files, as settings say it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Vault, open_store};
+use super::Vault;
+use crate::backend::{Setting, open_store};
 use crate::error::StoreError;
 use crate::keys::Kek;
 
 /// Where a vault is and what opens it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// The object store.
     pub store_url: &'a str,
@@ -18,6 +20,16 @@ pub struct Place<'a> {
     pub key_file: &'a Path,
     /// The key-encryption key before it was changed, while data keys are re-wrapped.
     pub old_key_file: Option<&'a Path>,
+    /// What the stores' own settings are, by their environment names.
+    pub setting: Setting<'a>,
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("key_file", &self.key_file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Vault {
@@ -27,9 +39,13 @@ impl Vault {
     /// `Key` where a key file cannot be read or opens no data key; otherwise as
     /// [`Vault::open`]. That the store is out of reach is no error yet.
     pub async fn at(place: &Place<'_>) -> Result<Self, StoreError> {
-        let mut vault = Self::open(place.store_url, Arc::new(Kek::load(place.key_file)?))?;
+        let mut vault = Self::open(
+            place.store_url,
+            place.setting,
+            Arc::new(Kek::load(place.key_file)?),
+        )?;
         if let Some(url) = place.keys_url {
-            vault = vault.with_key_store(open_store(url)?);
+            vault = vault.with_key_store(open_store(url, place.setting)?);
         }
         if let Some(path) = place.old_key_file {
             vault = vault.with_old_wrap(Arc::new(Kek::load(path)?));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use model::{ErrorKind, SnapshotId};
 use store::object_store::ObjectStore;
-use store::{SnapshotMeta, StoreError, Vault};
+use store::{Area, SnapshotMeta, StoreError, Vault};
 use testkit::store::{Fault, FaultStore, content, meta, record, tenant};
 
 use crate::{kek, memory, opened};
@@ -125,7 +125,8 @@ async fn writers_in_a_race_make_one_manifest_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_in_a_race_make_one_manifest_on_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store::vault::open_store(&format!("file://{}", folder.path().display())).unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let store = store::open_store(&url, &|_| None).unwrap();
     race(store, 20).await;
 }
 
@@ -175,4 +176,29 @@ async fn futures_may_move_between_threads() {
     movable(first.read(&manifest)).await.unwrap();
     movable(first.manifests()).await.unwrap();
     movable(vault.tenant_ids()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_with_a_file_that_is_not_there_is_tried_again() {
+    let store = Arc::new(FaultStore::new(memory()));
+    let (_, first) = opened(store.clone()).await;
+    for nth in 1..=6 {
+        store.on_put(nth, Fault::Conflict);
+    }
+    let before = store.puts();
+    let put = first.put(Area::Restores, "r1", "plan", "mine".into());
+    put.await.unwrap();
+    assert_eq!(store.puts() - before, 7);
+    let found = first.get(Area::Restores, "r1", "plan").await;
+    assert_eq!(found.unwrap(), "mine");
+
+    // Not for ever.
+    for nth in 1..=20 {
+        store.on_put(nth, Fault::Conflict);
+    }
+    let put = first.put(Area::Restores, "r2", "plan", "mine".into()).await;
+    assert!(
+        matches!(put, Err(StoreError::Unavailable { .. })),
+        "{put:?}"
+    );
 }

@@ -46,7 +46,7 @@ pub(crate) fn golden(copied: &Path) -> Vault {
     copy(&folder(), copied);
     let kek = Kek::load(&copied.join("key")).unwrap();
     let url = url::Url::from_directory_path(copied.join("store")).unwrap();
-    Vault::open(url.as_str(), Arc::new(kek)).unwrap()
+    Vault::open(url.as_str(), &|_| None, Arc::new(kek)).unwrap()
 }
 
 /// A snapshot as the script in `docs/format.md` prints it.

@@ -426,6 +426,7 @@ async fn a_start_with_the_wrong_key_file_says_so() {
         keys_url: Some(&keys_url),
         key_file,
         old_key_file,
+        setting: &|_| None,
     };
     let vault = Vault::at(&place(&right, None)).await.unwrap();
     vault.create_tenant(&record(&tenant(1))).await.unwrap();

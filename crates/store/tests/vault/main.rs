@@ -7,6 +7,7 @@
 
 mod backends;
 mod chain;
+mod check;
 mod claims;
 mod commit;
 mod damage;

@@ -1,13 +1,41 @@
 //! The contract that every backend of the vault must keep.
 //!
-//! It speaks only the vault's public interface.
+//! It speaks only the vault's public interface; what the vault needs of the
+//! object store below is in [`objects`].
+
+pub mod objects;
+
+use std::sync::Arc;
 
 use chrono::TimeDelta;
+use futures::future::join_all;
 use model::TenantId;
 use model::snapshot::Content;
-use store::{Area, SnapshotMeta, StoreError, TenantState, Vault};
+use store::object_store::ObjectStore;
+use store::object_store::prefix::PrefixStore;
+use store::{Area, Kek, SnapshotMeta, StoreError, TenantState, Vault};
 
+use super::faults::{Fault, FaultStore};
 use super::sample::{content, meta, moment, record, tenant};
+
+/// Everything: what the vault needs of an empty object store, what its users
+/// need of a vault in it, and what happens where answers are lost. Each has a
+/// folder of its own.
+///
+/// # Panics
+/// Where the store breaks the contract.
+pub async fn check_store(store: &Arc<dyn ObjectStore>) {
+    let below = |folder: &str| -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(Arc::clone(store), folder))
+    };
+    let wrap = || Arc::new(Kek::from_bytes([1; 32]));
+    objects::check(&below("objects")).await;
+    let vault = Vault::new(below("vault"), wrap());
+    check(&vault).await;
+    claim_race(&vault, &tenant(1)).await;
+    let faulty = Arc::new(FaultStore::new(below("lost")));
+    lost_answers(&faulty, &Vault::new(faulty.clone(), wrap())).await;
+}
 
 /// What every backend of the vault must do alike. `vault` must be empty.
 ///
@@ -258,5 +286,97 @@ async fn documents(vault: &Vault, id: &TenantId) {
             ),
             "{bad:?}"
         );
+    }
+}
+
+/// Of several at once one gets a slot, and so once its claim is over.
+async fn claim_race(vault: &Vault, id: &TenantId) {
+    let slot = meta("20261130-daily", "a", 0).id;
+    for round in 0..5 {
+        let now = moment(round * 100);
+        let tries = (0..8).map(|n| {
+            let (vault, id, slot) = (vault.clone(), id.clone(), slot.clone());
+            tokio::spawn(async move {
+                let tenant = vault.tenant(&id).await?;
+                tenant
+                    .claim(&slot, &n.to_string(), now, TimeDelta::seconds(100))
+                    .await
+            })
+        });
+        let outcomes: Vec<_> = join_all(tries)
+            .await
+            .into_iter()
+            .map(|outcome| outcome.expect("a claimant does not panic"))
+            .collect();
+        let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let taken = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Err(StoreError::SlotTaken { .. })))
+            .count();
+        assert_eq!((won, taken), (1, 7), "round {round}: {outcomes:?}");
+    }
+}
+
+/// A write whose answer is lost is known as one's own, and another's as another's.
+async fn lost_answers(store: &FaultStore, vault: &Vault) {
+    let id = tenant(1);
+    // The key, then the registration.
+    for nth in [1, 2] {
+        store.on_put(nth, Fault::LoseAnswer);
+    }
+    vault
+        .create_tenant(&record(&id))
+        .await
+        .expect("a tenant is registered although the answers are lost");
+    let tenant = vault.tenant(&id).await.expect("a registered tenant opens");
+
+    store.on_put(1, Fault::LoseAnswer);
+    tenant
+        .put(Area::Restores, "r1", "plan", "mine".into())
+        .await
+        .expect("a document is created although the answer is lost");
+    store.on_put(1, Fault::LoseAnswer);
+    let second = tenant
+        .put(Area::Restores, "r1", "plan", "theirs".into())
+        .await;
+    assert!(
+        matches!(second, Err(StoreError::Exists { .. })),
+        "{second:?}"
+    );
+    let found = tenant.get(Area::Restores, "r1", "plan").await;
+    assert_eq!(found.expect("a document is read"), "mine");
+
+    store.on_put(1, Fault::Refuse);
+    let refused = tenant
+        .put(Area::Restores, "r2", "plan", "mine".into())
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    tenant
+        .put(Area::Restores, "r2", "plan", "mine".into())
+        .await
+        .expect("what was refused is created by a second try");
+
+    let slot = meta("20261130-daily", "a", 0);
+    let content = content(10);
+    let before = store.puts();
+    let manifest = tenant
+        .commit_content(&slot, &content)
+        .await
+        .expect("a snapshot is committed");
+    let puts = store.puts() - before;
+    let other = meta("20261201-daily", "b", 100);
+    for nth in 1..=puts {
+        store.on_put(nth, Fault::LoseAnswer);
+    }
+    let lost = tenant
+        .commit_content(&other, &content)
+        .await
+        .expect("a snapshot is committed although every answer is lost");
+    for manifest in [manifest, lost] {
+        let read = tenant.read(&manifest).await.expect("a snapshot is read");
+        assert_eq!(read, content);
     }
 }

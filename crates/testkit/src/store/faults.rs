@@ -22,6 +22,9 @@ pub enum Fault {
     Refuse,
     /// The file is written, and an error comes back.
     LoseAnswer,
+    /// Nothing is written, and a conflict comes back, as while somebody else's
+    /// put is under way.
+    Conflict,
     /// The file is written with one bit turned, and success comes back.
     FlipBit,
     /// The first half of the file is written, and success comes back.
@@ -186,6 +189,10 @@ impl ObjectStore for FaultStore {
         match self.next() {
             None => self.inner.put_opts(location, payload, options).await,
             Some(Fault::Refuse) => Err(injected()),
+            Some(Fault::Conflict) => Err(Error::AlreadyExists {
+                path: location.to_string(),
+                source: "injected by the test".into(),
+            }),
             Some(Fault::LoseAnswer) => {
                 self.inner.put_opts(location, payload, options).await?;
                 Err(injected())

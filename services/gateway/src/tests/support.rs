@@ -220,7 +220,8 @@ pub(super) async fn sandbox_of(custom_clouds: bool, installed: Applications) -> 
         differ: nowhere.clone(),
         restorer: nowhere,
     };
-    let vault = Vault::open("memory:///", Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
+    let vault =
+        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
     let deps = Deps {
         vault: vault.clone(),
         clock: Arc::new(ManualClock::new(

@@ -146,6 +146,34 @@ async fn a_foreign_tenant_an_unknown_tenant_and_a_missing_role_look_alike() {
 }
 
 #[tokio::test]
+async fn what_concerns_all_tenants_is_for_callers_who_may_see_all() {
+    let sandbox = sandbox().await;
+    let table = table();
+    let mut walked = 0;
+    for path in table.paths() {
+        if !table.get(path).expect("in the table").is_for_all_tenants() {
+            continue;
+        }
+        let owner = call(&sandbox, path, Some(OWNER_A), framed(&[]))
+            .await
+            .status;
+        let roleless = call(&sandbox, path, Some(NOBODY), framed(&[])).await.status;
+        assert_eq!(owner.code(), Code::PermissionDenied, "{path}");
+        assert_eq!(
+            (owner.message(), owner.details()),
+            (roleless.message(), roleless.details()),
+            "{path}"
+        );
+        let operator = call(&sandbox, path, Some(OPERATOR), framed(&[]))
+            .await
+            .status;
+        assert_eq!(operator.code(), Code::Unimplemented, "{path}: it passes");
+        walked += 1;
+    }
+    assert_eq!(walked, 1, "StoreService.CheckStore");
+}
+
+#[tokio::test]
 async fn a_request_that_names_no_tenant_is_invalid() {
     let sandbox = sandbox().await;
     let table = table();

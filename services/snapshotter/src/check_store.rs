@@ -1,0 +1,33 @@
+//! Tries whether the stores keep what the vault rests on.
+
+use proto::v1::{CheckStoreResponse, StoreFinding, StoreOutcome};
+use store::Finding;
+use store::check::Outcome;
+
+use crate::{Context, Error};
+
+/// Tries everything.
+///
+/// # Errors
+/// `STORE_UNAVAILABLE` where a store is out of reach.
+pub(crate) async fn check(context: &Context) -> Result<CheckStoreResponse, Error> {
+    let findings = context.deps.vault.check().await?;
+    Ok(CheckStoreResponse {
+        findings: findings.into_iter().map(message).collect(),
+    })
+}
+
+fn message(finding: Finding) -> StoreFinding {
+    let outcome = match finding.outcome {
+        Outcome::Ok => StoreOutcome::Ok,
+        Outcome::Failed => StoreOutcome::Failed,
+        Outcome::Unknown => StoreOutcome::Unknown,
+    };
+    StoreFinding {
+        store: finding.place.name().to_owned(),
+        check: finding.property.name().to_owned(),
+        outcome: outcome.into(),
+        detail: finding.detail,
+        needed: finding.property.is_needed(),
+    }
+}
