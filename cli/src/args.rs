@@ -13,9 +13,9 @@ use model::TenantId;
 
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportKeys,
-    ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneSnapshot, OneTenant,
-    PlanOrRestore, Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand,
-    StoreCommand, TakeSnapshot, TenantCommand,
+    ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneTenant, PlanOrRestore,
+    Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, StoreCommand,
+    TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

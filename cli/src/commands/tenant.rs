@@ -185,7 +185,7 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Reader", credential(tenant.reader.as_ref())),
                 ("Writer", credential(tenant.writer.as_ref())),
                 ("Break glass", or_dash(&tenant.break_glass_ids.join(", "))),
-                ("Retention", tenant.retention.clone()),
+                ("Retention", or_dash(&tenant.retention)),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
             fields(rows.into_iter().chain(consents.into_iter().flatten()))

@@ -303,6 +303,7 @@ Login         -
 Reader        reader (env:REWIND_CREDENTIAL_READER_A)
 Writer        -
 Break glass   -
+Retention     -
 Registered    2026-11-18T11:06:40Z
 
 "#]]
@@ -310,15 +311,16 @@ Registered    2026-11-18T11:06:40Z
     assert_data_eq!(
         gateway.rewind(&["snapshot", "show", "latest"]).exits(0).out,
         str![[r#"
-Name     tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/20261123t1
-State    complete
-Started  2026-11-18T11:06:40Z
-Ended    2026-11-18T11:07:40Z
-Trigger  on-demand
-Licence  P2
-Objects  120
-Links    340
-Stored   20.0 KiB
+Name       tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/20261123t1
+State      complete
+Started    2026-11-18T11:06:40Z
+Ended      2026-11-18T11:07:40Z
+Trigger    on-demand
+Licence    P2
+Objects    120
+Links      340
+Stored     20.0 KiB
+Retention  kept
 
 KIND           COUNT  READ      METHOD  NOT BEFORE            NOT AFTER
 user           7      complete  delta   2026-11-18T11:06:41Z  2026-11-18T11:06:42Z

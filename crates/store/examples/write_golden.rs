@@ -36,7 +36,7 @@ fn user(n: u32, state: ObjectState, department: &str) -> Change {
         "id": id(1, n).as_str(),
         "displayName": format!("Zoë Müller {n}"),
         "userPrincipalName": format!("user{n}@contoso.example"),
-        "accountEnabled": n % 2 == 0,
+        "accountEnabled": n.is_multiple_of(2),
         "jobTitle": null,
         "department": department,
         "businessPhones": ["+49 30 1234567"],
@@ -192,11 +192,11 @@ async fn main() {
         .await
         .unwrap();
     let restore = PlanId::parse("golden").unwrap();
-    let mark = opened
+    opened
         .mark_lane(&restore, moment(0), moment(0), TimeDelta::minutes(2))
         .await
         .unwrap();
-    opened.unmark_lane(&mark).await.unwrap();
+    opened.unmark_lane(&restore, moment(1)).await.unwrap();
     for (name, content) in [
         ("report", "sealed with key 1"),
         ("page-00001", "also a document"),

@@ -133,17 +133,6 @@ pub(crate) async fn metas(
     Ok(metas)
 }
 
-/// Deletes a file. One that is gone already is as good.
-///
-/// # Errors
-/// `Unavailable`.
-pub(crate) async fn delete(store: &dyn ObjectStore, path: &Path) -> Result<(), StoreError> {
-    match store.delete(path).await {
-        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-        Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
-    }
-}
-
 /// The files of a folder whose names come after a path, sorted.
 ///
 /// # Errors
