@@ -81,7 +81,7 @@ pub(crate) fn object_id(text: &str) -> Result<String, String> {
 
 /// Checks that a recipient is an age public key.
 ///
-/// As with [`reference`], the error keeps silent about what was given: it may be
+/// As with [`reference()`], the error keeps silent about what was given: it may be
 /// the secret half.
 pub(crate) fn recipient(text: &str) -> Result<(), String> {
     let fits = text.len() == 62
