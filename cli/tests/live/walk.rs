@@ -412,8 +412,8 @@ async fn the_readme_works_as_written() {
         .skip(1)
         .filter_map(|it| it.split("```").next())
         .collect();
-    let [terminals, intruder, back] = blocks[..] else {
-        panic!("three blocks, but {blocks:?}");
+    let [terminals, intruder, back, held] = blocks[..] else {
+        panic!("four blocks, but {blocks:?}");
     };
     let (_, client) = terminals
         .split_once("# 3: the client\n")
@@ -465,9 +465,13 @@ async fn the_readme_works_as_written() {
         differs.iter().any(|it| it.contains("Taken over")),
         "{differs:?}"
     );
-    let undone = shell(here(&(export + &back))).await;
+    let undone = shell(here(&(export.clone() + &back))).await;
     assert_eq!(undone.err, "", "{undone:?}");
     assert!(undone.out.contains("Taken over"), "{undone:?}");
+    let user = world.a_user().await;
+    let held = held.replace("--id ID", &format!("--id {user}"));
+    let seen = shell(here(&(export + &held))).await;
+    assert!(seen.out.contains(&user), "{seen:?}");
     assert!(undone.out.contains("Verified"), "{undone:?}");
     assert_eq!(differing(&world, &before, &[]), Vec::<String>::new());
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use crate::SnapshotId;
 use crate::snapshot::Kind;
@@ -146,7 +146,11 @@ pub fn expired(policy: &Policy, now: DateTime<Utc>, all: &[Candidate]) -> BTreeS
     for it in newest_first {
         // What does not count itself goes when the recent ones have all come after.
         let overtaken = newer >= number(policy.recent);
-        let young = (now - it.taken).num_days() < i64::from(policy.floor_days);
+        let floor = TimeDelta::days(policy.floor_days.into());
+        let young = it
+            .taken
+            .checked_add_signed(floor)
+            .is_none_or(|until| until > now);
         newer += usize::from(recent.contains(&it.id));
         if !(kept.contains(&it.id) || it.held || young) && overtaken {
             gone.insert(it.id.clone());

@@ -56,6 +56,7 @@ async fn a_registration_is_kept_and_shown() {
     let mut expected = Tenant {
         name: created.name.clone(),
         create_time: created.create_time,
+        retention: "recent=5,days=0,weeks=0,months=0,floor-days=0,minimum=1".to_owned(),
         ..tenant(A)
     };
     let consent = |client: &str, state: &str| {
