@@ -13,9 +13,9 @@ use model::TenantId;
 
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportKeys,
-    ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneTenant, PlanOrRestore,
-    Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, StoreCommand,
-    TakeSnapshot, TenantCommand,
+    ExportSnapshot, HoldSnapshot, HowDeep, KeysCommand, MakePlan, Named, OneDiff, OneTenant,
+    PlanOrRestore, Relationships, RepairSnapshots, RestoreCommand, SearchSnapshot, ShowSnapshot,
+    SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

@@ -245,6 +245,35 @@ pub(crate) enum SnapshotCommand {
     Export(ExportSnapshot),
     /// Keeps a snapshot whatever retention says, or lifts that
     Hold(HoldSnapshot),
+    /// Looks for damage in what is stored of a tenant; ends with 1 where there is any
+    Verify(VerifySnapshots),
+    /// Puts back damaged files that the copy of the store still has
+    Repair(RepairSnapshots),
+}
+
+/// Arguments of `rewind snapshot verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifySnapshots {
+    /// How closely the files are looked at
+    #[arg(long, value_name = "DEPTH", default_value = "structure")]
+    pub(crate) depth: HowDeep,
+}
+
+/// How closely stored files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HowDeep {
+    /// That every file is there and begins and ends as it was written
+    Structure,
+    /// Every byte of every file
+    EveryByte,
+}
+
+/// Arguments of `rewind snapshot repair`.
+#[derive(Debug, Args)]
+pub(crate) struct RepairSnapshots {
+    /// Lets this snapshot go if it is still damaged in the end; may be repeated
+    #[arg(long, value_name = "SNAPSHOT", value_parser = snapshot, num_args = 1)]
+    pub(crate) drop: Vec<Named<SnapshotId>>,
 }
 
 /// Arguments of `rewind snapshot hold`.

@@ -1,9 +1,10 @@
 //! `rewind snapshot …`: takes and shows snapshots.
 //!
-//! Single objects are in `object`, exports in `export`.
+//! Single objects are in `object`, exports in `export`, damage in `verify`.
 
 mod export;
 mod object;
+mod verify;
 
 use proto::json::to_json;
 use proto::v1::{self, SnapshotState};
@@ -35,6 +36,8 @@ pub(crate) async fn run(
         SnapshotCommand::Search(args) => object::search(args, global, output).await,
         SnapshotCommand::Export(args) => export::export(args, global, output).await,
         SnapshotCommand::Hold(args) => hold(args, global, output).await,
+        SnapshotCommand::Verify(args) => verify::verify(args, global, output).await,
+        SnapshotCommand::Repair(args) => verify::repair(args, global, output).await,
     }
 }
 

@@ -261,6 +261,22 @@ fn stored(
 }
 
 /// Objects in the order of a snapshot.
+pub(crate) fn damage() -> Damage {
+    Damage {
+        path: "runs/spoilt".to_owned(),
+        kind: DamageKind::Altered.into(),
+        detail: "its bytes are not those that were written".to_owned(),
+        snapshots: vec![name("snapshots", "s1"), name("snapshots", "s2")],
+        holds: "objects".to_owned(),
+        unreadable: vec![UnreadableRows {
+            r#type: "user".to_owned(),
+            first_id: "u-1".to_owned(),
+            last_id: "u-9".to_owned(),
+            count: 9,
+        }],
+    }
+}
+
 pub(crate) fn objects() -> [SnapshotObject; 5] {
     let (live, deleted) = (ObjectState::Live, ObjectState::SoftDeleted);
     [

@@ -319,6 +319,54 @@ impl SnapshotService for Fake {
             }
         )
     }
+    async fn verify_snapshots(
+        &self,
+        request: Request<VerifySnapshotsRequest>,
+    ) -> Result<Response<VerifySnapshotsResponse>, Status> {
+        let depth = request.get_ref().depth();
+        // Only a close look finds what is damaged.
+        let damages = match depth {
+            VerifyDepth::EveryByte => vec![canned::damage()],
+            _ => Vec::new(),
+        };
+        method!(
+            self,
+            request,
+            VerifySnapshotsRequest,
+            VerifySnapshotsResponse {
+                verification: Some(Verification {
+                    name: format!("tenants/{TENANT}"),
+                    depth: depth.into(),
+                    damages,
+                    snapshot_count: 5,
+                    file_count: 31,
+                    ..Verification::default()
+                })
+            }
+        )
+    }
+    async fn repair_snapshots(
+        &self,
+        request: Request<RepairSnapshotsRequest>,
+    ) -> Result<Response<RepairSnapshotsResponse>, Status> {
+        let dropped = request.get_ref().drop.clone();
+        let (put_back, left) = match dropped.is_empty() {
+            true => (vec!["runs/whole".to_owned()], vec![canned::damage()]),
+            false => (Vec::new(), Vec::new()),
+        };
+        method!(
+            self,
+            request,
+            RepairSnapshotsRequest,
+            RepairSnapshotsResponse {
+                name: format!("tenants/{TENANT}"),
+                put_back,
+                dropped,
+                left,
+                ..RepairSnapshotsResponse::default()
+            }
+        )
+    }
     async fn search_snapshot(
         &self,
         request: Request<SearchSnapshotRequest>,

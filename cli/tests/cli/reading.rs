@@ -82,6 +82,40 @@ fn a_hold_needs_a_reason_and_is_shown() {
 }
 
 #[test]
+fn damage_is_told_and_ends_with_1() {
+    let gateway = Gateway::start(Fake::default());
+    let run = gateway.rewind(&["snapshot", "verify"]).exits(0);
+    assert!(run.out.contains("structure"), "{run:?}");
+    let run = gateway
+        .rewind(&["snapshot", "verify", "--depth", "every-byte"])
+        .exits(1);
+    for part in ["runs/spoilt", "altered", "s1, s2: 9 user from u-1 to u-9"] {
+        assert!(run.out.contains(part), "{part} in {run:?}");
+    }
+    let run = gateway
+        .rewind(&[
+            "snapshot",
+            "verify",
+            "--depth",
+            "every-byte",
+            "--output",
+            "json",
+        ])
+        .exits(1);
+    assert_eq!(run.json()["damages"][0]["kind"], "DAMAGE_KIND_ALTERED");
+
+    let run = gateway.rewind(&["snapshot", "repair"]).exits(1);
+    assert!(
+        run.out.contains("runs/whole") && run.err.contains("REWIND_COPY_URL"),
+        "{run:?}"
+    );
+    gateway
+        .rewind(&["snapshot", "repair", "--drop", "s1"])
+        .exits(0);
+    assert_eq!(gateway.fake.last("RepairSnapshotsRequest")["drop"][0], "s1");
+}
+
+#[test]
 fn a_bare_id_needs_a_tenant_where_there_are_several() {
     let gateway = Gateway::start(Fake::two_tenants());
     let run = gateway.rewind(&["snapshot", "show", "latest"]).exits(2);

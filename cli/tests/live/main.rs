@@ -9,4 +9,5 @@ mod demo;
 mod keys;
 mod kill;
 mod support;
+mod verify;
 mod walk;

@@ -1,7 +1,7 @@
 //! Whole files in the object store: created once, read, listed, deleted.
 //!
-//! It must never overwrite a file, and never report a write as failed that
-//! landed.
+//! It must never overwrite a file but in a repair, and never report a write as
+//! failed that landed.
 
 use std::time::Duration;
 
@@ -60,6 +60,29 @@ pub(crate) async fn create(
             Ok(None) | Err(_) => return Err(StoreError::unavailable(path.as_ref(), error)),
         }
     }
+}
+
+/// Puts a file in the place of a damaged or missing one, and reads it back.
+///
+/// For repairs only, of what the vault itself had written there.
+///
+/// # Errors
+/// `Unavailable` where that is not what can be read there afterwards.
+pub(crate) async fn put_back(
+    store: &dyn ObjectStore,
+    path: &Path,
+    bytes: Bytes,
+) -> Result<(), StoreError> {
+    let put = store.put(path, bytes.clone().into()).await;
+    let found = read(store, path).await?;
+    if found.is_some_and(|found| found == bytes) {
+        return Ok(());
+    }
+    let error = put.err().unwrap_or_else(|| object_store::Error::Generic {
+        store: "vault",
+        source: "another file is read there than was written".into(),
+    });
+    Err(StoreError::unavailable(path.as_ref(), error))
 }
 
 /// Whether a store refused a create because of another file or put.

@@ -35,6 +35,12 @@ pub fn tenants() -> Path {
     Path::from("tenants")
 }
 
+/// The folder of everything that is one tenant's.
+#[must_use]
+pub fn tenant(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}"))
+}
+
 /// The files of one trial of the store.
 pub(crate) fn probe(trial: &str) -> Path {
     Path::from(format!("probe/{trial}"))
@@ -218,6 +224,58 @@ pub(crate) fn fate_number(path: &Path) -> Option<u32> {
 #[must_use]
 pub fn area(tenant: &TenantId, area: Area) -> Path {
     Path::from(format!("tenants/{tenant}/{}", area.name()))
+}
+
+/// What a file of a tenant is, by its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// A version of the registration.
+    Registration,
+    /// A wrapped data key.
+    DataKey,
+    /// A claim on a slot, or its end.
+    Claim,
+    /// A restore's mark, or its end.
+    LaneMark,
+    /// A run.
+    Run(blake3::Hash),
+    /// The manifest of a slot.
+    Manifest(SnapshotId),
+    /// A decision about a slot's snapshot.
+    Fate(SnapshotId, u32),
+    /// A document of a report or a restore.
+    Document,
+}
+
+/// What a file of a tenant is; `None` for one that the vault never writes.
+pub(crate) fn known(tenant: &TenantId, path: &Path) -> Option<Known> {
+    let inside = path.prefix_match(&self::tenant(tenant))?;
+    let parts: Vec<String> = inside.map(|part| part.as_ref().to_owned()).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let slot = |text: &str| SnapshotId::parse(text).ok();
+    match parts[..] {
+        ["tenant", _] => registration_version(path).map(|_| Known::Registration),
+        ["keys", ..] => data_key_of(tenant, path).map(|_| Known::DataKey),
+        ["claims", claimed, name] => {
+            let attempt = name.strip_suffix(".released").unwrap_or(name);
+            let is_claim = attempt.len() == 6 && attempt.parse::<u32>().is_ok();
+            (is_claim && slot(claimed).is_some()).then_some(Known::Claim)
+        }
+        ["lane", name] => lane_mark_of(name).map(|_| Known::LaneMark),
+        ["runs", name] => {
+            let hash = blake3::Hash::from_hex(name.strip_suffix(".parquet.age")?).ok()?;
+            // Of all spellings of a hash only one is a run's name.
+            (run(tenant, &hash) == *path).then_some(Known::Run(hash))
+        }
+        ["snapshots", taken, "manifest"] => slot(taken).map(Known::Manifest),
+        ["snapshots", taken, "fate", _] => Some(Known::Fate(slot(taken)?, fate_number(path)?)),
+        ["reports" | "restores", id, ref name @ ..] if !name.is_empty() => {
+            let fits = part("document id", id).is_ok()
+                && name.iter().all(|name| part("document name", name).is_ok());
+            fits.then_some(Known::Document)
+        }
+        _ => None,
+    }
 }
 
 /// The documents of one report or restore.

@@ -1,10 +1,10 @@
 //! The vault: tenants, keys, claims, snapshots and documents in object storage.
 //!
 //! Owns the layout of the store, the formats of its files, the commit protocol
-//! and the encryption. It must never change a file that was written, delete one
-//! but by retention, by re-wrapping or by erasure, rest correctness on a lock or a
-//! clock, let one tenant's key open another's
-//! data, or put key material into an error, a log or a `Debug` text.
+//! and the encryption. It must never change a file that was written (a repair puts
+//! back what was), delete one but by retention, by re-wrapping or by erasure, rest
+//! correctness on a lock or a clock, let one tenant's key open another's data, or
+//! put key material into an error, a log or a `Debug` text.
 //!
 //! The seam to storage is [`object_store::ObjectStore`] itself; faults, retries
 //! and measurements are decorators of that trait.
@@ -43,10 +43,10 @@ pub use layout::Area;
 pub use manifest::{
     Fate, Head, Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
 };
-pub use run::IdRange;
+pub use run::{IdRange, Span};
 pub use tenant_record::{TenantRecord, TenantState};
 pub use tenant_vault::{
-    Announced, Claim, Foothold, Found, FoundPage, LaneMark, Match, Problem, Pruned, Query, Taken,
-    TenantVault,
+    Announced, Claim, Damage, DamageKind, Depth, Foothold, Found, FoundPage, LaneMark, Match,
+    Problem, Pruned, Query, Repaired, Taken, TenantVault, Verified,
 };
 pub use vault::{Place, Vault, Versioned};

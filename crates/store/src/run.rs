@@ -36,7 +36,7 @@ pub(crate) use merge::newest;
 pub(crate) use object::digest;
 pub use object::{Body, Digest, ObjectKey, ObjectRow};
 pub(crate) use object::{NamedBody, ObjectName};
-pub use reader::{IdRange, RunReader};
+pub use reader::{IdRange, RunReader, Span};
 
 /// The most rows in a row group.
 pub const GROUP_ROWS: usize = 10_000;
@@ -64,6 +64,10 @@ pub trait Row: Ordered + Clone + Send + Sync + Sized + 'static {
     const SCHEMAS: &'static [&'static str];
     /// The columns that rows of one group are sorted by.
     const SORTED_BY: &'static [i32];
+
+    /// The columns of a group's type or link kind and of what its rows are sorted
+    /// by within that.
+    const NAMED_BY: (usize, usize);
 
     /// Whether both may lie in one row group.
     fn same_group(&self, other: &Self) -> bool;

@@ -12,8 +12,10 @@ mod find;
 mod lane;
 mod look_up;
 mod prune;
+mod repair;
 mod search;
 mod snapshot;
+mod verify;
 
 use std::sync::Arc;
 
@@ -31,8 +33,10 @@ pub use claim::Claim;
 pub use commit::{Announced, Taken};
 pub use lane::LaneMark;
 pub use prune::Pruned;
+pub use repair::Repaired;
 pub use search::{Found, FoundPage, Match, Query};
 pub use snapshot::{Foothold, Problem};
+pub use verify::{Damage, DamageKind, Depth, Verified};
 
 /// One tenant's part of the vault, with its key opened.
 #[derive(Debug, Clone)]

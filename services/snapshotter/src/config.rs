@@ -37,6 +37,10 @@ pub struct Config {
     /// `REWIND_PRUNE_GRACE`: how long a snapshot stays readable that retention lets
     /// go, and how long a slot is waited for that somebody began; a day by default.
     pub prune_grace: TimeDelta,
+    /// `REWIND_VERIFY_DAYS`: in how many days every stored byte is read once to see
+    /// whether it is damaged, a share after each daily snapshot; 7 by default, and
+    /// with 0 only names, sizes and ends are looked at.
+    pub verify_days: u32,
     /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
     /// whoever can reach it; nowhere by default.
     pub metrics: Option<SocketAddr>,
@@ -44,6 +48,8 @@ pub struct Config {
 
 /// The usual distance of full readings: a week.
 const RECONCILE_EVERY: u32 = 7;
+/// In how many days every stored byte is read as a rule.
+const VERIFY_DAYS: u32 = 7;
 
 impl Config {
     /// Reads the settings of a process of its own, which needs all of them.
@@ -88,6 +94,9 @@ impl Config {
                 ConfigError::invalid("REWIND_PRUNE_GRACE", "a duration such as 24h is expected")
             })?,
         };
+        let verify_days = settings
+            .parsed("REWIND_VERIFY_DAYS")?
+            .unwrap_or(VERIFY_DAYS);
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
         settings.finish()?;
@@ -97,6 +106,7 @@ impl Config {
             schedule,
             reconcile_every,
             prune_grace,
+            verify_days,
             metrics,
         })
     }

@@ -18,6 +18,7 @@ mod schedule;
 mod search;
 mod show_object;
 mod take;
+mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub(crate) struct Context {
     pub(crate) reconcile_every: u32,
     /// How long a snapshot stays that retention lets go.
     pub(crate) grace: TimeDelta,
+    /// In how many days every stored byte is read.
+    pub(crate) verify_days: u32,
     pub(crate) metrics: Metrics,
 }
 
@@ -150,6 +153,7 @@ impl App {
             jobs: Jobs::new(),
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
+            verify_days: config.verify_days,
             metrics,
         };
         let rpc = rpc::Rpc::new(context.clone());

@@ -2,12 +2,14 @@
 //!
 //! No value may tell anything of a tenant's content but how much of it there is.
 
+use chrono::{DateTime, Utc};
 use model::TenantId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use store::Verified;
 
 /// Which tenant a value is of; there are as many as the installation has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -22,6 +24,10 @@ pub(crate) struct Metrics {
     pruned_files: Family<Tenant, Counter>,
     pruned_bytes: Family<Tenant, Counter>,
     retention_failures: Family<Tenant, Counter>,
+    damages: Family<Tenant, Gauge>,
+    verified_bytes: Family<Tenant, Counter>,
+    verified_at: Family<Tenant, Gauge>,
+    verify_failures: Family<Tenant, Counter>,
 }
 
 impl From<&TenantId> for Tenant {
@@ -56,6 +62,44 @@ impl Metrics {
             "Times that retention was broken off, for instance since a file is missing",
             self.retention_failures.clone(),
         );
+        registry.register(
+            "rewind_verify_damaged_files",
+            "Stored files that the last look found damaged",
+            self.damages.clone(),
+        );
+        registry.register_with_unit(
+            "rewind_verify_read",
+            "The size of the stored files of which every byte was looked at",
+            Unit::Bytes,
+            self.verified_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "rewind_verify_last_time",
+            "When the stored files were looked at last, since the Unix epoch",
+            Unit::Seconds,
+            self.verified_at.clone(),
+        );
+        registry.register(
+            "rewind_verify_failures",
+            "Times that it could not be found out whether the stored files are whole",
+            self.verify_failures.clone(),
+        );
+    }
+
+    /// Tells what a look at the stored files found.
+    pub(crate) fn verified(&self, tenant: &TenantId, found: &Verified, now: DateTime<Utc>) {
+        let tenant = tenant.into();
+        let damages = i64::try_from(found.damages.len()).unwrap_or(i64::MAX);
+        self.damages.get_or_create(&tenant).set(damages);
+        self.verified_bytes
+            .get_or_create(&tenant)
+            .inc_by(found.bytes_read);
+        self.verified_at.get_or_create(&tenant).set(now.timestamp());
+    }
+
+    /// Tells that the stored files could not be looked at.
+    pub(crate) fn verify_failed(&self, tenant: &TenantId) {
+        self.verify_failures.get_or_create(&tenant.into()).inc();
     }
 
     /// Tells what retention deleted.
@@ -114,6 +158,47 @@ mod tests {
             ("rewind_retention_failures_total", 1),
         ] {
             let line = format!("{name}{{tenant=\"{tenant}\"}} {value}\n");
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn damage_is_told_until_it_is_mended() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let tenant = TenantId::parse("00000001-0000-4000-8000-000000000000").unwrap();
+        let lines = |found: &Verified| {
+            let now = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+            metrics.verified(&tenant, found, now);
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        let mut found = Verified {
+            bytes_read: 700,
+            ..Verified::default()
+        };
+        found.damages.push(store::Damage {
+            path: "runs/x".to_owned(),
+            kind: store::DamageKind::Missing,
+            detail: "it is missing".to_owned(),
+            snapshots: Vec::new(),
+            holds: None,
+            unreadable: Vec::new(),
+        });
+        let label = format!("{{tenant=\"{tenant}\"}}");
+        let text = lines(&found);
+        assert!(
+            text.contains(&format!("rewind_verify_damaged_files{label} 1\n")),
+            "{text}"
+        );
+        let text = lines(&Verified::default());
+        for line in [
+            format!("rewind_verify_damaged_files{label} 0\n"),
+            format!("rewind_verify_read_bytes_total{label} 700\n"),
+            format!("rewind_verify_last_time_seconds{label} 1790000000\n"),
+        ] {
             assert!(text.contains(&line), "{line} in {text}");
         }
     }

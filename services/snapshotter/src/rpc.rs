@@ -11,9 +11,11 @@ use proto::v1::{
     ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
     GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
     LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
-    ReadSnapshotRequest, ReadSnapshotResponse, RewrapKeysRequest, RewrapKeysResponse,
-    RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot,
-    TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, RepairSnapshotsRequest, RepairSnapshotsResponse,
+    RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse,
+    SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest,
+    TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse, WatchSnapshotRequest,
+    WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -21,7 +23,9 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
-use crate::{Context, Error, access, check_store, keys, message, read, search, show_object, take};
+use crate::{
+    Context, Error, access, check_store, keys, message, read, search, show_object, take, verify,
+};
 
 /// The longest reason of a hold, in characters.
 const MAX_REASON: usize = 200;
@@ -228,6 +232,26 @@ impl SnapshotService for Rpc {
     ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
         let stream = read::read(&self.context, request.into_inner()).await;
         stream.map(Response::new).map_err(refuse)
+    }
+
+    async fn verify_snapshots(
+        &self,
+        request: Request<VerifySnapshotsRequest>,
+    ) -> Result<Response<VerifySnapshotsResponse>, Status> {
+        let verification = verify::verify(&self.context, request.into_inner())
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(VerifySnapshotsResponse {
+            verification: Some(verification),
+        }))
+    }
+
+    async fn repair_snapshots(
+        &self,
+        request: Request<RepairSnapshotsRequest>,
+    ) -> Result<Response<RepairSnapshotsResponse>, Status> {
+        let answer = verify::repair(&self.context, request.into_inner()).await;
+        answer.map(Response::new).map_err(refuse)
     }
 }
 

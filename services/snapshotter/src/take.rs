@@ -19,7 +19,7 @@ use store::{
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, message, retention};
+use crate::{Context, Error, base, message, retention, verify};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -210,6 +210,9 @@ async fn read_and_commit(
         context.metrics.drifted(&record.id, manifest.lineage.drift);
     }
     retention::apply(context, vault, record).await;
+    if trigger == Trigger::Scheduled {
+        verify::daily(context, vault).await;
+    }
     Ok(manifest)
 }
 

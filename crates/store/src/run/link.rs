@@ -90,6 +90,7 @@ impl Row for LinkRow {
     }",
     ];
     const SORTED_BY: &'static [i32] = &[0, 1, 2];
+    const NAMED_BY: (usize, usize) = (KIND, SOURCE);
 
     fn same_group(&self, other: &Self) -> bool {
         self.link.kind == other.link.kind

@@ -166,6 +166,7 @@ impl Row for ObjectRow {
         REQUIRED BYTE_ARRAY json (STRING);
     }"];
     const SORTED_BY: &'static [i32] = &[0, 1];
+    const NAMED_BY: (usize, usize) = (TYPE, ID);
 
     fn same_group(&self, other: &Self) -> bool {
         self.object_type == other.object_type

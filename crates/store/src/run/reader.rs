@@ -15,6 +15,7 @@ use parquet::file::metadata::{
 };
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedRowGroupReader;
 use parquet::file::statistics::Statistics;
 
@@ -77,6 +78,41 @@ impl<R: Row> RunReader<R> {
         let (all, columns) = (self.all(), 0..self.columns());
         let read = R::read;
         self.groups(all, Way { columns, read })
+    }
+
+    /// The parts of the run that cannot be read, whatever of the file is damaged.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable`, which says nothing about the file.
+    pub(crate) fn unreadable(&self) -> Result<Vec<Span>, StoreError> {
+        let mut spans = Vec::new();
+        for index in self.all() {
+            let bytes = self.bytes_of(index, 0..self.columns());
+            let length = usize::try_from(bytes.end - bytes.start).unwrap_or(usize::MAX);
+            let read = self.source.get_bytes(bytes.start, length);
+            match read.map_err(|error| told(&self.path, &self.source, error.into())) {
+                Ok(_) => {}
+                Err(StoreError::Corrupt { .. }) => spans.push(self.span(index)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(spans)
+    }
+
+    fn span(&self, index: usize) -> Span {
+        let group = self.metadata.row_group(index);
+        let end = |column: usize, of: fn(&Statistics) -> Option<&[u8]>| {
+            let value = group.column(column).statistics().and_then(of);
+            String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+        };
+        let (name, id) = R::NAMED_BY;
+        Span {
+            name: end(name, Statistics::min_bytes_opt),
+            first: end(id, Statistics::min_bytes_opt),
+            last: end(id, Statistics::max_bytes_opt),
+            rows: u64::try_from(group.num_rows()).unwrap_or_default(),
+        }
     }
 
     fn all(&self) -> Vec<usize> {
@@ -159,14 +195,20 @@ impl<R: Row> RunReader<R> {
     }
 
     fn read_group<T>(&self, index: usize, way: &Way<T>) -> Result<Vec<T>, Malformed> {
+        self.source
+            .prefetch(self.bytes_of(index, way.columns.clone()))?;
+        (way.read)(&ColumnReader::new(&self.group(index)?))
+    }
+
+    /// Where some columns of a group lie.
+    fn bytes_of(&self, index: usize, columns: Range<usize>) -> Range<u64> {
         let chunks = self.metadata.row_group(index).columns();
-        let ranges = chunks[way.columns.clone()].iter().map(|chunk| {
+        let ranges = chunks[columns].iter().map(|chunk| {
             let (start, length) = chunk.byte_range();
             start..start + length
         });
         let whole = ranges.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
-        self.source.prefetch(whole.unwrap_or_default())?;
-        (way.read)(&ColumnReader::new(&self.group(index)?))
+        whole.unwrap_or_default()
     }
 
     /// Learns which pages some groups have.
@@ -321,6 +363,19 @@ impl RunReader<ObjectRow> {
         });
         Ok(rows)
     }
+}
+
+/// Rows of a run that lie together: of one type or link kind, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The type, or the link kind; empty where it is not known.
+    pub name: String,
+    /// The least id, of links that of the source; empty where it is not known.
+    pub first: String,
+    /// The greatest.
+    pub last: String,
+    /// How many rows.
+    pub rows: u64,
 }
 
 /// Ids from one to another, both included; open where an end is `None`.

@@ -170,7 +170,11 @@ impl Chain<LinkRow> {
 }
 
 /// Opens a run that must hold so many rows.
-fn reader<R: Row>(path: &str, source: Source, rows: u64) -> Result<RunReader<R>, StoreError> {
+pub(super) fn reader<R: Row>(
+    path: &str,
+    source: Source,
+    rows: u64,
+) -> Result<RunReader<R>, StoreError> {
     let reader = RunReader::from_source(path, source)?;
     if reader.count() == rows {
         return Ok(reader);
@@ -221,7 +225,10 @@ impl TenantVault {
         Ok(files.collect())
     }
 
-    async fn open_part<R: Row>(&self, file: &RunFile) -> Result<(String, Source), StoreError> {
+    pub(super) async fn open_part<R: Row>(
+        &self,
+        file: &RunFile,
+    ) -> Result<(String, Source), StoreError> {
         let Some(head) = file.head else {
             return self.open_run::<R>(file).await;
         };
@@ -235,7 +242,10 @@ impl TenantVault {
         .await
     }
 
-    async fn open_run<R: Row>(&self, file: &RunFile) -> Result<(String, Source), StoreError> {
+    pub(super) async fn open_run<R: Row>(
+        &self,
+        file: &RunFile,
+    ) -> Result<(String, Source), StoreError> {
         let path = layout::run(self.id(), &file.hash);
         let touched = R::KIND.name();
         let sealed = file::read(self.store.as_ref(), &path)

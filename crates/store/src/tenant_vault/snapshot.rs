@@ -104,7 +104,9 @@ impl TenantVault {
         let newest = fates.filter_map(layout::fate_number).max();
         let path = layout::manifest(self.id(), &id);
         let last = self.entry(&id, newest).await?;
-        let place = match files.iter().any(|meta| meta.location == path) {
+        // What is left of a snapshot that was let go may be damaged.
+        let lives = last.fate != Fate::Pruned;
+        let place = match lives && files.iter().any(|meta| meta.location == path) {
             true => self.place(&id, &last.fate).await?,
             false => Place::Nothing,
         };
@@ -128,7 +130,11 @@ impl TenantVault {
         }
     }
 
-    async fn place(&self, id: &SnapshotId, fate: &Fate) -> Result<Place, StoreError> {
+    /// What lies where a slot's manifest is.
+    ///
+    /// # Errors
+    /// `Corrupt`; `Unavailable`.
+    pub(super) async fn place(&self, id: &SnapshotId, fate: &Fate) -> Result<Place, StoreError> {
         let path = layout::manifest(self.id(), id);
         let Some(bytes) = self.open(&path).await? else {
             return Ok(Place::Nothing);

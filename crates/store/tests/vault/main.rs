@@ -18,6 +18,7 @@ mod parts;
 mod prune;
 mod search;
 mod standard_tools;
+mod verify;
 
 use std::sync::Arc;
 

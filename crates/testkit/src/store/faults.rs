@@ -44,6 +44,7 @@ struct State {
     faults: BTreeMap<usize, Fault>,
     gates: BTreeMap<Path, Vec<Gate>>,
     changes_left: Option<usize>,
+    refuses_reads: bool,
 }
 
 /// Where one put waits until it may go on, like a writer that is frozen.
@@ -123,6 +124,11 @@ impl FaultStore {
     /// Lets all changes through again.
     pub fn mend(&self) {
         self.state.lock().changes_left = None;
+    }
+
+    /// Refuses to read any file, or lets reads through again.
+    pub fn refuse_reads(&self, refuses: bool) {
+        self.state.lock().refuses_reads = refuses;
     }
 
     fn gate_at(&self, path: &Path) -> Option<Gate> {
@@ -220,6 +226,9 @@ impl ObjectStore for FaultStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if self.state.lock().refuses_reads {
+            return Err(injected());
+        }
         self.inner.get_opts(location, options).await
     }
 

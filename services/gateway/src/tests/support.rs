@@ -115,6 +115,20 @@ impl SnapshotService for Service {
         Ok(Response::new(LiftHoldResponse::default()))
     }
 
+    async fn verify_snapshots(
+        &self,
+        _: tonic::Request<VerifySnapshotsRequest>,
+    ) -> Result<Response<VerifySnapshotsResponse>, Status> {
+        Ok(Response::new(VerifySnapshotsResponse::default()))
+    }
+
+    async fn repair_snapshots(
+        &self,
+        _: tonic::Request<RepairSnapshotsRequest>,
+    ) -> Result<Response<RepairSnapshotsResponse>, Status> {
+        Ok(Response::new(RepairSnapshotsResponse::default()))
+    }
+
     type WatchSnapshotStream =
         Pin<Box<dyn futures::Stream<Item = Result<WatchSnapshotResponse, Status>> + Send>>;
 
