@@ -119,7 +119,9 @@ impl Fake {
         assert_eq!(header("x-request-id").len(), 36, "{message}");
         assert_eq!(
             header("grpc-timeout").is_empty(),
-            message.starts_with("Watch") || message.starts_with("Read"),
+            ["Watch", "Read", "Verify", "Repair"]
+                .iter()
+                .any(|long| message.starts_with(long)),
             "{message}"
         );
         self.asked
