@@ -697,9 +697,10 @@ impl KeyService for Fake {
     ) -> Result<Response<EraseKeysResponse>, Status> {
         let name = request.get_ref().name.clone();
         // The store of the other tenant's keys keeps versions.
-        let outcome = match name.ends_with(OTHER) {
-            true => StoreOutcome::Failed,
-            false => StoreOutcome::Ok,
+        let outcome = if name.ends_with(OTHER) {
+            StoreOutcome::Failed
+        } else {
+            StoreOutcome::Ok
         };
         let proof = StoreFinding {
             store: "keys".to_owned(),

@@ -182,7 +182,7 @@ fn an_import_needs_a_tenant_a_store_and_one_wrapping_key() {
         (&named[..], 2, "--key-file"),
         (&[&named[..], &both[..]].concat(), 2, "cannot be used with"),
         (&key[..], 2, "--tenant must name"),
-        (&[&named[..], &key[..]].concat(), 2, "[INVALID_ARGUMENT]"),
+        (&[&named[..], &key[..]].concat(), 7, "[KEY_UNAVAILABLE]"),
     ] {
         let run = gateway.rewind(&[&base[..], more].concat()).exits(code);
         assert!(run.err.contains(word), "{word}: {run:?}");

@@ -86,11 +86,11 @@ impl Rescuer {
     }
 
     /// The command, run beside the services or without them.
-    fn import(&self, world: &World, more: &[&str]) -> tokio::process::Command {
+    fn import(&self, world: &World, tenant: &str, more: &[&str]) -> tokio::process::Command {
         let store = url::Url::from_directory_path(world.data().join("store"));
         let mut command = crate::support::rewind();
         command
-            .args(["keys", "import", "--tenant", TENANT, "--output", "json"])
+            .args(["keys", "import", "--tenant", tenant, "--output", "json"])
             .args(["--store", store.expect("a path").as_str()])
             .arg("--key-file")
             .arg(world.data().join("key"))
@@ -129,15 +129,13 @@ async fn after_the_loss_of_the_wrapping_key_a_bundle_brings_everything_back() {
         &["opens none of the tenants' data keys", "[KEY_UNAVAILABLE]"],
     );
 
-    let wrong = run(rescuer
-        .import(&world, &[])
-        .args(["--tenant", &TENANT.replace('5', "6")]))
-    .await;
+    let other = TENANT.replace('5', "6");
+    let wrong = run(&mut rescuer.import(&world, &other, &[])).await;
     wrong.fails(2, &["the bundle is that of tenant", "[INVALID_ARGUMENT]"]);
-    let done = run(&mut rescuer.import(&world, &[])).await.exits(0);
+    let done = run(&mut rescuer.import(&world, TENANT, &[])).await.exits(0);
     assert_eq!(done.json(), imported(1, 0, 1));
     assert!(!done.err.contains("SECRET") && !done.out.contains("SECRET"));
-    let again = run(&mut rescuer.import(&world, &[])).await.exits(0);
+    let again = run(&mut rescuer.import(&world, TENANT, &[])).await.exits(0);
     assert_eq!(again.json(), imported(0, 1, 1));
 
     world.resume().await;
@@ -177,9 +175,9 @@ async fn an_erased_tenant_says_so_until_a_bundle_undoes_it() {
     let tenants = world.json(&["tenant", "list"]).await;
     assert_eq!(tenants.as_array().map(Vec::len), Some(1), "{tenants}");
 
-    let refused = run(&mut rescuer.import(&world, &[])).await;
+    let refused = run(&mut rescuer.import(&world, TENANT, &[])).await;
     refused.fails(1, &["[KEY_ERASED]", "--undo-erasure"]);
-    let done = run(&mut rescuer.import(&world, &["--undo-erasure"])).await;
+    let done = run(&mut rescuer.import(&world, TENANT, &["--undo-erasure"])).await;
     assert_eq!(done.exits(0).json(), imported(1, 0, 1));
     world.is_whole("latest").await;
 }

@@ -195,6 +195,7 @@ async fn a_wrap_in_the_place_of_another_tenants_opens_nothing() {
     let place = |n| layout::data_key(&tenant(n), 1, wrap.id());
     let mut first = Vec::new();
     tamper(store.as_ref(), &place(1), |bytes| first.clone_from(bytes)).await;
+    let whole = first.clone();
     tamper(store.as_ref(), &place(2), |bytes| *bytes = first).await;
     vault.forget(&tenant(2));
     let error = vault.tenant(&tenant(2)).await.unwrap_err();
@@ -210,7 +211,7 @@ async fn a_wrap_in_the_place_of_another_tenants_opens_nothing() {
         |text: &mut String| text.clear(),
     ] {
         tamper(store.as_ref(), &place(1), |bytes| {
-            let mut file: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            let mut file: serde_json::Value = serde_json::from_slice(&whole).unwrap();
             let mut text = file["ciphertext"].as_str().unwrap().to_owned();
             harm(&mut text);
             file["ciphertext"] = text.into();
@@ -506,7 +507,7 @@ fn settings_that_prove_nobody_are_refused_without_their_values() {
 async fn a_mounted_secret_is_a_key_file_as_kubernetes_lays_it_out() {
     use base64::Engine;
     let folder = tempfile::tempdir().unwrap();
-    let key = std::array::from_fn::<u8, 32, _>(|n| n as u8 * 7);
+    let key: [u8; 32] = std::array::from_fn(|n| u8::try_from(n * 7).unwrap());
     let text = base64::prelude::BASE64_STANDARD.encode(key);
     // A volume's files are links to a folder that is exchanged at once.
     let mount = |content: &[u8], version: &str| {

@@ -195,20 +195,24 @@ impl Identity {
     }
 
     fn refusal(&self, status: StatusCode, told: Option<Duration>, body: &[u8]) -> Refusal {
-        let told_code = Refused::code(body);
+        let is_machine = matches!(self.way, Way::Machine { .. });
         match status.as_u16() {
-            408 | 410 | 429 | 500..=599 => Refusal::Passing(
+            // The metadata service says 404 and 410 while it starts anew.
+            404 | 410 if !is_machine => self.named(status, body),
+            404 | 408 | 410 | 429 | 500..=599 => Refusal::Passing(
                 KeyError::Unreachable(format!("{}: HTTP {}", self.who(), status.as_u16())),
                 told,
             ),
             // The metadata service knows no such identity.
-            400 if matches!(self.way, Way::Machine { .. }) => {
-                self.failed("the machine has no such managed identity")
-            }
-            status => {
-                self.failed(&told_code.unwrap_or_else(|| format!("HTTP {status} was answered")))
-            }
+            400 if is_machine => self.failed("the machine has no such managed identity"),
+            _ => self.named(status, body),
         }
+    }
+
+    /// A refusal, by the code that came with it.
+    fn named(&self, status: StatusCode, body: &[u8]) -> Refusal {
+        let code = Refused::code(body);
+        self.failed(&code.unwrap_or_else(|| format!("HTTP {} was answered", status.as_u16())))
     }
 
     fn who(&self) -> &'static str {
