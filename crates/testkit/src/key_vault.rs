@@ -25,7 +25,6 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 /// The secret that the token endpoint knows.
 pub const SECRET: &str = "s3cret-of-the-service";
@@ -86,6 +85,8 @@ struct Vault {
     calls: Calls,
     tokens: BTreeSet<String>,
     versions: BTreeMap<(String, String), Version>,
+    /// How many versions were made.
+    made: u32,
 }
 
 impl std::fmt::Debug for Vault {
@@ -136,13 +137,12 @@ impl FakeKeyVault {
     #[must_use]
     pub fn new_version(&self, name: &str) -> String {
         let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
-        let version = Uuid::new_v4().simple().to_string();
+        let mut vault = self.vault.lock();
+        vault.made += 1;
+        let version = format!("{:032x}", vault.made);
         let identifier = format!("http://{}/keys/{name}/{version}", self.address);
         let made = Version { key, enabled: true };
-        self.vault
-            .lock()
-            .versions
-            .insert((name.to_owned(), version), made);
+        vault.versions.insert((name.to_owned(), version), made);
         identifier
     }
 
@@ -239,7 +239,7 @@ fn place(identifier: &str) -> (String, String) {
 impl Vault {
     fn hand_out(&mut self) -> Json<Value> {
         self.calls.tokens += 1;
-        let token = format!("token-{}", Uuid::new_v4());
+        let token = format!("token-{}", self.calls.tokens);
         self.tokens.insert(token.clone());
         Json(json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token}))
     }

@@ -536,7 +536,7 @@ async fn a_mounted_secret_is_a_key_file_as_kubernetes_lays_it_out() {
     }
     let unfit: [&[u8]; 5] = [
         b"correct horse battery staple 123",
-        text[..32].as_bytes(),
+        &text.as_bytes()[..32],
         &key[..31],
         &[&key[..], b"\n"].concat(),
         b"",

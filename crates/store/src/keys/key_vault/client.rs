@@ -119,7 +119,7 @@ impl Client {
                 }
                 Err(Refusal::Passing(error, told)) => (error, told),
             };
-            let wait = told.unwrap_or(FIRST * 2_u32.pow(made - 1));
+            let wait = told.unwrap_or_else(|| FIRST * 2_u32.pow(made - 1));
             if made == ATTEMPTS || waited.saturating_add(wait) > LONGEST {
                 return Err(error);
             }
