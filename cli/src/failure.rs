@@ -3,8 +3,10 @@
 //! Owns the client's error and its hints. It never prints, and it matches on
 //! reason words, never on text.
 
+use model::ErrorKind;
 use model::error::reason;
 use runtime::{Fault, Remote, exit};
+use store::StoreError;
 use tonic::Status;
 
 /// Why a command ended early.
@@ -49,6 +51,9 @@ pub(crate) enum Failure {
     /// Results cannot be written.
     #[error("the result cannot be written: {0}")]
     Output(#[source] std::io::Error),
+    /// The vault, which the command works on itself.
+    #[error("{}", runtime::status::chain(.0))]
+    Store(AtStore),
     /// Something on this machine failed.
     #[error("{context}: {source}")]
     Local {
@@ -57,6 +62,21 @@ pub(crate) enum Failure {
         /// Why it failed.
         source: std::io::Error,
     },
+}
+
+/// An error of the vault, met without a service in between.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct AtStore(pub(crate) StoreError);
+
+impl Fault for AtStore {
+    fn kind(&self) -> ErrorKind {
+        self.0.kind()
+    }
+
+    fn reason(&self) -> &str {
+        self.0.reason().0
+    }
 }
 
 impl From<Status> for Failure {
@@ -81,6 +101,7 @@ impl Failure {
             Self::Token { .. } => exit::NOT_PERMITTED,
             Self::Unreachable { .. } | Self::Lost { .. } => exit::UNAVAILABLE,
             Self::Call(remote) => exit::exit_code(&**remote),
+            Self::Store(error) => exit::exit_code(error),
             Self::Answer(_) | Self::Output(_) | Self::Local { .. } => exit::FAILED,
         }
     }
@@ -89,6 +110,7 @@ impl Failure {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Call(remote) => Some(remote.reason()),
+            Self::Store(error) => Some(error.reason()),
             _ => None,
         }
     }
@@ -141,7 +163,10 @@ impl Failure {
                 }
                 _ => None,
             },
-            Self::Answer(_) | Self::Output(_) | Self::Local { .. } => None,
+            Self::Store(error) if error.reason() == reason::KEY_ERASED => {
+                Some("--undo-erasure brings an erased tenant back")
+            }
+            Self::Store(_) | Self::Answer(_) | Self::Output(_) | Self::Local { .. } => None,
         }
     }
 }

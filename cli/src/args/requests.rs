@@ -507,6 +507,45 @@ pub(crate) enum KeysCommand {
     Rewrap,
     /// Gives one tenant a new key, which seals what is written from now on
     Rotate,
+    /// Erases the tenant that --tenant names: deletes its keys, so that nobody can read anything of it
+    Erase(EraseKeys),
+    /// Takes a tenant's keys back from a recovery bundle, in the store itself: no service need run
+    Import(ImportKeys),
+}
+
+/// Arguments of `rewind keys erase`.
+#[derive(Debug, Args)]
+pub(crate) struct EraseKeys {
+    /// The tenant's id or name once more, in place of the question on a terminal
+    #[arg(long, value_name = "ID|NAME")]
+    pub(crate) confirm: Option<String>,
+}
+
+/// Arguments of `rewind keys import`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("wrapping key").required(true).multiple(false).args(["key_file", "key_vault_key"]))]
+pub(crate) struct ImportKeys {
+    /// The tenant's recovery bundle, as `rewind keys export` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: PathBuf,
+    /// The age identity file that opens the bundle
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: PathBuf,
+    /// The object store of the installation
+    #[arg(long, env = "REWIND_STORE_URL", value_name = "URL")]
+    pub(crate) store: String,
+    /// The object store of the wrapped keys, where it is another one
+    #[arg(long, env = "REWIND_KEYS_URL", value_name = "URL")]
+    pub(crate) keys_url: Option<String>,
+    /// The key file that will wrap the keys
+    #[arg(long, env = "REWIND_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// The key in Azure Key Vault that will wrap the keys
+    #[arg(long, env = "REWIND_KEY_VAULT_KEY", value_name = "URL")]
+    pub(crate) key_vault_key: Option<String>,
+    /// Brings an erased tenant back
+    #[arg(long)]
+    pub(crate) undo_erasure: bool,
 }
 
 /// Arguments of `rewind keys export`.

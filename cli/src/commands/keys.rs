@@ -1,7 +1,10 @@
-//! `rewind keys …`: recovery bundles, re-wrapping, rotation.
+//! `rewind keys …`: recovery bundles, re-wrapping, rotation, erasure.
 //!
 //! Owns the files that bundles are written to. It never overwrites one, and
 //! never sees a key that is not encrypted.
+
+mod erase;
+mod import;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Write};
@@ -32,6 +35,8 @@ pub(crate) async fn run(
         KeysCommand::Export(args) => export(args, global, output).await,
         KeysCommand::Rewrap => rewrap(global, output).await,
         KeysCommand::Rotate => rotate(global, output).await,
+        KeysCommand::Erase(args) => erase::run(args, global, output).await,
+        KeysCommand::Import(args) => import::run(args, global, output).await,
     }
 }
 

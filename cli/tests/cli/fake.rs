@@ -741,4 +741,33 @@ impl KeyService for Fake {
             RotateKeyResponse { name, number: 2 }
         )
     }
+    async fn erase_keys(
+        &self,
+        request: Request<EraseKeysRequest>,
+    ) -> Result<Response<EraseKeysResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        // The store of the other tenant's keys keeps versions.
+        let outcome = if name.ends_with(OTHER) {
+            StoreOutcome::Failed
+        } else {
+            StoreOutcome::Ok
+        };
+        let proof = StoreFinding {
+            store: "keys".to_owned(),
+            check: "erasure".to_owned(),
+            outcome: outcome.into(),
+            detail: "what was seen".to_owned(),
+            needed: true,
+        };
+        method!(
+            self,
+            request,
+            EraseKeysRequest,
+            EraseKeysResponse {
+                name,
+                deleted_count: 1,
+                proof: Some(proof)
+            }
+        )
+    }
 }

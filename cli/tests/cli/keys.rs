@@ -1,4 +1,4 @@
-//! Recovery bundles, re-wrapping and rotation, as far as the client goes.
+//! Recovery bundles, re-wrapping, rotation and erasure, as far as the client goes.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
@@ -112,4 +112,81 @@ Key   2
     assert!(run.err.contains("export them again"), "{run:?}");
     let asked = gateway.fake.last("RotateKeyRequest");
     assert_eq!(asked["requestId"].as_str().map(str::len), Some(36));
+}
+
+#[test]
+fn a_tenant_is_erased_only_where_it_is_named_twice() {
+    let gateway = Gateway::start(Fake::two_tenants());
+    gateway
+        .rewind(&["keys", "erase", "--confirm", TENANT])
+        .exits(2);
+    let run = gateway
+        .rewind(&["keys", "erase", "--tenant", TENANT])
+        .exits(2);
+    assert!(run.err.contains("--confirm must repeat"), "{run:?}");
+    assert_eq!(gateway.fake.calls(), 0);
+
+    let run = gateway
+        .rewind(&["keys", "erase", "--tenant", TENANT, "--confirm", "Contoso"])
+        .exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+Name     tenants/0a1b2c3d-0000-4000-8000-000000000001
+Deleted  1
+Erasure  ok
+Detail   what was seen
+
+"#]]
+    );
+    assert!(run.err.contains("still opens its files"), "{run:?}");
+    let asked = gateway.fake.last("EraseKeysRequest");
+    assert_eq!(asked["confirm"], "Contoso");
+}
+
+#[test]
+fn an_erasure_that_the_store_may_not_keep_is_a_warning() {
+    let gateway = Gateway::start(Fake::two_tenants());
+    let run = gateway
+        .rewind(&["keys", "erase", "--tenant", OTHER, "--confirm", OTHER])
+        .exits(3);
+    assert!(run.out.contains("failed"), "{run:?}");
+    assert!(
+        run.err.contains(&format!(
+            "remove every earlier version below tenants/{OTHER}/keys/ there"
+        )),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn an_import_needs_a_tenant_a_store_and_one_wrapping_key() {
+    let gateway = Gateway::start(Fake::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file").display().to_string();
+    std::fs::write(&file, "AGE-SECRET-KEY-1HUNTER2").expect("written");
+    let base = [
+        "keys",
+        "import",
+        "--bundle",
+        &file,
+        "--identity",
+        &file,
+        "--store",
+        "memory:///",
+    ];
+    let both = ["--key-file", &file, "--key-vault-key", "https://v/keys/k/1"];
+    let named = ["--tenant", TENANT];
+    let key = ["--key-file", &file];
+    for (more, code, word) in [
+        (&named[..], 2, "--key-file"),
+        (&[&named[..], &both[..]].concat(), 2, "cannot be used with"),
+        (&key[..], 2, "--tenant must name"),
+        (&[&named[..], &key[..]].concat(), 7, "[KEY_UNAVAILABLE]"),
+    ] {
+        let run = gateway.rewind(&[&base[..], more].concat()).exits(code);
+        assert!(run.err.contains(word), "{word}: {run:?}");
+        assert!(!run.err.contains("HUNTER2"), "{run:?}");
+    }
+    assert_eq!(gateway.fake.calls(), 0);
 }

@@ -322,7 +322,7 @@ async fn without_its_key_nothing_is_read_and_nothing_touched() {
     let refused = run(&mut Up::command(&world.data())).await;
     refused.fails(
         7,
-        &["the key file", "32 bytes in base64", "[KEY_UNAVAILABLE]"],
+        &["the key file", "32 bytes, in base64", "[KEY_UNAVAILABLE]"],
     );
     assert_eq!(kept(&world), files, "the data is as it was");
 

@@ -85,6 +85,8 @@ pub mod reason {
     pub const STORE_CORRUPT: &str = "STORE_CORRUPT";
     /// The key that opens the tenant's data cannot be had.
     pub const KEY_UNAVAILABLE: &str = "KEY_UNAVAILABLE";
+    /// The tenant was erased: the key that opens its data was deleted.
+    pub const KEY_ERASED: &str = "KEY_ERASED";
     /// The snapshot lacks a type that the call needs.
     pub const SNAPSHOT_INCOMPLETE: &str = "SNAPSHOT_INCOMPLETE";
     /// Another process holds the slot.

@@ -44,9 +44,10 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
             CONFLICT
         }
         reason::KEY_UNAVAILABLE => UNAVAILABLE,
-        reason::STORE_CORRUPT | reason::SNAPSHOT_INCOMPLETE | reason::UNRESOLVED_REFERENCE => {
-            FAILED
-        }
+        reason::STORE_CORRUPT
+        | reason::KEY_ERASED
+        | reason::SNAPSHOT_INCOMPLETE
+        | reason::UNRESOLVED_REFERENCE => FAILED,
         _ => of_kind(fault.kind()),
     }
 }
@@ -97,6 +98,7 @@ mod tests {
             (reason::STORE_UNAVAILABLE, 7),
             (reason::STORE_CORRUPT, 1),
             (reason::KEY_UNAVAILABLE, 7),
+            (reason::KEY_ERASED, 1),
             (reason::SNAPSHOT_INCOMPLETE, 1),
             (reason::SLOT_TAKEN, 6),
             (reason::APPROVAL_REQUIRED, 5),

@@ -89,6 +89,7 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         reason::ALREADY_EXISTS => return Code::AlreadyExists,
         reason::LICENCE_REQUIRED
         | reason::CONSENT_MISSING
+        | reason::KEY_ERASED
         | reason::APPROVAL_REQUIRED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::PLAN_STALE => return Code::FailedPrecondition,

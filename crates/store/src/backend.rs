@@ -271,7 +271,7 @@ fn transport(setting: Setting<'_>, endpoints: &[&str]) -> Result<Transport, Stor
     Ok(transport)
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

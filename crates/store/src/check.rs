@@ -163,6 +163,25 @@ pub(crate) async fn run(
     Ok(findings)
 }
 
+/// Tries in the store of the keys whether what is deleted is gone. A store that is
+/// out of reach shows nothing.
+pub(crate) async fn erasure(keys: &dyn ObjectStore) -> Finding {
+    let seen = match Probe::begin(keys).await {
+        Ok(probe) => {
+            let seen = probe.erasure().await;
+            probe.end().await;
+            seen
+        }
+        Err(_) => unknown("the store of the keys lets nothing be tried"),
+    };
+    Finding {
+        place: Place::Keys,
+        property: Property::Erasure,
+        outcome: seen.0,
+        detail: seen.1,
+    }
+}
+
 /// An outcome and its detail.
 type Seen = (Outcome, String);
 

@@ -4,6 +4,7 @@
 //! A data key has numbers, from 1: rotation adds one. The newest seals, each of
 //! them opens. It must never hold two tenants' keys, and never show one.
 
+mod bundle;
 mod stored;
 
 use std::fmt;
@@ -13,8 +14,8 @@ use age::x25519;
 use model::TenantId;
 use zeroize::Zeroizing;
 
-pub use stored::Rewrapped;
-pub(crate) use stored::{create, erase, numbers, open, rewrap, rotate};
+pub use stored::{AfterErasure, Imported, Rewrapped};
+pub(crate) use stored::{adopt, check_against, create, erase, numbers, open, rewrap, rotate};
 
 /// An opened data key, in every number that it has.
 pub(crate) struct DataKey {
@@ -140,24 +141,5 @@ impl DataKey {
         self.keys
             .iter()
             .any(|key| key.mac(&self.tenant, format, path, content) == mac)
-    }
-
-    /// The age identities as the text of an identity file, which the `age` tool
-    /// reads as it is.
-    #[must_use]
-    pub(crate) fn identity_file(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(format!(
-            "# rewind recovery bundle 1\n# tenant: {}\n",
-            self.tenant
-        ));
-        // Newly allocated memory leaves the old behind with what it held.
-        text.reserve(self.keys.len() * 256);
-        for key in &self.keys {
-            let about = format!("# key: {}\n# public key: {}\n", key.number, key.recipient());
-            text.push_str(&about);
-            text.push_str(key.secret().expose_secret());
-            text.push('\n');
-        }
-        text
     }
 }

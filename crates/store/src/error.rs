@@ -1,5 +1,7 @@
 //! What can go wrong in the vault, and what that means for the caller.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use model::error::reason;
 use model::{ErrorKind, Reason};
@@ -72,26 +74,63 @@ pub enum StoreError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The key-encryption key is not the one that the data key was wrapped with.
-    #[error("the tenant's data key cannot be opened with this key file")]
+    #[error("the tenant's data key cannot be opened with this wrapping key")]
     Refused,
     /// No tenant's data key opens: the key-encryption key is another installation's,
     /// or one from before a re-wrapping.
     #[error(
-        "the key file opens none of the tenants' data keys: it is not the one that they were wrapped with"
+        "the wrapping key opens none of the tenants' data keys: it is not the one that they were wrapped with"
     )]
     Foreign,
-    /// There is no data key, as after an erasure.
+    /// There is no data key, though nobody erased it.
     #[error("the tenant has no data key")]
     Absent,
+    /// The tenant was erased: its data key was deleted on purpose.
+    #[error("the tenant was erased: its data key was deleted, and nothing of it can be read")]
+    Erased,
     /// The key file cannot be read.
     #[error("the key file cannot be read: {0}")]
     Unreadable(std::io::ErrorKind),
     /// The key file does not hold a key.
-    #[error("the key file does not hold 32 bytes in base64")]
+    #[error("the key file does not hold 32 bytes, in base64 or as they are")]
     Malformed,
     /// The holder of the key-encryption key does not answer.
     #[error("the key holder cannot be reached: {0}")]
     Unreachable(String),
+    /// The holder of the key-encryption key asks to wait for longer than the call may last.
+    #[error("Key Vault {vault} is asked too often")]
+    Throttled {
+        /// The vault's host.
+        vault: String,
+        /// How long to wait, where it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The service gets no token for the holder of the key-encryption key.
+    #[error("the service cannot sign in to Key Vault {vault}: {why}")]
+    SignIn {
+        /// The vault's host.
+        vault: String,
+        /// Why not.
+        why: String,
+    },
+    /// The service may not use the key-encryption key.
+    #[error(
+        "Key Vault {vault} does not let the service use the key: the permission {permission} is missing, on the identity or on the key"
+    )]
+    NotAllowed {
+        /// The vault's host.
+        vault: String,
+        /// What it lacks.
+        permission: &'static str,
+    },
+    /// The key-encryption key is there for nobody.
+    #[error("the key in Key Vault {vault} cannot be used: {why}")]
+    Unusable {
+        /// The vault's host.
+        vault: String,
+        /// Why not.
+        why: &'static str,
+    },
 }
 
 impl StoreError {
@@ -106,9 +145,18 @@ impl StoreError {
             | Self::SlotTaken { .. }
             | Self::GivenUp { .. } => ErrorKind::Conflict,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::Key(KeyError::Refused | KeyError::Foreign | KeyError::Absent) => {
-                ErrorKind::Denied
-            }
+            Self::Key(KeyError::Throttled { retry_after, .. }) => ErrorKind::Throttled {
+                retry_after: *retry_after,
+            },
+            Self::Key(
+                KeyError::Refused
+                | KeyError::Foreign
+                | KeyError::Absent
+                | KeyError::Erased
+                | KeyError::SignIn { .. }
+                | KeyError::NotAllowed { .. }
+                | KeyError::Unusable { .. },
+            ) => ErrorKind::Denied,
             Self::Key(KeyError::Unreadable(_) | KeyError::Unreachable(_)) => ErrorKind::Unavailable,
             Self::Key(KeyError::Malformed) | Self::Invalid(_) => ErrorKind::Invalid,
             Self::Internal(_) => ErrorKind::Internal,
@@ -125,6 +173,7 @@ impl StoreError {
             Self::Changed { .. } | Self::GivenUp { .. } => reason::CONFLICT,
             Self::SlotTaken { .. } => reason::SLOT_TAKEN,
             Self::Corrupt { .. } => reason::STORE_CORRUPT,
+            Self::Key(KeyError::Erased) => reason::KEY_ERASED,
             Self::Key(_) => reason::KEY_UNAVAILABLE,
             Self::Invalid(_) => reason::INVALID_ARGUMENT,
             Self::Internal(_) => reason::INTERNAL,

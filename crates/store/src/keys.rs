@@ -1,7 +1,10 @@
 //! Key-encryption keys: what wraps a tenant's data key.
 //!
-//! Owns the small seam [`KeyWrap`] and its embedded default, a local key file.
-//! It must never print, log or return a key other than to the cipher.
+//! Owns the small seam [`KeyWrap`] and its embedded default, a local key file,
+//! which may be a mounted secret. It must never print, log or return a key other
+//! than to the cipher.
+
+mod key_vault;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -19,6 +22,8 @@ use zeroize::Zeroizing;
 
 use crate::chance;
 use crate::error::KeyError;
+
+pub use key_vault::KeyVault;
 
 /// A data key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,19 +122,29 @@ impl Kek {
     /// [`KeyError::Unreadable`] where there is none, [`KeyError::Malformed`]
     /// where it holds no key.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let text = Zeroizing::new(
-            std::fs::read_to_string(path).map_err(|error| KeyError::Unreadable(error.kind()))?,
+        let content = Zeroizing::new(
+            std::fs::read(path).map_err(|error| KeyError::Unreadable(error.kind()))?,
         );
-        let bytes = Zeroizing::new(
-            BASE64_STANDARD
-                .decode(text.trim())
-                .map_err(|_| KeyError::Malformed)?,
-        );
-        let key: [u8; 32] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| KeyError::Malformed)?;
-        Ok(Self::from_bytes(key))
+        Self::parse(&content).ok_or(KeyError::Malformed)
+    }
+
+    /// A key as text in base64, with white space around it or not, or as the 32
+    /// bytes themselves, which is what a Kubernetes secret holds whose `data` was
+    /// written by hand.
+    ///
+    /// Thirty-two characters of text are no key: a passphrase, or base64 cut short.
+    fn parse(content: &[u8]) -> Option<Self> {
+        let is_text = |byte: &u8| matches!(byte, b' '..=b'~');
+        if let Ok(key) = <[u8; 32]>::try_from(content)
+            && !content.iter().all(is_text)
+        {
+            return Some(Self::from_bytes(key));
+        }
+        let text = std::str::from_utf8(content).ok()?;
+        let bytes = Zeroizing::new(BASE64_STANDARD.decode(text.trim()).ok()?);
+        <[u8; 32]>::try_from(bytes.as_slice())
+            .ok()
+            .map(Self::from_bytes)
     }
 
     /// Reads a key file, or writes a new one where there is none.
@@ -147,10 +162,41 @@ impl Kek {
         create_key_file(path).map_err(|error| KeyError::Unreadable(error.kind()))?;
         Self::load(path)
     }
+}
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&Key::from(*self.key))
-    }
+/// Encrypts a data key, bound to a context; the nonce is fresh.
+fn seal(
+    kek: &[u8; 32],
+    key: &SecretSlice<u8>,
+    context: &[u8],
+) -> Result<([u8; 24], Vec<u8>), KeyError> {
+    let nonce: [u8; 24] = chance::bytes();
+    let payload = Payload {
+        msg: key.expose_secret(),
+        aad: context,
+    };
+    let sealed = XChaCha20Poly1305::new(&Key::from(*kek))
+        .encrypt(&XNonce::from(nonce), payload)
+        .map_err(|_| KeyError::Refused)?;
+    Ok((nonce, sealed))
+}
+
+/// The reverse of [`seal`].
+fn open(
+    kek: &[u8; 32],
+    nonce: &[u8],
+    sealed: &[u8],
+    context: &[u8],
+) -> Result<SecretSlice<u8>, KeyError> {
+    let nonce: [u8; 24] = nonce.try_into().map_err(|_| KeyError::Refused)?;
+    let payload = Payload {
+        msg: sealed,
+        aad: context,
+    };
+    XChaCha20Poly1305::new(&Key::from(*kek))
+        .decrypt(&XNonce::from(nonce), payload)
+        .map(SecretSlice::from)
+        .map_err(|_| KeyError::Refused)
 }
 
 /// Writes a fresh key beside `path`, then links it there unless another process
@@ -194,15 +240,7 @@ impl KeyWrap for Kek {
     }
 
     async fn wrap(&self, key: &SecretSlice<u8>, context: &[u8]) -> Result<Wrapped, KeyError> {
-        let nonce: [u8; 24] = chance::bytes();
-        let payload = Payload {
-            msg: key.expose_secret(),
-            aad: context,
-        };
-        let ciphertext = self
-            .cipher()
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| KeyError::Refused)?;
+        let (nonce, ciphertext) = seal(&self.key, key, context)?;
         Ok(Wrapped {
             nonce: nonce.to_vec(),
             ciphertext,
@@ -210,20 +248,7 @@ impl KeyWrap for Kek {
     }
 
     async fn unwrap(&self, wrapped: &Wrapped, context: &[u8]) -> Result<SecretSlice<u8>, KeyError> {
-        let nonce: [u8; 24] = wrapped
-            .nonce
-            .as_slice()
-            .try_into()
-            .map_err(|_| KeyError::Refused)?;
-        let payload = Payload {
-            msg: &wrapped.ciphertext,
-            aad: context,
-        };
-        let key = self
-            .cipher()
-            .decrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| KeyError::Refused)?;
-        Ok(SecretSlice::from(key))
+        open(&self.key, &wrapped.nonce, &wrapped.ciphertext, context)
     }
 }
 

@@ -80,6 +80,12 @@ pub fn data_key(tenant: &TenantId, number: u32, wrap: &str) -> Path {
     Path::from(format!("tenants/{tenant}/keys/{number}/{wrap}.json"))
 }
 
+/// The mark that a tenant was erased, beside its wrapped data keys.
+#[must_use]
+pub fn erasure(tenant: &TenantId) -> Path {
+    Path::from(format!("tenants/{tenant}/keys/erased"))
+}
+
 /// The number and the wrap in the key of a tenant's data key.
 pub(crate) fn data_key_of(tenant: &TenantId, path: &Path) -> Option<(u32, String)> {
     let mut parts = path.prefix_match(&data_keys(tenant))?;

@@ -35,10 +35,10 @@ pub use object_store;
 
 pub use backend::open_store;
 pub use check::Finding;
-pub use data_key::Rewrapped;
+pub use data_key::{AfterErasure, Imported, Rewrapped};
 pub use draft::Draft;
 pub use error::{KeyError, StoreError};
-pub use keys::{Kek, KeyWrap};
+pub use keys::{Kek, KeyVault, KeyWrap};
 pub use layout::Area;
 pub use manifest::{
     Fate, Head, Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
@@ -49,4 +49,4 @@ pub use tenant_vault::{
     Announced, Claim, Damage, DamageKind, Depth, Foothold, Found, FoundPage, LaneMark, Match,
     Problem, Pruned, Query, Repaired, Taken, TenantVault, Verified,
 };
-pub use vault::{Place, Vault, Versioned};
+pub use vault::{Erased, Holder, Place, Vault, Versioned};

@@ -80,6 +80,18 @@ pub(crate) fn decrypt(key: &DataKey, path: &Path, sealed: &[u8]) -> Result<Vec<u
     Ok(plain)
 }
 
+/// Whether an age file was made for one of the key's numbers, as far as its head
+/// tells; of what is no age file any more nobody can say otherwise.
+pub(crate) fn is_for(key: &DataKey, sealed: &[u8]) -> bool {
+    let Ok(decryptor) = age::Decryptor::new_buffered(sealed) else {
+        return true;
+    };
+    !matches!(
+        decryptor.decrypt(key.identities()),
+        Err(age::DecryptError::NoMatchingKeys)
+    )
+}
+
 /// Seals a document for one place.
 ///
 /// # Errors

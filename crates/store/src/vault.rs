@@ -3,6 +3,7 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod import;
 mod keys;
 mod place;
 
@@ -25,7 +26,8 @@ use crate::layout;
 use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
 
-pub use place::Place;
+pub use keys::Erased;
+pub use place::{Holder, Place};
 
 /// A mutable record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

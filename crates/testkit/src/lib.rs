@@ -1,4 +1,5 @@
 //! Placeholder.
 
 pub mod directory;
+pub mod key_vault;
 pub mod store;

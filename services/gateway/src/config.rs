@@ -51,7 +51,7 @@ impl Config {
     /// [`ConfigError`] naming the key.
     pub fn complete(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let config = Self::read(settings)?;
-        config.common.required_key_file()?;
+        config.common.required_key()?;
         config.tokens()?;
         Ok(config)
     }
@@ -202,12 +202,8 @@ mod tests {
             "REWIND_DEVELOPMENT_TOKEN_FILE is not set"
         );
         assert_eq!(
-            config
-                .common
-                .required_key_file()
-                .expect_err("none")
-                .to_string(),
-            "REWIND_KEY_FILE is not set"
+            config.common.required_key().expect_err("none").to_string(),
+            "REWIND_KEY_FILE or REWIND_KEY_VAULT_KEY is not set"
         );
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("operator.token");

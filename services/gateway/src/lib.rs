@@ -35,7 +35,7 @@ use runtime::tls::Tls;
 use runtime::{Clock, Ids, Server, SystemClock, SystemIds, exit};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{Place, StoreError, Vault};
+use store::{StoreError, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -71,15 +71,9 @@ impl App {
     /// [`Ended`] saying which of them cannot be had.
     pub async fn open(config: &Config, source: Arc<dyn Source>) -> Result<Self, Ended> {
         let tokens = config.tokens()?;
-        let vault = Vault::at(&Place {
-            store_url: &config.common.store_url,
-            keys_url: config.common.keys_url.as_deref(),
-            key_file: config.common.required_key_file()?,
-            old_key_file: config.common.old_key_file.as_deref(),
-            setting: &|name| source.get(name),
-        })
-        .await
-        .map_err(unopened)?;
+        let vault = Vault::configured(&config.common.vault(source.as_ref()))
+            .await
+            .map_err(unopened)?;
         let deps = Deps {
             vault,
             clock: Arc::new(SystemClock),

@@ -30,7 +30,7 @@ impl Config {
     /// [`ConfigError`] naming the key.
     pub fn complete(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         let config = Self::read(settings)?;
-        config.common.required_key_file()?;
+        config.common.required_key()?;
         Ok(config)
     }
 

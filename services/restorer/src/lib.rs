@@ -31,7 +31,7 @@ use runtime::jobs::Jobs;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
-use store::{Place, StoreError, TenantRecord, Vault};
+use store::{StoreError, TenantRecord, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -90,15 +90,9 @@ impl App {
         let common = &config.common;
         let tls = common.tls.as_ref().map(Tls::load).transpose()?;
         let ids: Arc<dyn Ids> = Arc::new(SystemIds);
-        let vault = Vault::at(&Place {
-            store_url: &common.store_url,
-            keys_url: common.keys_url.as_deref(),
-            key_file: common.required_key_file()?,
-            old_key_file: common.old_key_file.as_deref(),
-            setting: &|name| source.get(name),
-        })
-        .await
-        .map_err(unopened)?;
+        let vault = Vault::configured(&common.vault(source.as_ref()))
+            .await
+            .map_err(unopened)?;
         let deps = Deps {
             vault,
             clock: Arc::new(SystemClock),

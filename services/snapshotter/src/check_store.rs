@@ -17,7 +17,8 @@ pub(crate) async fn check(context: &Context) -> Result<CheckStoreResponse, Error
     })
 }
 
-fn message(finding: Finding) -> StoreFinding {
+/// A finding as the contract says it.
+pub(crate) fn message(finding: Finding) -> StoreFinding {
     let outcome = match finding.outcome {
         Outcome::Ok => StoreOutcome::Ok,
         Outcome::Failed => StoreOutcome::Failed,

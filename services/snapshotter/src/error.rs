@@ -49,6 +49,9 @@ pub enum Error {
     /// A hold without a reason, or with a story.
     #[error("a hold needs a reason of 1 to 200 characters")]
     NoHoldReason,
+    /// An erasure that nobody confirmed.
+    #[error("to erase a tenant, its id or its name must be given once more")]
+    NotConfirmed,
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
@@ -59,7 +62,9 @@ impl Fault for Error {
         match self {
             Self::Store(error) => error.kind(),
             Self::Graph(error) => error.kind(),
-            Self::Name(_) | Self::NoHoldReason | Self::Request(_) => ErrorKind::Invalid,
+            Self::Name(_) | Self::NoHoldReason | Self::NotConfirmed | Self::Request(_) => {
+                ErrorKind::Invalid
+            }
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
@@ -73,7 +78,9 @@ impl Fault for Error {
         match self {
             Self::Store(error) => error.reason().0,
             Self::Graph(error) => error.reason(),
-            Self::Name(_) | Self::NoHoldReason | Self::Request(_) => reason::INVALID_ARGUMENT,
+            Self::Name(_) | Self::NoHoldReason | Self::NotConfirmed | Self::Request(_) => {
+                reason::INVALID_ARGUMENT
+            }
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,

@@ -1,14 +1,17 @@
-//! The tenants' data keys: recovery bundles, re-wrapping, rotation.
+//! The tenants' data keys: recovery bundles, re-wrapping, rotation, erasure.
 //!
 //! Owns the turning of requests about keys into calls of the vault. It never
 //! sees a key that is not encrypted.
 
 use proto::name;
 use proto::v1::{
-    ExportKeysRequest, ExportKeysResponse, Rewrapping, RotateKeyRequest, RotateKeyResponse,
+    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse, Rewrapping,
+    RotateKeyRequest, RotateKeyResponse,
 };
 
-use crate::{Context, Error};
+use store::StoreError;
+
+use crate::{Context, Error, check_store};
 
 /// Makes a recovery bundle of one tenant.
 pub(crate) async fn export(
@@ -53,6 +56,34 @@ pub(crate) async fn rotate(
     Ok(RotateKeyResponse {
         name: name::tenant(&tenant),
         number: number(newest),
+    })
+}
+
+/// Erases one tenant, whose id or name was typed once more.
+pub(crate) async fn erase(
+    context: &Context,
+    request: EraseKeysRequest,
+) -> Result<EraseKeysResponse, Error> {
+    let tenant = name::parse_tenant("name", &request.name)?;
+    let deps = &context.deps;
+    let record = deps
+        .vault
+        .tenant_record(&tenant)
+        .await?
+        .ok_or_else(|| StoreError::NotFound {
+            what: format!("tenant {tenant}"),
+        })?
+        .value;
+    let confirmed = request.confirm.trim();
+    if !tenant.as_str().eq_ignore_ascii_case(confirmed) && record.name != confirmed {
+        return Err(Error::NotConfirmed);
+    }
+    let done = deps.vault.erase_keys(&tenant, deps.clock.now()).await?;
+    tracing::warn!(%tenant, deleted = done.deleted, outcome = ?done.proof.outcome, "the tenant was erased");
+    Ok(EraseKeysResponse {
+        name: name::tenant(&tenant),
+        deleted_count: number(done.deleted),
+        proof: Some(check_store::message(done.proof)),
     })
 }
 

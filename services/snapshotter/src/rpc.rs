@@ -8,14 +8,14 @@ use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::store_service_server::StoreService;
 use proto::v1::{
     CheckAccessRequest, CheckAccessResponse, CheckStoreRequest, CheckStoreResponse,
-    ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
-    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
-    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
-    ReadSnapshotRequest, ReadSnapshotResponse, RepairSnapshotsRequest, RepairSnapshotsResponse,
-    RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse,
-    SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest,
-    TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse, WatchSnapshotRequest,
-    WatchSnapshotResponse,
+    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse,
+    GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse,
+    HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
+    ListSnapshotsRequest, ListSnapshotsResponse, ReadSnapshotRequest, ReadSnapshotResponse,
+    RepairSnapshotsRequest, RepairSnapshotsResponse, RewrapKeysRequest, RewrapKeysResponse,
+    RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot,
+    TakeSnapshotRequest, TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse,
+    WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -297,6 +297,14 @@ impl KeyService for Rpc {
         request: Request<RotateKeyRequest>,
     ) -> Result<Response<RotateKeyResponse>, Status> {
         let answer = keys::rotate(&self.context, request.into_inner()).await;
+        answer.map(Response::new).map_err(refuse)
+    }
+
+    async fn erase_keys(
+        &self,
+        request: Request<EraseKeysRequest>,
+    ) -> Result<Response<EraseKeysResponse>, Status> {
+        let answer = keys::erase(&self.context, request.into_inner()).await;
         answer.map(Response::new).map_err(refuse)
     }
 }

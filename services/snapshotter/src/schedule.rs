@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::{SnapshotId, TenantId, slot};
-use store::{StoreError, Trigger};
+use store::{KeyError, StoreError, Trigger};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Schedule;
@@ -44,6 +44,8 @@ pub(crate) async fn run(context: Context, schedule: Schedule, stop: Cancellation
 struct Seen {
     done: HashMap<TenantId, SnapshotId>,
     tried: HashMap<TenantId, DateTime<Utc>>,
+    /// When a tenant was found to be erased; it may come back from a bundle.
+    erased: HashMap<TenantId, DateTime<Utc>>,
 }
 
 async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
@@ -54,17 +56,25 @@ async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
             return Ok(());
         }
         let name = proto::name::snapshot(&tenant, &today);
-        if seen.done.get(&tenant) == Some(&today) || context.jobs.is_running(&name) {
+        let rests = |at: Option<&DateTime<Utc>>| at.is_some_and(|at| now - *at < REST);
+        if seen.done.get(&tenant) == Some(&today)
+            || context.jobs.is_running(&name)
+            || rests(seen.erased.get(&tenant))
+        {
             continue;
         }
         match is_there(context, &tenant, &today).await {
             Ok(true) => {
                 seen.done.insert(tenant, today.clone());
             }
-            Ok(false) if seen.tried.get(&tenant).is_some_and(|at| now - *at < REST) => {}
+            Ok(false) if rests(seen.tried.get(&tenant)) => {}
             Ok(false) => {
                 seen.tried.insert(tenant.clone(), now);
                 take::start(context, &tenant, &today, Trigger::Scheduled);
+            }
+            Err(Error::Store(StoreError::Key(KeyError::Erased))) => {
+                tracing::info!(%tenant, "an erased tenant has no snapshots");
+                seen.erased.insert(tenant, now);
             }
             // One tenant's trouble is not the others'; the next round looks again.
             Err(error) => {
@@ -84,3 +94,6 @@ async fn is_there(context: &Context, tenant: &TenantId, slot: &SnapshotId) -> Re
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

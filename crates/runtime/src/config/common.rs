@@ -2,7 +2,7 @@
 //!
 //! Owns their names, defaults and types. It opens no file and no port.
 
-use super::{ConfigError, Settings};
+use super::{ConfigError, Settings, Source};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +52,11 @@ pub struct Common {
     /// `REWIND_OLD_KEY_FILE`: the key that wrapped them before, while they are
     /// re-wrapped.
     pub old_key_file: Option<PathBuf>,
+    /// `REWIND_KEY_VAULT_KEY`: the same, where it is in Azure Key Vault: its whole
+    /// identifier.
+    pub key_vault_key: Option<String>,
+    /// `REWIND_OLD_KEY_VAULT_KEY`: the same of the key before.
+    pub old_key_vault_key: Option<String>,
     /// `REWIND_TLS_CERT`, `REWIND_TLS_KEY`, `REWIND_TLS_CA`.
     pub tls: Option<TlsPaths>,
     /// `REWIND_CUSTOM_CLOUDS=allow`: whether tenants may name hosts of their own.
@@ -78,16 +83,35 @@ pub enum GraphLimits {
 }
 
 impl Common {
-    /// The key file, for a service that cannot do without.
+    /// Whether there is a key that wraps, for a service that cannot do without.
     ///
     /// # Errors
     /// [`ConfigError::Missing`].
-    pub fn required_key_file(&self) -> Result<&std::path::Path, ConfigError> {
-        self.key_file
-            .as_deref()
-            .ok_or_else(|| ConfigError::Missing {
-                key: "REWIND_KEY_FILE".to_owned(),
-            })
+    pub fn required_key(&self) -> Result<(), ConfigError> {
+        if self.key_file.is_some() || self.key_vault_key.is_some() {
+            return Ok(());
+        }
+        Err(ConfigError::Missing {
+            key: "REWIND_KEY_FILE or REWIND_KEY_VAULT_KEY".to_owned(),
+        })
+    }
+
+    /// The settings that the vault is opened by, under their names: those of
+    /// `REWIND_…` as they were read, and those of the clouds from `source`.
+    pub fn vault<'a>(
+        &'a self,
+        source: &'a dyn Source,
+    ) -> impl Fn(&str) -> Option<String> + Sync + use<'a> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        move |name| match name {
+            "REWIND_STORE_URL" => Some(self.store_url.clone()),
+            "REWIND_KEYS_URL" => self.keys_url.clone(),
+            "REWIND_KEY_FILE" => path(&self.key_file),
+            "REWIND_OLD_KEY_FILE" => path(&self.old_key_file),
+            "REWIND_KEY_VAULT_KEY" => self.key_vault_key.clone(),
+            "REWIND_OLD_KEY_VAULT_KEY" => self.old_key_vault_key.clone(),
+            _ => source.get(name),
+        }
     }
 
     /// Reads the shared settings; the address is the service's own default.
@@ -111,6 +135,12 @@ impl Common {
             keys_url: settings.text("REWIND_KEYS_URL"),
             key_file: settings.path("REWIND_KEY_FILE"),
             old_key_file: settings.path("REWIND_OLD_KEY_FILE"),
+            key_vault_key: key_vault_key(settings, "REWIND_KEY_VAULT_KEY", "REWIND_KEY_FILE")?,
+            old_key_vault_key: key_vault_key(
+                settings,
+                "REWIND_OLD_KEY_VAULT_KEY",
+                "REWIND_OLD_KEY_FILE",
+            )?,
             tls: TlsPaths::read(settings, "REWIND_TLS")?,
             custom_clouds,
             graph_limits: match settings.text("REWIND_GRAPH_LIMITS").as_deref() {
@@ -130,4 +160,20 @@ impl Common {
                 .unwrap_or(Duration::from_secs(20)),
         })
     }
+}
+
+/// A key in Azure Key Vault, in whose place no file may be named.
+fn key_vault_key(
+    settings: &Settings<'_>,
+    name: &str,
+    file: &str,
+) -> Result<Option<String>, ConfigError> {
+    let key = settings.url(name)?;
+    if key.is_some() && settings.path(file).is_some() {
+        return Err(ConfigError::invalid(
+            name,
+            format!("{file} is set, too, and one key wraps"),
+        ));
+    }
+    Ok(key)
 }

@@ -31,6 +31,33 @@ fn defaults_hold_where_nothing_is_set() {
 }
 
 #[test]
+fn the_vault_is_opened_by_what_was_read_and_by_the_clouds_own_settings() {
+    let source = fixed([
+        ("REWIND_KEY_FILE", "other"),
+        ("AZURE_CLIENT_ID", "a client"),
+    ]);
+    let common = common([
+        ("REWIND_STORE_URL", "memory:///"),
+        ("REWIND_KEY_VAULT_KEY", "https://v/keys/k/2"),
+        ("REWIND_OLD_KEY_FILE", "old"),
+    ])
+    .expect("valid");
+    common.required_key().expect("there is one");
+    let vault = common.vault(&source);
+    for (name, expected) in [
+        ("REWIND_STORE_URL", Some("memory:///")),
+        ("REWIND_KEYS_URL", None),
+        ("REWIND_KEY_FILE", None),
+        ("REWIND_KEY_VAULT_KEY", Some("https://v/keys/k/2")),
+        ("REWIND_OLD_KEY_FILE", Some("old")),
+        ("REWIND_OLD_KEY_VAULT_KEY", None),
+        ("AZURE_CLIENT_ID", Some("a client")),
+    ] {
+        assert_eq!(vault(name).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
 fn errors_name_the_key_and_never_the_value() {
     let store = ("REWIND_STORE_URL", "memory:///");
     insta::assert_snapshot!([
@@ -42,6 +69,9 @@ fn errors_name_the_key_and_never_the_value() {
         error([store, ("REWIND_TLS_CERT", "a")]),
         error([store, ("REWIND_TLS_KEY", "a")]),
         error([store, ("REWIND_TLS_CA", "a")]),
+        error([store, ("REWIND_KEY_VAULT_KEY", "hunter2")]),
+        error([store, ("REWIND_KEY_VAULT_KEY", "https://v/keys/k/1"), ("REWIND_KEY_FILE", "key")]),
+        error([store, ("REWIND_OLD_KEY_VAULT_KEY", "https://v/keys/k/1"), ("REWIND_OLD_KEY_FILE", "key")]),
         error([store, ("REWIND_CONFIG", "no such file")]),
     ].join("\n"), @r"
     REWIND_STORE_URL is not set
@@ -52,6 +82,9 @@ fn errors_name_the_key_and_never_the_value() {
     REWIND_TLS_KEY is not set
     REWIND_TLS_CERT is not set
     REWIND_TLS_CERT is not set
+    REWIND_KEY_VAULT_KEY is not valid: an http or https URL is expected
+    REWIND_KEY_VAULT_KEY is not valid: REWIND_KEY_FILE is set, too, and one key wraps
+    REWIND_OLD_KEY_VAULT_KEY is not valid: REWIND_OLD_KEY_FILE is set, too, and one key wraps
     the file that REWIND_CONFIG names cannot be used: No such file or directory (os error 2)
     ");
 }

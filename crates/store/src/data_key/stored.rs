@@ -1,14 +1,18 @@
 //! Data keys as they are stored, each number under the key-encryption keys that
 //! wrap it.
 //!
-//! The only files of the vault that are ever deleted: an old wrap once the new
-//! one has been read back and opened, and all of them when a tenant is erased.
+//! Wraps are deleted: an old one once the new one has been read back and opened,
+//! and all of them when a tenant is erased. What an erasure leaves is a mark, and
+//! nothing opens or wraps a key beside it.
+
+mod adopt;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use age::secrecy::{ExposeSecret, SecretSlice};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use model::TenantId;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -19,6 +23,9 @@ use crate::file::{self, Created};
 use crate::format::v1;
 use crate::keys::{KeyWrap, Wraps};
 use crate::layout;
+
+pub use adopt::{AfterErasure, Imported};
+pub(crate) use adopt::{adopt, check_against};
 
 /// What a re-wrapping did for one tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,29 +41,48 @@ fn context(tenant: &TenantId, number: u32) -> Vec<u8> {
     format!("rewind data key v1\0{tenant}\0{number}").into_bytes()
 }
 
-/// The ids of the wraps of each number.
-async fn wraps_of(
-    store: &dyn ObjectStore,
-    tenant: &TenantId,
-) -> Result<BTreeMap<u32, Vec<String>>, StoreError> {
-    let mut numbers: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for path in file::list(store, &layout::data_keys(tenant)).await? {
-        if let Some((number, wrap)) = layout::data_key_of(tenant, &path) {
-            numbers.entry(number).or_default().push(wrap);
-        }
-    }
-    Ok(numbers)
+/// What lies in the folder of a tenant's data key.
+#[derive(Debug, Default)]
+struct Listed {
+    /// The ids of the wraps of each number.
+    numbers: BTreeMap<u32, Vec<String>>,
+    /// Whether the tenant was erased.
+    erased: bool,
 }
 
-/// The numbers that a tenant's data key has, sorted; none after an erasure.
+impl Listed {
+    async fn of(store: &dyn ObjectStore, tenant: &TenantId) -> Result<Self, StoreError> {
+        let mut listed = Self::default();
+        for path in file::list(store, &layout::data_keys(tenant)).await? {
+            if path == layout::erasure(tenant) {
+                listed.erased = true;
+            } else if let Some((number, wrap)) = layout::data_key_of(tenant, &path) {
+                listed.numbers.entry(number).or_default().push(wrap);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The numbers, of which there is one at least.
+    fn numbers(self) -> Result<BTreeMap<u32, Vec<String>>, KeyError> {
+        match self {
+            Self { erased: true, .. } => Err(KeyError::Erased),
+            Self { numbers, .. } if numbers.is_empty() => Err(KeyError::Absent),
+            Self { numbers, .. } => Ok(numbers),
+        }
+    }
+}
+
+/// The numbers that a tenant's data key has, sorted.
 ///
 /// # Errors
-/// `Unavailable`.
+/// `Key` where there is none; `Unavailable`.
 pub(crate) async fn numbers(
     store: &dyn ObjectStore,
     tenant: &TenantId,
 ) -> Result<Vec<u32>, StoreError> {
-    Ok(wraps_of(store, tenant).await?.into_keys().collect())
+    let numbers = Listed::of(store, tenant).await?.numbers()?;
+    Ok(numbers.into_keys().collect())
 }
 
 /// Stores a new data key, or opens the one that an earlier, interrupted
@@ -94,11 +120,8 @@ pub(crate) async fn open(
     tenant: &TenantId,
 ) -> Result<DataKey, StoreError> {
     let mut keys = Vec::new();
-    for (number, stored) in wraps_of(store, tenant).await? {
+    for (number, stored) in Listed::of(store, tenant).await?.numbers()? {
         keys.push(open_number(store, wraps, tenant, number, &stored).await?);
-    }
-    if keys.is_empty() {
-        return Err(KeyError::Absent.into());
     }
     Ok(DataKey {
         tenant: tenant.clone(),
@@ -173,6 +196,10 @@ async fn read_file(store: &dyn ObjectStore, path: &Path) -> Result<v1::DataKeyFi
     v1::from_json(path.as_ref(), &bytes)
 }
 
+/// Writes one number under one wrap.
+///
+/// An erasure marks first and deletes then, so a wrap that came too late for that
+/// finds the mark here.
 async fn write(
     store: &dyn ObjectStore,
     wrap: &Arc<dyn KeyWrap>,
@@ -185,7 +212,12 @@ async fn write(
     let recipient = key.recipient().to_string();
     let stored = v1::DataKeyFile::new(key.number, wrap.id(), &wrapped, recipient, request);
     let path = layout::data_key(tenant, key.number, wrap.id());
-    file::create(store, &path, Bytes::from(v1::to_json(&stored)?)).await
+    let created = file::create(store, &path, Bytes::from(v1::to_json(&stored)?)).await?;
+    if file::exists(store, &layout::erasure(tenant)).await? {
+        file::delete(store, &path).await?;
+        return Err(KeyError::Erased.into());
+    }
+    Ok(created)
 }
 
 /// Leaves each number under the current key-encryption key alone.
@@ -202,10 +234,7 @@ pub(crate) async fn rewrap(
     wraps: &Wraps,
     tenant: &TenantId,
 ) -> Result<Rewrapped, StoreError> {
-    let numbers = wraps_of(store, tenant).await?;
-    if numbers.is_empty() {
-        return Err(KeyError::Absent.into());
-    }
+    let numbers = Listed::of(store, tenant).await?.numbers()?;
     let mut done = Rewrapped::default();
     for (number, mut stored) in numbers {
         let current = wraps.current();
@@ -213,8 +242,9 @@ pub(crate) async fn rewrap(
         let place = layout::data_key(tenant, number, current.id());
         if stored.iter().any(|id| id == current.id()) {
             match read(store, current, tenant, number).await {
-                // A wrap that was written badly must not stay in the way.
-                Err(StoreError::Key(_) | StoreError::Corrupt { .. }) => {
+                // A wrap that was written badly must not stay in the way; of one
+                // whose holder does not answer nobody knows.
+                Err(StoreError::Key(KeyError::Refused) | StoreError::Corrupt { .. }) => {
                     file::delete(store, &place).await?;
                 }
                 other => {
@@ -264,7 +294,7 @@ pub(crate) async fn rotate(
     request_id: &str,
 ) -> Result<u32, StoreError> {
     let request = blake3::hash(request_id.as_bytes()).to_hex().to_string();
-    let numbers = wraps_of(store, tenant).await?;
+    let numbers = Listed::of(store, tenant).await?.numbers()?;
     let (newest, stored) = numbers.last_key_value().ok_or(KeyError::Absent)?;
     open_number(store, wraps, tenant, *newest, stored).await?;
     if read_request(store, tenant, *newest, stored).await?.as_ref() == Some(&request) {
@@ -280,8 +310,9 @@ pub(crate) async fn rotate(
         });
     }
     match read(store, current, tenant, key.number).await {
-        // A number that nobody can open would shut the tenant out.
-        Err(error @ (StoreError::Key(_) | StoreError::Corrupt { .. })) => {
+        // A number that nobody can open would shut the tenant out; one that cannot
+        // be opened just now may have sealed something already.
+        Err(error @ (StoreError::Key(KeyError::Refused) | StoreError::Corrupt { .. })) => {
             file::delete(store, &place).await?;
             Err(error)
         }
@@ -307,17 +338,32 @@ async fn read_request(
     Ok(None)
 }
 
-/// Deletes a tenant's data key in every number and under every wrap.
+/// Deletes a tenant's data key in every number and under every wrap, and leaves a
+/// mark. The number of wraps that were deleted.
+///
+/// The mark comes first, so that the erasure holds from its first write on.
 ///
 /// # Errors
-/// `Unavailable`, after which it is to be repeated.
-pub(crate) async fn erase(store: &dyn ObjectStore, tenant: &TenantId) -> Result<(), StoreError> {
+/// `Unavailable` or `Changed`, after which it is to be repeated.
+pub(crate) async fn erase(
+    store: &dyn ObjectStore,
+    tenant: &TenantId,
+    now: DateTime<Utc>,
+) -> Result<u32, StoreError> {
+    let mark = layout::erasure(tenant);
+    let content = v1::to_json(&v1::Erasure::new(now))?;
+    file::create(store, &mark, Bytes::from(content)).await?;
     let folder = layout::data_keys(tenant);
+    let mut deleted = 0;
     for path in file::list(store, &folder).await? {
-        file::delete(store, &path).await?;
+        if path != mark {
+            file::delete(store, &path).await?;
+            deleted += 1;
+        }
     }
-    match file::list(store, &folder).await?.first() {
-        None => Ok(()),
+    let left = file::list(store, &folder).await?;
+    match left.into_iter().find(|path| *path != mark) {
+        None => Ok(deleted),
         Some(path) => Err(StoreError::Changed {
             what: format!("the data key {path}"),
         }),

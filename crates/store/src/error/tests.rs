@@ -70,7 +70,7 @@ fn every_error_has_its_kind_reason_and_text() {
         (
             KeyError::Refused,
             ErrorKind::Denied,
-            "the tenant's data key cannot be opened with this key file",
+            "the tenant's data key cannot be opened with this wrapping key",
         ),
         (
             KeyError::Absent,
@@ -85,14 +85,54 @@ fn every_error_has_its_kind_reason_and_text() {
         (
             KeyError::Malformed,
             ErrorKind::Invalid,
-            "the key file does not hold 32 bytes in base64",
+            "the key file does not hold 32 bytes, in base64 or as they are",
         ),
         (
             KeyError::Unreachable("timed out".to_owned()),
             ErrorKind::Unavailable,
             "the key holder cannot be reached: timed out",
         ),
+        (
+            KeyError::Throttled {
+                vault: "v".to_owned(),
+                retry_after: Some(Duration::from_secs(30)),
+            },
+            ErrorKind::Throttled {
+                retry_after: Some(Duration::from_secs(30)),
+            },
+            "Key Vault v is asked too often",
+        ),
+        (
+            KeyError::SignIn {
+                vault: "v".to_owned(),
+                why: "AADSTS700016".to_owned(),
+            },
+            ErrorKind::Denied,
+            "the service cannot sign in to Key Vault v: AADSTS700016",
+        ),
+        (
+            KeyError::NotAllowed {
+                vault: "v".to_owned(),
+                permission: "wrapKey",
+            },
+            ErrorKind::Denied,
+            "Key Vault v does not let the service use the key: the permission wrapKey is missing, on the identity or on the key",
+        ),
+        (
+            KeyError::Unusable {
+                vault: "v".to_owned(),
+                why: "it is disabled",
+            },
+            ErrorKind::Denied,
+            "the key in Key Vault v cannot be used: it is disabled",
+        ),
     ] {
         check(key.into(), kind, reason::KEY_UNAVAILABLE, text);
     }
+    check(
+        KeyError::Erased.into(),
+        ErrorKind::Denied,
+        reason::KEY_ERASED,
+        "the tenant was erased: its data key was deleted, and nothing of it can be read",
+    );
 }

@@ -15,7 +15,7 @@ use crate::error::StoreError;
 
 pub(crate) use fate::{Fate, GivenUp};
 pub(crate) use manifest::Manifest;
-pub(crate) use records::{Claim, DataKeyFile, TenantRecord};
+pub(crate) use records::{Claim, DataKeyFile, Erasure, TenantRecord};
 
 /// The number that files of this format carry.
 pub(crate) const FORMAT: u32 = 1;

@@ -5,9 +5,11 @@
 use std::io::Write;
 
 use age::x25519::Recipient;
+use chrono::{DateTime, Utc};
 use model::TenantId;
 
 use super::Vault;
+use crate::check::{self, Finding};
 use crate::data_key::{self, Rewrapped};
 use crate::error::{KeyError, StoreError};
 
@@ -27,7 +29,10 @@ impl Vault {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Key(KeyError::Refused)) => refused += 1,
                 // One tenant's erased or damaged key says nothing of the key file.
-                Err(StoreError::Key(KeyError::Absent) | StoreError::Corrupt { .. }) => {}
+                Err(
+                    StoreError::Key(KeyError::Absent | KeyError::Erased)
+                    | StoreError::Corrupt { .. },
+                ) => {}
                 Err(error) => return Err(error),
             }
             if refused == TRIED {
@@ -93,18 +98,40 @@ impl Vault {
     }
 
     /// Erases a tenant: deletes its data key in every number and under every wrap,
-    /// after which nobody opens a file of it without a recovery bundle. The files
-    /// stay.
+    /// and tries whether the store of the keys lets go of what is deleted. From then
+    /// on nobody opens a file of the tenant without a recovery bundle or a copy of
+    /// its wrapped keys. The files stay, and so does a mark that says why.
     ///
     /// # Errors
-    /// `Unavailable` or `Changed`, after which it is to be repeated.
-    pub async fn erase_keys(&self, tenant: &TenantId) -> Result<(), StoreError> {
+    /// `NotFound` where the tenant is not registered; `Unavailable` or `Changed`,
+    /// after which it is to be repeated.
+    pub async fn erase_keys(
+        &self,
+        tenant: &TenantId,
+        now: DateTime<Utc>,
+    ) -> Result<Erased, StoreError> {
+        if !self.is_registered(tenant).await? {
+            return Err(unregistered(tenant));
+        }
         self.forget(tenant);
-        data_key::erase(self.keys.as_ref(), tenant).await
+        let deleted = data_key::erase(self.keys.as_ref(), tenant, now).await?;
+        Ok(Erased {
+            deleted,
+            proof: check::erasure(self.keys.as_ref()).await,
+        })
     }
 }
 
-fn unregistered(tenant: &TenantId) -> StoreError {
+/// What an erasure did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// Wraps that were deleted; none where that was done before.
+    pub deleted: u32,
+    /// Whether the store of the keys keeps what is deleted.
+    pub proof: Finding,
+}
+
+pub(super) fn unregistered(tenant: &TenantId) -> StoreError {
     StoreError::NotFound {
         what: format!("tenant {tenant}"),
     }

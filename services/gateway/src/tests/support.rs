@@ -283,6 +283,8 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         keys_url: None,
         key_file: None,
         old_key_file: None,
+        key_vault_key: None,
+        old_key_vault_key: None,
         tls: None,
         custom_clouds,
         graph_limits: GraphLimits::Documented,

@@ -219,6 +219,25 @@ impl DataKeyFile {
     }
 }
 
+/// The mark that a tenant was erased.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Erasure {
+    format: u32,
+    /// Tells the writer its own file.
+    write: String,
+    erased_at: DateTime<Utc>,
+}
+
+impl Erasure {
+    pub(crate) fn new(erased_at: DateTime<Utc>) -> Self {
+        Self {
+            format: FORMAT,
+            write: chance::token(),
+            erased_at,
+        }
+    }
+}
+
 /// Who holds a slot.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Claim {
