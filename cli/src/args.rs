@@ -12,10 +12,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, ExportFormat, ExportKeys,
-    ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneTenant, PlanOrRestore,
-    Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, StoreCommand,
-    TakeSnapshot, TenantCommand,
+    AddTenant, Added, Against, ApplyPlan, CopySnapshots, CreateDiff, DiffCommand, ExportFormat,
+    ExportKeys, ExportSnapshot, HoldSnapshot, KeysCommand, MakePlan, Named, OneDiff, OneTenant,
+    PlanOrRestore, Relationships, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

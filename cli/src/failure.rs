@@ -139,6 +139,9 @@ impl Failure {
                 reason::SNAPSHOT_INCOMPLETE => {
                     Some("`rewind snapshot show` tells which kinds are complete")
                 }
+                reason::NO_COPY_STORE => Some(
+                    "the snapshotter must run with REWIND_COPY_URL, which names another store than its own",
+                ),
                 _ => None,
             },
             Self::Answer(_) | Self::Output(_) | Self::Local { .. } => None,

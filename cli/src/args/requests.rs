@@ -245,6 +245,19 @@ pub(crate) enum SnapshotCommand {
     Export(ExportSnapshot),
     /// Keeps a snapshot whatever retention says, or lifts that
     Hold(HoldSnapshot),
+    /// Copies snapshots into the store that the server's settings name
+    Copy(CopySnapshots),
+}
+
+/// Arguments of `rewind snapshot copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopySnapshots {
+    /// A full name, a bare id or `latest`; all of the tenant's where absent
+    #[arg(value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Option<Named<SnapshotId>>,
+    /// Copies all of the tenant's snapshots (the default)
+    #[arg(long, conflicts_with = "snapshot")]
+    all: bool,
 }
 
 /// Arguments of `rewind snapshot hold`.

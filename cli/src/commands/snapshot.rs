@@ -1,7 +1,8 @@
 //! `rewind snapshot …`: takes and shows snapshots.
 //!
-//! Single objects are in `object`, exports in `export`.
+//! Single objects are in `object`, exports in `export`, copies in `copy`.
 
+mod copy;
 mod export;
 mod object;
 
@@ -35,6 +36,7 @@ pub(crate) async fn run(
         SnapshotCommand::Search(args) => object::search(args, global, output).await,
         SnapshotCommand::Export(args) => export::export(args, global, output).await,
         SnapshotCommand::Hold(args) => hold(args, global, output).await,
+        SnapshotCommand::Copy(args) => copy::copy(args, global, output).await,
     }
 }
 

@@ -44,9 +44,10 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
             CONFLICT
         }
         reason::KEY_UNAVAILABLE => UNAVAILABLE,
-        reason::STORE_CORRUPT | reason::SNAPSHOT_INCOMPLETE | reason::UNRESOLVED_REFERENCE => {
-            FAILED
-        }
+        reason::STORE_CORRUPT
+        | reason::SNAPSHOT_INCOMPLETE
+        | reason::UNRESOLVED_REFERENCE
+        | reason::NO_COPY_STORE => FAILED,
         _ => of_kind(fault.kind()),
     }
 }
@@ -105,6 +106,7 @@ mod tests {
             (reason::CREDENTIAL_REFERENCE_REFUSED, 5),
             (reason::CUSTOM_CLOUD_REFUSED, 5),
             (reason::BACKEND_UNAVAILABLE, 7),
+            (reason::NO_COPY_STORE, 1),
             (reason::INTERNAL, 1),
         ] {
             let code = match reason {

@@ -91,6 +91,7 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         | reason::CONSENT_MISSING
         | reason::APPROVAL_REQUIRED
         | reason::SNAPSHOT_INCOMPLETE
+        | reason::NO_COPY_STORE
         | reason::PLAN_STALE => return Code::FailedPrecondition,
         _ => {}
     }

@@ -14,7 +14,7 @@ use model::TenantId;
 use zeroize::Zeroizing;
 
 pub use stored::Rewrapped;
-pub(crate) use stored::{create, erase, numbers, open, rewrap, rotate};
+pub(crate) use stored::{copy, create, erase, numbers, open, rewrap, rotate};
 
 /// An opened data key, in every number that it has.
 pub(crate) struct DataKey {

@@ -171,6 +171,12 @@ pub fn run(tenant: &TenantId, hash: &blake3::Hash) -> Path {
     ))
 }
 
+/// The hash in the key of a run.
+pub(crate) fn run_hash(path: &Path) -> Option<blake3::Hash> {
+    let name = path.filename()?.strip_suffix(".parquet.age")?;
+    blake3::Hash::from_hex(name).ok()
+}
+
 /// A tenant's snapshots.
 #[must_use]
 pub fn snapshots(tenant: &TenantId) -> Path {

@@ -46,7 +46,7 @@ pub use manifest::{
 pub use run::IdRange;
 pub use tenant_record::{TenantRecord, TenantState};
 pub use tenant_vault::{
-    Announced, Claim, Foothold, Found, FoundPage, LaneMark, Match, Problem, Pruned, Query, Taken,
-    TenantVault,
+    Announced, Carried, Claim, Copied, Copying, Foothold, Found, FoundPage, LaneMark, Match,
+    Problem, Pruned, Query, Taken, TenantVault,
 };
-pub use vault::{Place, Vault, Versioned};
+pub use vault::{Copies, CopyPlace, Place, Vault, Versioned};

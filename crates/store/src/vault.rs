@@ -3,6 +3,7 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod copies;
 mod keys;
 mod place;
 
@@ -25,6 +26,7 @@ use crate::layout;
 use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
 
+pub use copies::{Copies, CopyPlace};
 pub use place::Place;
 
 /// A mutable record as it was read.

@@ -40,6 +40,31 @@ pub struct Config {
     /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
     /// whoever can reach it; nowhere by default.
     pub metrics: Option<SocketAddr>,
+    /// Where copies of snapshots go; nowhere by default.
+    pub copy: Option<CopyStore>,
+}
+
+/// Where copies of snapshots go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyStore {
+    /// `REWIND_COPY_URL`: the object store.
+    pub url: String,
+    /// `REWIND_COPY_KEYS_URL`: the object store of the wrapped data keys beside the
+    /// copies; the one of `REWIND_COPY_URL` where it is not set.
+    pub keys_url: Option<String>,
+}
+
+impl CopyStore {
+    fn read(settings: &Settings<'_>) -> Result<Option<Self>, ConfigError> {
+        let url = settings.text("REWIND_COPY_URL");
+        match (url, settings.text("REWIND_COPY_KEYS_URL")) {
+            (Some(url), keys_url) => Ok(Some(Self { url, keys_url })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(ConfigError::Missing {
+                key: "REWIND_COPY_URL".to_owned(),
+            }),
+        }
+    }
 }
 
 /// The usual distance of full readings: a week.
@@ -90,6 +115,7 @@ impl Config {
         };
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
+        let copy = CopyStore::read(settings)?;
         settings.finish()?;
         Ok(Self {
             common,
@@ -98,6 +124,7 @@ impl Config {
             reconcile_every,
             prune_grace,
             metrics,
+            copy,
         })
     }
 }

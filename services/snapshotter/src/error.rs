@@ -49,6 +49,9 @@ pub enum Error {
     /// A hold without a reason, or with a story.
     #[error("a hold needs a reason of 1 to 200 characters")]
     NoHoldReason,
+    /// Copies have nowhere to go.
+    #[error("this server has no store for copies: REWIND_COPY_URL is not set")]
+    NoCopyStore,
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
@@ -63,7 +66,7 @@ impl Fault for Error {
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
-            Self::Licence { .. } | Self::Suspended => ErrorKind::Denied,
+            Self::Licence { .. } | Self::Suspended | Self::NoCopyStore => ErrorKind::Denied,
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
         }
@@ -80,6 +83,7 @@ impl Fault for Error {
             Self::Licence { .. } => reason::LICENCE_REQUIRED,
             Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
             Self::Suspended => reason::PERMISSION_DENIED,
+            Self::NoCopyStore => reason::NO_COPY_STORE,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
         }
     }

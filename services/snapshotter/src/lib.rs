@@ -7,6 +7,7 @@ mod access;
 mod base;
 mod check_store;
 pub mod config;
+mod copy;
 mod error;
 mod keys;
 mod message;
@@ -38,8 +39,9 @@ use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
-use store::{Place, StoreError, TenantRecord, Vault};
+use store::{Copies, CopyPlace, Place, StoreError, TenantRecord, Vault};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -61,6 +63,8 @@ pub struct Deps {
     pub ids: Arc<dyn Ids>,
     /// How tenants are reached.
     pub connect: Connect,
+    /// Where copies of snapshots go, where they go anywhere.
+    pub copies: Option<Copies>,
 }
 
 impl std::fmt::Debug for Deps {
@@ -79,6 +83,8 @@ pub(crate) struct Context {
     /// How long a snapshot stays that retention lets go.
     pub(crate) grace: TimeDelta,
     pub(crate) metrics: Metrics,
+    /// How many tenants are copied at once after their daily snapshots.
+    pub(crate) copying: Arc<Semaphore>,
 }
 
 impl Context {
@@ -120,8 +126,19 @@ impl App {
         })
         .await
         .map_err(unopened)?;
+        let copies = config.copy.as_ref().map(|copy| {
+            let place = CopyPlace {
+                store_url: &common.store_url,
+                url: &copy.url,
+                keys_url: copy.keys_url.as_deref(),
+                setting: &|name| source.get(name),
+            };
+            Copies::at(&vault, &place)
+        });
+        let copies = copies.transpose().map_err(unopened)?;
         let deps = Deps {
             vault,
+            copies,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
@@ -151,6 +168,7 @@ impl App {
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
             metrics,
+            copying: Arc::new(Semaphore::new(copy::AT_ONCE)),
         };
         let rpc = rpc::Rpc::new(context.clone());
         let routes = Routes::new(

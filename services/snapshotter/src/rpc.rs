@@ -8,12 +8,13 @@ use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::store_service_server::StoreService;
 use proto::v1::{
     CheckAccessRequest, CheckAccessResponse, CheckStoreRequest, CheckStoreResponse,
-    ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
-    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
-    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
-    ReadSnapshotRequest, ReadSnapshotResponse, RewrapKeysRequest, RewrapKeysResponse,
-    RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot,
-    TakeSnapshotRequest, TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
+    CopySnapshotsRequest, CopySnapshotsResponse, ExportKeysRequest, ExportKeysResponse,
+    GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse,
+    HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
+    ListSnapshotsRequest, ListSnapshotsResponse, ReadSnapshotRequest, ReadSnapshotResponse,
+    RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse,
+    SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest,
+    TakeSnapshotResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -21,7 +22,9 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
-use crate::{Context, Error, access, check_store, keys, message, read, search, show_object, take};
+use crate::{
+    Context, Error, access, check_store, copy, keys, message, read, search, show_object, take,
+};
 
 /// The longest reason of a hold, in characters.
 const MAX_REASON: usize = 200;
@@ -143,6 +146,7 @@ fn refuse(error: Error) -> Status {
 impl SnapshotService for Rpc {
     type WatchSnapshotStream = Watch<WatchSnapshotResponse>;
     type ReadSnapshotStream = Watch<ReadSnapshotResponse>;
+    type CopySnapshotsStream = Watch<CopySnapshotsResponse>;
 
     async fn take_snapshot(
         &self,
@@ -227,6 +231,14 @@ impl SnapshotService for Rpc {
         request: Request<ReadSnapshotRequest>,
     ) -> Result<Response<Self::ReadSnapshotStream>, Status> {
         let stream = read::read(&self.context, request.into_inner()).await;
+        stream.map(Response::new).map_err(refuse)
+    }
+
+    async fn copy_snapshots(
+        &self,
+        request: Request<CopySnapshotsRequest>,
+    ) -> Result<Response<Self::CopySnapshotsStream>, Status> {
+        let stream = copy::copy(&self.context, request.into_inner()).await;
         stream.map(Response::new).map_err(refuse)
     }
 }
