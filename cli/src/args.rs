@@ -12,11 +12,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, CreateDiff, DiffCommand, EraseKeys, ExportFormat,
-    ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, MakePlan, Named,
-    OneDiff, OneTenant, PlanOrRestore, Relationships, RepairSnapshots, RestoreCommand,
-    SearchSnapshot, ShowSnapshot, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand,
-    VerifySnapshots,
+    AddTenant, Added, Against, ApplyPlan, CopySnapshots, CreateDiff, DiffCommand, EraseKeys,
+    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
+    MakePlan, Named, OneDiff, OneTenant, PlanOrRestore, Relationships, RepairSnapshots,
+    RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, StoreCommand, TakeSnapshot,
+    TenantCommand, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

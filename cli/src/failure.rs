@@ -161,6 +161,9 @@ impl Failure {
                 reason::SNAPSHOT_INCOMPLETE => {
                     Some("`rewind snapshot show` tells which kinds are complete")
                 }
+                reason::NO_COPY_STORE => Some(
+                    "the snapshotter must run with REWIND_COPY_URL, which names another store than its own",
+                ),
                 _ => None,
             },
             Self::Store(error) if error.reason() == reason::KEY_ERASED => {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// The file, below the data folder, that holds the token of the operator.
 const TOKEN_FILE: &str = "operator.token";
 /// What the embedded services still take from the environment.
-const FROM_ENVIRONMENT: [&str; 13] = [
+const FROM_ENVIRONMENT: [&str; 14] = [
     "REWIND_CREDENTIAL_",
     "REWIND_READER_",
     "REWIND_WRITER_",
@@ -30,6 +30,7 @@ const FROM_ENVIRONMENT: [&str; 13] = [
     "REWIND_FEDERATED_TOKEN_FILE",
     "REWIND_KEYS_URL",
     "REWIND_OLD_KEY_FILE",
+    "REWIND_COPY_",
     "AZURE_FEDERATED_TOKEN_FILE",
     "REWIND_SCHEDULE",
     "REWIND_RECONCILE_EVERY",

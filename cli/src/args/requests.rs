@@ -249,6 +249,8 @@ pub(crate) enum SnapshotCommand {
     Verify(VerifySnapshots),
     /// Puts back damaged files that the copy of the store still has
     Repair(RepairSnapshots),
+    /// Copies snapshots into the store that the server's settings name
+    Copy(CopySnapshots),
 }
 
 /// Arguments of `rewind snapshot verify`.
@@ -274,6 +276,17 @@ pub(crate) struct RepairSnapshots {
     /// Lets this snapshot go if it is still damaged in the end; may be repeated
     #[arg(long, value_name = "SNAPSHOT", value_parser = snapshot, num_args = 1)]
     pub(crate) drop: Vec<Named<SnapshotId>>,
+}
+
+/// Arguments of `rewind snapshot copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopySnapshots {
+    /// A full name, a bare id or `latest`; all of the tenant's where absent
+    #[arg(value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Option<Named<SnapshotId>>,
+    /// Copies all of the tenant's snapshots (the default)
+    #[arg(long, conflicts_with = "snapshot")]
+    all: bool,
 }
 
 /// Arguments of `rewind snapshot hold`.

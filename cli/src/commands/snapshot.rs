@@ -1,7 +1,9 @@
 //! `rewind snapshot …`: takes and shows snapshots.
 //!
-//! Single objects are in `object`, exports in `export`, damage in `verify`.
+//! Single objects are in `object`, exports in `export`, copies in `copy`, damage in
+//! `verify`.
 
+mod copy;
 mod export;
 mod object;
 mod verify;
@@ -38,6 +40,7 @@ pub(crate) async fn run(
         SnapshotCommand::Hold(args) => hold(args, global, output).await,
         SnapshotCommand::Verify(args) => verify::verify(args, global, output).await,
         SnapshotCommand::Repair(args) => verify::repair(args, global, output).await,
+        SnapshotCommand::Copy(args) => copy::copy(args, global, output).await,
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Fake {
     pub(crate) report: Report,
     pub(crate) plan: Plan,
     pub(crate) restore: Restore,
+    pub(crate) copies: Vec<SnapshotCopy>,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
     /// A tenant whose keys cannot be had.
@@ -46,6 +47,7 @@ impl Default for Fake {
             report: canned::report("r1", ReportState::Succeeded),
             plan: canned::plan("p1", PlanState::Ready),
             restore: canned::restore("p1", RestoreState::Succeeded, true),
+            copies: Vec::new(),
             errors: BTreeMap::new(),
             keyless: None,
             broken_streams: Mutex::new(0),
@@ -119,7 +121,7 @@ impl Fake {
         assert_eq!(header("x-request-id").len(), 36, "{message}");
         assert_eq!(
             header("grpc-timeout").is_empty(),
-            ["Watch", "Read", "Verify", "Repair"]
+            ["Watch", "Read", "Verify", "Repair", "Copy"]
                 .iter()
                 .any(|long| message.starts_with(long)),
             "{message}"
@@ -243,6 +245,7 @@ impl StoreService for Fake {
 impl SnapshotService for Fake {
     type WatchSnapshotStream = Stream<WatchSnapshotResponse>;
     type ReadSnapshotStream = Stream<ReadSnapshotResponse>;
+    type CopySnapshotsStream = Stream<CopySnapshotsResponse>;
 
     async fn take_snapshot(
         &self,
@@ -425,6 +428,18 @@ impl SnapshotService for Fake {
             _ => Err(Status::unavailable("the stream broke")),
         });
         self.hear("ReadSnapshotRequest", &request)?;
+        Ok(Response::new(tokio_stream::iter(messages)))
+    }
+    async fn copy_snapshots(
+        &self,
+        request: Request<CopySnapshotsRequest>,
+    ) -> Result<Response<Self::CopySnapshotsStream>, Status> {
+        self.hear("CopySnapshotsRequest", &request)?;
+        let message = |copy: &SnapshotCopy| {
+            let copy = Some(copy.clone());
+            Ok(CopySnapshotsResponse { copy })
+        };
+        let messages: Vec<_> = self.copies.iter().map(message).collect();
         Ok(Response::new(tokio_stream::iter(messages)))
     }
     async fn list_snapshots(

@@ -4,6 +4,7 @@
 //! exit codes. Nothing here needs a tenant.
 
 mod canned;
+mod copying;
 mod errors;
 mod exporting;
 mod fake;

@@ -5,6 +5,7 @@
 //! up, count what was asked and compare the directory object by object.
 
 mod bad;
+mod copy;
 mod demo;
 mod keys;
 mod kill;

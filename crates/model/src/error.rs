@@ -103,6 +103,8 @@ pub mod reason {
     pub const CUSTOM_CLOUD_REFUSED: &str = "CUSTOM_CLOUD_REFUSED";
     /// A service behind the gateway is out of reach.
     pub const BACKEND_UNAVAILABLE: &str = "BACKEND_UNAVAILABLE";
+    /// The server has no store that copies could go to.
+    pub const NO_COPY_STORE: &str = "NO_COPY_STORE";
     /// A defect of this program.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -47,7 +47,8 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         reason::STORE_CORRUPT
         | reason::KEY_ERASED
         | reason::SNAPSHOT_INCOMPLETE
-        | reason::UNRESOLVED_REFERENCE => FAILED,
+        | reason::UNRESOLVED_REFERENCE
+        | reason::NO_COPY_STORE => FAILED,
         _ => of_kind(fault.kind()),
     }
 }
@@ -107,6 +108,7 @@ mod tests {
             (reason::CREDENTIAL_REFERENCE_REFUSED, 5),
             (reason::CUSTOM_CLOUD_REFUSED, 5),
             (reason::BACKEND_UNAVAILABLE, 7),
+            (reason::NO_COPY_STORE, 1),
             (reason::INTERNAL, 1),
         ] {
             let code = match reason {

@@ -92,6 +92,7 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         | reason::KEY_ERASED
         | reason::APPROVAL_REQUIRED
         | reason::SNAPSHOT_INCOMPLETE
+        | reason::NO_COPY_STORE
         | reason::PLAN_STALE => return Code::FailedPrecondition,
         _ => {}
     }

@@ -6,6 +6,7 @@
 //! since most are secrets, nor send one over plain HTTP to another machine.
 
 mod discreet;
+mod prefixed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use url::{Host, Url};
 
 use self::discreet::Discreet;
 use crate::error::StoreError;
+
+pub(crate) use self::prefixed::{own_place, prefixed};
 
 /// Looks up a setting by the name of its environment variable.
 pub type Setting<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);

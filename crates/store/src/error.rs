@@ -65,6 +65,12 @@ pub enum StoreError {
     /// The request itself is wrong.
     #[error("{0}")]
     Invalid(String),
+    /// The store that is to hold the copies is the one that is to be copied.
+    #[error("the copies would lie in the store that is to be copied")]
+    SameStore,
+    /// It happened to the copy, not to what is copied.
+    #[error("in the copy: {0}")]
+    InCopy(#[source] Box<StoreError>),
     /// A defect of this program.
     #[error("{0}")]
     Internal(String),
@@ -158,7 +164,10 @@ impl StoreError {
                 | KeyError::Unusable { .. },
             ) => ErrorKind::Denied,
             Self::Key(KeyError::Unreadable(_) | KeyError::Unreachable(_)) => ErrorKind::Unavailable,
-            Self::Key(KeyError::Malformed) | Self::Invalid(_) => ErrorKind::Invalid,
+            Self::Key(KeyError::Malformed) | Self::Invalid(_) | Self::SameStore => {
+                ErrorKind::Invalid
+            }
+            Self::InCopy(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,
         }
     }
@@ -176,6 +185,8 @@ impl StoreError {
             Self::Key(KeyError::Erased) => reason::KEY_ERASED,
             Self::Key(_) => reason::KEY_UNAVAILABLE,
             Self::Invalid(_) => reason::INVALID_ARGUMENT,
+            Self::SameStore => reason::NO_COPY_STORE,
+            Self::InCopy(error) => return error.reason(),
             Self::Internal(_) => reason::INTERNAL,
         })
     }
@@ -185,6 +196,10 @@ impl StoreError {
             path: path.into(),
             detail: detail.to_string(),
         }
+    }
+
+    pub(crate) fn in_copy(self) -> Self {
+        Self::InCopy(Box::new(self))
     }
 
     pub(crate) fn unavailable(path: impl Into<String>, source: object_store::Error) -> Self {

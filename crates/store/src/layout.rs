@@ -183,6 +183,12 @@ pub fn run(tenant: &TenantId, hash: &blake3::Hash) -> Path {
     ))
 }
 
+/// The hash in the key of a run.
+pub(crate) fn run_hash(path: &Path) -> Option<blake3::Hash> {
+    let name = path.filename()?.strip_suffix(".parquet.age")?;
+    blake3::Hash::from_hex(name).ok()
+}
+
 /// A tenant's snapshots.
 #[must_use]
 pub fn snapshots(tenant: &TenantId) -> Path {
@@ -237,7 +243,7 @@ pub fn area(tenant: &TenantId, area: Area) -> Path {
 pub(crate) enum Known {
     /// A version of the registration.
     Registration,
-    /// A wrapped data key.
+    /// A wrapped data key, or the mark of its erasure.
     DataKey,
     /// A claim on a slot, or its end.
     Claim,
@@ -261,6 +267,7 @@ pub(crate) fn known(tenant: &TenantId, path: &Path) -> Option<Known> {
     let slot = |text: &str| SnapshotId::parse(text).ok();
     match parts[..] {
         ["tenant", _] => registration_version(path).map(|_| Known::Registration),
+        ["keys", ..] if *path == erasure(tenant) => Some(Known::DataKey),
         ["keys", ..] => data_key_of(tenant, path).map(|_| Known::DataKey),
         ["claims", claimed, name] => {
             let attempt = name.strip_suffix(".released").unwrap_or(name);

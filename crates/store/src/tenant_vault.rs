@@ -6,12 +6,14 @@
 mod chain;
 mod claim;
 mod commit;
+mod copying;
 mod documents;
 mod fate;
 mod find;
 mod lane;
 mod look_up;
 mod prune;
+mod raw;
 mod repair;
 mod search;
 mod snapshot;
@@ -19,6 +21,7 @@ mod verify;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use model::TenantId;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -31,6 +34,8 @@ use crate::seal;
 
 pub use claim::Claim;
 pub use commit::{Announced, Taken};
+pub(crate) use copying::ROOM;
+pub use copying::{Carried, Copied, Copying};
 pub use lane::LaneMark;
 pub use prune::Pruned;
 pub use repair::Repaired;
@@ -58,13 +63,16 @@ impl TenantVault {
 
     /// Reads and opens a document; `None` where there is none.
     async fn open(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(sealed) = file::read(self.store.as_ref(), path).await? else {
-            return Ok(None);
-        };
+        match file::read(self.store.as_ref(), path).await? {
+            Some(sealed) => self.unseal(path, sealed).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the bytes of a document.
+    async fn unseal(&self, path: &Path, sealed: Bytes) -> Result<Vec<u8>, StoreError> {
         let (key, path) = (Arc::clone(&self.key), path.clone());
-        blocking::run(move || seal::open_document(&key, &path, &sealed))
-            .await
-            .map(Some)
+        blocking::run(move || seal::open_document(&key, &path, &sealed)).await
     }
 
     /// Seals a document and creates it.

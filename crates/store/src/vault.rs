@@ -3,6 +3,7 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod copies;
 mod import;
 mod keys;
 mod place;
@@ -26,6 +27,7 @@ use crate::layout;
 use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
 
+pub use copies::{Copies, CopyPlace};
 pub use keys::Erased;
 pub use place::{Holder, Place};
 

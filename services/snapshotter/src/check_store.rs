@@ -12,9 +12,15 @@ use crate::{Context, Error};
 /// `STORE_UNAVAILABLE` where a store is out of reach.
 pub(crate) async fn check(context: &Context) -> Result<CheckStoreResponse, Error> {
     let findings = context.deps.vault.check().await?;
-    Ok(CheckStoreResponse {
-        findings: findings.into_iter().map(message).collect(),
-    })
+    let mut findings: Vec<StoreFinding> = findings.into_iter().map(message).collect();
+    if let Some(copies) = &context.deps.copies {
+        let of_copies = copies.vault().check().await?.into_iter().map(message);
+        findings.extend(of_copies.map(|finding| StoreFinding {
+            store: format!("copy-{}", finding.store),
+            ..finding
+        }));
+    }
+    Ok(CheckStoreResponse { findings })
 }
 
 /// A finding as the contract says it.

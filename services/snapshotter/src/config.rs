@@ -44,12 +44,39 @@ pub struct Config {
     /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
     /// whoever can reach it; nowhere by default.
     pub metrics: Option<SocketAddr>,
+    /// Where copies of snapshots go; nowhere by default.
+    pub copy: Option<CopyStore>,
+}
+
+/// Where copies of snapshots go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyStore {
+    /// `REWIND_COPY_URL`: the object store.
+    pub url: String,
+    /// `REWIND_COPY_KEYS_URL`: the object store of the wrapped data keys beside the
+    /// copies; the one of `REWIND_COPY_URL` where it is not set.
+    pub keys_url: Option<String>,
+}
+
+impl CopyStore {
+    fn read(settings: &Settings<'_>) -> Result<Option<Self>, ConfigError> {
+        let url = settings.text("REWIND_COPY_URL");
+        match (url, settings.text("REWIND_COPY_KEYS_URL")) {
+            (Some(url), keys_url) => Ok(Some(Self { url, keys_url })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(ConfigError::Missing {
+                key: "REWIND_COPY_URL".to_owned(),
+            }),
+        }
+    }
 }
 
 /// The usual distance of full readings: a week.
-const RECONCILE_EVERY: u32 = 7;
+pub(crate) const RECONCILE_EVERY: u32 = 7;
 /// In how many days every stored byte is read as a rule.
-const VERIFY_DAYS: u32 = 7;
+pub(crate) const VERIFY_DAYS: u32 = 7;
+/// How long a snapshot stays as a rule that retention lets go.
+pub(crate) const PRUNE_GRACE: TimeDelta = TimeDelta::days(1);
 
 impl Config {
     /// Reads the settings of a process of its own, which needs all of them.
@@ -89,7 +116,7 @@ impl Config {
                 })?,
         };
         let prune_grace = match settings.duration("REWIND_PRUNE_GRACE")? {
-            None => TimeDelta::days(1),
+            None => PRUNE_GRACE,
             Some(grace) => TimeDelta::from_std(grace).map_err(|_| {
                 ConfigError::invalid("REWIND_PRUNE_GRACE", "a duration such as 24h is expected")
             })?,
@@ -99,6 +126,7 @@ impl Config {
             .unwrap_or(VERIFY_DAYS);
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
+        let copy = CopyStore::read(settings)?;
         settings.finish()?;
         Ok(Self {
             common,
@@ -108,6 +136,7 @@ impl Config {
             prune_grace,
             verify_days,
             metrics,
+            copy,
         })
     }
 }

@@ -52,6 +52,9 @@ pub enum Error {
     /// An erasure that nobody confirmed.
     #[error("to erase a tenant, its id or its name must be given once more")]
     NotConfirmed,
+    /// Copies have nowhere to go.
+    #[error("this server has no store for copies: REWIND_COPY_URL is not set")]
+    NoCopyStore,
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
@@ -68,7 +71,7 @@ impl Fault for Error {
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
-            Self::Licence { .. } | Self::Suspended => ErrorKind::Denied,
+            Self::Licence { .. } | Self::Suspended | Self::NoCopyStore => ErrorKind::Denied,
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
         }
@@ -87,6 +90,7 @@ impl Fault for Error {
             Self::Licence { .. } => reason::LICENCE_REQUIRED,
             Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
             Self::Suspended => reason::PERMISSION_DENIED,
+            Self::NoCopyStore => reason::NO_COPY_STORE,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
         }
     }

@@ -7,6 +7,7 @@ mod access;
 mod base;
 mod check_store;
 pub mod config;
+mod copy;
 mod error;
 mod keys;
 mod message;
@@ -39,8 +40,9 @@ use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
-use store::{StoreError, TenantRecord, Vault};
+use store::{Copies, CopyPlace, StoreError, TenantRecord, Vault};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -62,6 +64,8 @@ pub struct Deps {
     pub ids: Arc<dyn Ids>,
     /// How tenants are reached.
     pub connect: Connect,
+    /// Where copies of snapshots go, where they go anywhere.
+    pub copies: Option<Copies>,
 }
 
 impl std::fmt::Debug for Deps {
@@ -82,9 +86,24 @@ pub(crate) struct Context {
     /// In how many days every stored byte is read.
     pub(crate) verify_days: u32,
     pub(crate) metrics: Metrics,
+    /// How many tenants are copied at once after their daily snapshots.
+    pub(crate) copying: Arc<Semaphore>,
 }
 
 impl Context {
+    /// As it is without settings.
+    pub(crate) fn new(deps: Deps) -> Self {
+        Self {
+            deps,
+            jobs: Jobs::new(),
+            reconcile_every: config::RECONCILE_EVERY,
+            grace: config::PRUNE_GRACE,
+            verify_days: config::VERIFY_DAYS,
+            metrics: Metrics::default(),
+            copying: Arc::new(Semaphore::new(copy::AT_ONCE)),
+        }
+    }
+
     /// Tells the progress of a running snapshot.
     pub(crate) fn running(snapshot: Snapshot) -> WatchSnapshotResponse {
         WatchSnapshotResponse {
@@ -117,8 +136,19 @@ impl App {
         let vault = Vault::configured(&common.vault(source.as_ref()))
             .await
             .map_err(unopened)?;
+        let copies = config.copy.as_ref().map(|copy| {
+            let place = CopyPlace {
+                store_url: &common.store_url,
+                url: &copy.url,
+                keys_url: copy.keys_url.as_deref(),
+                setting: &|name| source.get(name),
+            };
+            Copies::at(&vault, &place)
+        });
+        let copies = copies.transpose().map_err(unopened)?;
         let deps = Deps {
             vault,
+            copies,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
@@ -139,17 +169,14 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
-        let metrics = Metrics::default();
-        let mut registry = Registry::default();
-        metrics.register(&mut registry);
         let context = Context {
-            deps,
-            jobs: Jobs::new(),
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
             verify_days: config.verify_days,
-            metrics,
+            ..Context::new(deps)
         };
+        let mut registry = Registry::default();
+        context.metrics.register(&mut registry);
         let rpc = rpc::Rpc::new(context.clone());
         let routes = Routes::new(
             SnapshotServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),

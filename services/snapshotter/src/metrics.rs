@@ -28,6 +28,9 @@ pub(crate) struct Metrics {
     verified_bytes: Family<Tenant, Counter>,
     verified_at: Family<Tenant, Gauge>,
     verify_failures: Family<Tenant, Counter>,
+    copied_files: Family<Tenant, Counter>,
+    copied_bytes: Family<Tenant, Counter>,
+    copy_failures: Family<Tenant, Counter>,
 }
 
 impl From<&TenantId> for Tenant {
@@ -84,6 +87,22 @@ impl Metrics {
             "Times that it could not be found out whether the stored files are whole",
             self.verify_failures.clone(),
         );
+        registry.register(
+            "rewind_copy_sent_files",
+            "Files that were sent to the store of the copies",
+            self.copied_files.clone(),
+        );
+        registry.register_with_unit(
+            "rewind_copy_sent",
+            "The size of the files that were sent to the store of the copies",
+            Unit::Bytes,
+            self.copied_bytes.clone(),
+        );
+        registry.register(
+            "rewind_copy_failures",
+            "Times that a daily snapshot, or an earlier one with it, could not be copied",
+            self.copy_failures.clone(),
+        );
     }
 
     /// Tells what a look at the stored files found.
@@ -100,6 +119,18 @@ impl Metrics {
     /// Tells that the stored files could not be looked at.
     pub(crate) fn verify_failed(&self, tenant: &TenantId) {
         self.verify_failures.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells what was copied.
+    pub(crate) fn copied(&self, tenant: &TenantId, files: u64, bytes: u64) {
+        let tenant = tenant.into();
+        self.copied_files.get_or_create(&tenant).inc_by(files);
+        self.copied_bytes.get_or_create(&tenant).inc_by(bytes);
+    }
+
+    /// Tells that not everything could be copied.
+    pub(crate) fn copy_failed(&self, tenant: &TenantId) {
+        self.copy_failures.get_or_create(&tenant.into()).inc();
     }
 
     /// Tells what retention deleted.
@@ -142,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_retention_deletes_adds_up() {
+    fn what_is_deleted_and_copied_adds_up() {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
@@ -150,12 +181,17 @@ mod tests {
         metrics.pruned(&tenant, 3, 1_000);
         metrics.pruned(&tenant, 1, 24);
         metrics.retention_failed(&tenant);
+        metrics.copied(&tenant, 2, 512);
+        metrics.copy_failed(&tenant);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for (name, value) in [
             ("rewind_retention_pruned_files_total", 4),
             ("rewind_retention_pruned_bytes_total", 1_024),
             ("rewind_retention_failures_total", 1),
+            ("rewind_copy_sent_files_total", 2),
+            ("rewind_copy_sent_bytes_total", 512),
+            ("rewind_copy_failures_total", 1),
         ] {
             let line = format!("{name}{{tenant=\"{tenant}\"}} {value}\n");
             assert!(text.contains(&line), "{line} in {text}");

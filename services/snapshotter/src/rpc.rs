@@ -8,14 +8,15 @@ use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::store_service_server::StoreService;
 use proto::v1::{
     CheckAccessRequest, CheckAccessResponse, CheckStoreRequest, CheckStoreResponse,
-    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse,
-    GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse,
-    HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
-    ListSnapshotsRequest, ListSnapshotsResponse, ReadSnapshotRequest, ReadSnapshotResponse,
-    RepairSnapshotsRequest, RepairSnapshotsResponse, RewrapKeysRequest, RewrapKeysResponse,
-    RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot,
-    TakeSnapshotRequest, TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse,
-    WatchSnapshotRequest, WatchSnapshotResponse,
+    CopySnapshotsRequest, CopySnapshotsResponse, EraseKeysRequest, EraseKeysResponse,
+    ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
+    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
+    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, RepairSnapshotsRequest, RepairSnapshotsResponse,
+    RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse,
+    SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest,
+    TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse, WatchSnapshotRequest,
+    WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -24,7 +25,8 @@ use store::Trigger;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Context, Error, access, check_store, keys, message, read, search, show_object, take, verify,
+    Context, Error, access, check_store, copy, keys, message, read, search, show_object, take,
+    verify,
 };
 
 /// The longest reason of a hold, in characters.
@@ -147,6 +149,7 @@ fn refuse(error: Error) -> Status {
 impl SnapshotService for Rpc {
     type WatchSnapshotStream = Watch<WatchSnapshotResponse>;
     type ReadSnapshotStream = Watch<ReadSnapshotResponse>;
+    type CopySnapshotsStream = Watch<CopySnapshotsResponse>;
 
     async fn take_snapshot(
         &self,
@@ -252,6 +255,14 @@ impl SnapshotService for Rpc {
     ) -> Result<Response<RepairSnapshotsResponse>, Status> {
         let answer = verify::repair(&self.context, request.into_inner()).await;
         answer.map(Response::new).map_err(refuse)
+    }
+
+    async fn copy_snapshots(
+        &self,
+        request: Request<CopySnapshotsRequest>,
+    ) -> Result<Response<Self::CopySnapshotsStream>, Status> {
+        let stream = copy::copy(&self.context, request.into_inner()).await;
+        stream.map(Response::new).map_err(refuse)
     }
 }
 

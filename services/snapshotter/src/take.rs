@@ -19,7 +19,7 @@ use store::{
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, message, retention, verify};
+use crate::{Context, Error, base, copy, message, retention, verify};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -65,7 +65,11 @@ pub(crate) fn start(
                     snapshot: Some(message::snapshot(&manifest)),
                     phase: "done".to_owned(),
                 };
+                let daily = trigger == Trigger::Scheduled && result.is_ok();
                 job.finish(result.map(done).map_err(|error| status(&error)));
+                if daily {
+                    copy::catch_up(&context, &tenant).await;
+                }
             };
             tokio::spawn(run.instrument(span));
             initial

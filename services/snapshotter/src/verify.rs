@@ -5,12 +5,13 @@
 //! being taken, and nothing is repaired unasked.
 
 use chrono::{DateTime, Datelike, Utc};
+use model::TenantId;
 use proto::name;
 use proto::v1::{
     self, RepairSnapshotsRequest, RepairSnapshotsResponse, UnreadableRows, Verification,
     VerifyDepth, VerifySnapshotsRequest,
 };
-use store::{DamageKind, Depth, TenantVault, Verified};
+use store::{DamageKind, Depth, StoreError, TenantVault, Verified};
 
 use crate::message::count;
 use crate::{Context, Error};
@@ -62,7 +63,7 @@ pub(crate) async fn repair(
     let drop = drop.map(|id| name::parse_snapshot_in("drop", &tenant, id));
     let drop = drop.collect::<Result<Vec<_>, _>>()?;
     let vault = context.deps.vault.tenant(&tenant).await?;
-    let copy: Option<TenantVault> = None;
+    let copy = copy_of(context, &tenant).await?;
     let now = context.deps.clock.now();
     let done = vault.repair(copy.as_ref(), &drop, now).await?;
     let named = |ids: &[model::SnapshotId]| {
@@ -77,6 +78,19 @@ pub(crate) async fn repair(
         left: damages(&vault, &done.left),
         put_back: done.put_back,
     })
+}
+
+/// The tenant in the store of the copies, where there is one that holds it.
+async fn copy_of(context: &Context, tenant: &TenantId) -> Result<Option<TenantVault>, Error> {
+    let Some(copies) = &context.deps.copies else {
+        return Ok(None);
+    };
+    match copies.vault().tenant(tenant).await {
+        Ok(copy) => Ok(Some(copy)),
+        // Nothing was copied yet.
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Looks at everything that is stored of a tenant, and at every byte of the share

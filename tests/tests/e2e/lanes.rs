@@ -231,6 +231,7 @@ async fn replica(
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         connect: snapshotter::config::connect(&config, source, Arc::clone(&ids))?,
         ids,
+        copies: None,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let app = snapshotter::App::build(&config, deps, listener)?;

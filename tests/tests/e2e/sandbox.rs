@@ -126,6 +126,7 @@ impl Sandbox {
             clock: clock.clone(),
             ids: Arc::clone(&ids),
             connect,
+            copies: None,
         };
         let app = snapshotter::App::build(&config, deps, listener().await?)?;
         let snapshotter = runtime::connect(&url(app.address()), None)?;

@@ -369,3 +369,55 @@ pub(crate) async fn erase(
         }),
     }
 }
+
+/// Puts a tenant's data key into another store too, each number under the current
+/// key-encryption key; what is there stays. How many wraps were written.
+///
+/// # Errors
+/// `Key` where there is no data key or no wrap opens a number; `InCopy` where the
+/// other store holds another key under a number, or one that does not open;
+/// `Unavailable`.
+pub(crate) async fn copy(
+    from: &dyn ObjectStore,
+    to: &dyn ObjectStore,
+    wraps: &Wraps,
+    tenant: &TenantId,
+) -> Result<u32, StoreError> {
+    let numbers = Listed::of(from, tenant).await?.numbers()?;
+    let mut written = 0;
+    for (number, stored) in numbers {
+        let key = open_number(from, wraps, tenant, number, &stored).await?;
+        let request = read_request(from, tenant, number, &stored).await?;
+        let added = copy_number(to, wraps.current(), tenant, &key, request).await;
+        written += u32::from(added.map_err(StoreError::in_copy)? == Created::Ours);
+    }
+    Ok(written)
+}
+
+/// Writes one number unless it is there, and sees that it opens.
+async fn copy_number(
+    to: &dyn ObjectStore,
+    current: &Arc<dyn KeyWrap>,
+    tenant: &TenantId,
+    key: &Numbered,
+    request: Option<String>,
+) -> Result<Created, StoreError> {
+    let recipient = key.recipient().to_string();
+    let mut there = Listed::of(to, tenant).await?;
+    if there.erased {
+        return Err(KeyError::Erased.into());
+    }
+    let there = there.numbers.remove(&key.number).unwrap_or_default();
+    for wrap in &there {
+        let path = layout::data_key(tenant, key.number, wrap);
+        same(&path, &read_file(to, &path).await?.recipient, &recipient)?;
+    }
+    let created = match there.iter().any(|wrap| wrap == current.id()) {
+        true => Created::Theirs,
+        false => write(to, current, tenant, key, request).await?,
+    };
+    let standing = read(to, current, tenant, key.number).await?;
+    let path = layout::data_key(tenant, key.number, current.id());
+    same(&path, &standing.recipient().to_string(), &recipient)?;
+    Ok(created)
+}

@@ -61,6 +61,18 @@ fn every_error_has_its_kind_reason_and_text() {
         "no",
     );
     check(
+        StoreError::SameStore,
+        ErrorKind::Invalid,
+        reason::NO_COPY_STORE,
+        "the copies would lie in the store that is to be copied",
+    );
+    check(
+        StoreError::NotFound { what: what() }.in_copy(),
+        ErrorKind::NotFound,
+        reason::NOT_FOUND,
+        "in the copy: snapshot s1 does not exist",
+    );
+    check(
         StoreError::Internal("oh".to_owned()),
         ErrorKind::Internal,
         reason::INTERNAL,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use bytes::Bytes;
 use futures::StreamExt;
 use model::snapshot::Content;
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
@@ -135,10 +136,21 @@ impl TenantVault {
     /// # Errors
     /// `Corrupt`; `Unavailable`.
     pub(super) async fn place(&self, id: &SnapshotId, fate: &Fate) -> Result<Place, StoreError> {
+        match self.raw_manifest(id).await? {
+            Some(sealed) => self.opened_place(id, fate, sealed).await,
+            None => Ok(Place::Nothing),
+        }
+    }
+
+    /// What the file in a manifest's place says, every byte checked.
+    pub(super) async fn opened_place(
+        &self,
+        id: &SnapshotId,
+        fate: &Fate,
+        sealed: Bytes,
+    ) -> Result<Place, StoreError> {
         let path = layout::manifest(self.id(), id);
-        let Some(bytes) = self.open(&path).await? else {
-            return Ok(Place::Nothing);
-        };
+        let bytes = self.unseal(&path, sealed).await?;
         if v1::from_json::<v1::GivenUp>(path.as_ref(), &bytes).is_ok() {
             return Ok(Place::GivenUp);
         }

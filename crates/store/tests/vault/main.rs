@@ -10,6 +10,7 @@ mod chain;
 mod check;
 mod claims;
 mod commit;
+mod copy;
 mod damage;
 mod erasure;
 mod golden;

@@ -172,6 +172,16 @@ impl SnapshotService for Service {
         Ok(Response::new(Box::pin(futures::stream::empty())))
     }
 
+    type CopySnapshotsStream =
+        Pin<Box<dyn futures::Stream<Item = Result<CopySnapshotsResponse, Status>> + Send>>;
+
+    async fn copy_snapshots(
+        &self,
+        _: tonic::Request<CopySnapshotsRequest>,
+    ) -> Result<Response<Self::CopySnapshotsStream>, Status> {
+        Ok(Response::new(Box::pin(futures::stream::empty())))
+    }
+
     async fn list_snapshots(
         &self,
         _: tonic::Request<ListSnapshotsRequest>,

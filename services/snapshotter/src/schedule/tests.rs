@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use runtime::clock::Clock;
 use runtime::ids::SystemIds;
-use runtime::jobs::Jobs;
 use store::object_store::ObjectStoreExt;
 use store::object_store::memory::InMemory;
 use store::{Kek, Vault, layout};
@@ -13,7 +12,6 @@ use testkit::store::{moment, record, tenant};
 
 use super::*;
 use crate::Deps;
-use crate::metrics::Metrics;
 
 /// A clock that is set by hand.
 #[derive(Debug, Default)]
@@ -37,18 +35,13 @@ async fn an_erased_tenant_rests_and_keeps_no_other_from_its_snapshot() {
         .await
         .expect("erased");
     let clock = Arc::new(Hand::default());
-    let context = Context {
-        deps: Deps {
-            vault,
-            clock: clock.clone(),
-            ids: Arc::new(SystemIds),
-            connect: Arc::new(|_| Err(Error::Suspended)),
-        },
-        jobs: Jobs::new(),
-        reconcile_every: 7,
-        grace: TimeDelta::days(1),
-        metrics: Metrics::default(),
-    };
+    let context = Context::new(Deps {
+        copies: None,
+        vault,
+        clock: clock.clone(),
+        ids: Arc::new(SystemIds),
+        connect: Arc::new(|_| Err(Error::Suspended)),
+    });
     let mut seen = Seen::default();
     round(&context, &mut seen).await.expect("it goes on");
     assert_eq!(seen.erased.get(&tenant(1)), Some(&moment(0)));
