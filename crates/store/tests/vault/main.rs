@@ -18,6 +18,7 @@ mod parts;
 mod prune;
 mod search;
 mod standard_tools;
+mod storm;
 
 use std::sync::Arc;
 
