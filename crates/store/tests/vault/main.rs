@@ -11,6 +11,8 @@ mod check;
 mod claims;
 mod commit;
 mod damage;
+#[cfg(unix)]
+mod frozen;
 mod golden;
 mod keys;
 mod lane;
