@@ -3,7 +3,7 @@
 //! A slot is fixed before the first read, so that every attempt at it competes
 //! for one key. Names sort by time.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 
 use crate::id::SnapshotId;
 
@@ -20,6 +20,9 @@ pub fn is_daily(id: &SnapshotId) -> bool {
     id.as_str().ends_with("-daily")
 }
 
+/// How names hold the time.
+const TIME: &str = "%Y%m%dT%H%M%S";
+
 /// What a request id leaves in the name of what it made: `-` and sixteen hex digits.
 ///
 /// A repeated request is known again by it, at whatever time it comes.
@@ -31,16 +34,51 @@ pub fn request_mark(request_id: &str) -> String {
 /// The name of what a request makes, `YYYYMMDDTHHMMSS-{hash of request_id}`.
 #[must_use]
 pub fn on_demand(now: DateTime<Utc>, request_id: &str) -> String {
-    format!(
-        "{}{}",
-        now.format("%Y%m%dT%H%M%S"),
-        request_mark(request_id)
+    format!("{}{}", now.format(TIME), request_mark(request_id))
+}
+
+/// The same where earlier attempts at the request left files under some names: a
+/// name of its own, that sorts behind theirs. What they left would be in the way.
+#[must_use]
+pub fn on_demand_after<'a>(
+    left: impl IntoIterator<Item = &'a str>,
+    now: DateTime<Utc>,
+    request_id: &str,
+) -> String {
+    let after = |name: &str| {
+        let (time, _) = name.split_once('-')?;
+        let time = NaiveDateTime::parse_from_str(time, TIME).ok()?.and_utc();
+        time.checked_add_signed(TimeDelta::seconds(1))
+    };
+    let earliest = left.into_iter().filter_map(after).max();
+    on_demand(
+        earliest.map_or(now, |earliest| earliest.max(now)),
+        request_id,
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attempt_has_a_name_behind_those_before_it() {
+        let at =
+            |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("in range");
+        let check = |left: &[String], now: i64, expected: i64| {
+            let left = left.iter().map(String::as_str);
+            assert_eq!(
+                on_demand_after(left, at(now), "a"),
+                on_demand(at(expected), "a")
+            );
+        };
+        let name = |seconds| on_demand(at(seconds), "a");
+        check(&[], 5, 5);
+        check(&[name(4)], 5, 5);
+        check(&[name(5)], 5, 6);
+        check(&[name(7), name(5)], 5, 8);
+        check(&["nothing".to_owned()], 5, 5);
+    }
 
     #[test]
     fn names_are_ids_and_sort_by_time() {

@@ -93,7 +93,8 @@ pub(crate) fn is_taken(error: &object_store::Error) -> bool {
     )
 }
 
-/// Reads a file; `None` where there is none.
+/// Reads a file; `None` where there is none. An answer that ends early is none: taken
+/// for the file, it would look like damage, or like another writer's.
 ///
 /// # Errors
 /// `Unavailable`.
@@ -101,11 +102,27 @@ pub(crate) async fn read(
     store: &dyn ObjectStore,
     path: &Path,
 ) -> Result<Option<Bytes>, StoreError> {
-    let answer = async { store.get(path).await?.bytes().await }.await;
-    match answer {
+    let answer = async {
+        let found = store.get(path).await?;
+        let expected = found.range.end - found.range.start;
+        let bytes = found.bytes().await?;
+        match bytes.len() as u64 == expected {
+            true => Ok(bytes),
+            false => Err(cut_short(path)),
+        }
+    };
+    match answer.await {
         Ok(bytes) => Ok(Some(bytes)),
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(StoreError::unavailable(path.as_ref(), error)),
+    }
+}
+
+/// The error of an answer that ended early.
+pub(crate) fn cut_short(path: &Path) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "vault",
+        source: format!("the answer about {path} ended early").into(),
     }
 }
 

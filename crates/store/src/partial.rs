@@ -36,6 +36,7 @@ use tokio::runtime::Handle;
 
 use crate::data_key::DataKey;
 use crate::error::StoreError;
+use crate::file;
 use crate::layout;
 use crate::manifest::{Head, RunFile};
 use crate::run::GROUP_ROWS;
@@ -303,13 +304,14 @@ impl Sealed {
         self.runtime.block_on(async {
             let error = match self.store.get_ranges(&self.path, parts).await {
                 Ok(found) if fits(&found, parts) => return Ok(found),
-                Ok(_) => return Err(self.damaged("it is shorter than what was written")),
+                Ok(_) => file::cut_short(&self.path),
                 Err(object_store::Error::NotFound { .. }) => {
                     return Err(self.damaged("it is missing"));
                 }
                 Err(error) => error,
             };
-            // A range that is not there is an error like any other; the size tells.
+            // A range that is not there is an error like any other, and may be answered
+            // by fewer bytes; the size tells.
             match self.store.head(&self.path).await {
                 Ok(meta) if meta.size != self.size => {
                     Err(self.damaged("its bytes are not those that were written"))

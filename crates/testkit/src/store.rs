@@ -1,4 +1,4 @@
-//! Storage for tests: a store that fails on demand, sample content, servers to
+//! Storage for tests: stores that fail on demand or by a seed, sample content, servers to
 //! store on, and the contract that every backend of the vault must keep.
 
 pub mod contract;
@@ -8,6 +8,7 @@ mod lies;
 mod meter;
 mod sample;
 mod servers;
+mod storm;
 
 pub use faults::{Fault, FaultStore, Gate, tamper};
 pub use google::{GoogleStore, Keeps};
@@ -15,3 +16,4 @@ pub use lies::{Lie, LyingStore};
 pub use meter::MeterStore;
 pub use sample::{content, meta, moment, record, tenant};
 pub use servers::{Server, Versions};
+pub use storm::{Lag, Storm, StormStore, Struck, Weather};

@@ -24,6 +24,14 @@ use crate::{Context, Error, reports};
 /// The oldest live state that may be asked for.
 const LONGEST_AGE: TimeDelta = TimeDelta::days(30);
 
+/// What earlier calls with a request id came to.
+enum Before {
+    /// The report.
+    Made(Box<Report>),
+    /// Files under these names, of attempts that were cut short.
+    Left(Vec<String>),
+}
+
 /// The adapter.
 #[derive(Debug, Clone)]
 pub(crate) struct Rpc {
@@ -43,16 +51,18 @@ impl Rpc {
         let request_id = Some(request.request_id)
             .filter(|id| !id.is_empty())
             .unwrap_or_else(|| deps.ids.uuid().to_string());
-        if let Some(report) = self.made_before(&vault, &request_id).await? {
-            return Ok(report);
-        }
+        let left = match self.before(&vault, &request_id).await? {
+            Before::Made(report) => return Ok(*report),
+            Before::Left(left) => left,
+        };
         let base = snapshot(&vault, "base", &request.base).await?;
         let target = match request.target.as_str() {
             "" | "live" => None,
             target => Some(snapshot(&vault, "target", target).await?),
         };
         let asked_at = deps.clock.now();
-        let id = ReportId::parse(&slot::on_demand(asked_at, &request_id))
+        let left = left.iter().map(String::as_str);
+        let id = ReportId::parse(&slot::on_demand_after(left, asked_at, &request_id))
             .expect("invariant: a slot is a report id");
         let max_age = request.max_age.unwrap_or_default();
         let max_age = TimeDelta::new(max_age.seconds, 0)
@@ -81,29 +91,26 @@ impl Rpc {
             .unwrap_or_default())
     }
 
-    /// The report of an earlier call with the same request id.
-    async fn made_before(
-        &self,
-        vault: &TenantVault,
-        request_id: &str,
-    ) -> Result<Option<Report>, Error> {
+    /// What earlier calls with the same request id came to.
+    async fn before(&self, vault: &TenantVault, request_id: &str) -> Result<Before, Error> {
         let mark = slot::request_mark(request_id);
         let prefix = name::tenant(vault.id());
         if let Some(progress) = self.context.jobs.running_like(&prefix, &mark) {
-            return Ok(progress.report);
+            return Ok(Before::Made(Box::new(progress.report.unwrap_or_default())));
         }
-        let ids = vault.list_ids(Area::Reports).await?;
-        for id in ids.iter().filter(|id| id.ends_with(&mark)) {
+        let mut ids = vault.list_ids(Area::Reports).await?;
+        ids.retain(|id| id.ends_with(&mark));
+        for id in &ids {
             let Ok(id) = ReportId::parse(id) else {
                 continue;
             };
             match reports::read(vault, &id).await {
-                Ok(report) => return Ok(Some(report)),
+                Ok(report) => return Ok(Before::Made(Box::new(report))),
                 Err(Error::Store(store::StoreError::NotFound { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(Before::Left(ids))
     }
 
     async fn get(&self, full_name: &str) -> Result<Report, Error> {
@@ -120,10 +127,17 @@ impl Rpc {
     }
 
     async fn watch(&self, full_name: &str) -> Result<Watch<WatchReportResponse>, Error> {
-        if let Some(watch) = self.context.jobs.watch(full_name) {
+        let jobs = &self.context.jobs;
+        if jobs.is_running(full_name)
+            && let Some(watch) = jobs.watch(full_name)
+        {
             return Ok(watch);
         }
-        let report = self.get(full_name).await?;
+        // What is stored counts, also where a job ended without having seen it stored.
+        let report = match self.get(full_name).await {
+            Ok(report) => report,
+            Err(error) => return jobs.watch(full_name).ok_or(error),
+        };
         let last = WatchReportResponse {
             report: Some(report),
             phase: "done".to_owned(),

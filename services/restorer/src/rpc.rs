@@ -23,6 +23,14 @@ use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
 use crate::{Context, Error, access, apply, report};
 
+/// What earlier calls with a request id came to.
+enum Before {
+    /// The plan.
+    Made(Box<Plan>),
+    /// Files under these names, of attempts that were cut short.
+    Left(Vec<String>),
+}
+
 /// The adapter.
 #[derive(Debug, Clone)]
 pub(crate) struct Rpc {
@@ -72,9 +80,10 @@ impl Rpc {
         let request_id = Some(request.request_id)
             .filter(|id| !id.is_empty())
             .unwrap_or_else(|| deps.ids.uuid().to_string());
-        if let Some(plan) = self.made_before(&tenant, &request_id).await? {
-            return Ok(plan);
-        }
+        let left = match self.before(&tenant, &request_id).await? {
+            Before::Made(plan) => return Ok(*plan),
+            Before::Left(left) => left,
+        };
         let origin = match (request.report.as_str(), request.snapshot.as_str()) {
             ("", "") => {
                 return Err(
@@ -99,7 +108,8 @@ impl Rpc {
             }
         };
         let asked_at = deps.clock.now();
-        let id = PlanId::parse(&slot::on_demand(asked_at, &request_id))
+        let left = left.iter().map(String::as_str);
+        let id = PlanId::parse(&slot::on_demand_after(left, asked_at, &request_id))
             .expect("invariant: a slot is a plan id");
         let order = Order {
             tenant,
@@ -114,35 +124,28 @@ impl Rpc {
             .unwrap_or_default())
     }
 
-    /// The plan of an earlier call with the same request id.
-    async fn made_before(
-        &self,
-        tenant: &TenantId,
-        request_id: &str,
-    ) -> Result<Option<Plan>, Error> {
+    /// What earlier calls with the same request id came to.
+    async fn before(&self, tenant: &TenantId, request_id: &str) -> Result<Before, Error> {
         let mark = slot::request_mark(request_id);
         if let Some(progress) = self
             .context
             .plans
             .running_like(&name::tenant(tenant), &mark)
         {
-            return Ok(progress.plan);
+            return Ok(Before::Made(Box::new(progress.plan.unwrap_or_default())));
         }
         let vault = self.context.deps.vault.tenant(tenant).await?;
-        for id in vault
-            .list_ids(Area::Restores)
-            .await?
-            .iter()
-            .filter(|id| id.ends_with(&mark))
-        {
+        let mut ids = vault.list_ids(Area::Restores).await?;
+        ids.retain(|id| id.ends_with(&mark));
+        for id in &ids {
             let Ok(id) = PlanId::parse(id) else { continue };
             match self.plan(&name::plan(tenant, &id)).await {
-                Ok(plan) => return Ok(Some(plan)),
+                Ok(plan) => return Ok(Before::Made(Box::new(plan))),
                 Err(Error::Store(StoreError::NotFound { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        Ok(Before::Left(ids))
     }
 
     async fn plan(&self, full_name: &str) -> Result<Plan, Error> {
@@ -159,11 +162,19 @@ impl Rpc {
     }
 
     async fn watch_plan(&self, full_name: &str) -> Result<Watch<WatchPlanResponse>, Error> {
-        if let Some(watch) = self.context.plans.watch(full_name) {
+        let plans = &self.context.plans;
+        if plans.is_running(full_name)
+            && let Some(watch) = plans.watch(full_name)
+        {
             return Ok(watch);
         }
+        // What is stored counts, also where a job ended without having seen it stored.
+        let plan = match self.plan(full_name).await {
+            Ok(plan) => plan,
+            Err(error) => return plans.watch(full_name).ok_or(error),
+        };
         let last = WatchPlanResponse {
-            plan: Some(self.plan(full_name).await?),
+            plan: Some(plan),
             phase: "done".to_owned(),
         };
         Ok(Box::pin(tokio_stream::once(Ok(last))))
@@ -176,11 +187,21 @@ impl Rpc {
     }
 
     async fn watch_restore(&self, full_name: &str) -> Result<Watch<WatchRestoreResponse>, Error> {
-        if let Some(watch) = self.context.restores.watch(full_name) {
+        let restores = &self.context.restores;
+        if restores.is_running(full_name)
+            && let Some(watch) = restores.watch(full_name)
+        {
+            return Ok(watch);
+        }
+        // A result that is stored counts, also where a job ended without having seen it
+        // stored; short of one, why the job ended says more than that it did.
+        let restore = self.restore(full_name).await;
+        let has_ended = restore.as_ref().is_ok_and(|it| it.end_time.is_some());
+        if !has_ended && let Some(watch) = restores.watch(full_name) {
             return Ok(watch);
         }
         let last = WatchRestoreResponse {
-            restore: Some(self.restore(full_name).await?),
+            restore: Some(restore?),
             phase: "done".to_owned(),
         };
         Ok(Box::pin(tokio_stream::once(Ok(last))))

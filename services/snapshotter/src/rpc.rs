@@ -128,10 +128,17 @@ impl Rpc {
     }
 
     async fn watch(&self, name: &str) -> Result<Watch<WatchSnapshotResponse>, Error> {
-        if let Some(watch) = self.context.jobs.watch(name) {
+        let jobs = &self.context.jobs;
+        if jobs.is_running(name)
+            && let Some(watch) = jobs.watch(name)
+        {
             return Ok(watch);
         }
-        let snapshot = self.get(name).await?;
+        // What is stored counts, also where a job ended without having seen it stored.
+        let snapshot = match self.get(name).await {
+            Ok(snapshot) => snapshot,
+            Err(error) => return jobs.watch(name).ok_or(error),
+        };
         let last = WatchSnapshotResponse {
             read_count: snapshot.object_count,
             snapshot: Some(snapshot),

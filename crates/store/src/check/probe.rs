@@ -17,6 +17,8 @@ use crate::{chance, layout};
 const WRITERS: usize = 8;
 /// How often they do.
 const ROUNDS: usize = 3;
+/// How often a list is asked for right after a write.
+const LISTS: usize = 12;
 
 /// What became of a file that was overwritten and deleted.
 pub(super) struct Kept {
@@ -144,6 +146,17 @@ impl<'a> Probe<'a> {
     pub(super) async fn listing(&self) -> Seen {
         let names = ["list/a/1", "list/a/2", "list/b/1", "list/c"];
         let trial = async {
+            let folder = self.path("listed");
+            for n in 0..LISTS {
+                // Listed before, so that a list that is remembered is found out, too.
+                let path = self.path(&format!("listed/{n:02}"));
+                let before = self.list(&folder, None).await?;
+                self.create(&path, "listed").await?;
+                let after = self.list(&folder, None).await?;
+                if before.contains(&path) || !after.contains(&path) {
+                    return Ok(failed("a list lags behind what was written"));
+                }
+            }
             for name in names {
                 self.create(&self.path(name), "listed").await?;
             }
@@ -167,7 +180,7 @@ impl<'a> Probe<'a> {
             {
                 failed("a list of one folder does not hold exactly its files and folders")
             } else {
-                ok("lists hold what was written")
+                ok("lists hold what was written right before")
             })
         };
         settled(trial.await)

@@ -16,6 +16,9 @@
 //! slot is given up or waited for. What a frozen run of this very code deletes
 //! when it wakes was nobody's when it looked, and nothing becomes somebody's again:
 //! fates are decided by conditional creates ([`super::fate`]).
+//!
+//! All this rests on lists that hold what was written before they were asked for,
+//! which [`crate::check`] tries. What they still show of deleted files does no harm.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

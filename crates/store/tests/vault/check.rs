@@ -149,6 +149,7 @@ async fn a_store_that_lies_is_found_out() {
         (Lie::RemembersAbsence, Place::Data, Property::ReadAfterWrite),
         (Lie::RemembersAbsence, Place::Keys, Property::ReadAfterWrite),
         (Lie::ListsOneLess, Place::Data, Property::Listing),
+        (Lie::ListsLate, Place::Data, Property::Listing),
         (Lie::IgnoresRanges, Place::Data, Property::RangedRead),
         (Lie::KeepsDeleted, Place::Data, Property::Delete),
         (Lie::KeepsDeleted, Place::Keys, Property::Erasure),

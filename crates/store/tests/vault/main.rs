@@ -13,6 +13,8 @@ mod commit;
 mod copy;
 mod damage;
 mod erasure;
+#[cfg(unix)]
+mod frozen;
 mod golden;
 mod import;
 mod key_vault;
@@ -22,6 +24,7 @@ mod parts;
 mod prune;
 mod search;
 mod standard_tools;
+mod storm;
 mod verify;
 
 use std::sync::Arc;

@@ -20,11 +20,11 @@ use crate::{memory, opened};
 
 const DAY: i64 = 86_400;
 
-fn slot(day: usize) -> String {
+pub(crate) fn slot(day: usize) -> String {
     format!("day-{day:03}")
 }
 
-fn id(name: &str) -> SnapshotId {
+pub(crate) fn id(name: &str) -> SnapshotId {
     SnapshotId::parse(name).unwrap()
 }
 
@@ -36,18 +36,22 @@ fn grace() -> TimeDelta {
     TimeDelta::days(1)
 }
 
-fn five() -> Policy {
+pub(crate) fn five() -> Policy {
     Policy::default()
 }
 
-async fn prune(vault: &TenantVault, policy: &Policy, day: i64) -> Result<Pruned, StoreError> {
+pub(crate) async fn prune(
+    vault: &TenantVault,
+    policy: &Policy,
+    day: i64,
+) -> Result<Pruned, StoreError> {
     vault
         .prune(policy, grace(), moment(day * DAY + 3_600))
         .await
 }
 
 /// A snapshot of a day, written as a whole.
-async fn whole(vault: &TenantVault, day: usize) -> Manifest {
+pub(crate) async fn whole(vault: &TenantVault, day: usize) -> Manifest {
     let start = i64::try_from(day).unwrap() * DAY;
     let meta = meta(&slot(day), "a", start);
     vault
@@ -57,7 +61,7 @@ async fn whole(vault: &TenantVault, day: usize) -> Manifest {
 }
 
 /// A snapshot of a day that goes on from another.
-async fn following(
+pub(crate) async fn following(
     vault: &TenantVault,
     meta: &SnapshotMeta,
     base: &Manifest,
@@ -86,7 +90,7 @@ async fn files(store: &dyn ObjectStore) -> BTreeSet<Path> {
 }
 
 /// The runs in the store.
-async fn runs(store: &dyn ObjectStore) -> BTreeSet<Path> {
+pub(crate) async fn runs(store: &dyn ObjectStore) -> BTreeSet<Path> {
     let folder = layout::runs(&tenant(1));
     store
         .list(Some(&folder))
@@ -96,13 +100,13 @@ async fn runs(store: &dyn ObjectStore) -> BTreeSet<Path> {
 }
 
 /// The runs that snapshots name.
-fn named(tenant: &TenantId, manifests: &[Manifest]) -> BTreeSet<Path> {
+pub(crate) fn named(tenant: &TenantId, manifests: &[Manifest]) -> BTreeSet<Path> {
     let runs = manifests.iter().flat_map(|manifest| &manifest.runs);
     runs.map(|run| layout::run(tenant, &run.hash)).collect()
 }
 
 /// The names of the snapshots, each read as a whole.
-async fn whole_ones(vault: &TenantVault) -> Vec<String> {
+pub(crate) async fn whole_ones(vault: &TenantVault) -> Vec<String> {
     let (manifests, problems) = vault.manifests().await.unwrap();
     assert!(problems.is_empty(), "{problems:?}");
     for manifest in &manifests {

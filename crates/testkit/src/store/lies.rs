@@ -25,6 +25,8 @@ pub enum Lie {
     RemembersAbsence,
     /// Lists lack their last file.
     ListsOneLess,
+    /// What is written is missing from the next list, every fifth time.
+    ListsLate,
     /// Ranges begin at the beginning.
     IgnoresRanges,
     /// A delete succeeds and changes nothing.
@@ -41,6 +43,8 @@ pub struct LyingStore {
     inner: Arc<dyn ObjectStore>,
     lie: Lie,
     absent: Mutex<BTreeSet<Path>>,
+    /// How many files were written, and the last one that lists do not show yet.
+    unlisted: Mutex<(usize, Option<Path>)>,
 }
 
 impl LyingStore {
@@ -51,6 +55,7 @@ impl LyingStore {
             inner,
             lie,
             absent: Mutex::default(),
+            unlisted: Mutex::default(),
         }
     }
 }
@@ -97,7 +102,13 @@ impl ObjectStore for LyingStore {
             }
             _ => {}
         }
-        self.inner.put_opts(location, payload, options).await
+        let put = self.inner.put_opts(location, payload, options).await?;
+        let mut unlisted = self.unlisted.lock();
+        unlisted.0 += 1;
+        if self.lie == Lie::ListsLate && unlisted.0.is_multiple_of(5) {
+            unlisted.1 = Some(location.clone());
+        }
+        Ok(put)
     }
 
     async fn put_multipart_opts(
@@ -139,6 +150,13 @@ impl ObjectStore for LyingStore {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let list = self.inner.list(prefix);
+        if let Some(late) = self.unlisted.lock().1.take() {
+            let seen = move |meta: &Result<ObjectMeta>| {
+                let late = matches!(meta, Ok(meta) if meta.location == late);
+                std::future::ready(!late)
+            };
+            return list.filter(seen).boxed();
+        }
         if self.lie != Lie::ListsOneLess {
             return list;
         }
