@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{Up, World, list, run, text};
+use crate::support::{Up, World, largest_run, list, run, text};
 
 /// What `snapshot copy` tells: the name, the state, and how many files.
 fn told(copies: &Value) -> Vec<(String, String, i64)> {
@@ -78,6 +78,28 @@ async fn everything_is_had_again_from_the_copy_alone() {
         world.json(&["snapshot", "show", &next]).await["since"],
         after
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_put_back_from_the_copy() {
+    let mut world = World::with_snapshot(24).await;
+    world.stop().await.exits(0);
+    let copy = world.data().with_file_name("copy");
+    world.resume_with("REWIND_COPY_URL", &url(&copy)).await;
+    world.json(&["snapshot", "copy"]).await;
+    let path = largest_run(&world.data().join("store"));
+    let whole = std::fs::read(&path).expect("it is there");
+    let mut spoilt = whole.clone();
+    spoilt.truncate(whole.len() / 2);
+    std::fs::write(&path, &spoilt).expect("it can be written");
+    let verify = ["snapshot", "verify", "--depth", "every-byte"];
+    let found = world.run(&verify).await.exits(1);
+    assert!(found.out.contains("truncated"), "{found:?}");
+    let repaired = world.run(&["snapshot", "repair"]).await.exits(0);
+    assert!(repaired.out.contains("PUT BACK"), "{repaired:?}");
+    assert_eq!(std::fs::read(&path).expect("it is there"), whole);
+    world.run(&verify).await.exits(0);
+    world.is_whole("latest").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

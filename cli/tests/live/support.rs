@@ -472,6 +472,25 @@ pub(crate) fn words(owned: &[String]) -> Vec<&str> {
     owned.iter().map(String::as_str).collect()
 }
 
+/// The largest run in the store: the base that all snapshots stand on.
+pub(crate) fn largest_run(data: &Path) -> PathBuf {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut folders = vec![data.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it can be listed") {
+            let path = entry.expect("it is there").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => files.push(path),
+            }
+        }
+    }
+    let is_run = |path: &PathBuf| path.to_string_lossy().ends_with(".parquet.age");
+    let size = |path: &PathBuf| std::fs::metadata(path).expect("it is there").len();
+    let runs = files.into_iter().filter(is_run);
+    runs.max_by_key(size).expect("there is a run")
+}
+
 /// A JSON string.
 #[track_caller]
 pub(crate) fn text(value: &Value) -> String {
