@@ -406,7 +406,7 @@ pub(crate) struct CreateDiff {
     /// Only the objects with these ids
     #[arg(long = "id", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) ids: Vec<String>,
-    /// Reads the live tenant afresh
+    /// Reads the live tenant as a whole, in place of what changed since the newest snapshot
     #[arg(long, conflicts_with = "max_age")]
     pub(crate) full: bool,
     /// How long ago the live tenant may have been read; afresh where absent

@@ -62,6 +62,7 @@ async fn create(args: &CreateDiff, global: &Global, output: Output) -> Result<u8
         request_id: client.request_id(),
         // What a restore leaves to read is read later.
         fresh_only: false,
+        full: args.full,
     });
     let mut report = required(client.diffs().create_report(request).await, |answer| {
         answer.report

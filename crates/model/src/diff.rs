@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::canonical;
 use crate::catalogue::{Class, LinkKind, ObjectType, TypeSpec};
 use crate::id::ObjectId;
-use crate::object::{Object, ObjectRef, ObjectState, name_with};
+use crate::object::{Link, Object, ObjectRef, ObjectState, name_with};
 use crate::snapshot::{Content, Kind};
 
 /// Which objects are looked at; empty sets mean all.
@@ -260,6 +260,15 @@ fn may_end(kind: LinkKind, object_type: ObjectType) -> bool {
         ),
         _ => false,
     }
+}
+
+/// What the two ends of a link may be, of which at most one each is there.
+pub fn link_ends(link: &Link) -> impl Iterator<Item = (ObjectType, ObjectId)> + use<> {
+    let (kind, target) = (link.kind, link.target.clone());
+    let ends = ObjectType::ALL.into_iter();
+    let ends = ends.filter(move |object_type| may_end(kind, *object_type));
+    std::iter::once((kind.source_type(), link.source.clone()))
+        .chain(ends.map(move |object_type| (object_type, target.clone())))
 }
 
 /// The two sides of one key; at least one is there.

@@ -32,7 +32,7 @@ use crate::manifest::RunKind;
 use column::{ColumnReader, ColumnWriter, Group};
 
 pub use link::{LinkRow, Presence};
-pub(crate) use merge::newest;
+pub(crate) use merge::{apart, newest};
 pub(crate) use object::digest;
 pub use object::{Body, Digest, ObjectKey, ObjectRow};
 pub(crate) use object::{NamedBody, ObjectName};

@@ -3,6 +3,8 @@
 //! Everything here is sealed with the tenant's own key. It must never read or
 //! write below another tenant's folder.
 
+mod aside;
+mod between;
 mod chain;
 mod claim;
 mod commit;
@@ -32,6 +34,8 @@ use crate::error::StoreError;
 use crate::file;
 use crate::seal;
 
+pub use aside::Aside;
+pub use between::Between;
 pub use claim::Claim;
 pub use commit::{Announced, Taken};
 pub(crate) use copying::ROOM;

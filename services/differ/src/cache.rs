@@ -1,6 +1,7 @@
-//! What the differ remembers: decoded snapshots, live states, reports.
+//! What the differ remembers: comparisons, live states, reports.
 //!
-//! Snapshots and reports never change, so a hit is never stale; a live state
+//! A comparison is known by what it depends on and a report never changes, so a
+//! hit is never stale; a live state
 //! carries the time at which its reading began, and is used only where the
 //! caller accepts its age. Loads are single-flight.
 
@@ -8,37 +9,19 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use model::TenantId;
-use model::snapshot::{Completeness, Content};
+use model::diff::{AttributeChange, Difference};
 use moka::future::Cache;
 use proto::v1::Change;
+use serde_json::Value;
 
 use crate::Error;
+use crate::create::Compared;
+use crate::live::Live;
 
+/// What a live state takes beside what was added to it, in bytes.
+const LIVE_BYTES: u64 = 64 << 10;
 /// How often a live state is read for one caller.
 const MOST_LOADS: u32 = 3;
-
-/// A live tenant as it was read.
-#[derive(Debug)]
-pub(crate) struct Live {
-    /// The state.
-    pub(crate) content: Arc<Content>,
-    /// When the reading began.
-    pub(crate) read_at: DateTime<Utc>,
-}
-
-impl Live {
-    /// The records of the kinds that an earlier reading stands in for.
-    pub(crate) fn older(&self) -> impl Iterator<Item = &Completeness> {
-        let records = self.content.completeness.iter();
-        records.filter(|record| record.is_complete() && record.not_after < self.read_at)
-    }
-
-    /// To when the oldest part of it dates.
-    fn dates_from(&self) -> DateTime<Utc> {
-        let older = self.older().map(|record| record.not_before);
-        older.min().unwrap_or(self.read_at)
-    }
-}
 
 /// A tenant's thing by id.
 type Key = (TenantId, String);
@@ -46,7 +29,7 @@ type Key = (TenantId, String);
 /// All caches of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
-    snapshots: Cache<Key, Arc<Content>>,
+    differences: Cache<Key, Arc<Compared>>,
     live: Cache<TenantId, Arc<Live>>,
     changes: Cache<Key, Arc<Vec<Change>>>,
 }
@@ -55,13 +38,13 @@ impl Caches {
     /// Caches that hold about `bytes` together.
     pub(crate) fn new(bytes: u64) -> Self {
         Self {
-            snapshots: Cache::builder()
-                .max_capacity(bytes / 2)
-                .weigher(|_, content: &Arc<Content>| weight(content))
+            differences: Cache::builder()
+                .max_capacity(bytes / 4)
+                .weigher(|_, compared: &Arc<Compared>| clamp(weight(&compared.difference)))
                 .build(),
             live: Cache::builder()
-                .max_capacity(bytes / 4)
-                .weigher(|_, live: &Arc<Live>| weight(&live.content))
+                .max_capacity(bytes / 2)
+                .weigher(|_, live: &Arc<Live>| clamp(live.added + LIVE_BYTES))
                 .build(),
             changes: Cache::builder()
                 .max_capacity(bytes / 4)
@@ -70,15 +53,15 @@ impl Caches {
         }
     }
 
-    /// A snapshot's content, loaded once for all who ask.
-    pub(crate) async fn snapshot(
+    /// A comparison by what it depends on, made once for all who ask.
+    pub(crate) async fn difference(
         &self,
         tenant: &TenantId,
-        id: &str,
-        load: impl Future<Output = Result<Arc<Content>, Error>>,
-    ) -> Result<Arc<Content>, Error> {
-        self.snapshots
-            .try_get_with((tenant.clone(), id.to_owned()), load)
+        key: String,
+        make: impl Future<Output = Result<Arc<Compared>, Error>>,
+    ) -> Result<Arc<Compared>, Error> {
+        self.differences
+            .try_get_with((tenant.clone(), key), make)
             .await
             .map_err(Error::Shared)
     }
@@ -155,14 +138,19 @@ fn prost_len(change: &Change) -> u64 {
     prost::Message::encoded_len(change) as u64
 }
 
-/// About the bytes that a content holds.
-fn weight(content: &Content) -> u32 {
-    let objects: u64 = content
-        .objects
-        .iter()
-        .map(|object| object.json.len() as u64 + 96)
-        .sum();
-    clamp(objects + content.links.len() as u64 * 128)
+/// About the bytes that a difference holds.
+fn weight(difference: &Difference) -> u64 {
+    let value = |value: &Value| value.to_string().len() as u64 + 32;
+    let attribute = |attribute: &AttributeChange| {
+        let sides = attribute.before.iter().chain(&attribute.after);
+        let elements = attribute.added.iter().chain(&attribute.removed);
+        attribute.path.len() as u64 + 128 + sides.chain(elements).map(value).sum::<u64>()
+    };
+    let change = |change: &model::diff::Change| {
+        let attributes: u64 = change.attributes.iter().map(attribute).sum();
+        attributes + change.links.len() as u64 * 128 + 256
+    };
+    difference.changes.iter().map(change).sum()
 }
 
 fn clamp(bytes: u64) -> u32 {
@@ -173,30 +161,57 @@ fn clamp(bytes: u64) -> u32 {
 mod tests {
     use super::*;
     use model::ObjectType;
-    use model::snapshot::{Kind, Method};
+    use model::snapshot::{Completeness, Kind, Method};
     use std::sync::atomic::{AtomicI64, Ordering};
+    use store::object_store::memory::InMemory;
+    use store::{Aside, Kek, Manifest, Vault};
+    use testkit::store::{content, meta, record};
 
-    fn tenant() -> TenantId {
-        TenantId::parse("00000000-0000-4000-8000-000000000001").expect("valid")
+    fn tenant(n: u32) -> TenantId {
+        testkit::store::tenant(n)
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).expect("in range")
     }
 
+    /// A state of a small tenant, committed aside of a store in memory.
+    async fn state() -> (Manifest, Aside) {
+        let vault = Vault::new(
+            Arc::new(InMemory::new()),
+            Arc::new(Kek::from_bytes([1; 32])),
+        );
+        let record = record(&tenant(1));
+        vault.create_tenant(&record).await.expect("registered");
+        let aside = vault.tenant(&record.id).await.expect("opened").aside();
+        let mut content = content(3);
+        content.completeness.clear();
+        let meta = meta("live-1", "a", 0);
+        let manifest = aside.vault.commit_content(&meta, &content).await;
+        (manifest.expect("committed"), aside)
+    }
+
+    fn live((manifest, aside): &(Manifest, Aside), read_at: DateTime<Utc>) -> Arc<Live> {
+        Arc::new(Live {
+            manifest: manifest.clone(),
+            aside: aside.clone(),
+            read_at,
+            since: None,
+            added: 1_000,
+        })
+    }
+
     #[tokio::test]
     async fn a_live_state_is_used_only_while_it_is_young_enough() {
         let caches = Caches::new(1 << 20);
-        let reads = AtomicI64::new(0);
+        let (reads, state) = (AtomicI64::new(0), state().await);
         let load = || async {
-            Ok(Arc::new(Live {
-                content: Arc::default(),
-                read_at: at(10 * (1 + reads.fetch_add(1, Ordering::SeqCst))),
-            }))
+            let turn = 1 + reads.fetch_add(1, Ordering::SeqCst);
+            Ok(live(&state, at(10 * turn)))
         };
         let ask = async |oldest| {
             caches
-                .live(&tenant(), at(oldest), load)
+                .live(&tenant(1), at(oldest), load)
                 .await
                 .map(|(live, source)| (live.read_at, source))
                 .expect("loads")
@@ -219,27 +234,18 @@ mod tests {
     #[tokio::test]
     async fn a_state_is_as_old_as_what_it_took_from_an_earlier_one() {
         let caches = Caches::new(1 << 20);
+        let mut state = state().await;
         let kind = Kind::Objects(ObjectType::ConditionalAccessPolicy);
         let record = Completeness::begun(kind, Method::StableReread, at(3));
-        let content = Content {
-            completeness: vec![record],
-            ..Content::default()
-        };
-        let live = Arc::new(Live {
-            content: Arc::new(content),
-            read_at: at(10),
-        });
-        assert_eq!(live.older().count(), 1);
-        caches.keep(&tenant(), &live).await;
-        let load = || async {
-            Ok(Arc::new(Live {
-                content: Arc::default(),
-                read_at: at(20),
-            }))
-        };
+        state.0.completeness = vec![record];
+        let older = live(&state, at(10));
+        assert_eq!(older.older().count(), 1);
+        caches.keep(&tenant(1), &older).await;
+        state.0.completeness.clear();
+        let load = || async { Ok(live(&state, at(20))) };
         let ask = async |oldest| {
             let (live, source) = caches
-                .live(&tenant(), at(oldest), load)
+                .live(&tenant(1), at(oldest), load)
                 .await
                 .expect("loads");
             (live.read_at, source)
@@ -249,14 +255,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn another_tenants_entry_under_the_same_key_is_not_served() {
+        let caches = Caches::new(1 << 20);
+        let changes = |n| async move { Ok(Arc::new(vec![Change::default(); n])) };
+        let key = "0123456789abcdef";
+        let of = |tenant: TenantId, n| {
+            let caches = caches.clone();
+            async move {
+                caches
+                    .changes(&tenant, key, changes(n))
+                    .await
+                    .expect("loads")
+                    .len()
+            }
+        };
+        assert_eq!(of(tenant(1), 1).await, 1);
+        assert_eq!(of(tenant(2), 2).await, 2);
+        assert_eq!(of(tenant(1), 3).await, 1);
+    }
+
+    #[tokio::test]
     async fn a_failed_load_is_not_kept() {
         let caches = Caches::new(1 << 20);
         let failed = caches
-            .snapshot(&tenant(), "s", async { Err(Error::GivenUp) })
+            .changes(&tenant(1), "r", async { Err(Error::GivenUp) })
             .await;
         assert!(matches!(failed, Err(Error::Shared(_))));
         let loaded = caches
-            .snapshot(&tenant(), "s", async { Ok(Arc::new(Content::default())) })
+            .changes(&tenant(1), "r", async { Ok(Arc::default()) })
             .await;
         assert!(loaded.is_ok());
     }

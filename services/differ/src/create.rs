@@ -1,22 +1,26 @@
 //! Makes one report: load the base, load the target, compare, store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use model::diff::{Difference, Scope, diff};
-use model::snapshot::{Completeness, Content};
-use model::{ReportId, TenantId};
+use model::diff::{ChangeKind, Difference, Scope, diff};
+use model::snapshot::Completeness;
+use model::{ObjectType, ReportId, TenantId};
 use proto::convert::{self, timestamp};
-use proto::v1::{Report, ReportState, WatchReportResponse};
+use proto::v1::{ComparedKind, Report, ReportState, WatchReportResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{StoreError, TenantVault};
+use store::{Manifest, TenantVault};
 use tracing::Instrument;
 
-use crate::cache::{Live, Source};
+use crate::cache::Source;
+use crate::live::{self, Freshness, Live};
 use crate::{Context, Error, reports};
+
+/// From how many objects of a type on it is not believed at once that more than
+/// half of them vanished.
+const MANY: u64 = 10;
 
 /// What a report is about, validated.
 #[derive(Debug, Clone)]
@@ -34,20 +38,6 @@ pub(crate) struct Order {
     pub(crate) freshness: Freshness,
     pub(crate) asked_at: DateTime<Utc>,
 }
-
-/// What a live state may be made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    /// Kinds whose quota a restore has may be as they were read last.
-    AsFarAsPossible,
-    /// Everything is read for the order.
-    Full,
-}
-
-/// How long a report waits for a quota that a restore has, where there is no
-/// earlier reading to use: longer than the mark of a restore that was killed
-/// stands, and not longer than a person waits.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Order {
     fn report(&self, state: ReportState) -> Report {
@@ -73,7 +63,7 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
     let running = order.report(ReportState::Running);
     let initial = WatchReportResponse {
         report: Some(running.clone()),
-        phase: "reading snapshot".to_owned(),
+        phase: "reading tenant".to_owned(),
         read_count: 0,
     };
     match context.jobs.start(running.name, initial.clone()) {
@@ -105,59 +95,126 @@ async fn make(
     order: &Order,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<Report, Error> {
-    let base = content(context, vault, &order.base).await?;
     let mut report = order.report(ReportState::Succeeded);
-    let difference = match &order.target {
+    let compared = match &order.target {
         Some(manifest) => {
-            let target = content(context, vault, manifest).await?;
             report.method = "snapshot".to_owned();
             report.target_time = Some(timestamp(manifest.meta.started));
-            job.modify(|value| value.phase = "comparing".to_owned());
-            compare(base, target, |target| target, &order.scope).await?
+            compare(context, vault, order, manifest, job).await?
         }
         None => {
-            job.modify(|value| value.phase = "reading tenant".to_owned());
             let (live, source) = live(context, vault, order, job).await?;
-            report.method = match source {
-                Source::Graph => "full_read",
-                Source::Cache => "cached_read",
+            let compared = compare(context, &live.aside.vault, order, &live.manifest, job).await?;
+            let vanished = vanished(&order.base, &compared.difference);
+            let (live, source, compared) = match vanished.is_empty() || live.since.is_none() {
+                true => (live, source, compared),
+                false => {
+                    tracing::warn!(
+                        ?vanished,
+                        "most objects seem to be gone; everything is read again"
+                    );
+                    let live = live::read(context, vault, Freshness::Whole, job, None).await?;
+                    context.caches.keep(&order.tenant, &live).await;
+                    let compared =
+                        compare(context, &live.aside.vault, order, &live.manifest, job).await?;
+                    (live, Source::Graph, compared)
+                }
+            };
+            report.method = match (source, &live.since) {
+                (Source::Cache, _) => "cached_read",
+                (Source::Graph, Some(_)) => "changes_read",
+                (Source::Graph, None) => "full_read",
             }
             .to_owned();
             report.target_time = Some(timestamp(live.read_at));
             report.older = live.older().map(sentence).collect();
-            job.modify(|value| value.phase = "comparing".to_owned());
-            compare(base, live, |live| &live.content, &order.scope).await?
+            report.kinds = live.manifest.completeness.iter().map(dated).collect();
+            compared
         }
     };
+    let difference = &compared.difference;
     report.counts = Some(convert::counts(&difference.changes));
     report.not_compared.clone_from(&difference.not_compared);
-    reports::write(vault, &order.id, &report, &difference).await?;
+    report.compared_count = i64::try_from(compared.objects).unwrap_or(i64::MAX);
+    report.narrowed = compared.narrowed;
+    job.modify(|value| value.phase = "writing".to_owned());
+    reports::write(vault, &order.id, &report, difference).await?;
     Ok(report)
 }
 
-/// Compares on a thread of its own, since large tenants take a while.
-async fn compare<T: Send + Sync + 'static>(
-    base: Arc<Content>,
-    target: Arc<T>,
-    view: fn(&T) -> &Content,
-    scope: &Scope,
-) -> Result<Difference, Error> {
-    let scope = scope.clone();
-    tokio::task::spawn_blocking(move || diff(&base, view(&target), &scope))
-        .await
-        .map_err(|_| Error::GivenUp)
+/// A comparison, and what it took.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    pub(crate) difference: Difference,
+    /// How many objects were compared.
+    objects: u64,
+    /// Whether only what came after a common base was looked at.
+    narrowed: bool,
 }
 
-async fn content(
+/// Compares, on a thread of its own, what may differ; once for all who ask for the
+/// same.
+async fn compare(
     context: &Context,
     vault: &TenantVault,
-    manifest: &store::Manifest,
-) -> Result<Arc<Content>, Error> {
-    let load = async { Ok(Arc::new(vault.read(manifest).await?)) };
-    context
-        .caches
-        .snapshot(&manifest.tenant, manifest.id().as_str(), load)
-        .await
+    order: &Order,
+    target: &Manifest,
+    job: &JobHandle<WatchReportResponse>,
+) -> Result<Arc<Compared>, Error> {
+    job.modify(|value| value.phase = "comparing".to_owned());
+    let (base, scope) = (&order.base, order.scope.clone());
+    let work = async {
+        let between = vault.between(base, target, &scope).await?;
+        let (objects, narrowed) = (between.compared, between.shared);
+        let compared = tokio::task::spawn_blocking(move || Compared {
+            difference: diff(&between.base, &between.target, &scope),
+            objects,
+            narrowed,
+        });
+        compared.await.map(Arc::new).map_err(|_| Error::GivenUp)
+    };
+    let key = fingerprint(base, target, &order.scope);
+    context.caches.difference(&order.tenant, key, work).await
+}
+
+/// What a comparison depends on, and nothing else.
+fn fingerprint(base: &Manifest, target: &Manifest, scope: &Scope) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for manifest in [base, target] {
+        for run in &manifest.runs {
+            hasher.update(run.hash.as_bytes());
+        }
+        for record in &manifest.completeness {
+            let text = format!("\n{} {:?}", record.kind.name(), record.problem);
+            hasher.update(text.as_bytes());
+        }
+        hasher.update(b"\n\n");
+    }
+    hasher.update(format!("{scope:?}").as_bytes());
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The types of which more than half are gone, though there were many.
+fn vanished(base: &Manifest, difference: &Difference) -> Vec<ObjectType> {
+    let mut gone: BTreeMap<ObjectType, u64> = BTreeMap::new();
+    for change in &difference.changes {
+        if matches!(
+            change.kind,
+            ChangeKind::SoftDeleted | ChangeKind::HardDeleted
+        ) {
+            *gone.entry(change.object.object_type).or_default() += 1;
+        }
+    }
+    let live = |object_type| {
+        let mut counts = base.counts.iter();
+        let count = counts.find(|count| count.object_type == object_type);
+        count.map_or(0, |count| count.live)
+    };
+    gone.retain(|object_type, gone| {
+        let live = live(*object_type);
+        live >= MANY && *gone * 2 > live
+    });
+    gone.into_keys().collect()
 }
 
 /// What a report says of a kind that was not read anew.
@@ -166,71 +223,34 @@ fn sentence(record: &Completeness) -> String {
     format!("{}: as of {at}: {}", record.kind.name(), record.note)
 }
 
+/// From when the live side's state of a kind dates.
+fn dated(record: &Completeness) -> ComparedKind {
+    ComparedKind {
+        kind: record.kind.name(),
+        method: record.method.name().to_owned(),
+        not_before: Some(timestamp(record.not_before)),
+        not_after: Some(timestamp(record.not_after)),
+        request_count: i64::try_from(record.effort.requests).unwrap_or(i64::MAX),
+        note: record.note.clone(),
+    }
+}
+
 async fn live(
     context: &Context,
     vault: &TenantVault,
     order: &Order,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<(Arc<Live>, Source), Error> {
+    job.modify(|value| value.phase = "reading tenant".to_owned());
     let caches = &context.caches;
-    if order.freshness == Freshness::Full {
+    if order.freshness != Freshness::AsFarAsPossible {
         // Joins no reading that may take something from an earlier one.
-        let live = read(context, vault, order, job, None).await?;
+        let live = live::read(context, vault, order.freshness, job, None).await?;
         caches.keep(&order.tenant, &live).await;
         return Ok((live, Source::Graph));
     }
     let last = caches.last(&order.tenant).await;
     let oldest = order.asked_at - order.max_age;
-    let load = || read(context, vault, order, job, last.clone());
+    let load = || live::read(context, vault, order.freshness, job, last.clone());
     caches.live(&order.tenant, oldest, load).await
-}
-
-/// Reads the tenant; kinds whose quota a restore has are taken from an earlier
-/// reading, where there is one.
-async fn read(
-    context: &Context,
-    vault: &TenantVault,
-    order: &Order,
-    job: &JobHandle<WatchReportResponse>,
-    last: Option<Arc<Live>>,
-) -> Result<Arc<Live>, Error> {
-    let deps = &context.deps;
-    let record = deps.vault.tenant_record(&order.tenant).await?;
-    let record = record
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {}", order.tenant),
-        })?
-        .value;
-    let directory = (deps.connect)(&record)?;
-    let read_at = deps.clock.now();
-    let (progress, clock, count) = (job.progress(), Arc::clone(&deps.clock), AtomicU64::new(0));
-    let mut request = graph::Request::all(graph::Mode::Whole);
-    request.last = last.map(|live| Arc::clone(&live.content));
-    if order.freshness == Freshness::AsFarAsPossible {
-        request.patience = PATIENCE;
-    }
-    let told = move |step: graph::Progress| {
-        let total = count.fetch_add(step.added, Ordering::Relaxed) + step.added;
-        progress.modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
-    };
-    let tick = move || clock.now();
-    let reading = graph::collect_content(directory.as_ref(), &request, &tick, &told);
-    let restore_runs = || restore_runs(context, vault);
-    let content = graph::giving_way(directory.as_ref(), restore_runs, reading).await?;
-    Ok(Arc::new(Live {
-        content: Arc::new(content),
-        read_at,
-    }))
-}
-
-/// Whether a restore has the tenant's Conditional Access quota.
-async fn restore_runs(context: &Context, vault: &TenantVault) -> bool {
-    match vault.lane_holders(context.deps.clock.now()).await {
-        Ok(holders) => !holders.is_empty(),
-        Err(error) => {
-            let error = runtime::status::chain(&error);
-            tracing::warn!(error, "whether a restore runs is not known; taken as no");
-            false
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod cache;
 pub mod config;
 mod create;
 mod error;
+mod live;
 mod reports;
 mod rpc;
 

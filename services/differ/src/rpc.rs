@@ -18,7 +18,8 @@ use runtime::status::status;
 use store::{Area, Manifest, TenantVault};
 use tonic::{Request, Response, Status};
 
-use crate::create::{self, Freshness, Order};
+use crate::create::{self, Order};
+use crate::live::Freshness;
 use crate::{Context, Error, reports};
 
 /// The oldest live state that may be asked for.
@@ -80,9 +81,10 @@ impl Rpc {
             target,
             scope,
             max_age,
-            freshness: match request.fresh_only {
-                true => Freshness::Full,
-                false => Freshness::AsFarAsPossible,
+            freshness: match (request.fresh_only, request.full) {
+                (true, _) => Freshness::Full,
+                (false, true) => Freshness::Whole,
+                (false, false) => Freshness::AsFarAsPossible,
             },
             asked_at,
         };

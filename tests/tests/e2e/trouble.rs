@@ -330,7 +330,7 @@ async fn a_recent_live_state_is_used_where_its_age_is_accepted() -> anyhow::Resu
     let (cached, _) = sandbox.report_of(request).await?;
     assert_eq!(
         (fresh.method.as_str(), cached.method.as_str()),
-        ("full_read", "cached_read")
+        ("changes_read", "cached_read")
     );
     assert_eq!(cached.target_time, fresh.target_time);
     assert_eq!(

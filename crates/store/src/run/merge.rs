@@ -52,6 +52,40 @@ where
     })
 }
 
+/// Pairs what two sorted sources say about the same thing; one side is missing
+/// where only the other speaks of it. After a failure nothing more comes.
+pub(crate) fn apart<T: Ordered>(
+    one: impl Iterator<Item = Result<T, StoreError>>,
+    other: impl Iterator<Item = Result<T, StoreError>>,
+) -> impl Iterator<Item = Result<(Option<T>, Option<T>), StoreError>> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    let mut failed = false;
+    std::iter::from_fn(move || {
+        if failed {
+            return None;
+        }
+        let order = match (one.peek(), other.peek()) {
+            (None, None) => return None,
+            (Some(Err(_)), _) | (Some(_), None) => Ordering::Less,
+            (_, Some(Err(_))) | (None, Some(_)) => Ordering::Greater,
+            (Some(Ok(one)), Some(Ok(other))) => one.order(other),
+        };
+        let one = match order {
+            Ordering::Greater => None,
+            _ => one.next(),
+        };
+        let other = match order {
+            Ordering::Less => None,
+            _ => other.next(),
+        };
+        let pair = one
+            .transpose()
+            .and_then(|one| Ok((one, other.transpose()?)));
+        failed = pair.is_err();
+        Some(pair)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +112,26 @@ mod tests {
             .collect::<Result<_, _>>()
             .unwrap();
         assert_eq!(merged, [(1, "a"), (2, "c"), (3, "c"), (4, "b"), (5, "a")]);
+    }
+
+    #[test]
+    fn what_only_one_says_stands_alone() {
+        type Source = Vec<Result<(u8, &'static str), StoreError>>;
+        let one: Source = vec![Ok((1, "a")), Ok((2, "a")), Ok((4, "a"))];
+        let other: Source = vec![Ok((2, "b")), Ok((3, "b"))];
+        let pairs: Vec<_> = apart(one.into_iter(), other.into_iter())
+            .map(Result::unwrap)
+            .collect();
+        let expected = [
+            (Some((1, "a")), None),
+            (Some((2, "a")), Some((2, "b"))),
+            (None, Some((3, "b"))),
+            (Some((4, "a")), None),
+        ];
+        assert_eq!(pairs, expected);
+        let broken = vec![Ok((1, "a")), Err(StoreError::Internal("broken".to_owned()))];
+        let told: Vec<_> = apart(broken.into_iter(), Source::new().into_iter()).collect();
+        assert!(told[0].is_ok() && told[1].is_err() && told.len() == 2);
     }
 
     #[test]

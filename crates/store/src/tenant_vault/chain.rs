@@ -210,12 +210,29 @@ impl TenantVault {
     /// # Errors
     /// As [`TenantVault::chain`].
     pub(super) async fn parts<R: Row>(&self, manifest: &Manifest) -> Result<Chain<R>, StoreError> {
-        let files = self.files::<R>(manifest)?;
-        let runs = try_join_all(files.iter().map(|file| self.open_part::<R>(file))).await?;
-        Ok(Chain::new(runs, &files))
+        self.parts_of(&self.files::<R>(manifest)?).await
     }
 
-    fn files<'m, R: Row>(&self, manifest: &'m Manifest) -> Result<Vec<&'m RunFile>, StoreError> {
+    /// The same of some runs, the oldest first.
+    ///
+    /// # Errors
+    /// As [`TenantVault::chain`].
+    pub(super) async fn parts_of<R: Row>(
+        &self,
+        files: &[&RunFile],
+    ) -> Result<Chain<R>, StoreError> {
+        let runs = try_join_all(files.iter().map(|file| self.open_part::<R>(file))).await?;
+        Ok(Chain::new(runs, files))
+    }
+
+    /// The runs of one kind that a manifest names, the oldest first.
+    ///
+    /// # Errors
+    /// `Invalid` for another tenant's manifest.
+    pub(super) fn files<'m, R: Row>(
+        &self,
+        manifest: &'m Manifest,
+    ) -> Result<Vec<&'m RunFile>, StoreError> {
         if manifest.tenant != *self.id() {
             return Err(StoreError::Invalid(
                 "the manifest is another tenant's".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::diff::{Scope, diff};
 use model::snapshot::{Change, Changes, Completeness, Content, Kind, Method};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
 use proptest::prelude::*;
@@ -173,6 +174,36 @@ async fn check(days: Vec<Day>) {
             content.objects.len() as u64,
             "day {day}"
         );
+    }
+    check_between(&vault, &manifests).await;
+}
+
+/// What two snapshots are narrowed down to differs as the whole does.
+async fn check_between(vault: &TenantVault, manifests: &[Manifest]) {
+    let scopes = [
+        Scope::default(),
+        Scope {
+            types: [ObjectType::Group].into(),
+            ids: [id("g", 1), id("u", 1)].into(),
+        },
+    ];
+    let pairs = manifests.iter().zip(manifests.iter().skip(1));
+    let ends = manifests.first().zip(manifests.last());
+    for (base, target) in pairs.chain(ends).chain(ends.map(|(a, b)| (b, a))) {
+        let whole = (
+            vault.read(base).await.unwrap(),
+            vault.read(target).await.unwrap(),
+        );
+        for scope in &scopes {
+            let narrow = vault.between(base, target, scope).await.unwrap();
+            assert_eq!(
+                diff(&narrow.base, &narrow.target, scope),
+                diff(&whole.0, &whole.1, scope),
+                "{} to {}, {scope:?}",
+                base.id(),
+                target.id()
+            );
+        }
     }
 }
 
