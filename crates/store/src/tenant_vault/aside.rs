@@ -5,9 +5,11 @@
 //! gone when nobody holds it any more. It must never write to the store.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::memory::InMemory;
@@ -101,6 +103,13 @@ impl ObjectStore for Over {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         match self.memory.get_opts(location, options.clone()).await {
             Err(Error::NotFound { .. }) => self.stored.get_opts(location, options).await,
+            found => found,
+        }
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        match self.memory.get_ranges(location, ranges).await {
+            Err(Error::NotFound { .. }) => self.stored.get_ranges(location, ranges).await,
             found => found,
         }
     }
