@@ -13,10 +13,10 @@ use model::TenantId;
 
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, CopySnapshots, CreateDiff, DiffCommand, EraseKeys,
-    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    MakePlan, Named, OneDiff, OneTenant, PlanOrRestore, Relationships, RepairSnapshots,
-    RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand, StoreCommand, TakeSnapshot,
-    TenantCommand, VerifySnapshots,
+    ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys,
+    KeysCommand, MakePlan, Named, OneDiff, OneTenant, PlanOrRestore, Relationships,
+    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, ShowSnapshot, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

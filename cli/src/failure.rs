@@ -48,6 +48,12 @@ pub(crate) enum Failure {
         /// What was watched.
         name: String,
     },
+    /// A report came to no end.
+    #[error("{name} was not made, so that there is nothing to write")]
+    NotMade {
+        /// The report.
+        name: String,
+    },
     /// Results cannot be written.
     #[error("the result cannot be written: {0}")]
     Output(#[source] std::io::Error),
@@ -102,7 +108,9 @@ impl Failure {
             Self::Unreachable { .. } | Self::Lost { .. } => exit::UNAVAILABLE,
             Self::Call(remote) => exit::exit_code(&**remote),
             Self::Store(error) => exit::exit_code(error),
-            Self::Answer(_) | Self::Output(_) | Self::Local { .. } => exit::FAILED,
+            Self::Answer(_) | Self::NotMade { .. } | Self::Output(_) | Self::Local { .. } => {
+                exit::FAILED
+            }
         }
     }
 
@@ -169,6 +177,7 @@ impl Failure {
             Self::Store(error) if error.reason() == reason::KEY_ERASED => {
                 Some("--undo-erasure brings an erased tenant back")
             }
+            Self::NotMade { .. } => Some("make another with `rewind diff create`"),
             Self::Store(_) | Self::Answer(_) | Self::Output(_) | Self::Local { .. } => None,
         }
     }

@@ -3,7 +3,7 @@
 //! Results go to standard output, everything else to standard error. A reader
 //! that goes away early is no error.
 
-use std::io::{BufRead, ErrorKind, IsTerminal, Write};
+use std::io::{BufRead, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
 use serde_json::Value;
 
@@ -53,6 +53,12 @@ impl Output {
     /// [`Failure::Output`] where standard output cannot be written.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         write_out(text)
+    }
+
+    /// Standard output for a result that is written bit by bit, whatever the
+    /// format; it is flushed by whoever writes.
+    pub(crate) fn document(&self) -> BufWriter<Stdout> {
+        BufWriter::new(std::io::stdout())
     }
 
     /// Says something beside the result.

@@ -9,14 +9,33 @@ use prost_types::Timestamp;
 /// The longest value that a table shows.
 const LONGEST: usize = 72;
 
-/// Text that cannot steer a terminal: control and direction characters are
-/// written out.
+/// Text that cannot steer a terminal: control and direction characters, and
+/// those that nobody sees, are written out.
 pub(crate) fn tame(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(steers) {
+    written_out(text, steers)
+}
+
+/// The same, with the line breaks and tabs that a description may well have.
+pub(crate) fn tame_lines(text: &str) -> String {
+    written_out(text, |c| steers(c) && !matches!(c, '\n' | '\r' | '\t'))
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+        )
+}
+
+fn written_out(text: &str, steers: impl Fn(char) -> bool) -> String {
+    if !text.contains(&steers) {
         return text.to_owned();
     }
     text.chars()
@@ -54,14 +73,15 @@ pub(crate) fn json(value: Option<&str>) -> String {
 
 /// A time in UTC to the second; a dash where there is none.
 pub(crate) fn time(value: Option<&Timestamp>) -> String {
-    value
-        .and_then(|time| {
-            DateTime::<Utc>::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?)
-        })
-        .map_or_else(
-            || "-".to_owned(),
-            |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
-        )
+    utc(value).map_or_else(
+        || "-".to_owned(),
+        |time| time.to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
+}
+
+/// A time in UTC, where there is one and it is in range.
+pub(crate) fn utc(value: Option<&Timestamp>) -> Option<DateTime<Utc>> {
+    value.and_then(proto::convert::time)
 }
 
 /// A size in bytes, in the largest unit that leaves a whole part.
@@ -133,6 +153,8 @@ mod tests {
             tame("a\u{1b}[31mb\nc\u{202e}d"),
             "a\\u{1b}[31mb\\nc\\u{202e}d"
         );
+        assert_eq!(tame("a\u{200b}b\u{2028}c"), "a\\u{200b}b\\u{2028}c");
+        assert_eq!(tame_lines("a\n\tb\u{1b}"), "a\n\tb\\u{1b}");
     }
 
     #[test]

@@ -387,6 +387,8 @@ pub(crate) enum DiffCommand {
     Create(Box<CreateDiff>),
     /// Shows a report with its changes
     Show(OneDiff),
+    /// Writes a report with its changes as one document
+    Export(ExportDiff),
     /// Lists a tenant's reports, newest first
     List,
 }
@@ -422,6 +424,45 @@ pub(crate) struct OneDiff {
     /// A full name or a bare id
     #[arg(value_name = "REPORT", value_parser = report)]
     pub(crate) report: Named<ReportId>,
+}
+
+/// Arguments of `rewind diff export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportDiff {
+    /// A full name or a bare id
+    #[arg(value_name = "REPORT", value_parser = report)]
+    pub(crate) report: Named<ReportId>,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) format: ReportFormat,
+    /// The file, which must not be there yet; standard output where absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One JSON document with the report and all its changes
+    Json,
+    /// A table with a row for each attribute and link that differs
+    Csv,
+    /// A page for people, which needs nothing but itself
+    Html,
+    /// A line for each object with the JSON Patch (RFC 6902) from its old to its current state
+    Patch,
+}
+
+impl ReportFormat {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Html => "html",
+            Self::Patch => "patch",
+        }
+    }
 }
 
 /// `rewind restore …`

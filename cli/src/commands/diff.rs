@@ -1,5 +1,7 @@
 //! `rewind diff …`: tells what changed since a snapshot.
 
+mod export;
+
 use proto::json::to_json;
 use proto::v1::{self, ReportState};
 use runtime::exit;
@@ -24,6 +26,7 @@ pub(crate) async fn run(
     match command {
         DiffCommand::Create(args) => create(args, global, output).await,
         DiffCommand::Show(args) => show(args, global, output).await,
+        DiffCommand::Export(args) => export::export(args, global, output).await,
         DiffCommand::List => list(global, output).await,
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn long_value() -> String {
     format!("\"{}{}\"", "begin ".repeat(30), "end")
 }
 
-fn attribute(path: &str, before: Option<&str>, after: Option<&str>) -> AttributeChange {
+pub(crate) fn attribute(path: &str, before: Option<&str>, after: Option<&str>) -> AttributeChange {
     AttributeChange {
         path: path.to_owned(),
         before_json: before.map(str::to_owned),
@@ -107,7 +107,7 @@ fn attribute(path: &str, before: Option<&str>, after: Option<&str>) -> Attribute
     }
 }
 
-fn link(target_id: &str, target_name: &str, direction: LinkDirection) -> LinkChange {
+pub(crate) fn link(target_id: &str, target_name: &str, direction: LinkDirection) -> LinkChange {
     LinkChange {
         relation: "group/members".to_owned(),
         target_id: target_id.to_owned(),

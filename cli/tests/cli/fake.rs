@@ -23,6 +23,11 @@ pub(crate) struct Fake {
     pub(crate) snapshot: Snapshot,
     pub(crate) objects: Vec<SnapshotObject>,
     pub(crate) report: Report,
+    /// Whether the report is still being made where it is asked for.
+    pub(crate) report_runs: bool,
+    pub(crate) changes: Vec<Change>,
+    /// At most how many changes are on a page.
+    pub(crate) changes_on_page: usize,
     pub(crate) plan: Plan,
     pub(crate) restore: Restore,
     pub(crate) copies: Vec<SnapshotCopy>,
@@ -45,6 +50,9 @@ impl Default for Fake {
             snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
             objects: canned::objects().to_vec(),
             report: canned::report("r1", ReportState::Succeeded),
+            report_runs: false,
+            changes: canned::changes(),
+            changes_on_page: 1,
             plan: canned::plan("p1", PlanState::Ready),
             restore: canned::restore("p1", RestoreState::Succeeded, true),
             copies: Vec::new(),
@@ -502,12 +510,16 @@ impl DiffService for Fake {
         &self,
         request: Request<GetReportRequest>,
     ) -> Result<Response<GetReportResponse>, Status> {
+        let mut report = self.report.clone();
+        if self.report_runs {
+            report.set_state(ReportState::Running);
+        }
         method!(
             self,
             request,
             GetReportRequest,
             GetReportResponse {
-                report: Some(self.report.clone())
+                report: Some(report)
             }
         )
     }
@@ -531,7 +543,14 @@ impl DiffService for Fake {
         &self,
         request: Request<ListChangesRequest>,
     ) -> Result<Response<ListChangesResponse>, Status> {
-        let (changes, next_page_token) = page(&canned::changes(), &request.get_ref().page_token);
+        let asked = request.get_ref();
+        let first: usize = asked.page_token.parse().unwrap_or(0);
+        let most = usize::try_from(asked.page_size).expect("a size");
+        let last = first + most.min(self.changes_on_page);
+        let last = last.min(self.changes.len());
+        let changes = self.changes[first..last].to_vec();
+        let more = last < self.changes.len();
+        let next_page_token = more.then(|| last.to_string()).unwrap_or_default();
         method!(
             self,
             request,

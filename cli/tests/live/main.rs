@@ -7,6 +7,7 @@
 mod bad;
 mod copy;
 mod demo;
+mod export;
 mod keys;
 mod kill;
 mod support;
