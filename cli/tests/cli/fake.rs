@@ -549,8 +549,11 @@ impl DiffService for Fake {
         let last = first + most.min(self.changes_on_page);
         let last = last.min(self.changes.len());
         let changes = self.changes[first..last].to_vec();
-        let more = last < self.changes.len();
-        let next_page_token = more.then(|| last.to_string()).unwrap_or_default();
+        let next_page_token = if last < self.changes.len() {
+            last.to_string()
+        } else {
+            String::new()
+        };
         method!(
             self,
             request,

@@ -341,6 +341,7 @@ fn a_page_has_a_row_for_each_difference_with_both_values_beside_it() {
     for marked in ["ins", "del"] {
         assert_eq!(page.all(marked).len(), attacks * 2, "{marked}");
     }
+    assert_eq!(page.text.matches("and 1 unchanged").count(), attacks * 2);
     assert_eq!(page.all("html")[0].attribute("lang"), Some("en"));
     assert_eq!(page.all("h1").len(), 1);
     assert_eq!(page.all("caption").len(), page.all("table").len());

@@ -45,7 +45,7 @@ enum Cell {
     /// The elements of a list that only this side has, and how many both have.
     Elements {
         mark: Mark,
-        elements: Vec<String>,
+        elements: Vec<Element>,
         same: String,
     },
     /// The other end of a link.
@@ -54,6 +54,12 @@ enum Cell {
         name: String,
         id: String,
     },
+}
+
+/// One element of a list.
+enum Element {
+    Text(String),
+    Json(String),
 }
 
 /// Whether only the old or only the current state has something.
@@ -124,21 +130,21 @@ fn is_set(change: &v1::AttributeChange) -> bool {
 }
 
 fn elements(mark: Mark, all: usize, own: &[String]) -> Result<Cell, Failure> {
-    let text = |text: &String| -> Result<String, Failure> {
+    let element = |text: &String| -> Result<Element, Failure> {
         Ok(match value(text)? {
-            Value::String(text) => tame_lines(&text),
-            other => tame_lines(&format!("{other:#}")),
+            Value::String(text) => Element::Text(tame_lines(&text)),
+            other => Element::Json(tame_lines(&format!("{other:#}"))),
         })
     };
     let same = all.saturating_sub(own.len()) as u64;
     let same = match (same, own.is_empty()) {
         (0, _) => String::new(),
-        (same, true) => format!("{} that stay", words::number(same)),
-        (same, false) => format!("and {} that stay", words::number(same)),
+        (same, true) => format!("{} unchanged", words::number(same)),
+        (same, false) => format!("and {} unchanged", words::number(same)),
     };
     Ok(Cell::Elements {
         mark,
-        elements: own.iter().map(text).collect::<Result<_, _>>()?,
+        elements: own.iter().map(element).collect::<Result<_, _>>()?,
         same,
     })
 }
