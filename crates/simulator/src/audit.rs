@@ -1,4 +1,10 @@
 //! Directory audit records: what every write leaves behind and how it is shown.
+//!
+//! The shape is that of Graph's resource `directoryAudit` with `auditActivityInitiator`
+//! and `targetResource`; names of activities, services and categories are those of
+//! Microsoft's "Audit log activities"; values are JSON text in JSON strings as in
+//! "Troubleshoot policy changes with the audit log". Which records are shown, and
+//! when, is decided where they are read.
 
 use serde_json::{Map, Value, json};
 

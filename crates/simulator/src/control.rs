@@ -72,6 +72,7 @@ fn route(simulator: &Simulator, call: &Call) -> Result<Value, Refusal> {
         ("PUT", ["throttle"]) => Ok(settings::set_throttle(simulator, &body(call)?)),
         ("PUT", ["replication"]) => Ok(settings::set_replication(simulator, &body(call)?)),
         ("PUT", ["delta"]) => set_delta(simulator, body(call)?),
+        ("PUT", ["audit"]) => Ok(settings::set_audit_log(simulator, body(call)?)),
         ("PUT", ["clock"]) => advance(simulator, &body(call)?),
         ("GET", ["state"]) => {
             let wanted = url::form_urlencoded::parse(call.query.as_bytes())

@@ -49,6 +49,7 @@ pub use dump::{SERVICE_WRITTEN, differences, live_differences};
 pub use fault::mix::{FaultMix, FaultWeights};
 pub use fault::{Fault, FaultResponse, Matcher};
 pub use hook::{Hook, RequestInfo};
+pub use http::audits::AuditLog;
 pub use http::delta::traps::DeltaTraps;
 pub use load::{LoadError, LoadReport};
 pub use populate::{Populated, Population};

@@ -20,6 +20,7 @@ use crate::counters::watch::Watch;
 use crate::fault::Fault;
 use crate::fault::mix::{FaultMix, Mixer};
 use crate::hook::{Hook, HookSlot};
+use crate::http::audits::{self, AuditLog};
 use crate::http::delta::traps::DeltaTraps;
 use crate::http::token::Session;
 use crate::ids::Ids;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     /// Requests so far, for the hook.
     pub number: AtomicU64,
     pub traps: Arc<RwLock<DeltaTraps>>,
+    pub audit_log: audits::Setting,
     /// The lag of tenants that are added from now on.
     pub replication: RwLock<Option<Replication>>,
 }
@@ -94,6 +96,7 @@ impl Simulator {
                 hook: HookSlot::default(),
                 number: AtomicU64::new(0),
                 traps: Arc::default(),
+                audit_log: audits::Setting::default(),
                 replication: RwLock::default(),
             }),
         }
@@ -111,6 +114,7 @@ impl Simulator {
             seed,
             self.shared.clock.clone(),
             Arc::clone(&self.shared.traps),
+            Arc::clone(&self.shared.audit_log),
         );
         let replication = *self.shared.replication.read();
         if let Some(replication) = replication {
@@ -188,6 +192,11 @@ impl Simulator {
         for tenant in self.shared.tenants.read().values() {
             tenant.state.set_lag(replication);
         }
+    }
+
+    /// Sets how late and in which order the audit log shows its entries.
+    pub fn set_audit_log(&self, setting: AuditLog) {
+        *self.shared.audit_log.write() = setting;
     }
 
     /// Calls `hook` before each request is served, the inner ones of a batch included, so that a

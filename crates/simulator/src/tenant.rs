@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Clock;
+use crate::http::audits;
 use crate::http::delta::traps::DeltaTraps;
 use crate::state::history::TokenAge;
 use crate::state::replicas::Replica;
@@ -179,6 +180,8 @@ pub(crate) struct Tenant {
     pub tokens: Arc<Mutex<TokenAge>>,
     /// The simulator's setting, the same for all tenants.
     pub traps: Arc<RwLock<DeltaTraps>>,
+    /// The simulator's setting, the same for all tenants.
+    pub audit_log: audits::Setting,
 }
 
 impl Tenant {
@@ -187,6 +190,7 @@ impl Tenant {
         seed: u64,
         clock: Clock,
         traps: Arc<RwLock<DeltaTraps>>,
+        audit_log: audits::Setting,
     ) -> Self {
         let domain = spec.domain();
         let mut state = State::new(seed);
@@ -199,6 +203,7 @@ impl Tenant {
             budgets: Arc::default(),
             tokens: Arc::default(),
             traps,
+            audit_log,
         }
     }
 

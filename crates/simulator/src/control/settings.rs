@@ -1,4 +1,5 @@
-//! The settings of the control API as JSON: faults, limits, lag and delta traps.
+//! The settings of the control API as JSON: faults, limits, lag, delta traps and the
+//! audit log.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::fault::mix::FaultMix;
+use crate::http::audits::AuditLog;
 use crate::http::delta::traps::DeltaTraps;
 use crate::simulator::Simulator;
 use crate::state::history::DeltaExpiry;
@@ -66,6 +68,12 @@ pub(super) fn set_replication(simulator: &Simulator, wanted: &Lag) -> Value {
         seed: wanted.seed,
     });
     json!({ "maxLagMilliseconds": wanted.max_lag_milliseconds, "seed": wanted.seed })
+}
+
+/// `PUT audit`.
+pub(super) fn set_audit_log(simulator: &Simulator, wanted: AuditLog) -> Value {
+    simulator.set_audit_log(wanted);
+    json!(wanted)
 }
 
 /// `PUT delta`.

@@ -140,11 +140,12 @@ pub(crate) fn answer(
         }
         ["auditlogs", "directoryaudits", _] => {
             permission::any(actor, &["AuditLog.Read.All"])?;
+            let shown = audits::Shown::of(tenant);
             let state = tenant.state.read();
             let found = state
                 .audits
                 .iter()
-                .find(|audit| audit.id == raw[2])
+                .find(|audit| audit.id == raw[2] && shown.holds(audit))
                 .ok_or_else(|| GraphError::not_found(raw[2]))?;
             Ok(entity(call, "auditLogs/directoryAudits", found.to_json()))
         }

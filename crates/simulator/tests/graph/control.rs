@@ -41,6 +41,24 @@ async fn a_tenant_is_filled_changed_and_read() {
 }
 
 #[tokio::test]
+async fn the_audit_log_is_set() {
+    let bench = Bench::empty().await;
+    let wanted = json!({ "latencySeconds": 3600, "unordered": false });
+    let set = control(&bench, "PUT", "audit", Some(wanted.clone())).await;
+    assert_eq!(set.expect(200), wanted);
+    bench.user("ada").await;
+    let audits = "/auditLogs/directoryAudits";
+    assert_eq!(bench.all(audits).await, Vec::<Value>::new());
+    control(&bench, "PUT", "audit", Some(json!({})))
+        .await
+        .expect(200);
+    assert_eq!(bench.all(audits).await.len(), 1);
+    let unknown = json!({ "latency": 1 });
+    let refused = control(&bench, "PUT", "audit", Some(unknown)).await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+}
+
+#[tokio::test]
 async fn settings_are_put_shown_and_deleted() {
     let clock = Clock::manual(Utc.with_ymd_and_hms(2026, 5, 1, 8, 0, 0).unwrap());
     let bench = Bench::on(Simulator::with_clock(clock)).await;

@@ -7,6 +7,7 @@
 
 mod assertions;
 mod attack;
+mod audits;
 mod batch;
 mod bin;
 mod conditional;
