@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use model::audit::Entry;
 use model::call::Call;
 use model::catalogue::{Cardinality, LinkRead, Reading};
 use model::snapshot::Kind;
@@ -199,6 +201,31 @@ pub enum ChangeNext {
     Page(NextLink),
     /// The end of the round: later changes are found here.
     Round(NextLink),
+}
+
+/// One page of the audit log.
+#[derive(Debug, Clone, Default)]
+pub struct AuditPage {
+    /// What succeeded, in no order that could be relied on.
+    pub entries: Vec<Entry>,
+    /// How many items are no entries, or could not be read.
+    pub malformed: usize,
+    /// Where to go on; an empty page may have one.
+    pub next: Option<NextLink>,
+}
+
+/// The request for the entries of the audit log from one time to another.
+///
+/// Source: "List directoryAudits", which documents `$filter` by `activityDateTime`
+/// (`ge`, `le`), `$top` and paging, and no order.
+pub(crate) fn audits_url(from: DateTime<Utc>, until: DateTime<Utc>) -> String {
+    // A whole second before and after: how Graph compares fractions is not said.
+    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let second = chrono::TimeDelta::seconds(1);
+    let (from, until) = (text(from - second), text(until + second));
+    format!(
+        "/auditLogs/directoryAudits?$filter=activityDateTime%20ge%20{from}%20and%20activityDateTime%20le%20{until}&$top=999"
+    )
 }
 
 /// What a type's change tokens track: `$select` of the delta function. A change
@@ -538,6 +565,21 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// # Errors
     /// Any [`GraphError`] of a read.
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError>;
+
+    /// One page of the tenant's audit log between two times: the first, or the one
+    /// behind a link of the page before. What was done lately may be missing, since
+    /// the log is written minutes later.
+    ///
+    /// # Errors
+    /// [`GraphError::Denied`] where the application lacks the permission;
+    /// [`GraphError::Refused`] where this process has no share of the log's quota;
+    /// any [`GraphError`] of a read.
+    async fn audits(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        next: Option<&NextLink>,
+    ) -> Result<AuditPage, GraphError>;
 }
 
 /// A directory that can be written.
@@ -609,6 +651,16 @@ mod tests {
         assert_eq!(
             links(LinkKind::AdministrativeUnitMembers),
             format!("/directory/administrativeUnits/{id}/members?$select=id&$top=999")
+        );
+    }
+
+    #[test]
+    fn the_audit_log_is_asked_for_a_time() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 500_000_000).unwrap();
+        assert_eq!(
+            audits_url(at(0), at(61)),
+            "/auditLogs/directoryAudits?$filter=activityDateTime%20ge%201969-12-31T23:59:59Z\
+             %20and%20activityDateTime%20le%201970-01-01T00:01:02Z&$top=999"
         );
     }
 

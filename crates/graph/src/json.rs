@@ -1,10 +1,11 @@
 //! Taking apart the JSON that Graph sends, without rewriting what is kept.
 
+use model::audit::Entry;
 use model::json::apart;
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use serde_json::value::RawValue;
 
-use crate::directory::{NextLink, Page};
+use crate::directory::{AuditPage, NextLink, Page};
 use crate::error::GraphError;
 
 /// What an envelope adds to the object in it.
@@ -31,6 +32,23 @@ pub(crate) fn page(body: &[u8], path: &str) -> Result<Page, GraphError> {
         items,
         next: collection.next.map(NextLink::new),
     })
+}
+
+/// Reads a page of the audit log. One item that is no entry costs no other.
+pub(crate) fn audits(body: &[u8], path: &str) -> Result<AuditPage, GraphError> {
+    let Page { items, next } = page(body, path)?;
+    let mut page = AuditPage {
+        next,
+        ..AuditPage::default()
+    };
+    for item in items {
+        let value = serde_json::from_str(item.get()).ok();
+        match value.as_ref().map(Entry::from_value) {
+            Some(Ok(entry)) => page.entries.extend(entry),
+            Some(Err(_)) | None => page.malformed += 1,
+        }
+    }
+    Ok(page)
 }
 
 /// Reads the single relation that was expanded in an object, as a page of at most one.
@@ -92,4 +110,22 @@ pub(crate) fn reason(error: &model::object::MalformedObject) -> String {
         MalformedObject::BadId(_) => "has an id that is none",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_bad_item_costs_no_other() {
+        let body = br#"{"value": [
+            {"id": "a", "activityDateTime": "2026-01-01T00:00:00Z", "activityDisplayName": "Update user", "result": "success"},
+            {"id": "b", "activityDateTime": "2026-01-01T00:00:00Z", "activityDisplayName": "Update user", "result": "failure"},
+            {"id": "c"}, 7], "@odata.nextLink": "https://g/next"}"#;
+        let page = audits(body, "/auditLogs/directoryAudits").unwrap();
+        let ids: Vec<&str> = page.entries.iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!((ids, page.malformed), (vec!["a"], 2));
+        assert_eq!(page.next, Some(NextLink::new("https://g/next".to_owned())));
+        assert!(audits(b"{}", "/auditLogs/directoryAudits").is_err());
+    }
 }

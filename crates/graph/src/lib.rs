@@ -30,8 +30,8 @@ pub use budget::{Budget, LaneUse, Limits, Role};
 pub use cloud::Endpoint;
 pub use collect::{Mode, Outcome, Past, Progress, Request, Scope, collect, collect_content};
 pub use directory::{
-    Announced, ChangeNext, ChangePage, ChangesFrom, Collection, Directory, DirectoryWriter, Fate,
-    NextLink, Owners, Page, Presence, Query, selection,
+    Announced, AuditPage, ChangeNext, ChangePage, ChangesFrom, Collection, Directory,
+    DirectoryWriter, Fate, NextLink, Owners, Page, Presence, Query, selection,
 };
 pub use error::GraphError;
 pub use guard::refuse_purge;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use model::catalogue::{Cardinality, Lane, Reading};
 use model::{Object, ObjectId, ObjectState, ObjectType};
@@ -20,7 +21,8 @@ use crate::changes;
 use crate::client::{Answer, Client};
 use crate::cloud::Endpoint;
 use crate::directory::{
-    ChangePage, ChangesFrom, Directory, NextLink, Page, Query, changes_url, item_url, probe_url,
+    AuditPage, ChangePage, ChangesFrom, Directory, NextLink, Page, Query, audits_url, changes_url,
+    item_url, probe_url,
 };
 use crate::error::GraphError;
 use crate::json as wire;
@@ -336,6 +338,22 @@ impl Directory for GraphReader {
             }
         }
         Ok(found)
+    }
+
+    async fn audits(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        next: Option<&NextLink>,
+    ) -> Result<AuditPage, GraphError> {
+        let take = Arc::new(move |body: Bytes, path: &str| {
+            wire::audits(&body, path).map(|page| (page, Inside::default()))
+        });
+        let answer = match next {
+            Some(link) => self.client.follow_as(link, take).await?,
+            None => self.client.get_as(&audits_url(from, until), take).await?,
+        };
+        Ok(answer.body)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use model::call::{Call, HttpMethod};
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use reqwest::Method;
@@ -15,7 +16,7 @@ use crate::auth::Credential;
 use crate::budget::{Budget, LaneUse};
 use crate::cloud::Endpoint;
 use crate::directory::{
-    ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query,
+    AuditPage, ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query,
 };
 use crate::error::GraphError;
 use crate::guard::refuse_purge;
@@ -156,6 +157,15 @@ impl Directory for GraphWriter {
 
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError> {
         self.reader.existing_app_ids(app_ids).await
+    }
+
+    async fn audits(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        next: Option<&NextLink>,
+    ) -> Result<AuditPage, GraphError> {
+        self.reader.audits(from, until, next).await
     }
 }
 

@@ -644,4 +644,4 @@ fn take_prefix(value: &mut Value, prefix: &str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

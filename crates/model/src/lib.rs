@@ -5,6 +5,7 @@
 //! Everything here is a function of values: no I/O, no clock, no async.
 
 pub mod application;
+pub mod audit;
 pub mod call;
 pub mod canonical;
 pub mod catalogue;
@@ -16,11 +17,13 @@ mod fixture;
 pub mod id;
 pub mod json;
 pub mod licence;
+pub mod names;
 pub mod object;
 pub mod permission;
 pub mod plan;
 pub mod references;
 pub mod retention;
+pub mod roles;
 pub mod slot;
 pub mod snapshot;
 

@@ -18,8 +18,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use graph::{
-    ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, LaneUse, NextLink, Page, Query,
+    AuditPage, ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, LaneUse, NextLink,
+    Page, Query,
 };
 use model::call::Call;
 use model::catalogue::{Lane, Reading};
@@ -50,6 +52,8 @@ pub enum Request<'a> {
     RoleTemplates,
     /// Which application ids exist.
     AppIds,
+    /// The audit log.
+    Audits,
     /// A write.
     Write(&'a Call),
 }
@@ -61,7 +65,7 @@ pub struct Counts {
     pub pages: usize,
     /// Single objects.
     pub reads: usize,
-    /// Questions for tokens, ids, templates and subscriptions.
+    /// Questions for tokens, ids, templates, subscriptions and the audit log.
     pub lookups: usize,
     /// Writes, refused ones included.
     pub writes: usize,
@@ -246,7 +250,8 @@ impl FakeDirectory {
                 | Request::Skus
                 | Request::Existing
                 | Request::RoleTemplates
-                | Request::AppIds => {
+                | Request::AppIds
+                | Request::Audits => {
                     counts.lookups += 1;
                 }
             }
@@ -393,6 +398,17 @@ impl Directory for FakeDirectory {
             .filter(|id| known.contains(*id))
             .cloned()
             .collect())
+    }
+
+    /// It keeps no log, so what there is of it is empty.
+    async fn audits(
+        &self,
+        _: DateTime<Utc>,
+        _: DateTime<Utc>,
+        _: Option<&NextLink>,
+    ) -> Result<AuditPage, GraphError> {
+        self.enter(&Request::Audits)?;
+        Ok(AuditPage::default())
     }
 }
 

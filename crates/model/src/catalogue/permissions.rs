@@ -9,6 +9,11 @@ use super::{TYPES, TypeSpec};
 /// policies name: `POST /directoryObjects/getByIds`, `GET /directoryRoleTemplates`.
 pub const LOOKUPS: [&str; 2] = ["Directory.Read.All", "RoleManagement.Read.Directory"];
 
+/// What the reader may be given so that reports say who changed what: `GET
+/// /auditLogs/directoryAudits`. Microsoft's page names both for applications; the
+/// second is among what is needed anyway.
+pub static AUDIT_LOG: [&str; 2] = ["AuditLog.Read.All", "Directory.Read.All"];
+
 /// What the application that takes snapshots needs, each permission once. The
 /// licence is read with `Organization.Read.All` too.
 #[must_use]

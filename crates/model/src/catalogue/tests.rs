@@ -110,7 +110,7 @@ fn the_way_to_an_object_follows_from_how_its_type_is_read() {
 const LEFT_OUT: [(&str, &str); 1] = [("organization", "mobileDeviceManagementAuthority")];
 
 /// The shared data directory, where this machine has one.
-fn shared_data() -> Option<PathBuf> {
+pub(crate) fn shared_data() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3)?;
     Some(root.join("shared/data")).filter(|path| path.is_dir())
 }
@@ -277,7 +277,9 @@ fn the_readme_names_the_permissions_and_types() {
         );
     };
     check("reader", permissions::reader());
+    check("reader, optional", permissions::AUDIT_LOG[..1].to_vec());
     check("writer", permissions::writer());
+    assert!(permissions::reader().contains(&permissions::AUDIT_LOG[1]));
 }
 
 /// What is stored was sorted in this order; a new name goes to the end.
