@@ -4,13 +4,14 @@
 //! that were compared. It asks nobody: an id that neither state knows keeps no
 //! name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::catalogue::ObjectType;
 use crate::diff::{AttributeChange, Change};
+use crate::id::ObjectId;
 use crate::object::{Object, name_of};
 use crate::roles;
 use crate::snapshot::Content;
@@ -61,6 +62,14 @@ pub fn named(changes: &[Change], base: &Content, target: &Content) -> Vec<Vec<Na
     found
         .into_iter()
         .map(|ids| ids.into_iter().filter_map(named).collect())
+        .collect()
+}
+
+/// The ids that the values of changes hold.
+#[must_use]
+pub fn sought(changes: &[Change]) -> BTreeSet<ObjectId> {
+    let ids = changes.iter().flat_map(ids);
+    ids.filter_map(|id| ObjectId::parse(&id.to_ascii_lowercase()).ok())
         .collect()
 }
 

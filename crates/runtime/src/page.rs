@@ -107,6 +107,38 @@ pub fn paginate<T>(items: Vec<T>, page_size: i32, page_token: &str) -> Result<Pa
     })
 }
 
+/// A page by position of what was chosen from a list that never changes. `choice`
+/// is what tells one choice from another, empty where all was chosen; a token is
+/// good for the choice that it came with, since in another its place is another.
+///
+/// # Errors
+/// Invalid where the size or the token is not valid.
+pub fn paginate_choice<T>(
+    items: Vec<T>,
+    choice: &[u8],
+    page_size: i32,
+    page_token: &str,
+) -> Result<Page<T>, PageError> {
+    if choice.is_empty() {
+        return paginate(items, page_size, page_token);
+    }
+    let sort = format!("o{}", &blake3::hash(choice).to_hex()[..16]);
+    let offset = match decode(page_token, &sort)? {
+        None => 0,
+        Some(text) => text.parse::<u32>().map_err(|_| PageError::Token)? as usize,
+    };
+    let limit = limit(page_size)?;
+    let next = offset.saturating_add(limit);
+    let next_page_token = match next < items.len() {
+        true => encode(&sort, &next.to_string()),
+        false => String::new(),
+    };
+    Ok(Page {
+        items: items.into_iter().skip(offset).take(limit).collect(),
+        next_page_token,
+    })
+}
+
 /// How a list is sorted by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -232,6 +264,26 @@ mod tests {
             "",
             "a full last page is the last"
         );
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_own_choice() {
+        let page = |choice: &[u8], token: &str| paginate_choice(names(0..5), choice, 2, token);
+        let (mut token, mut seen) = (String::new(), Vec::new());
+        loop {
+            let page = page(b"a", &token).expect("valid");
+            seen.extend(page.items);
+            token = page.next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(seen, names(0..5));
+        let next = |choice: &[u8]| page(choice, "").expect("valid").next_page_token;
+        assert_eq!(page(b"b", &next(b"a")), Err(PageError::Token));
+        assert_eq!(page(b"", &next(b"a")), Err(PageError::Token));
+        assert_eq!(page(b"a", &next(b"")), Err(PageError::Token));
+        assert_eq!(page(b"", &next(b"")).expect("valid").items, names(2..4));
     }
 
     #[test]

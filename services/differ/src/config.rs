@@ -24,6 +24,9 @@ pub struct Config {
     pub installed: Installed,
     /// `REWIND_CACHE_BYTES`: what the caches may hold together.
     pub cache_bytes: u64,
+    /// `REWIND_WRITER_CLIENT_ID`: by which reports know what Rewind itself
+    /// restored; its credential is none of the differ's business.
+    pub writer_client_id: Option<String>,
 }
 
 impl Config {
@@ -47,11 +50,13 @@ impl Config {
             .parsed("REWIND_CACHE_BYTES")?
             .unwrap_or(CACHE_BYTES);
         let installed = Installed::read(settings, Kind::Reader)?;
+        let writer_client_id = settings.text("REWIND_WRITER_CLIENT_ID");
         settings.finish()?;
         Ok(Self {
             common,
             installed,
             cache_bytes,
+            writer_client_id,
         })
     }
 }

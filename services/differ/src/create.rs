@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use model::audit::Sought;
 use model::diff::{ChangeKind, Difference, Scope, diff};
-use model::snapshot::Completeness;
+use model::names::{self, Named};
+use model::snapshot::{Completeness, Content};
 use model::{ObjectType, ReportId, TenantId};
 use proto::convert::{self, timestamp};
 use proto::v1::{ComparedKind, Report, ReportState, WatchReportResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{Manifest, TenantVault};
+use store::{IdRange, Manifest, TenantVault};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::cache::Source;
 use crate::live::{self, Freshness, Live};
-use crate::{Context, Error, reports};
+use crate::{Context, Error, audit, reports};
 
 /// From how many objects of a type on it is not believed at once that more than
 /// half of them vanished.
@@ -95,6 +98,7 @@ async fn make(
     order: &Order,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<Report, Error> {
+    let began = Instant::now();
     let mut report = order.report(ReportState::Succeeded);
     let compared = match &order.target {
         Some(manifest) => {
@@ -137,8 +141,15 @@ async fn make(
     report.not_compared.clone_from(&difference.not_compared);
     report.compared_count = i64::try_from(compared.objects).unwrap_or(i64::MAX);
     report.narrowed = compared.narrowed;
+    job.modify(|value| value.phase = "reading audit log".to_owned());
+    let (log, told) = audit::tell(context, order, &compared.sought, began.elapsed()).await;
+    report.audit_log = log;
     job.modify(|value| value.phase = "writing".to_owned());
-    reports::write(vault, &order.id, &report, difference).await?;
+    let beside = reports::Beside {
+        told,
+        references: &compared.references,
+    };
+    reports::write(vault, &order.id, &report, difference, &beside).await?;
     Ok(report)
 }
 
@@ -146,6 +157,10 @@ async fn make(
 #[derive(Debug)]
 pub(crate) struct Compared {
     pub(crate) difference: Difference,
+    /// What the audit log must hold of each change.
+    sought: Vec<Sought>,
+    /// What the values of each change name.
+    references: Vec<Vec<Named>>,
     /// How many objects were compared.
     objects: u64,
     /// Whether only what came after a common base was looked at.
@@ -166,15 +181,50 @@ async fn compare(
     let work = async {
         let between = vault.between(base, target, &scope).await?;
         let (objects, narrowed) = (between.compared, between.shared);
-        let compared = tokio::task::spawn_blocking(move || Compared {
-            difference: diff(&between.base, &between.target, &scope),
-            objects,
-            narrowed,
+        let compared = tokio::task::spawn_blocking(move || {
+            let difference = diff(&between.base, &between.target, &scope);
+            Compared {
+                sought: Sought::of(&difference.changes, &between.base, &between.target),
+                references: Vec::new(),
+                difference,
+                objects,
+                narrowed,
+            }
         });
-        compared.await.map(Arc::new).map_err(|_| Error::GivenUp)
+        let mut compared = compared.await.map_err(|_| Error::GivenUp)?;
+        compared.references = names_in(vault, base, target, &compared.difference).await?;
+        Ok(Arc::new(compared))
     };
     let key = fingerprint(base, target, &order.scope);
     context.caches.difference(&order.tenant, key, work).await
+}
+
+/// What the values of each change name, by what either side knows of it.
+async fn names_in(
+    vault: &TenantVault,
+    base: &Manifest,
+    target: &Manifest,
+    difference: &Difference,
+) -> Result<Vec<Vec<Named>>, Error> {
+    let ids = names::sought(&difference.changes);
+    let mut sides = Vec::new();
+    for manifest in [base, target] {
+        let mut objects = Vec::new();
+        if !ids.is_empty() {
+            objects = vault.objects_with_ids(manifest, &ids).await?;
+            // Applications go by another id in values.
+            let principals = ObjectType::ServicePrincipal;
+            objects.extend(vault.objects_of(manifest, principals, IdRange::default()).await?);
+        }
+        sides.push(Content {
+            objects,
+            ..Content::default()
+        });
+    }
+    let [base, target] = &sides[..] else {
+        return Err(Error::GivenUp);
+    };
+    Ok(names::named(&difference.changes, base, target))
 }
 
 /// What a comparison depends on, and nothing else.

@@ -4,10 +4,12 @@
 //! Owns reports and the caches that make the next one quick. A replica that
 //! loses its caches answers right, only slower. It never writes to a tenant.
 
+mod audit;
 mod cache;
 pub mod config;
 mod create;
 mod error;
+mod filter;
 mod live;
 mod reports;
 mod rpc;
@@ -61,6 +63,9 @@ pub(crate) struct Context {
     pub(crate) deps: Deps,
     pub(crate) jobs: Jobs<WatchReportResponse>,
     pub(crate) caches: cache::Caches,
+    pub(crate) logs: audit::Logs,
+    /// The installation's application that writes, by its id alone.
+    pub(crate) writer_client_id: Option<String>,
 }
 
 /// The service, ready to run.
@@ -105,6 +110,8 @@ impl App {
             deps,
             jobs: Jobs::new(),
             caches,
+            logs: audit::Logs::new(config.cache_bytes / 8),
+            writer_client_id: config.writer_client_id.clone(),
         });
         let routes =
             Routes::new(DiffServiceServer::new(rpc).max_decoding_message_size(MAX_MESSAGE_SIZE));

@@ -4,12 +4,14 @@
 use bytes::Bytes;
 use model::ReportId;
 use model::diff::Difference;
+use model::names::Named;
 use prost::Message;
 use proto::convert;
 use proto::v1::{Change, ListChangesResponse, Report};
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
+use crate::audit::Told;
 
 /// Changes in one stored page.
 const PAGE: usize = 1000;
@@ -20,16 +22,41 @@ fn page_name(number: usize) -> String {
     format!("changes/{number:06}")
 }
 
+/// What is told beside the changes, in their order; of those beyond the end
+/// nothing is known.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub(crate) told: Vec<Told>,
+    pub(crate) references: Vec<Vec<Named>>,
+}
+
+impl Beside {
+    fn add_to(&self, place: usize, change: &mut Change) {
+        if let Some(told) = self.told.get(place) {
+            change.activities.clone_from(&told.activities);
+            change.more_activities = told.more;
+        }
+        let references = self.references.get(place).into_iter().flatten();
+        change.references = references.map(convert::reference).collect();
+    }
+}
+
 /// Stores a report.
 pub(crate) async fn write(
     vault: &TenantVault,
     id: &ReportId,
     report: &Report,
     difference: &Difference,
+    beside: &Beside,
 ) -> Result<(), Error> {
     for (number, changes) in difference.changes.chunks(PAGE).enumerate() {
+        let message = |(place, change)| {
+            let mut message = convert::change(change);
+            beside.add_to(number * PAGE + place, &mut message);
+            message
+        };
         let page = ListChangesResponse {
-            changes: changes.iter().map(convert::change).collect(),
+            changes: changes.iter().enumerate().map(message).collect(),
             next_page_token: String::new(),
         };
         put(vault, id, &page_name(number + 1), &page).await?;

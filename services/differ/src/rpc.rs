@@ -8,17 +8,18 @@ use proto::convert::{InvalidMessage, model_scope};
 use proto::name;
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::{
-    Change, CreateReportRequest, CreateReportResponse, GetReportRequest, GetReportResponse,
+    CreateReportRequest, CreateReportResponse, GetReportRequest, GetReportResponse,
     ListChangesRequest, ListChangesResponse, ListReportsRequest, ListReportsResponse, Report,
     WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
-use runtime::page::{Order as Sorting, paginate, paginate_by_key};
+use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
 use runtime::status::status;
 use store::{Area, Manifest, TenantVault};
 use tonic::{Request, Response, Status};
 
 use crate::create::{self, Order};
+use crate::filter::Filter;
 use crate::live::Freshness;
 use crate::{Context, Error, reports};
 
@@ -166,6 +167,7 @@ impl Rpc {
 
     async fn changes(&self, request: ListChangesRequest) -> Result<ListChangesResponse, Error> {
         let (tenant, id) = name::parse_report("parent", &request.parent)?;
+        let filter = Filter::read(&request)?;
         let vault = self.context.deps.vault.tenant(&tenant).await?;
         let load = async { Ok(Arc::new(reports::changes(&vault, &id).await?)) };
         let all = self
@@ -173,17 +175,9 @@ impl Rpc {
             .caches
             .changes(&tenant, id.as_str(), load)
             .await?;
-        let wanted = |change: &&Change| {
-            let object_type = change
-                .object
-                .as_ref()
-                .map(|object| object.r#type.as_str())
-                .unwrap_or_default();
-            (request.types.is_empty() || request.types.iter().any(|wanted| wanted == object_type))
-                && (request.kinds.is_empty() || request.kinds.contains(&change.kind))
-        };
-        let page = paginate(
-            all.iter().filter(wanted).collect(),
+        let page = paginate_choice(
+            all.iter().filter(|change| filter.holds(change)).collect(),
+            filter.choice(),
             request.page_size,
             &request.page_token,
         )?;

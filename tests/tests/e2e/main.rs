@@ -2,6 +2,7 @@
 //! process over real gRPC, and the Graph client over real HTTP.
 
 mod access;
+mod actors;
 mod contract;
 mod lanes;
 mod quotas;

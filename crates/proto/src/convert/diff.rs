@@ -211,10 +211,12 @@ pub fn change(change: &Change) -> v1::Change {
         attributes: change.attributes.iter().map(attribute).collect(),
         links: change.links.iter().map(link).collect(),
         obstacles: change.obstacles.iter().map(|one| obstacle(*one)).collect(),
+        ..v1::Change::default()
     }
 }
 
-/// A change from its message.
+/// A change from its message, without what is told beside it: activities and
+/// references.
 ///
 /// # Errors
 /// [`InvalidMessage`] where a field does not fit the model.

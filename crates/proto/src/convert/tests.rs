@@ -103,6 +103,46 @@ fn steps_and_exclusions_come_back_as_they_went() {
 }
 
 #[test]
+fn the_writer_is_known_by_its_id_alone() {
+    let entry = |by: serde_json::Value| {
+        let entry = json!({
+            "id": "Directory_1", "activityDateTime": "2026-01-02T03:04:05.5Z", "correlationId": "c",
+            "activityDisplayName": "Update user", "result": "success", "initiatedBy": by,
+            "targetResources": [{"id": "x", "modifiedProperties": [{"displayName": "JobTitle"}]}],
+        });
+        let entry = model::audit::Entry::from_value(&entry);
+        entry.expect("well-formed").expect("a success")
+    };
+    let app = json!({"app": {"appId": "W", "displayName": "Rewind Writer"}});
+    let told = activity(&entry(app.clone()), Some("w"));
+    let expected = v1::Activity {
+        initiated_by: Some(v1::Initiator {
+            r#type: v1::InitiatorType::Application.into(),
+            id: "w".to_owned(),
+            display_name: "Rewind Writer".to_owned(),
+            ip_address: String::new(),
+            is_rewind: true,
+        }),
+        activity: "Update user".to_owned(),
+        time: Some(prost_types::Timestamp {
+            seconds: 1_767_323_045,
+            nanos: 500_000_000,
+        }),
+        correlation_id: "c".to_owned(),
+        properties: vec!["JobTitle".to_owned()],
+    };
+    assert_eq!(told, expected);
+    let is_rewind = |by, rewind| {
+        let told = activity(&entry(by), rewind);
+        told.initiated_by.unwrap_or_default().is_rewind
+    };
+    assert!(!is_rewind(app.clone(), None) && !is_rewind(app, Some("v")));
+    let user = json!({"user": {"id": "W", "userPrincipalName": "w@contoso.example"}});
+    assert!(!is_rewind(user, Some("w")));
+    assert!(!is_rewind(json!(null), Some("w")));
+}
+
+#[test]
 fn what_does_not_fit_names_its_field() {
     let scope = v1::Scope {
         types: vec!["robot".to_owned()],

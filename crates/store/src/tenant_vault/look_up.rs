@@ -3,7 +3,7 @@
 //! It must never read a snapshot as a whole where its manifest lets it read parts,
 //! nor give out what was not authenticated.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use model::{Link, LinkKind, Object, ObjectId, ObjectType};
@@ -70,6 +70,20 @@ impl TenantVault {
         let types = ObjectType::ALL.into_iter();
         let wanted = types.map(|object_type| (object_type, id.clone())).collect();
         self.find_objects(manifest, wanted).await
+    }
+
+    /// The objects that have one of some ids, of whatever type, in order.
+    ///
+    /// # Errors
+    /// As [`TenantVault::object`].
+    pub async fn objects_with_ids(
+        &self,
+        manifest: &Manifest,
+        ids: &BTreeSet<ObjectId>,
+    ) -> Result<Vec<Object>, StoreError> {
+        let types = ObjectType::ALL.into_iter();
+        let wanted = types.flat_map(|object_type| ids.iter().map(move |id| (object_type, id.clone())));
+        self.find_objects(manifest, wanted.collect()).await
     }
 
     /// The objects of one type in a range of ids, in order.
