@@ -5,7 +5,7 @@
 
 use proto::v1::{self, AttributeClass, LinkDirection};
 
-use crate::text::{json, shorten, tame, word};
+use crate::text::{json, shorten, tame, time, word};
 
 /// One object that differs, with everything that differs about it.
 pub(crate) fn change(change: &v1::Change) -> String {
@@ -14,18 +14,25 @@ pub(crate) fn change(change: &v1::Change) -> String {
         word(change.kind().as_str_name(), "CHANGE_KIND_"),
         object(change.object.as_ref())
     )];
-    lines.extend(
-        change
-            .attributes
-            .iter()
-            .map(|attribute| format!("    {}", self::attribute(attribute))),
-    );
+    for attribute in &change.attributes {
+        lines.push(format!("    {}", self::attribute(attribute)));
+        lines.extend(names_in(attribute, &change.references));
+    }
     lines.extend(
         change
             .links
             .iter()
             .map(|link| format!("    {}", self::link(link))),
     );
+    lines.extend(
+        change
+            .activities
+            .iter()
+            .map(|activity| format!("    @ {}", self::activity(activity))),
+    );
+    if change.more_activities > 0 {
+        lines.push(format!("    @ and {} more", change.more_activities));
+    }
     lines.extend(
         change
             .obstacles()
@@ -117,6 +124,75 @@ fn attribute(change: &v1::AttributeChange) -> String {
         .map(|value| format!("-{}", shorten(value)));
     let elements: Vec<String> = added.chain(removed).collect();
     format!("{path}: {}{class}", elements.join(", "))
+}
+
+/// The names of the ids in the values that are shown of an attribute, a line for
+/// each.
+fn names_in(attribute: &v1::AttributeChange, references: &[v1::ObjectRef]) -> Vec<String> {
+    let elements = attribute.added_json.iter().chain(&attribute.removed_json);
+    let mut values: Vec<&String> = elements.collect();
+    if values.is_empty() {
+        let whole = [&attribute.before_json, &attribute.after_json];
+        values.extend(whole.into_iter().flatten());
+    }
+    let stands = |id: &str| values.iter().any(|value| value.contains(id));
+    let line = |one: &v1::ObjectRef| {
+        format!(
+            "        {} is {} {}",
+            tame(&one.id),
+            tame(&one.r#type),
+            shorten(&one.display_name)
+        )
+    };
+    references
+        .iter()
+        .filter(|one| stands(&one.id))
+        .map(line)
+        .collect()
+}
+
+/// Who did what and when.
+fn activity(activity: &v1::Activity) -> String {
+    let properties = if activity.properties.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", shorten(&activity.properties.join(", ")))
+    };
+    let mut told = format!(
+        "{}  {}{properties} by {}",
+        time(activity.time.as_ref()),
+        shorten(&activity.activity),
+        initiator(activity.initiated_by.as_ref())
+    );
+    if !activity.correlation_id.is_empty() {
+        told = format!("{told}  [{}]", tame(&activity.correlation_id));
+    }
+    told
+}
+
+fn initiator(by: Option<&v1::Initiator>) -> String {
+    let Some(by) = by else {
+        return "nobody that the log names".to_owned();
+    };
+    let kind = match by.r#type() {
+        v1::InitiatorType::Unspecified => "",
+        v1::InitiatorType::User => "user ",
+        v1::InitiatorType::Application => "application ",
+    };
+    let name = match by.display_name.as_str() {
+        "" => String::new(),
+        name => format!("{} ", shorten(name)),
+    };
+    let from = match by.ip_address.as_str() {
+        "" => String::new(),
+        address => format!(" from {}", tame(address)),
+    };
+    let own = if by.is_rewind {
+        ", which is Rewind"
+    } else {
+        ""
+    };
+    format!("{kind}{name}({}){from}{own}", tame(&by.id))
 }
 
 fn link(change: &v1::LinkChange) -> String {

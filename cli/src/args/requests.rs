@@ -386,7 +386,7 @@ pub(crate) enum DiffCommand {
     /// Makes a difference report
     Create(Box<CreateDiff>),
     /// Shows a report with its changes
-    Show(OneDiff),
+    Show(Box<ShowDiff>),
     /// Writes a report with its changes as one document
     Export(ExportDiff),
     /// Lists a tenant's reports, newest first
@@ -418,12 +418,42 @@ pub(crate) struct CreateDiff {
     pub(crate) waiting: Waiting,
 }
 
-/// Names one report.
+/// Arguments of `rewind diff show`.
 #[derive(Debug, Args)]
-pub(crate) struct OneDiff {
+pub(crate) struct ShowDiff {
     /// A full name or a bare id
     #[arg(value_name = "REPORT", value_parser = report)]
     pub(crate) report: Named<ReportId>,
+    /// Only changes of these types
+    #[arg(long = "type", value_name = "TYPE", value_parser = value::object_type, num_args = 1.., value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+    /// Only changes of these kinds
+    #[arg(long = "kind", value_name = "KIND", num_args = 1.., value_delimiter = ',')]
+    pub(crate) kinds: Vec<ChangeKind>,
+    /// Only changes of these attributes or relations, such as conditions.users or members
+    #[arg(long = "attribute", value_name = "PATH", value_parser = value::text, num_args = 1.., value_delimiter = ',')]
+    pub(crate) attributes: Vec<String>,
+    /// Only changes of objects that this one did something to: an id, or a part of a name
+    #[arg(long, value_name = "ID|NAME", value_parser = value::text)]
+    pub(crate) actor: Option<String>,
+    /// Only changes in which this text stands: in a name, an id or a value
+    #[arg(long, value_name = "TEXT", value_parser = value::text)]
+    pub(crate) text: Option<String>,
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChangeKind {
+    /// It is new
+    Added,
+    /// It differs
+    Modified,
+    /// It is in the recycle bin
+    SoftDeleted,
+    /// It is gone
+    HardDeleted,
+    /// It was in the recycle bin and is back
+    Restored,
 }
 
 /// Arguments of `rewind diff export`.

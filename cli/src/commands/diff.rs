@@ -3,11 +3,11 @@
 mod export;
 
 use proto::json::to_json;
-use proto::v1::{self, ReportState};
+use proto::v1::{self, AuditLogState, ReportState};
 use runtime::exit;
 use serde_json::{Value, json};
 
-use crate::args::{Against, CreateDiff, DiffCommand, Global, Named, OneDiff};
+use crate::args::{Against, ChangeKind, CreateDiff, DiffCommand, Global, Named, ShowDiff};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -15,7 +15,7 @@ use crate::progress::{Update, watch};
 use crate::render;
 use crate::session::{Session, agreed, scope};
 use crate::table::{fields, table};
-use crate::text::{count, id_of, time, word};
+use crate::text::{count, id_of, tame, time, word};
 
 /// Runs one of the commands.
 pub(crate) async fn run(
@@ -137,9 +137,52 @@ fn warn(report: &v1::Report, output: &Output) {
     for kind in &report.older {
         output.warning(&format!("not read anew: {kind}"));
     }
+    // That it does not reach back further is how the directory is; it stands in the
+    // report.
+    let log = report.audit_log.as_ref();
+    let log = log.filter(|log| {
+        !matches!(
+            log.state(),
+            AuditLogState::Unspecified | AuditLogState::Read
+        )
+    });
+    if let Some(log) = log {
+        output.warning(&format!("audit log {}: {}", log_state(log), log.detail));
+    }
 }
 
-async fn show(args: &OneDiff, global: &Global, output: Output) -> Result<u8, Failure> {
+/// How far the audit log was read, in words.
+fn log_state(log: &v1::AuditLog) -> &'static str {
+    match log.state() {
+        AuditLogState::Unspecified => "not read",
+        AuditLogState::Read => "read",
+        AuditLogState::Partial => "read in part",
+        AuditLogState::Denied => "denied",
+        AuditLogState::Unavailable => "unavailable",
+    }
+}
+
+/// The request for the changes that the flags choose.
+fn filters(name: &str, args: &ShowDiff) -> v1::ListChangesRequest {
+    let kind = |kind: &ChangeKind| match kind {
+        ChangeKind::Added => v1::ChangeKind::Added.into(),
+        ChangeKind::Modified => v1::ChangeKind::Modified.into(),
+        ChangeKind::SoftDeleted => v1::ChangeKind::SoftDeleted.into(),
+        ChangeKind::HardDeleted => v1::ChangeKind::HardDeleted.into(),
+        ChangeKind::Restored => v1::ChangeKind::Restored.into(),
+    };
+    v1::ListChangesRequest {
+        parent: name.to_owned(),
+        types: args.types.clone(),
+        kinds: args.kinds.iter().map(kind).collect(),
+        attributes: args.attributes.clone(),
+        actor: args.actor.clone().unwrap_or_default(),
+        text: args.text.clone().unwrap_or_default(),
+        ..v1::ListChangesRequest::default()
+    }
+}
+
+async fn show(args: &ShowDiff, global: &Global, output: Output) -> Result<u8, Failure> {
     let session = Session::open(global, output).await?;
     let tenant = session.tenant(args.report.tenant.as_ref()).await?;
     let client = &session.client;
@@ -150,7 +193,7 @@ async fn show(args: &OneDiff, global: &Global, output: Output) -> Result<u8, Fai
     })?;
     let mut changes = Vec::new();
     if report.state() == ReportState::Succeeded {
-        changes = changes_of(&session, name).await?;
+        changes = chosen(&session, &filters(name, args)).await?;
     } else {
         output.note("the report holds no changes, since it is not made");
     }
@@ -170,13 +213,24 @@ async fn show(args: &OneDiff, global: &Global, output: Output) -> Result<u8, Fai
 /// # Errors
 /// The first failure of a call.
 pub(crate) async fn changes_of(session: &Session, name: &str) -> Result<Vec<v1::Change>, Failure> {
+    let all = v1::ListChangesRequest {
+        parent: name.to_owned(),
+        ..v1::ListChangesRequest::default()
+    };
+    chosen(session, &all).await
+}
+
+/// The changes that a request chooses, of all pages.
+async fn chosen(
+    session: &Session,
+    wanted: &v1::ListChangesRequest,
+) -> Result<Vec<v1::Change>, Failure> {
     let client = &session.client;
     all_pages(|page_token| async move {
         let message = v1::ListChangesRequest {
-            parent: name.to_owned(),
             page_size: PAGE,
             page_token,
-            ..Default::default()
+            ..wanted.clone()
         };
         let answer = client
             .diffs()
@@ -215,7 +269,26 @@ fn head(report: &v1::Report) -> String {
         ("Hard deleted", counts.hard_deleted.to_string()),
         ("Restored", counts.restored.to_string()),
         ("Links", counts.links.to_string()),
+        ("Audit log", audit_log(report.audit_log.as_ref())),
     ])
+}
+
+fn audit_log(log: Option<&v1::AuditLog>) -> String {
+    let Some(log) = log else {
+        return "-".to_owned();
+    };
+    let mut told = log_state(log).to_owned();
+    if log.from_time.is_some() {
+        let (from, read) = (time(log.from_time.as_ref()), time(log.read_time.as_ref()));
+        told = format!(
+            "{told}: {} from {from}, as of {read}",
+            count(log.entry_count, "entry", "entries")
+        );
+    }
+    if !log.detail.is_empty() {
+        told = format!("{told}; {}", tame(&log.detail));
+    }
+    told
 }
 
 fn state(report: &v1::Report) -> String {

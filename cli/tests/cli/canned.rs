@@ -81,8 +81,48 @@ pub(crate) fn report(id: &str, state: ReportState) -> Report {
             ..Default::default()
         }),
         method: "full_read".to_owned(),
+        audit_log: Some(AuditLog {
+            state: AuditLogState::Read.into(),
+            from_time: at(0),
+            read_time: at(100),
+            entry_count: 3,
+            detail: String::new(),
+        }),
         ..Default::default()
     }
+}
+
+fn activity(seconds: i64, what: &str, by: Option<Initiator>, properties: &[&str]) -> Activity {
+    Activity {
+        initiated_by: by,
+        activity: what.to_owned(),
+        time: at(seconds),
+        correlation_id: format!("c-{seconds}"),
+        properties: properties.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
+/// What was done, by whom, with every way to say it.
+fn activities() -> Vec<Activity> {
+    let user = Initiator {
+        r#type: InitiatorType::User.into(),
+        id: "u-7".to_owned(),
+        display_name: "eve\u{202e}@contoso.example".to_owned(),
+        ip_address: "203.0.113.7".to_owned(),
+        is_rewind: false,
+    };
+    let rewind = Initiator {
+        r#type: InitiatorType::Application.into(),
+        id: "w-1".to_owned(),
+        display_name: "Rewind Writer".to_owned(),
+        ip_address: String::new(),
+        is_rewind: true,
+    };
+    vec![
+        activity(80, "Update user", Some(rewind), &["jobTitle", "aboutMe"]),
+        activity(70, "Disable account", Some(user), &[]),
+        activity(60, "Update user", None, &[]),
+    ]
 }
 
 pub(crate) fn object(kind: &str, id: &str, display_name: &str) -> Option<ObjectRef> {
@@ -140,12 +180,39 @@ pub(crate) fn changes() -> Vec<Change> {
                 attribute("jobTitle", Some("\"Lead\""), Some("\"Clerk\"")),
                 attribute("aboutMe", None, Some(&long_value())),
             ],
+            activities: activities(),
+            more_activities: 2,
             ..Default::default()
         },
         Change {
             object: object("user", "u-2", "Bob"),
             kind: ChangeKind::SoftDeleted.into(),
             obstacles: vec![Obstacle::OnPremisesSynced.into()],
+            ..Default::default()
+        },
+        Change {
+            object: object("conditionalAccessPolicy", "p-1", "MFA"),
+            kind: ChangeKind::Modified.into(),
+            attributes: vec![AttributeChange {
+                added_json: vec!["\"g-1\"".to_owned()],
+                ..attribute(
+                    "conditions.users.excludeGroups",
+                    Some("[\"g-2\"]"),
+                    Some("[\"g-1\",\"g-2\"]"),
+                )
+            }],
+            references: vec![
+                ObjectRef {
+                    r#type: "group".to_owned(),
+                    id: "g-1".to_owned(),
+                    display_name: "Fin\u{1b}[2Jance".to_owned(),
+                },
+                ObjectRef {
+                    r#type: "group".to_owned(),
+                    id: "g-2".to_owned(),
+                    display_name: "not shown, since it did not change".to_owned(),
+                },
+            ],
             ..Default::default()
         },
     ]

@@ -1,6 +1,9 @@
 //! Lists and single resources, as tables and as JSON; names, `latest`, pages.
 
-use proto::v1::{CheckItem, CheckStoreResponse, CheckTenantResponse, StoreFinding, StoreOutcome};
+use proto::v1::{
+    AuditLog, AuditLogState, CheckItem, CheckStoreResponse, CheckTenantResponse, ReportState,
+    StoreFinding, StoreOutcome,
+};
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
 
@@ -232,6 +235,7 @@ Soft deleted  1
 Hard deleted  0
 Restored      0
 Links         2
+Audit log     read: 3 entries from 2026-11-18T11:06:40Z, as of 2026-11-18T11:08:20Z
 
 modified  group  Finance  (g-1)
     proxyAddresses: +"b", -"a"  (read only)
@@ -241,12 +245,70 @@ modified  group  Finance  (g-1)
 modified  user  Ann/u{1b}[31m  (u-1)
     jobTitle: "Lead" → "Clerk"
     aboutMe: (none) → "begin begin begin begin begin begin begin begin begi…n begin begin end"
+    @ 2026-11-18T11:08:00Z  Update user (jobTitle, aboutMe) by application Rewind Writer (w-1), which is Rewind  [c-80]
+    @ 2026-11-18T11:07:50Z  Disable account by user eve/u{202e}@contoso.example (u-7) from 203.0.113.7  [c-70]
+    @ 2026-11-18T11:07:40Z  Update user by nobody that the log names  [c-60]
+    @ and 2 more
 
 soft deleted  user  Bob  (u-2)
     ! on premises synced
 
+modified  conditionalAccessPolicy  MFA  (p-1)
+    conditions.users.excludeGroups: +"g-1"
+        g-1 is group Fin/u{1b}[2Jance
+
 "#]]
     );
+}
+
+#[test]
+fn changes_are_chosen_by_the_server() {
+    let gateway = Gateway::start(Fake::default());
+    let flags = "diff show r1 --type user,group --kind soft-deleted --kind added \
+        --attribute conditions.users,members --actor mail --text finance";
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    gateway.rewind(&flags).exits(0);
+    let asked = gateway.fake.last("ListChangesRequest");
+    assert_eq!(asked["parent"], name("reports", "r1"));
+    assert_eq!(asked["types"], serde_json::json!(["user", "group"]));
+    let kinds = ["CHANGE_KIND_SOFT_DELETED", "CHANGE_KIND_ADDED"];
+    assert_eq!(asked["kinds"], serde_json::json!(kinds));
+    let attributes = ["conditions.users", "members"];
+    assert_eq!(asked["attributes"], serde_json::json!(attributes));
+    assert_eq!(
+        (&asked["actor"], &asked["text"]),
+        (&"mail".into(), &"finance".into())
+    );
+    for wrong in [["--type", "users"], ["--kind", "gone"], ["--text", " "]] {
+        gateway
+            .rewind(&[&["diff", "show", "r1"][..], &wrong].concat())
+            .exits(2);
+    }
+}
+
+#[test]
+fn a_log_that_was_not_read_is_warned_of() {
+    let denied = AuditLog {
+        state: AuditLogState::Denied.into(),
+        detail: "the reader application lacks\u{7} AuditLog.Read.All".to_owned(),
+        ..AuditLog::default()
+    };
+    let report = proto::v1::Report {
+        audit_log: Some(denied),
+        ..crate::canned::report("r1", ReportState::Succeeded)
+    };
+    let gateway = Gateway::start(Fake {
+        report,
+        ..Fake::default()
+    });
+    let run = gateway.rewind(&["diff", "show", "r1"]).exits(0);
+    assert!(
+        run.err
+            .contains("audit log denied: the reader application lacks"),
+        "{run:?}"
+    );
+    let line = "Audit log     denied; the reader application lacks\\u{7} AuditLog.Read.All";
+    assert!(run.out.contains(line), "{run:?}");
 }
 
 #[test]
@@ -256,7 +318,11 @@ fn json_of_a_report_shortens_nothing() {
         .exits(0);
     let json = run.json();
     assert_eq!(json["report"]["name"], name("reports", "r1"));
-    assert_eq!(json["changes"].as_array().map(Vec::len), Some(3));
+    assert_eq!(json["changes"].as_array().map(Vec::len), Some(4));
+    assert_eq!(json["report"]["auditLog"]["state"], "AUDIT_LOG_STATE_READ");
+    let activity = &json["changes"][1]["activities"][0];
+    assert_eq!(activity["initiatedBy"]["isRewind"], true, "{activity}");
+    assert_eq!(json["changes"][3]["references"][0]["id"], "g-1");
     assert_eq!(
         json["changes"][1]["attributes"][1]["afterJson"],
         long_value()

@@ -233,6 +233,30 @@ async fn reports_tell_what_changed() {
             "class": "ATTRIBUTE_CLASS_RESTORABLE",
         }])
     );
+    assert_eq!(shown["report"]["auditLog"]["state"], "AUDIT_LOG_STATE_READ");
+    let by = &change["activities"][0]["initiatedBy"];
+    assert_eq!(by["displayName"], "Mail Export Tool", "{change}");
+    let show = |filter: &[&'static str]| {
+        let named = ["diff".to_owned(), "show".to_owned(), id_of(&between)];
+        let filter = filter.iter().map(|&word| word.to_owned());
+        named.into_iter().chain(filter).collect::<Vec<String>>()
+    };
+    for (filter, found) in [
+        (&["--actor", "mail export"], 1),
+        (&["--actor", "somebody else"], 0),
+        (&["--attribute", "department"], 1),
+        (&["--attribute", "jobTitle"], 0),
+        (&["--text", "elsewhere"], 1),
+        (&["--kind", "soft-deleted"], 0),
+    ] {
+        let chosen = world.json(&words(&show(filter))).await;
+        assert_eq!(list(&chosen["changes"]).len(), found, "{filter:?}");
+    }
+    let people = world.run(&words(&show(&[]))).await.exits(0);
+    assert!(
+        people.out.contains("by application Mail Export Tool ("),
+        "{people:?}"
+    );
 
     let detached = world.json(&with(&["--detach"])).await;
     let name = text(&detached["name"]);

@@ -25,12 +25,12 @@ fn page_name(number: usize) -> String {
 /// What is told beside the changes, in their order; of those beyond the end
 /// nothing is known.
 #[derive(Debug, Default)]
-pub(crate) struct Beside {
+pub(crate) struct Beside<'a> {
     pub(crate) told: Vec<Told>,
-    pub(crate) references: Vec<Vec<Named>>,
+    pub(crate) references: &'a [Vec<Named>],
 }
 
-impl Beside {
+impl Beside<'_> {
     fn add_to(&self, place: usize, change: &mut Change) {
         if let Some(told) = self.told.get(place) {
             change.activities.clone_from(&told.activities);
@@ -47,7 +47,7 @@ pub(crate) async fn write(
     id: &ReportId,
     report: &Report,
     difference: &Difference,
-    beside: &Beside,
+    beside: &Beside<'_>,
 ) -> Result<(), Error> {
     for (number, changes) in difference.changes.chunks(PAGE).enumerate() {
         let message = |(place, change)| {
