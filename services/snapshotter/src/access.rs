@@ -1,8 +1,10 @@
-//! Tries the reader's credential, the licence, and a read of each type.
+//! Tries the reader's credential, the licence, and a read of each type and of the
+//! audit log.
 
 use std::collections::BTreeSet;
 
 use graph::{Directory, GraphError};
+use model::catalogue::permissions::AUDIT_LOG;
 use model::licence::{self, Licence};
 use model::{ObjectType, TenantId, permission};
 use proto::v1::CheckItem;
@@ -42,7 +44,31 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
         let tried = directory.try_read(object_type).await;
         items.push(readable(object_type, granted.as_ref(), tried));
     }
+    let now = context.deps.clock.now();
+    let tried = directory.audits(now, now, None).await;
+    items.push(audit_log(granted.as_ref(), tried.map(drop)));
     Ok(items)
+}
+
+/// Whether reports can say who changed what. Snapshots do without.
+fn audit_log(granted: Option<&BTreeSet<String>>, tried: Result<(), GraphError>) -> CheckItem {
+    const LOST: &str = "reports do not say who changed what";
+    let name = "auditLog";
+    let missing = granted.map_or_else(Vec::new, |held| permission::missing(held, &AUDIT_LOG));
+    match tried {
+        // Microsoft's pages differ in what is needed; that it was read counts.
+        Ok(()) => found(name, "can be read".to_owned()),
+        Err(error @ GraphError::Denied { .. }) => {
+            let text = format!("{LOST}: {}", chain(&Error::from(error)));
+            let missing = if granted.is_none() {
+                &AUDIT_LOG[..1]
+            } else {
+                &missing
+            };
+            lacking(name, missing, &text)
+        }
+        Err(error) => failed(name, &error.into()),
+    }
 }
 
 fn token(granted: Option<&BTreeSet<String>>) -> CheckItem {

@@ -82,3 +82,29 @@ fn permissions_and_the_try_are_told_together() {
         "graph throttles /users",
     );
 }
+
+#[test]
+fn without_the_audit_log_it_is_told_what_is_lost() {
+    let held = |roles: &[&str]| -> BTreeSet<String> {
+        roles.iter().map(|&role| role.to_owned()).collect()
+    };
+    let item = audit_log(Some(&held(&["AuditLog.Read.All"])), Ok(()));
+    assert_eq!((item.subject.as_str(), item.ok), ("auditLog", true));
+    let item = audit_log(Some(&held(&["Directory.Read.All"])), Err(denied()));
+    assert_eq!(
+        (item.ok, item.reason.as_str(), item.missing_permissions),
+        (
+            false,
+            "CONSENT_MISSING",
+            vec!["AuditLog.Read.All".to_owned()]
+        )
+    );
+    assert!(
+        item.detail
+            .starts_with("AuditLog.Read.All is missing: reports do not say who changed what: "),
+        "{}",
+        item.detail
+    );
+    let item = audit_log(None, Err(denied()));
+    assert_eq!(item.missing_permissions, ["AuditLog.Read.All"]);
+}
