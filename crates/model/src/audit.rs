@@ -205,6 +205,11 @@ pub struct Sought {
     /// What an entry must name too, if it names more than the ties.
     detail: Option<String>,
     links: Vec<(LinkKind, String)>,
+    /// Of a service principal the registration that it copies from, where that
+    /// changed too.
+    copied_from: Option<String>,
+    /// The properties that differ, lowercase.
+    properties: Vec<String>,
     /// From when, and until when.
     window: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
@@ -226,10 +231,18 @@ impl Sought {
             |record| record.not_after,
             std::cmp::max,
         );
+        let registrations = registrations(changes, base, target);
         let sought = |change: &Change| {
             let object_type = change.object.object_type;
             let (ties, detail) = ties(change, base, target);
+            let copied_from = app_id(change, ObjectType::ServicePrincipal, base, target)
+                .and_then(|app_id| registrations.get(&app_id).cloned());
+            let properties = change.attributes.iter();
             Self {
+                copied_from,
+                properties: properties
+                    .map(|one| one.property().to_lowercase())
+                    .collect(),
                 object_type,
                 id: change.object.id.as_str().to_lowercase(),
                 ties,
@@ -256,10 +269,11 @@ impl Sought {
             .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
-    /// An id that each of its entries names, but for those about the only object
-    /// of a type.
-    fn key(&self) -> &str {
-        self.ties.first().unwrap_or(&self.id)
+    /// The ids of which each of its entries names one, but for those about the only
+    /// object of a type.
+    fn keys(&self) -> impl Iterator<Item = &String> {
+        let own = self.ties.first().unwrap_or(&self.id);
+        std::iter::once(own).chain(&self.copied_from)
     }
 
     fn is_met_by(&self, entry: &Entry) -> bool {
@@ -281,11 +295,29 @@ impl Sought {
 
     fn is_changed_by(&self, entry: &Entry) -> bool {
         if self.object_type != ObjectType::FederatedIdentityCredential {
-            return self.ties.is_empty() && entry.targets.contains(&self.id);
+            return self.ties.is_empty()
+                && (entry.targets.contains(&self.id) || self.is_copied_by(entry));
         }
         // The log has them as a change of the application that they belong to.
         let credentials = |name: &String| name.to_lowercase().contains("federatedidentity");
         self.is_tied_by(entry) && entry.properties.iter().any(credentials)
+    }
+
+    /// Whether an entry is about the registration that a service principal copies
+    /// from, and says that it changed what differs here too: the log may tell of the
+    /// registration alone.
+    fn is_copied_by(&self, entry: &Entry) -> bool {
+        let about = |id: &String| entry.targets.contains(id);
+        let differs = |property: &String| {
+            let property = property.to_lowercase();
+            let shown = match property.as_str() {
+                "displayname" => "appdisplayname",
+                other => other,
+            };
+            let mut names = self.properties.iter();
+            names.any(|name| *name == property || name == shown)
+        };
+        self.copied_from.as_ref().is_some_and(about) && entry.properties.iter().any(differs)
     }
 
     fn is_tied_by(&self, entry: &Entry) -> bool {
@@ -336,6 +368,31 @@ fn ties(change: &Change, base: &Content, target: &Content) -> (Vec<String>, Opti
     )
 }
 
+/// The `appId` of a changed object, if it is of that type.
+fn app_id(
+    change: &Change,
+    object_type: ObjectType,
+    base: &Content,
+    target: &Content,
+) -> Option<String> {
+    if change.object.object_type != object_type {
+        return None;
+    }
+    let object = [target, base]
+        .into_iter()
+        .find_map(|content| content.object(object_type, &change.object.id))?;
+    Some(object.body().get("appId")?.as_str()?.to_lowercase())
+}
+
+/// The registrations that changed, by `appId`.
+fn registrations(changes: &[Change], base: &Content, target: &Content) -> HashMap<String, String> {
+    let registration = |change: &Change| {
+        let app_id = app_id(change, ObjectType::Application, base, target)?;
+        Some((app_id, change.object.id.as_str().to_lowercase()))
+    };
+    changes.iter().filter_map(registration).collect()
+}
+
 /// What the log tells of one change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told<'a> {
@@ -384,7 +441,8 @@ impl<'a> Log<'a> {
     /// What the log tells of a change.
     #[must_use]
     pub fn tell(&self, sought: &Sought) -> Told<'a> {
-        let named = self.by_id.get(sought.key()).into_iter().flatten();
+        let named = sought.keys().filter_map(|id| self.by_id.get(id.as_str()));
+        let named = named.flatten();
         let mut places: Vec<usize> = named.chain(&self.single).copied().collect();
         places.sort_unstable();
         places.dedup();

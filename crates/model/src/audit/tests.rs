@@ -302,6 +302,40 @@ fn what_ties_others_together_is_known_by_them() {
 }
 
 #[test]
+fn what_a_service_principal_copies_was_done_to_its_registration() {
+    let app_id = "aaaaaaaa-0000-4000-8000-000000000001";
+    let app = |object_type, n: u8, name: &str, enabled: bool| {
+        let body = json!({"displayName": name, "appId": app_id, "accountEnabled": enabled});
+        object(object_type, n, ObjectState::Live, body)
+    };
+    let pair = |name: &str, enabled: bool| {
+        vec![
+            app(ObjectType::Application, 1, name, true),
+            app(ObjectType::ServicePrincipal, 2, name, enabled),
+        ]
+    };
+    let one = id(1);
+    let changed = |number: i64, by: &str, property: &str| {
+        let by = self::app(by);
+        let mut entry = sent(number, number, "Update application", &by, &[one.as_str()]);
+        entry["targetResources"][0]["modifiedProperties"] = json!([{"displayName": property}]);
+        entry
+    };
+    let entries = taken(&[changed(20, "A", "DisplayName"), changed(30, "B", "Web")]);
+    let name = |line: &str| format!("{line}: Update application");
+    let renamed = states((pair("Old", true), vec![]), (pair("New", true), vec![]));
+    assert_eq!(
+        told(&renamed, &entries),
+        [
+            (id(1), vec![name("B"), name("A")]),
+            (id(2), vec![name("A")]),
+        ]
+    );
+    let disabled = states((pair("Old", true), vec![]), (pair("Old", false), vec![]));
+    assert_eq!(told(&disabled, &entries), [(id(2), vec![])]);
+}
+
+#[test]
 fn the_only_object_of_a_type_is_known_by_the_activity() {
     let policy = |who: &str| {
         object(
