@@ -12,7 +12,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    Added, AddTenant, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand, EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, MakePlan, Named, OneDiff, OneTenant, PlanOrRestore, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, ShowDiff, ShowSnapshot, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand, VerifySnapshots,
+    AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand,
+    EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep,
+    ImportKeys, KeysCommand, MakePlan, Named, OneTenant, PlanOrRestore, Relationships,
+    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, ShowDiff, ShowSnapshot,
+    SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

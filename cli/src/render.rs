@@ -152,7 +152,7 @@ fn names_in(attribute: &v1::AttributeChange, references: &[v1::ObjectRef]) -> Ve
 }
 
 /// Who did what and when.
-fn activity(activity: &v1::Activity) -> String {
+pub(crate) fn activity(activity: &v1::Activity) -> String {
     let properties = if activity.properties.is_empty() {
         String::new()
     } else {

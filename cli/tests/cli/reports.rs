@@ -192,6 +192,7 @@ fn attack() -> Vec<Change> {
             ],
             links,
             obstacles: vec![Obstacle::CredentialAdded.into()],
+            ..Change::default()
         }
     };
     let long = "W".repeat(10_000);

@@ -214,7 +214,11 @@ async fn names_in(
             objects = vault.objects_with_ids(manifest, &ids).await?;
             // Applications go by another id in values.
             let principals = ObjectType::ServicePrincipal;
-            objects.extend(vault.objects_of(manifest, principals, IdRange::default()).await?);
+            objects.extend(
+                vault
+                    .objects_of(manifest, principals, IdRange::default())
+                    .await?,
+            );
         }
         sides.push(Content {
             objects,

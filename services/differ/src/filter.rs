@@ -243,7 +243,7 @@ mod tests {
             },
             ListChangesRequest {
                 text: "nothing".to_owned(),
-                ..all.clone()
+                ..all
             },
         ];
         for other in others {

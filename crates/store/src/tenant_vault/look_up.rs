@@ -82,7 +82,8 @@ impl TenantVault {
         ids: &BTreeSet<ObjectId>,
     ) -> Result<Vec<Object>, StoreError> {
         let types = ObjectType::ALL.into_iter();
-        let wanted = types.flat_map(|object_type| ids.iter().map(move |id| (object_type, id.clone())));
+        let wanted =
+            types.flat_map(|object_type| ids.iter().map(move |id| (object_type, id.clone())));
         self.find_objects(manifest, wanted.collect()).await
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::super::{direction, value};
 use super::words;
 use crate::failure::Failure;
+use crate::render::activity;
 use crate::text::{shorten, tame, tame_lines};
 
 #[derive(Template)]
@@ -20,6 +21,8 @@ pub(super) struct Entry {
     id: String,
     /// What stands in the way of putting it back, in a word or two each.
     obstacles: Vec<&'static str>,
+    /// Who did what and when, as far as the audit log tells.
+    activities: Vec<String>,
     rows: Vec<Row>,
     /// What is said where there are no rows.
     nothing_else: &'static str,
@@ -95,10 +98,18 @@ impl Entry {
                 .obstacles()
                 .map(|obstacle| words::obstacle(obstacle).0)
                 .collect(),
+            activities: activities(change),
             rows,
             nothing_else: words::nothing_else(change.kind()),
         })
     }
+}
+
+fn activities(change: &v1::Change) -> Vec<String> {
+    let told = change.activities.iter().map(activity);
+    let more = change.more_activities;
+    let more = (more > 0).then(|| format!("and {more} more"));
+    told.chain(more).collect()
 }
 
 fn attribute(change: &v1::AttributeChange) -> Result<Row, Failure> {
