@@ -573,7 +573,7 @@ async fn keys_and_registration_go_first_and_are_never_replaced() {
 }
 
 #[tokio::test]
-async fn the_copys_keys_are_wrapped_with_the_present_key() {
+async fn keys_of_a_copy_are_wrapped_with_the_present_key() {
     let (from, to) = (memory(), memory());
     let (old, _) = filled(from.clone()).await;
     copy(&old, &Copies::new(&old, to.clone())).await.unwrap();

@@ -46,7 +46,7 @@ async fn an_answer_that_ends_early_is_no_damage() {
 }
 
 #[tokio::test]
-async fn ones_own_file_is_not_anothers_where_reading_it_back_ends_early() {
+async fn an_own_file_is_known_again_where_reading_it_back_ends_early() {
     for seed in 0..20 {
         let storm = Storm::new(memory(), seed);
         let (_, vault) = opened(storm.process(1)).await;
