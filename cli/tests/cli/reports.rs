@@ -16,6 +16,33 @@ use crate::fake::Fake;
 use crate::gateway::{Gateway, Run};
 use crate::page::Page;
 
+/// A gateway with a report of three changes that nobody is said to have made.
+fn quiet() -> Fake {
+    let mut changes = canned::changes();
+    changes.truncate(3);
+    for change in &mut changes {
+        change.activities.clear();
+        change.more_activities = 0;
+    }
+    Fake {
+        changes,
+        ..Fake::default()
+    }
+}
+
+#[test]
+fn a_page_tells_who_did_it() {
+    let run = export(&Gateway::start(Fake::default()), "html").exits(0);
+    for told in [
+        "Disable account by user",
+        "203.0.113.7",
+        "by nobody that the log names",
+        "and 2 more",
+    ] {
+        assert!(run.out.contains(told), "{told} is not in {}", run.out);
+    }
+}
+
 fn export(gateway: &Gateway, format: &str) -> Run {
     gateway.rewind(&["diff", "export", "r1", "--format", format])
 }
@@ -29,7 +56,7 @@ fn lines(run: &Run) -> Vec<Value> {
 
 #[test]
 fn json_is_what_show_prints() {
-    let gateway = Gateway::start(Fake::default());
+    let gateway = Gateway::start(quiet());
     let shown = gateway.rewind(&["diff", "show", "r1", "--output", "json"]);
     let exported = export(&gateway, "json").exits(0);
     assert_eq!(exported.json(), shown.json());
@@ -41,7 +68,7 @@ fn json_is_what_show_prints() {
 
     let empty = Gateway::start(Fake {
         changes: Vec::new(),
-        ..Fake::default()
+        ..quiet()
     });
     let exported = export(&empty, "json").exits(0);
     assert_eq!(exported.json()["changes"], json!([]));
@@ -50,9 +77,8 @@ fn json_is_what_show_prints() {
 #[test]
 fn csv_has_a_row_for_each_attribute_and_link() {
     let gateway = Gateway::start(Fake {
-        changes: canned::changes(),
         changes_on_page: 2,
-        ..Fake::default()
+        ..quiet()
     });
     let run = export(&gateway, "csv").exits(0);
     assert_eq!(
@@ -82,7 +108,7 @@ fn no_cell_is_a_formula_and_none_breaks_its_row() {
     let gateway = Gateway::start(Fake {
         changes: attack(),
         changes_on_page: 3,
-        ..Fake::default()
+        ..quiet()
     });
     let run = export(&gateway, "csv").exits(0);
     let mut reader = csv::Reader::from_reader(run.out.as_bytes());
@@ -104,7 +130,7 @@ fn no_cell_is_a_formula_and_none_breaks_its_row() {
 
 #[test]
 fn a_patch_says_what_happened_to_each_object() {
-    let run = export(&Gateway::start(Fake::default()), "patch").exits(0);
+    let run = export(&Gateway::start(quiet()), "patch").exits(0);
     let long: Value = serde_json::from_str(&canned::long_value()).expect("JSON");
     assert_eq!(
         lines(&run),
@@ -211,7 +237,7 @@ fn attack() -> Vec<Change> {
 }
 
 fn attacked() -> Fake {
-    let mut fake = Fake::default();
+    let mut fake = quiet();
     let all = ATTACKS.join(" ");
     fake.tenants[0].display_name = "<script>Contoso</script>\u{202e}".to_owned();
     fake.report.scope = Some(Scope {
@@ -350,7 +376,7 @@ fn a_page_has_a_row_for_each_difference_with_both_values_beside_it() {
 
 #[test]
 fn a_page_says_what_it_is_about() {
-    let mut fake = Fake::default();
+    let mut fake = quiet();
     fake.report.not_compared = vec!["group/owners: Graph answered 403".to_owned()];
     let run = export(&Gateway::start(fake), "html").exits(3);
     assert_eq!(
@@ -383,7 +409,7 @@ fn a_page_says_what_it_is_about() {
 
     let nothing = Gateway::start(Fake {
         changes: Vec::new(),
-        ..Fake::default()
+        ..quiet()
     });
     let page = Page::read(&export(&nothing, "html").exits(0).out);
     assert!(page.text.contains("Nothing that was compared differs."));
@@ -398,7 +424,7 @@ fn a_page_does_without_what_is_gone() {
     let gone = |message| (message, failed(Code::NotFound, reason::NOT_FOUND));
     let fake = Fake {
         errors: [gone("GetTenantRequest"), gone("GetSnapshotRequest")].into(),
-        ..Fake::default()
+        ..quiet()
     };
     let run = export(&Gateway::start(fake), "html").exits(0);
     let page = Page::read(&run.out);
@@ -416,7 +442,7 @@ fn large_tables_are_parted() {
     let gateway = Gateway::start(Fake {
         changes: (0..401).map(user).collect(),
         changes_on_page: 150,
-        ..Fake::default()
+        ..quiet()
     });
     let page = Page::read(&export(&gateway, "html").exits(0).out);
     for range in ["1 to 200 of 401", "201 to 400 of 401", "401 to 401 of 401"] {
@@ -444,7 +470,7 @@ fn a_page_of_changes_that_is_too_large_is_asked_for_in_parts() {
     let gateway = Gateway::start(Fake {
         changes: ["u-1", "u-2", "u-3"].map(user).into(),
         changes_on_page: 1000,
-        ..Fake::default()
+        ..quiet()
     });
     let run = export(&gateway, "patch").exits(0);
     let ids: Vec<Value> = lines(&run).iter().map(|line| line["id"].clone()).collect();
@@ -472,7 +498,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_file_is_its_owners_and_overwrites_nothing() {
-    let gateway = Gateway::start(Fake::default());
+    let gateway = Gateway::start(quiet());
     let folder = tempfile::tempdir().expect("a folder");
     for format in ["json", "csv", "html", "patch"] {
         let path = folder.path().join(format);
@@ -517,7 +543,7 @@ fn a_document_that_breaks_off_is_no_file() {
             attributes: vec![attribute("a", None, Some("{"))],
             ..Default::default()
         }],
-        ..Fake::default()
+        ..quiet()
     });
     let folder = tempfile::tempdir().expect("a folder");
     let to = folder.path().join("report");
@@ -535,11 +561,11 @@ fn a_document_that_breaks_off_is_no_file() {
 
 #[test]
 fn a_report_that_is_being_made_is_waited_for() {
-    let fake = || Fake {
+    let running = || Fake {
         report_runs: true,
-        ..Fake::default()
+        ..quiet()
     };
-    let gateway = Gateway::start(fake());
+    let gateway = Gateway::start(running());
     let run = export(&gateway, "json").exits(0);
     assert_eq!(run.json()["report"]["state"], "REPORT_STATE_SUCCEEDED");
     assert_eq!(gateway.fake.heard("WatchReportRequest"), 1);
@@ -547,7 +573,7 @@ fn a_report_that_is_being_made_is_waited_for() {
     let refused = failed(Code::FailedPrecondition, reason::CONSENT_MISSING);
     let gateway = Gateway::start(Fake {
         errors: [("WatchReportRequest", refused)].into(),
-        ..fake()
+        ..running()
     });
     export(&gateway, "json").exits(8);
 }
@@ -560,7 +586,7 @@ fn without_a_report_there_is_nothing_to_write() {
     assert_eq!((run.out.as_str(), gateway.fake.calls()), ("", 2));
     let gateway = Gateway::start(Fake {
         report: canned::report("r1", ReportState::Failed),
-        ..Fake::default()
+        ..quiet()
     });
     let run = export(&gateway, "html").exits(1);
     assert_eq!(run.out, "");
@@ -569,7 +595,7 @@ fn without_a_report_there_is_nothing_to_write() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let gateway = Gateway::start(Fake::default());
+    let gateway = Gateway::start(quiet());
     for format in ["json", "csv", "html", "patch"] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
