@@ -30,8 +30,8 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use model::catalogue::{Lane, LinkRead, Reading};
-use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind, Method};
-use model::{LinkKind, ObjectId, ObjectType};
+use model::snapshot::{Change, ChangeToken, Changes, Completeness, Content, Kind, Method, Past};
+use model::{ObjectId, ObjectType};
 use parking_lot::Mutex;
 
 use crate::directory::{Collection, Directory, NextLink, selection};
@@ -73,21 +73,6 @@ impl Scope {
     fn has_bin(&self, object_type: ObjectType) -> bool {
         self.deleted && object_type.spec().deleted.is_some()
     }
-}
-
-/// What is known of an earlier reading.
-#[derive(Debug, Clone, Default)]
-pub struct Past {
-    /// Where its changes go on.
-    pub tokens: Vec<ChangeToken>,
-    /// The objects in its recycle bin.
-    pub bin: HashSet<(ObjectType, ObjectId)>,
-    /// The objects that had links of a kind.
-    pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
-    /// Objects to be read again.
-    pub unsettled: Vec<(ObjectType, ObjectId)>,
-    /// Its records.
-    pub completeness: Vec<Completeness>,
 }
 
 /// How much is read.

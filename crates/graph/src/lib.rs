@@ -28,7 +28,7 @@ mod yielding;
 pub use auth::{Credential, Logins, Now, Read};
 pub use budget::{Budget, LaneUse, Limits, Role};
 pub use cloud::Endpoint;
-pub use collect::{Mode, Outcome, Past, Progress, Request, Scope, collect, collect_content};
+pub use collect::{Mode, Outcome, Progress, Request, Scope, collect, collect_content};
 pub use directory::{
     Announced, AuditPage, ChangeNext, ChangePage, ChangesFrom, Collection, Directory,
     DirectoryWriter, Fate, NextLink, Owners, Page, Presence, Query, selection,
@@ -36,6 +36,7 @@ pub use directory::{
 pub use error::GraphError;
 pub use guard::refuse_purge;
 pub use meter::measured;
+pub use model::snapshot::Past;
 pub use reader::GraphReader;
 pub use retry::{RetryPolicy, Sleeper};
 pub use settings::{Connections, Ids, Priority, Settings};

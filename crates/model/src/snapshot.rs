@@ -1,6 +1,6 @@
 //! One state of a tenant: objects, links, and how completely each kind was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::{Add, AddAssign};
 
@@ -184,6 +184,21 @@ impl fmt::Debug for ChangeToken {
             .field("object_type", &self.object_type)
             .finish_non_exhaustive()
     }
+}
+
+/// What the next reading must know of an earlier one to follow its changes.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Where its changes go on.
+    pub tokens: Vec<ChangeToken>,
+    /// The objects in its recycle bin.
+    pub bin: HashSet<(ObjectType, ObjectId)>,
+    /// The objects that had links of a kind.
+    pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
+    /// Objects to be read again.
+    pub unsettled: Vec<(ObjectType, ObjectId)>,
+    /// Its records.
+    pub completeness: Vec<Completeness>,
 }
 
 impl Completeness {

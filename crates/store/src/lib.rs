@@ -46,8 +46,7 @@ pub use manifest::{
 pub use run::{IdRange, Span};
 pub use tenant_record::{TenantRecord, TenantState};
 pub use tenant_vault::{
-    Announced, Aside, Between, Carried, Claim, Copied, Copying, Damage, DamageKind, Depth,
-    Foothold, Found, FoundPage, LaneMark, Match, Problem, Pruned, Query, Repaired, Taken,
-    TenantVault, Verified,
+    Announced, Aside, Between, Carried, Claim, Copied, Copying, Damage, DamageKind, Depth, Found,
+    FoundPage, LaneMark, Match, Problem, Pruned, Query, Repaired, Taken, TenantVault, Verified,
 };
 pub use vault::{Copies, CopyPlace, Erased, Holder, Place, Vault, Versioned};

@@ -44,7 +44,7 @@ pub use lane::LaneMark;
 pub use prune::Pruned;
 pub use repair::Repaired;
 pub use search::{Found, FoundPage, Match, Query};
-pub use snapshot::{Foothold, Problem};
+pub use snapshot::Problem;
 pub use verify::{Damage, DamageKind, Depth, Verified};
 
 /// One tenant's part of the vault, with its key opened.

@@ -148,6 +148,18 @@ impl Vault {
         }))
     }
 
+    /// The registration of a tenant that must have one.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none; otherwise as [`Vault::tenant_record`].
+    pub async fn registered(&self, tenant: &TenantId) -> Result<TenantRecord, StoreError> {
+        let record = self.tenant_record(tenant).await?;
+        let missing = || StoreError::NotFound {
+            what: format!("tenant {tenant}"),
+        };
+        Ok(record.ok_or_else(missing)?.value)
+    }
+
     /// Writes the version after the one that was read.
     ///
     /// # Errors

@@ -73,9 +73,9 @@ pub(crate) async fn tell(
     let Some(window) = Sought::window(sought) else {
         return (None, Vec::new());
     };
-    let record = match record(context, &order.tenant).await {
+    let record = match context.deps.vault.registered(&order.tenant).await {
         Ok(record) => record,
-        Err(error) => return (Some(unread(&error)), Vec::new()),
+        Err(error) => return (Some(unread(&error.into())), Vec::new()),
     };
     let now = context.deps.clock.now();
     let licence = order.target.as_ref().unwrap_or(&order.base).meta.licence;
@@ -98,14 +98,6 @@ pub(crate) async fn tell(
         }
     };
     (Some(note), sought.iter().map(told).collect())
-}
-
-async fn record(context: &Context, tenant: &TenantId) -> Result<TenantRecord, Error> {
-    let record = context.deps.vault.tenant_record(tenant).await?;
-    let missing = || store::StoreError::NotFound {
-        what: format!("tenant {tenant}"),
-    };
-    Ok(record.ok_or_else(missing)?.value)
 }
 
 /// The id of the application with which restores are written.

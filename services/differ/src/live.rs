@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use graph::{Mode, Past, collect, giving_way};
+use graph::{Mode, collect, giving_way};
+use model::SnapshotId;
 use model::licence::Licence;
 use model::snapshot::Completeness;
-use model::{SnapshotId, TenantId};
 use proto::v1::WatchReportResponse;
 use runtime::jobs::JobHandle;
 use store::{
@@ -82,13 +82,7 @@ pub(crate) async fn read(
     last: Option<Arc<Live>>,
 ) -> Result<Arc<Live>, Error> {
     let deps = &context.deps;
-    let tenant: &TenantId = vault.id();
-    let record = deps.vault.tenant_record(tenant).await?;
-    let record = record
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {tenant}"),
-        })?
-        .value;
+    let record = deps.vault.registered(vault.id()).await?;
     let directory = (deps.connect)(&record)?;
     let read_at = deps.clock.now();
     let footing = match freshness {
@@ -108,7 +102,7 @@ pub(crate) async fn read(
     let draft = Draft::default();
     let apply = |change| draft.apply(change);
     let reading = collect(directory.as_ref(), &request, &tick, &told, &apply);
-    let restore_runs = || restore_runs(context, vault);
+    let restore_runs = || vault.restore_runs(deps.clock.now());
     let outcome = giving_way(directory.as_ref(), restore_runs, reading).await?;
     let attempt = deps.ids.uuid().simple().to_string();
     let meta = SnapshotMeta {
@@ -175,7 +169,7 @@ impl Footing {
                 Some(live) => (live.aside.clone(), live.manifest.clone()),
                 None => (vault.aside(), manifest),
             };
-            match past(&aside.vault, &base).await {
+            match aside.vault.past(&base).await {
                 Ok(past) => {
                     return Ok(Self {
                         aside,
@@ -193,28 +187,5 @@ impl Footing {
             }
         }
         Ok(Self::nothing(vault))
-    }
-}
-
-async fn past(vault: &TenantVault, base: &Manifest) -> Result<Past, StoreError> {
-    let foothold = vault.foothold(base).await?;
-    Ok(Past {
-        tokens: base.tokens.clone(),
-        bin: foothold.bin,
-        sources: foothold.sources,
-        unsettled: base.unsettled.clone(),
-        completeness: base.completeness.clone(),
-    })
-}
-
-/// Whether a restore has the tenant's Conditional Access quota.
-async fn restore_runs(context: &Context, vault: &TenantVault) -> bool {
-    match vault.lane_holders(context.deps.clock.now()).await {
-        Ok(holders) => !holders.is_empty(),
-        Err(error) => {
-            let error = runtime::status::chain(&error);
-            tracing::warn!(error, "whether a restore runs is not known; taken as no");
-            false
-        }
     }
 }

@@ -10,7 +10,6 @@ use model::error::reason;
 use model::{ObjectId, ObjectType, TenantId, permission};
 use proto::v1::CheckItem;
 use runtime::status::{Fault, chain};
-use store::StoreError;
 
 use crate::{Context, Error};
 
@@ -19,12 +18,7 @@ use crate::{Context, Error};
 /// Requests go out one after the other, since Conditional Access has one a
 /// second.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
-    let record = context.deps.vault.tenant_record(tenant).await?;
-    let record = record
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {tenant}"),
-        })?
-        .value;
+    let record = context.deps.vault.registered(tenant).await?;
     let directory = match (context.deps.connect)(&record) {
         Ok(directory) => directory,
         Err(error) => return Ok(vec![failed("token", &error)]),

@@ -153,12 +153,7 @@ async fn apply(
     job: &JobHandle<WatchRestoreResponse>,
 ) -> Result<Restore, Error> {
     let deps = &context.deps;
-    let record = deps.vault.tenant_record(tenant).await?;
-    let record = record
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {tenant}"),
-        })?
-        .value;
+    let record = deps.vault.registered(tenant).await?;
     let directory = (deps.connect)(&record)?;
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;

@@ -11,7 +11,7 @@ use proto::convert::{self, timestamp};
 use proto::v1::{Plan, PlanState, Report, ReportState, WatchPlanResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{StoreError, TenantVault};
+use store::TenantVault;
 use tracing::Instrument;
 
 use crate::documents::Documents;
@@ -87,12 +87,7 @@ async fn make(
     job: &JobHandle<WatchPlanResponse>,
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
-    let record = deps.vault.tenant_record(&order.tenant).await?;
-    let record = record
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {}", order.tenant),
-        })?
-        .value;
+    let record = deps.vault.registered(&order.tenant).await?;
     let directory = (deps.connect)(&record)?;
     let report = match &order.origin {
         Origin::Report(report) => report.clone(),

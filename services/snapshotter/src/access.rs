@@ -9,9 +9,8 @@ use model::licence::{self, Licence};
 use model::{ObjectType, TenantId, permission};
 use proto::v1::CheckItem;
 use runtime::status::{Fault, chain};
-use store::StoreError;
 
-use crate::{Context, Error, take};
+use crate::{Context, Error};
 
 /// With which the licence can be read, among others: Graph's "List subscribedSkus".
 const LICENCE: [&str; 1] = ["Organization.Read.All"];
@@ -19,15 +18,7 @@ const LICENCE: [&str; 1] = ["Organization.Read.All"];
 /// Tries everything that a snapshot needs; each finding is an item. Requests go
 /// out one after the other, since Conditional Access has one a second.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
-    let record = context
-        .deps
-        .vault
-        .tenant_record(tenant)
-        .await?
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {tenant}"),
-        })?
-        .value;
+    let record = context.deps.vault.registered(tenant).await?;
     let directory = match (context.deps.connect)(&record) {
         Ok(directory) => directory,
         Err(error) => return Ok(vec![failed("token", &error)]),
@@ -37,7 +28,7 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
         Err(error) => return Ok(vec![failed("token", &error)]),
     };
     if let Ok(vault) = context.deps.vault.tenant(tenant).await {
-        graph::give_way(&*directory, take::restore_runs(context, &vault)).await;
+        graph::give_way(&*directory, vault.restore_runs(context.deps.clock.now())).await;
     }
     let mut items = vec![token(granted.as_ref()), subscribed(&*directory).await];
     for object_type in ObjectType::ALL {

@@ -4,7 +4,7 @@
 //! older one serves as well, and without any the tenant is read as if for the
 //! first time.
 
-use graph::{Mode, Past};
+use graph::Mode;
 use store::{Manifest, StoreError, TenantVault};
 
 /// The snapshot to go on from, with how much is read on top of it: what changed,
@@ -24,7 +24,7 @@ pub(crate) async fn choose(
         .into_iter()
         .filter(|it| !it.tokens.is_empty() && !it.is_expiring());
     for manifest in with_tokens {
-        match past(vault, &manifest).await {
+        match vault.past(&manifest).await {
             Ok(past) if manifest.lineage.incremental + 1 >= reconcile_every => {
                 return Ok((Some(manifest), Mode::Reconcile(past)));
             }
@@ -40,17 +40,6 @@ pub(crate) async fn choose(
         }
     }
     Ok((None, Mode::Whole))
-}
-
-async fn past(vault: &TenantVault, base: &Manifest) -> Result<Past, StoreError> {
-    let foothold = vault.foothold(base).await?;
-    Ok(Past {
-        tokens: base.tokens.clone(),
-        bin: foothold.bin,
-        sources: foothold.sources,
-        unsettled: base.unsettled.clone(),
-        completeness: base.completeness.clone(),
-    })
 }
 
 #[cfg(test)]

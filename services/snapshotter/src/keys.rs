@@ -9,8 +9,6 @@ use proto::v1::{
     RotateKeyRequest, RotateKeyResponse,
 };
 
-use store::StoreError;
-
 use crate::{Context, Error, check_store};
 
 /// Makes a recovery bundle of one tenant.
@@ -66,14 +64,7 @@ pub(crate) async fn erase(
 ) -> Result<EraseKeysResponse, Error> {
     let tenant = name::parse_tenant("name", &request.name)?;
     let deps = &context.deps;
-    let record = deps
-        .vault
-        .tenant_record(&tenant)
-        .await?
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {tenant}"),
-        })?
-        .value;
+    let record = deps.vault.registered(&tenant).await?;
     let confirmed = request.confirm.trim();
     if !tenant.as_str().eq_ignore_ascii_case(confirmed) && record.name != confirmed {
         return Err(Error::NotConfirmed);

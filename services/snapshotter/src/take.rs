@@ -86,14 +86,7 @@ async fn take(
 ) -> Result<Manifest, Error> {
     let deps = &context.deps;
     let vault = deps.vault.tenant(tenant).await?;
-    let record = deps
-        .vault
-        .tenant_record(tenant)
-        .await?
-        .ok_or_else(|| StoreError::NotFound {
-            what: format!("tenant {tenant}"),
-        })?
-        .value;
+    let record = deps.vault.registered(tenant).await?;
     if record.state == TenantState::Suspended {
         return Err(Error::Suspended);
     }
@@ -174,7 +167,7 @@ async fn read_and_commit(
     };
     let apply = |change| draft.apply(change);
     let reading = collect(directory.as_ref(), &request, &tick, &told, &apply);
-    let restore_runs = || restore_runs(context, vault);
+    let restore_runs = || vault.restore_runs(deps.clock.now());
     let outcome = giving_way(directory.as_ref(), restore_runs, reading).await?;
     let objects = |kind: Kind| matches!(kind, Kind::Objects(_));
     let mut kinds = outcome
@@ -218,18 +211,6 @@ async fn read_and_commit(
         verify::daily(context, vault).await;
     }
     Ok(manifest)
-}
-
-/// Whether a restore has the tenant's Conditional Access quota.
-pub(crate) async fn restore_runs(context: &Context, vault: &TenantVault) -> bool {
-    match vault.lane_holders(context.deps.clock.now()).await {
-        Ok(holders) => !holders.is_empty(),
-        Err(error) => {
-            let error = runtime::status::chain(&error);
-            tracing::warn!(error, "whether a restore runs is not known; taken as no");
-            false
-        }
-    }
 }
 
 #[cfg(test)]

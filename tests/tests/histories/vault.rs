@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use graph::{Mode, Outcome, Past, Request, collect};
+use graph::{Mode, Outcome, Request, collect};
 use model::licence::Licence;
 use model::snapshot::Content;
 use model::{SnapshotId, TenantId};
@@ -38,14 +38,8 @@ impl Chain {
         let mode = match &self.newest {
             None => Mode::Whole,
             Some(base) => {
-                let foothold = self.vault.foothold(base).await.expect("whole");
-                Mode::Since(Past {
-                    tokens: base.tokens.clone(),
-                    bin: foothold.bin,
-                    sources: foothold.sources,
-                    unsettled: base.unsettled.clone(),
-                    completeness: base.completeness.clone(),
-                })
+                let past = self.vault.past(base).await.expect("whole");
+                Mode::Since(past)
             }
         };
         let request = Request {

@@ -104,4 +104,16 @@ impl TenantVault {
         let holders = newest.into_iter().filter(|(_, ended)| !ended);
         Ok(holders.map(|(restore, _)| restore).collect())
     }
+
+    /// Whether a restore has the quota now. Where the store does not say, none has:
+    /// that costs requests which Graph refuses, and nothing else.
+    pub async fn restore_runs(&self, now: DateTime<Utc>) -> bool {
+        match self.lane_holders(now).await {
+            Ok(holders) => !holders.is_empty(),
+            Err(error) => {
+                tracing::warn!(tenant = %self.id(), %error, "whether a restore runs is not known; taken as no");
+                false
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use model::snapshot::Content;
+use model::snapshot::{Content, Past};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
 use object_store::ObjectMeta;
 
@@ -208,9 +208,15 @@ impl TenantVault {
     ///
     /// # Errors
     /// As [`TenantVault::read`].
-    pub async fn foothold(&self, manifest: &Manifest) -> Result<Foothold, StoreError> {
+    pub async fn past(&self, manifest: &Manifest) -> Result<Past, StoreError> {
         let (bin, sources) = futures::try_join!(self.bin(manifest), self.sources(manifest))?;
-        Ok(Foothold { bin, sources })
+        Ok(Past {
+            tokens: manifest.tokens.clone(),
+            bin,
+            sources,
+            unsettled: manifest.unsettled.clone(),
+            completeness: manifest.completeness.clone(),
+        })
     }
 
     pub(super) async fn bin(
@@ -259,15 +265,6 @@ impl TenantVault {
 /// The relations that few objects have, so that not all objects are asked for them
 /// each time.
 const SPARSE: [LinkKind; 1] = [LinkKind::UserSponsors];
-
-/// What the next snapshot must know of the one before.
-#[derive(Debug, Default)]
-pub struct Foothold {
-    /// The objects in the recycle bin.
-    pub bin: HashSet<(ObjectType, ObjectId)>,
-    /// The objects that have links of a kind that few have, sorted.
-    pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
-}
 
 pub(super) fn present(row: Result<LinkRow, StoreError>) -> Option<Result<Link, StoreError>> {
     match row {

@@ -433,13 +433,13 @@ async fn what_the_next_snapshot_needs_is_told() {
     ];
     let days: Vec<Day> = days.into_iter().map(Day::from).collect();
     let manifests = commit_days(&vault, &days).await;
-    let foothold = vault.foothold(&manifests[1]).await.unwrap();
+    let past = vault.past(&manifests[1]).await.unwrap();
     assert_eq!(
-        foothold.bin.into_iter().collect::<Vec<_>>(),
+        past.bin.into_iter().collect::<Vec<_>>(),
         [(ObjectType::User, id("u", 3))]
     );
     assert_eq!(
-        foothold.sources,
+        past.sources,
         BTreeMap::from([(LinkKind::UserSponsors, vec![id("u", 0), id("u", 1)])])
     );
 }
