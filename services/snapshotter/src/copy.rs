@@ -18,8 +18,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::metrics::Metrics;
 use crate::{Context, Error, message};
 
-/// How many tenants are copied at once after their daily snapshots.
-pub(crate) const AT_ONCE: usize = 4;
 /// Messages that wait for a caller who is slower.
 const AHEAD: usize = 4;
 
@@ -38,8 +36,7 @@ pub(crate) async fn copy(
     let mut work = match request.snapshot.as_str() {
         "" => Work::all(context, copies, &vault).await?,
         id => {
-            let full = format!("{}/snapshots/{id}", request.parent);
-            let (_, id) = name::parse_snapshot("snapshot", &full)?;
+            let id = name::parse_snapshot_in("snapshot", &tenant, id)?;
             let id = vault.find(&id).await?.id().clone();
             Work::one(context, copies, &tenant, id).await?
         }
@@ -65,8 +62,6 @@ pub(crate) async fn catch_up(context: &Context, tenant: &TenantId) {
     let Some(copies) = &context.deps.copies else {
         return;
     };
-    let turn = context.copying.acquire().await;
-    let _turn = turn.expect("invariant: turns are never closed");
     match everything(context, copies, tenant).await {
         Ok(0) => tracing::info!("the copy is up to date"),
         Ok(_) => context.metrics.copy_failed(tenant),

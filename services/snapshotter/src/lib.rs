@@ -86,8 +86,8 @@ pub(crate) struct Context {
     /// In how many days every stored byte is read.
     pub(crate) verify_days: u32,
     pub(crate) metrics: Metrics,
-    /// How many tenants are copied at once after their daily snapshots.
-    pub(crate) copying: Arc<Semaphore>,
+    /// Turns of tenants that are looked after when their daily snapshots are taken.
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Context {
@@ -100,7 +100,7 @@ impl Context {
             grace: config::PRUNE_GRACE,
             verify_days: config::VERIFY_DAYS,
             metrics: Metrics::default(),
-            copying: Arc::new(Semaphore::new(copy::AT_ONCE)),
+            turns: Arc::new(Semaphore::new(take::TURNS)),
         }
     }
 

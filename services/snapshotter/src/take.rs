@@ -30,6 +30,9 @@ const RENEWAL: Duration = Duration::from_secs(300);
 /// clocks differ, and than it takes until the end is looked at again.
 const MARGIN: TimeDelta = TimeDelta::minutes(8);
 
+/// How many tenants are looked after at once when their daily snapshots are taken.
+pub(crate) const TURNS: usize = 4;
+
 /// Starts a snapshot in the background, or joins the one that runs.
 pub(crate) fn start(
     context: &Context,
@@ -68,7 +71,7 @@ pub(crate) fn start(
                 let daily = trigger == Trigger::Scheduled && result.is_ok();
                 job.finish(result.map(done).map_err(|error| status(&error)));
                 if daily {
-                    copy::catch_up(&context, &tenant).await;
+                    look_after(&context, &tenant).await;
                 }
             };
             tokio::spawn(run.instrument(span));
@@ -207,10 +210,16 @@ async fn read_and_commit(
         context.metrics.drifted(&record.id, manifest.lineage.drift);
     }
     retention::apply(context, vault, record).await;
-    if trigger == Trigger::Scheduled {
-        verify::daily(context, vault).await;
-    }
     Ok(manifest)
+}
+
+/// Sees after a daily snapshot whether what is stored is whole, and copies it. By
+/// then the snapshot is taken and its claim is not needed any more.
+async fn look_after(context: &Context, tenant: &TenantId) {
+    let turn = context.turns.acquire().await;
+    let _turn = turn.expect("invariant: turns are never closed");
+    verify::daily(context, tenant).await;
+    copy::catch_up(context, tenant).await;
 }
 
 #[cfg(test)]

@@ -95,15 +95,19 @@ async fn copy_of(context: &Context, tenant: &TenantId) -> Result<Option<TenantVa
 
 /// Looks at everything that is stored of a tenant, and at every byte of the share
 /// whose turn it is.
-pub(crate) async fn daily(context: &Context, vault: &TenantVault) {
+pub(crate) async fn daily(context: &Context, tenant: &TenantId) {
     let now = context.deps.clock.now();
-    match vault.verify(depth(context.verify_days, now)).await {
+    let look = async {
+        let vault = context.deps.vault.tenant(tenant).await?;
+        vault.verify(depth(context.verify_days, now)).await
+    };
+    match look.await {
         Ok(found) => {
-            context.metrics.verified(vault.id(), &found, now);
+            context.metrics.verified(tenant, &found, now);
             report(&found);
         }
         Err(error) => {
-            context.metrics.verify_failed(vault.id());
+            context.metrics.verify_failed(tenant);
             tracing::error!(
                 error = runtime::status::chain(&error),
                 "whether the stored files are whole could not be found out"

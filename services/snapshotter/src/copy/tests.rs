@@ -56,6 +56,21 @@ impl World {
         Self { from, to, context }
     }
 
+    /// Takes a day's snapshot.
+    async fn take(&self, day: u32, trigger: Trigger) {
+        let slot = SnapshotId::parse(&format!("202611{day}-daily")).unwrap();
+        take::start(&self.context, &tenant(1), &slot, trigger);
+        let name = name::snapshot(&tenant(1), &slot);
+        let watch = self.context.jobs.watch(&name).unwrap();
+        let told: Vec<_> = watch.collect().await;
+        let last = told.last().unwrap().clone().unwrap();
+        let state = last.snapshot.unwrap().state();
+        assert!(
+            matches!(state, SnapshotState::Complete | SnapshotState::Incomplete),
+            "{state:?}"
+        );
+    }
+
     /// What becomes of each snapshot: the end of its name, state, files, reason.
     async fn copy(&self, snapshot: &str) -> Result<Vec<(String, CopyState, i64, String)>, Error> {
         let request = CopySnapshotsRequest {
@@ -179,33 +194,35 @@ async fn one_that_is_damaged_does_not_keep_the_others_from_it() {
 #[tokio::test]
 async fn a_daily_snapshot_is_copied_with_what_was_missing_and_never_spoilt_by_it() {
     let world = World::new().await;
-    let taken = async |day: u32, trigger| {
-        let slot = SnapshotId::parse(&format!("202611{day}-daily")).unwrap();
-        take::start(&world.context, &tenant(1), &slot, trigger);
-        let name = name::snapshot(&tenant(1), &slot);
-        let watch = world.context.jobs.watch(&name).unwrap();
-        let told: Vec<_> = watch.collect().await;
-        let last = told.last().unwrap().clone().unwrap();
-        let state = last.snapshot.unwrap().state();
-        assert!(
-            matches!(state, SnapshotState::Complete | SnapshotState::Incomplete),
-            "{state:?}"
-        );
-    };
     // The store of the copies is out of reach.
     world.to.break_after(3);
-    taken(22, Trigger::Scheduled).await;
+    world.take(22, Trigger::Scheduled).await;
     let failures = || world.metric("rewind_copy_failures_total");
     until(async || failures().as_deref() == Some("1")).await;
     assert_eq!(world.copied().await, [""; 0]);
 
     // One on demand is copied with the next daily one.
     world.to.mend();
-    taken(23, Trigger::OnDemand).await;
+    world.take(23, Trigger::OnDemand).await;
     assert_eq!(world.copied().await, [""; 0]);
-    taken(24, Trigger::Scheduled).await;
+    world.take(24, Trigger::Scheduled).await;
     until(async || world.copied().await.len() == 5).await;
     assert_eq!(failures().as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn after_a_daily_snapshot_damage_is_counted() {
+    let world = World::new().await;
+    let damaged = || world.metric("rewind_verify_damaged_files");
+    world.take(22, Trigger::Scheduled).await;
+    until(async || damaged().as_deref() == Some("0")).await;
+
+    let note = format!("{}/ransom-note", layout::tenant(&tenant(1)));
+    world.from.put(&note.into(), "pay".into()).await.unwrap();
+    world.take(23, Trigger::OnDemand).await;
+    assert_eq!(damaged().as_deref(), Some("0"));
+    world.take(24, Trigger::Scheduled).await;
+    until(async || damaged().as_deref() == Some("1")).await;
 }
 
 /// Waits until something is so, as other tasks go on.
