@@ -118,9 +118,16 @@ fn waits() -> graph::Sleeper {
     Arc::new(|wait| {
         let until = tokio::time::Instant::now() + wait;
         Box::pin(async move {
-            // What was sent before arrives before: time must not jump over it.
-            for _ in 0..500 {
-                tokio::task::yield_now().await;
+            // What was sent or answered before is heard before: time must not jump
+            // over it. A large answer is taken apart on the other thread, one after
+            // another, so that all before this one have ended when it has.
+            for _ in 0..3 {
+                for _ in 0..200 {
+                    tokio::task::yield_now().await;
+                }
+                tokio::task::spawn_blocking(|| ())
+                    .await
+                    .expect("nothing to do");
             }
             let left = until.saturating_duration_since(tokio::time::Instant::now());
             tokio::time::advance(left).await;

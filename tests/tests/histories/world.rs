@@ -259,6 +259,9 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
+        // One that keeps time from running ahead, and one that works: what it does
+        // keeps its order.
+        .max_blocking_threads(2)
         .build()
         .expect("a runtime");
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
