@@ -2,9 +2,10 @@
 //! vault's own commit, and reads of single objects.
 //!
 //! ```text
-//! vault day STORE FILES NUMBER USERS   commits one day and writes its files
-//! vault points STORE USERS SAMPLES     reads objects of the newest snapshot, cold
+//! vault day STORE FILES NUMBER USERS MOVES   commits one day and writes its files
+//! vault points STORE USERS SAMPLES           reads objects of the newest snapshot, cold
 //! ```
+//! Of MOVES memberships one changes each day: one link goes and one comes.
 //! Each prints one line of JSON.
 
 #![expect(
@@ -29,10 +30,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Of a hundred users one changes each day.
 const DAILY: u64 = 100;
-/// Members of groups, for each user, and of how many one changes each day: one link
-/// goes and one comes.
+/// Members of groups, for each user.
 const MEMBERSHIPS: u64 = 3;
-const MOVES: u64 = 24;
 /// Members of a group.
 const GROUP: u64 = 300;
 
@@ -41,9 +40,10 @@ async fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["day", store, files, day, users] => {
+        ["day", store, files, day, users, moves] => {
             let tenant = Tenant {
                 users: users.parse()?,
+                moves: moves.parse()?,
                 day: day.parse()?,
             };
             tenant.commit(Path::new(store), Path::new(files)).await
@@ -69,6 +69,7 @@ async fn open(store: &Path) -> Outcome<TenantVault> {
 /// A made-up tenant on one of its days, counted from 1.
 struct Tenant {
     users: u64,
+    moves: u64,
     day: u64,
 }
 
@@ -81,8 +82,8 @@ impl Tenant {
 
     fn yesterday(&self) -> Self {
         Self {
-            users: self.users,
             day: self.day - 1,
+            ..*self
         }
     }
 
@@ -150,7 +151,7 @@ impl Tenant {
 
     /// Whom a membership makes a member.
     fn member(&self, place: u64) -> u64 {
-        let version = self.version(20, place, MOVES);
+        let version = self.version(20, place, self.moves);
         chance(&[21, place, version]) % self.users
     }
 

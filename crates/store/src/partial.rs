@@ -39,7 +39,7 @@ use crate::error::StoreError;
 use crate::file;
 use crate::layout;
 use crate::manifest::{Head, RunFile};
-use crate::run::GROUP_ROWS;
+use crate::run::group_rows;
 use crate::seal::{CHUNK, TAG, plain_bytes};
 
 /// The end of a file that is fetched with its head: most of what tells where rows
@@ -103,7 +103,7 @@ impl Partial {
         });
         let length = file.bytes.checked_sub(head.bytes).and_then(plain_bytes);
         let length = length.ok_or_else(|| sealed.damaged("no age file has its size"))?;
-        let groups = file.rows / GROUP_ROWS as u64;
+        let groups = file.rows / group_rows(file.kind);
         let tail = length.saturating_sub(TAIL + groups * TAIL_OF_GROUP);
         let fetched =
             sealed.fetch(&[0..head.bytes, sealed.chunk_start(tail / CHUNK)..file.bytes])?;

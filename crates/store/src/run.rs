@@ -1,7 +1,7 @@
 //! Runs: sorted rows in a Parquet file, readable with any Parquet tool.
 //!
 //! Owns the columns, their order and the row groups. A row group holds one type
-//! (or link kind) and at most [`GROUP_ROWS`] rows, and has exact statistics of
+//! (or link kind) and at most [`Row::GROUP_ROWS`] rows, and has exact statistics of
 //! its ids, so that one object can be found without reading the whole file. A
 //! run must never hold an unsorted or repeated key, nor JSON that cannot be read
 //! back.
@@ -38,12 +38,6 @@ pub use object::{Body, Digest, ObjectKey, ObjectRow};
 pub(crate) use object::{NamedBody, ObjectName};
 pub use reader::{IdRange, RunReader, Span};
 
-/// The most rows in a row group.
-pub const GROUP_ROWS: usize = 10_000;
-
-/// The most groups that are encoded at once: each takes some tens of megabytes.
-const MOST_GROUPS: usize = 4;
-
 const FORMAT_KEY: &str = "rewind.format";
 const FORMAT: &str = "1";
 const KIND_KEY: &str = "rewind.run";
@@ -62,6 +56,11 @@ pub trait Row: Ordered + Clone + Send + Sync + Sized + 'static {
     const KIND: RunKind;
     /// The columns, as Parquet messages: what is written, then what older runs hold.
     const SCHEMAS: &'static [&'static str];
+    /// The most rows in a row group.
+    const GROUP_ROWS: usize;
+    /// The most groups that are encoded at once, each of which takes some tens of
+    /// megabytes.
+    const GROUPS_AT_ONCE: usize;
     /// The columns that rows of one group are sorted by.
     const SORTED_BY: &'static [i32];
 
@@ -78,7 +77,7 @@ pub trait Row: Ordered + Clone + Send + Sync + Sized + 'static {
     /// # Errors
     /// `Invalid` where a row cannot be stored.
     fn write(rows: Vec<Self>, columns: &mut ColumnWriter) -> Result<(), StoreError>;
-    /// Reads one row group.
+    /// Reads the next rows of a group.
     ///
     /// # Errors
     /// [`Malformed`].
@@ -130,7 +129,7 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
             last: None,
             rows: 0,
             encoding: VecDeque::new(),
-            at_once: cores.min(MOST_GROUPS),
+            at_once: cores.min(R::GROUPS_AT_ONCE),
         })
     }
 
@@ -147,7 +146,7 @@ impl<R: Row, W: Write + Send> RunWriter<R, W> {
                 row.label()
             )));
         }
-        let full = self.group.len() == GROUP_ROWS;
+        let full = self.group.len() == R::GROUP_ROWS;
         if full || self.group.last().is_some_and(|last| !last.same_group(&row)) {
             self.end_group()?;
         }
@@ -223,6 +222,15 @@ pub fn decode<R: Row>(path: &str, file: Bytes) -> Result<Vec<R>, StoreError> {
     RunReader::<R>::open(path, file)?.rows().collect()
 }
 
+/// The most rows in a row group of a run.
+pub(crate) fn group_rows(kind: RunKind) -> u64 {
+    let rows = match kind {
+        RunKind::Objects => ObjectRow::GROUP_ROWS,
+        RunKind::Links => LinkRow::GROUP_ROWS,
+    };
+    rows as u64
+}
+
 fn schema<R: Row>() -> Arc<Type> {
     parsed(R::SCHEMAS[0])
 }
@@ -242,7 +250,7 @@ fn properties<R: Row>() -> WriterProperties {
     let builder = WriterProperties::builder()
         .set_created_by("rewind".to_owned())
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_max_row_group_row_count(Some(R::GROUP_ROWS))
         // Ids are compared whole, so their statistics must not be cut.
         .set_statistics_truncate_length(None)
         .set_column_index_truncate_length(None)

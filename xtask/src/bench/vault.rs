@@ -19,6 +19,8 @@ use crate::repo::Repo;
 use crate::tools;
 
 const DAYS: u64 = 5;
+/// Of so many memberships one moves each day, which is one link gone and one come.
+const MOVES: [u64; 2] = [96, 24];
 const MIB: f64 = 1_048_576.0;
 
 /// How `cargo xtask bench vault` is told what to do.
@@ -63,6 +65,13 @@ impl Keeper {
     }
 }
 
+/// Five days, and who stored them.
+struct Course {
+    /// How many links changed after the first day.
+    links: u64,
+    keepers: [Keeper; 3],
+}
+
 /// Milliseconds that it took to read an object.
 struct Points {
     p50: f64,
@@ -95,12 +104,16 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> Result<()> {
         None => tempfile::tempdir(),
     };
     let temporary = temporary.context("no temporary folder")?;
-    let keepers = days(&program, temporary.path(), arguments.users)?;
+    let mut courses = Vec::new();
+    for moves in MOVES {
+        let folder = tempfile::tempdir_in(temporary.path())?;
+        courses.push(days(&program, folder.path(), arguments.users, moves)?);
+    }
     let points = match arguments.objects {
         0 => None,
         _ => Some(points(&program, temporary.path(), arguments)?),
     };
-    let text = report(&about, arguments, &keepers, points.as_ref());
+    let text = report(&about, arguments, &courses, points.as_ref());
     println!("\n{text}");
     match &arguments.write {
         Some(path) => page::write(&repo.root().join(path), "vault", &text),
@@ -115,7 +128,7 @@ fn version_of(name: &str) -> &'static str {
     }
 }
 
-fn days(program: &Path, folder: &Path, users: u64) -> Result<[Keeper; 3]> {
+fn days(program: &Path, folder: &Path, users: u64, moves: u64) -> Result<Course> {
     let (store, files) = (folder.join("store"), folder.join("files"));
     let (restic, borg) = (folder.join("restic"), folder.join("borg"));
     fs::create_dir(&files)?;
@@ -126,12 +139,16 @@ fn days(program: &Path, folder: &Path, users: u64) -> Result<[Keeper; 3]> {
         days: Vec::new(),
     };
     let mut keepers = ["Rewind", "restic", "borg"].map(keeper);
+    let mut links = 0;
     for day in 1..=DAYS {
         announce(&format!("day {day}"));
         let said = ask(Command::new(program)
             .arg("day")
             .args([&store, &files])
-            .args([day, users].map(|number| number.to_string())))?;
+            .args([day, users, moves].map(|number| number.to_string())))?;
+        if day > 1 {
+            links += said["links"].as_u64().context("no links")?;
+        }
         let seconds = said["seconds"].as_f64().context("no seconds")?;
         keepers[0].days.push((seconds, size(&store)?));
 
@@ -155,7 +172,7 @@ fn days(program: &Path, folder: &Path, users: u64) -> Result<[Keeper; 3]> {
             }
         }
     }
-    Ok(keepers)
+    Ok(Course { links, keepers })
 }
 
 /// A program that keeps all it writes in a folder, with a password that protects nothing.
@@ -184,10 +201,12 @@ fn points(program: &Path, folder: &Path, arguments: &Arguments) -> Result<Points
     announce(&format!("{} objects", arguments.objects));
     let store = folder.join("large");
     let users = arguments.objects.to_string();
-    ask(Command::new(program)
-        .arg("day")
-        .arg(&store)
-        .args(["-", "1", &users]))?;
+    ask(Command::new(program).arg("day").arg(&store).args([
+        "-",
+        "1",
+        &users,
+        &MOVES[0].to_string(),
+    ]))?;
     let samples = arguments.samples.to_string();
     let said = ask(Command::new(program)
         .arg("points")
@@ -227,14 +246,41 @@ fn size(folder: &Path) -> Result<u64> {
 fn report(
     about: &[String],
     arguments: &Arguments,
-    keepers: &[Keeper; 3],
+    courses: &[Course],
     points: Option<&Points>,
 ) -> String {
     let about: String = about.iter().map(|line| format!("{line}\n")).collect();
-    let mut text = format!(
-        "{INTRODUCTION}{about}\n### Five days of {} users\n\n",
-        arguments.users
-    );
+    let mut text = format!("{INTRODUCTION}{about}");
+    for course in courses {
+        text += &format!(
+            "\n### Five days of {} users, {} links changed\n\n{}",
+            arguments.users,
+            course.links,
+            kept(&course.keepers)
+        );
+    }
+    if let Some(points) = points {
+        let mut table = Table::default();
+        table.row(["", "milliseconds", "target"].map(str::to_owned));
+        let p50 = format!("{:.1}{}", points.p50, missed(points.p50 > 20.0));
+        table.row(["p50".to_owned(), p50, "≤ 20".to_owned()]);
+        table.row([
+            "p99".to_owned(),
+            format!("{:.1}", points.p99),
+            String::new(),
+        ]);
+        text += &format!(
+            "\n### One object of {}, cold, {} times\n\n{}",
+            arguments.objects,
+            arguments.samples,
+            table.render()
+        );
+    }
+    text
+}
+
+/// What each took and stored.
+fn kept(keepers: &[Keeper; 3]) -> String {
     let [rewind, restic, _] = keepers;
     let mut table = Table::default();
     let names = keepers.iter().map(|keeper| keeper.name.to_owned());
@@ -291,25 +337,7 @@ fn report(
         },
         "≥ 10 (restic)",
     );
-    text += &table.render();
-    if let Some(points) = points {
-        let mut table = Table::default();
-        table.row(["", "milliseconds", "target"].map(str::to_owned));
-        let p50 = format!("{:.1}{}", points.p50, missed(points.p50 > 20.0));
-        table.row(["p50".to_owned(), p50, "≤ 20".to_owned()]);
-        table.row([
-            "p99".to_owned(),
-            format!("{:.1}", points.p99),
-            String::new(),
-        ]);
-        text += &format!(
-            "\n### One object of {}, cold, {} times\n\n{}",
-            arguments.objects,
-            arguments.samples,
-            table.render()
-        );
-    }
-    text
+    table.render()
 }
 
 /// A word where a figure misses its target.
@@ -322,7 +350,7 @@ const INTRODUCTION: &str = "\
 
 `cargo xtask bench vault --write docs/benchmarks.md` wrote this part.
 
-A made-up tenant of users and groups, three memberships for each user, is stored on five days: each day one user in a hundred changes, and one membership in 24 moves, which is one link gone and one come.
+A made-up tenant of users and groups, three memberships for each user, is stored on five days: each day one user in a hundred changes, and some memberships move, of each of which one link goes and one comes.
 Rewind's seconds are those of the store's own commit, from the changes at hand to the written manifest.
 restic and borg (with zstd at level 3) store the same days as files, one of JSON for each object, the members of a group inside the group's; both keep what they know of files between the days, and the files are in the page cache.
 Bytes are those of all files in each store.
@@ -357,8 +385,15 @@ mod tests {
             p50: 21.0,
             p99: 30.0,
         };
-        let text = report(&[], &arguments, &keepers, Some(&points));
-        for part in ["1.200 (missed)", "4.0 (missed)", " 30.0 |", "21.0 (missed)"] {
+        let courses = [Course { links: 7, keepers }];
+        let text = report(&[], &arguments, &courses, Some(&points));
+        for part in [
+            "7 links changed",
+            "1.200 (missed)",
+            "4.0 (missed)",
+            " 30.0 |",
+            "21.0 (missed)",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("30.0 (missed)"), "{text}");

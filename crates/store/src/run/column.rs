@@ -1,5 +1,8 @@
 //! One row group's columns, written whole, read whole or in parts.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -95,14 +98,29 @@ impl ColumnWriter {
     }
 }
 
-/// Gives the columns of a row group by their index.
+/// Gives the columns of a row group by their index, some rows at a time.
 pub struct ColumnReader<'g> {
     group: &'g dyn RowGroupReader,
+    /// The columns that were begun.
+    begun: RefCell<BTreeMap<usize, Raw>>,
+    /// How many rows are read next, of each column.
+    rows: usize,
 }
 
 impl<'g> ColumnReader<'g> {
+    /// Before the first row.
     pub(super) fn new(group: &'g dyn RowGroupReader) -> Self {
-        Self { group }
+        Self {
+            group,
+            begun: RefCell::default(),
+            rows: 0,
+        }
+    }
+
+    /// Goes on to the next so many rows. Columns that were begun must have been
+    /// read in each turn.
+    pub(super) fn turn_to_next(&mut self, rows: usize) {
+        self.rows = rows;
     }
 
     /// How many columns there are.
@@ -112,15 +130,14 @@ impl<'g> ColumnReader<'g> {
 
     /// A column of hashes.
     pub(super) fn hashes(&self, index: usize) -> Result<Vec<blake3::Hash>, Malformed> {
-        let rows = usize::try_from(self.group.metadata().num_rows()).map_err(|_| short())?;
-        let Raw::FixedLenByteArrayColumnReader(mut column) = self.group.get_column_reader(index)?
-        else {
+        let mut begun = self.begun.borrow_mut();
+        let Raw::FixedLenByteArrayColumnReader(column) = self.begin(&mut begun, index)? else {
             return Err(Malformed(format!("column {index} holds no hashes")));
         };
         let mut values: Vec<FixedLenByteArray> = Vec::new();
-        while values.len() < rows {
-            let (records, _, _) =
-                column.read_records(rows - values.len(), None, None, &mut values)?;
+        while values.len() < self.rows {
+            let left = self.rows - values.len();
+            let (records, _, _) = column.read_records(left, None, None, &mut values)?;
             if records == 0 {
                 return Err(short());
             }
@@ -130,6 +147,35 @@ impl<'g> ColumnReader<'g> {
                 .map_err(|_| Malformed("a hash has another length".to_owned()))
         };
         values.iter().map(hash).collect()
+    }
+
+    /// A column of texts.
+    pub(super) fn texts(&self, index: usize) -> Result<Vec<ByteArray>, Malformed> {
+        let mut begun = self.begun.borrow_mut();
+        let Raw::ByteArrayColumnReader(column) = self.begin(&mut begun, index)? else {
+            return Err(Malformed(format!("column {index} holds no text")));
+        };
+        let mut values: Vec<ByteArray> = Vec::new();
+        while values.len() < self.rows {
+            let left = self.rows - values.len();
+            let (records, _, _) = column.read_records(left, None, None, &mut values)?;
+            if records == 0 {
+                return Err(short());
+            }
+        }
+        Ok(values)
+    }
+
+    /// A column where its reading stands.
+    fn begin<'b>(
+        &self,
+        begun: &'b mut BTreeMap<usize, Raw>,
+        index: usize,
+    ) -> Result<&'b mut Raw, Malformed> {
+        Ok(match begun.entry(index) {
+            Entry::Occupied(column) => column.into_mut(),
+            Entry::Vacant(place) => place.insert(self.group.get_column_reader(index)?),
+        })
     }
 
     /// The texts of some rows of a column; the rows are counted in the group and
@@ -156,23 +202,6 @@ impl<'g> ColumnReader<'g> {
                     return Err(short());
                 }
                 at += records;
-            }
-        }
-        Ok(values)
-    }
-
-    /// A column of texts.
-    pub(super) fn texts(&self, index: usize) -> Result<Vec<ByteArray>, Malformed> {
-        let rows = usize::try_from(self.group.metadata().num_rows()).map_err(|_| short())?;
-        let Raw::ByteArrayColumnReader(mut column) = self.group.get_column_reader(index)? else {
-            return Err(Malformed(format!("column {index} holds no text")));
-        };
-        let mut values: Vec<ByteArray> = Vec::new();
-        while values.len() < rows {
-            let (records, _, _) =
-                column.read_records(rows - values.len(), None, None, &mut values)?;
-            if records == 0 {
-                return Err(short());
             }
         }
         Ok(values)

@@ -15,6 +15,9 @@ pub(super) const SOURCE: usize = 1;
 const TARGET: usize = 2;
 const STATE: usize = 3;
 
+/// What an id takes in a dictionary: a GUID's text and its length.
+const ID_BYTES: usize = 40;
+
 /// A link in a run, or in a change run the news that it is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkRow {
@@ -89,6 +92,10 @@ impl Row for LinkRow {
         REQUIRED BYTE_ARRAY target (STRING);
     }",
     ];
+    // Ids take the room of a link, and are random. Many links in a group hold the
+    // same ones, each of which is stored once: see `columns`.
+    const GROUP_ROWS: usize = 250_000;
+    const GROUPS_AT_ONCE: usize = 1;
     const SORTED_BY: &'static [i32] = &[0, 1, 2];
     const NAMED_BY: (usize, usize) = (KIND, SOURCE);
 
@@ -97,7 +104,8 @@ impl Row for LinkRow {
     }
 
     fn columns(properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
-        properties
+        // Room for all ids of a group that occur twice or more.
+        properties.set_dictionary_page_size_limit(ID_BYTES * Self::GROUP_ROWS)
     }
 
     fn write(rows: Vec<Self>, columns: &mut ColumnWriter) -> Result<(), StoreError> {

@@ -165,6 +165,9 @@ impl Row for ObjectRow {
         REQUIRED FIXED_LEN_BYTE_ARRAY(32) hash;
         REQUIRED BYTE_ARRAY json (STRING);
     }"];
+    // Few enough to find one object at little cost.
+    const GROUP_ROWS: usize = 10_000;
+    const GROUPS_AT_ONCE: usize = 4;
     const SORTED_BY: &'static [i32] = &[0, 1];
     const NAMED_BY: (usize, usize) = (TYPE, ID);
 
@@ -217,7 +220,7 @@ impl Row for ObjectRow {
     }
 }
 
-/// Reads one row group without the JSON.
+/// Reads the next rows of a group without the JSON.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -259,7 +262,7 @@ pub(super) fn read_rows_at(
         .collect()
 }
 
-/// Reads one row group with names, without the JSON.
+/// Reads the next rows of a group with names, without the JSON.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -292,7 +295,7 @@ pub(super) fn has_names_in_json(object_type: ObjectType) -> bool {
     )
 }
 
-/// Reads one row group with the names in the JSON, too, of which nothing else is
+/// Reads the next rows of a group with the names in the JSON, too, of which nothing else is
 /// kept.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Reads a run row group by row group, so that a large one needs little memory.
+//! Reads a run some rows at a time, so that a large one needs little memory.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -26,7 +26,9 @@ use super::{FORMAT, FORMAT_KEY, KIND_KEY, Malformed, Ordered, Row, parsed};
 use crate::error::StoreError;
 use crate::partial::Source;
 
-/// Groups that are read ahead, by a thread, while rows are taken.
+/// Rows that are read at once.
+const BATCH_ROWS: usize = 10_000;
+/// How often that is done ahead, by a thread, while rows are taken.
 const AHEAD: usize = 1;
 
 /// An opened run.
@@ -147,7 +149,7 @@ impl<R: Row> RunReader<R> {
         wanted: Vec<usize>,
         way: Way<T>,
     ) -> impl Iterator<Item = Result<T, StoreError>> {
-        let (sender, groups) = mpsc::sync_channel(AHEAD);
+        let (sender, batches) = mpsc::sync_channel(AHEAD);
         let mut thread = Some(std::thread::spawn(move || {
             self.send_groups(wanted, &way, &sender);
         }));
@@ -157,8 +159,8 @@ impl<R: Row> RunReader<R> {
                 if let Some(row) = rows.next() {
                     return Some(Ok(row));
                 }
-                match groups.recv() {
-                    Ok(Ok(group)) => rows = group.into_iter(),
+                match batches.recv() {
+                    Ok(Ok(batch)) => rows = batch.into_iter(),
                     Ok(Err(error)) => return Some(Err(error)),
                     Err(mpsc::RecvError) => {
                         if let Some(Err(panic)) = thread.take().map(JoinHandle::join) {
@@ -171,33 +173,56 @@ impl<R: Row> RunReader<R> {
         })
     }
 
-    /// Sends group after group until one is malformed or nobody listens.
+    /// Sends the rows of group after group, some at a time, until one is malformed
+    /// or nobody listens.
     fn send_groups<T: Ordered + Clone>(
         self,
         wanted: Vec<usize>,
         way: &Way<T>,
-        groups: &mpsc::SyncSender<Result<Vec<T>, StoreError>>,
+        batches: &mpsc::SyncSender<Result<Vec<T>, StoreError>>,
     ) {
         let mut last: Option<T> = None;
         for index in wanted {
-            let group = self
-                .read_group(index, way)
-                .and_then(|group| sorted(last.as_ref(), group))
-                .map_err(|error| told(&self.path, &self.source, error));
-            let failed = group.is_err();
-            if let Ok(group) = &group {
-                last = group.last().cloned().or(last);
+            let mut listened = true;
+            let read = self.read_group(index, way, |batch| {
+                let batch = sorted(last.as_ref(), batch)?;
+                last = batch.last().cloned().or(last.take());
+                listened = batches.send(Ok(batch)).is_ok();
+                Ok(listened)
+            });
+            if let Err(error) = read {
+                // Whoever stopped listening wants no error either.
+                let _unheard = batches.send(Err(told(&self.path, &self.source, error)));
+                return;
             }
-            if groups.send(group).is_err() || failed {
+            if !listened {
                 return;
             }
         }
     }
 
-    fn read_group<T>(&self, index: usize, way: &Way<T>) -> Result<Vec<T>, Malformed> {
+    /// Gives the rows of a group, some at a time, for as long as they are wanted.
+    fn read_group<T>(
+        &self,
+        index: usize,
+        way: &Way<T>,
+        mut take: impl FnMut(Vec<T>) -> Result<bool, Malformed>,
+    ) -> Result<(), Malformed> {
         self.source
             .prefetch(self.bytes_of(index, way.columns.clone()))?;
-        (way.read)(&ColumnReader::new(&self.group(index)?))
+        let group = self.group(index)?;
+        let mut columns = ColumnReader::new(&group);
+        let mut left = usize::try_from(self.metadata.row_group(index).num_rows())
+            .map_err(|_| Malformed("a row group has no count of rows".to_owned()))?;
+        while left > 0 {
+            let rows = left.min(BATCH_ROWS);
+            columns.turn_to_next(rows);
+            if !take((way.read)(&columns)?)? {
+                break;
+            }
+            left -= rows;
+        }
+        Ok(())
     }
 
     /// Where some columns of a group lie.

@@ -99,7 +99,7 @@ proptest! {
 
 #[test]
 fn groups_hold_one_type_and_tell_their_ids() {
-    let mut objects: Vec<Object> = (0..GROUP_ROWS + 5)
+    let mut objects: Vec<Object> = (0..ObjectRow::GROUP_ROWS + 5)
         .map(|n| user(&format!("{n:08}"), &json!({})))
         .collect();
     objects.push(Object::from_json(ObjectType::Group, ObjectState::Live, r#"{"id":"0"}"#).unwrap());
@@ -132,6 +132,21 @@ fn groups_hold_one_type_and_tell_their_ids() {
         expected.map(|(rows, min, max)| (rows, min.to_owned(), max.to_owned()))
     );
     assert_eq!(read_objects(file), objects);
+}
+
+#[test]
+fn a_group_of_many_links_is_read_part_by_part() {
+    let id = |family: &str, n: usize| ObjectId::parse(&format!("{family}{n:08}")).unwrap();
+    let link = |n: usize| Link {
+        kind: LinkKind::GroupMembers,
+        source: id("g", n / 100),
+        target: id("u", n % 100),
+    };
+    let links: Vec<Link> = (0..25_003).map(link).collect();
+    let file = Bytes::from(encode(links.iter().cloned().map(LinkRow::from)).unwrap());
+    let reader = SerializedFileReader::new(file.clone()).unwrap();
+    assert_eq!(reader.metadata().num_row_groups(), 1);
+    assert_eq!(read_links(file), links);
 }
 
 fn column(objects: &[Object], index: usize) -> Vec<String> {

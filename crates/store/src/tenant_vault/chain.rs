@@ -24,6 +24,7 @@ use crate::seal;
 pub(super) struct Chain<R> {
     runs: Vec<(String, Source)>,
     counts: Vec<u64>,
+    bytes: Vec<u64>,
     key: u32,
     rows: std::marker::PhantomData<R>,
 }
@@ -33,6 +34,7 @@ impl<R: Row> Chain<R> {
         Self {
             runs,
             counts: files.iter().map(|file| file.rows).collect(),
+            bytes: files.iter().map(|file| file.bytes).collect(),
             key: files.last().map_or(1, |file| file.key),
             rows: std::marker::PhantomData,
         }
@@ -41,6 +43,16 @@ impl<R: Row> Chain<R> {
     /// How many rows each run has.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts
+    }
+
+    /// How many bytes the base has.
+    pub(super) fn base_bytes(&self) -> u64 {
+        self.bytes.first().copied().unwrap_or_default()
+    }
+
+    /// How many bytes the changes have.
+    pub(super) fn changed_bytes(&self) -> u64 {
+        self.bytes.iter().skip(1).sum()
     }
 
     /// The number of the data key that all runs are sealed with.

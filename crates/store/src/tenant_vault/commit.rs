@@ -28,8 +28,8 @@ use crate::seal;
 
 /// The longest chain of runs; a longer one is merged into a new base.
 const LONGEST_CHAIN: usize = 8;
-/// Changes that add up to more than one row in this many of the base make a new
-/// base.
+/// Changes that add up to more than one row in this many of the base, and to more
+/// than one byte in this many of the bases of all kinds, make a new base.
 const LARGEST_SHARE: u64 = 4;
 
 /// What a reading of a tenant says about itself.
@@ -103,6 +103,8 @@ impl TenantVault {
             }
             None => (None, None),
         };
+        let bases = before_objects.as_ref().map_or(0, Chain::base_bytes)
+            + before_links.as_ref().map_or(0, Chain::base_bytes);
         let read = types_read(&taken.completeness);
         let announced = Arc::new(taken.announced);
         let (key, closed, told) = (
@@ -111,12 +113,19 @@ impl TenantVault {
             Arc::clone(&announced),
         );
         let objects = blocking::run(move || {
-            write_objects(&key, &closed, before_objects.as_ref(), &read, &told)
+            write_objects(&key, &closed, before_objects.as_ref(), bases, &read, &told)
         })
         .await?;
         let (key, tally) = (Arc::clone(&self.key), Arc::clone(&objects.tally));
         let links = blocking::run(move || {
-            write_links(&key, &draft, before_links.as_ref(), &tally, &announced)
+            write_links(
+                &key,
+                &draft,
+                before_links.as_ref(),
+                bases,
+                &tally,
+                &announced,
+            )
         })
         .await?;
         let mut runs = Vec::new();
@@ -237,24 +246,32 @@ struct Outcome<T> {
     drift: u64,
 }
 
-/// Whether the runs, with one more of `changed` rows, are better written as a new
-/// base: since a key was rotated, they are.
-fn fold<R: Row>(key: &DataKey, chain: &Chain<R>, changed: u64) -> bool {
-    let [base, changes @ ..] = chain.counts() else {
+/// Whether the runs, with one more of changes, are better written as a new base:
+/// since a key was rotated, they are. `bases` are the bytes of the bases of all
+/// kinds: a kind that is small beside the others is not worth writing anew, however
+/// much of it changes.
+fn fold<R: Row>(key: &DataKey, chain: &Chain<R>, changes: Option<&Written>, bases: u64) -> bool {
+    let [base, before @ ..] = chain.counts() else {
         return true;
     };
     if chain.key() != key.number() {
         return true;
     }
+    let Some(Written { file, .. }) = changes else {
+        return false;
+    };
     let too_long = chain.counts().len() >= LONGEST_CHAIN;
-    let changes = changes.iter().sum::<u64>() + changed;
-    changed > 0 && (too_long || changes.saturating_mul(LARGEST_SHARE) > *base)
+    let share = |part: u64, whole: u64| part.saturating_mul(LARGEST_SHARE) > whole;
+    let rows = before.iter().sum::<u64>() + file.rows;
+    let bytes = chain.changed_bytes() + file.bytes;
+    too_long || (share(rows, *base) && share(bytes, bases))
 }
 
 fn write_objects(
     key: &DataKey,
     draft: &Closed,
     before: Option<&Chain<ObjectRow>>,
+    bases: u64,
     read: &HashSet<ObjectType>,
     announced: &Announced,
 ) -> Result<Outcome<ObjectTally>, StoreError> {
@@ -282,10 +299,11 @@ fn write_objects(
                 None => Ok(()),
             },
         })?;
-        if !fold(key, before, output.run.rows()) {
+        let changes = output.finish_changes()?;
+        if !fold(key, before, changes.as_ref(), bases) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
-                run: output.finish_changes()?,
+                run: changes,
                 kept_base: true,
                 drift,
             });
@@ -326,6 +344,7 @@ fn write_links(
     key: &DataKey,
     draft: &Closed,
     before: Option<&Chain<LinkRow>>,
+    bases: u64,
     objects: &ObjectTally,
     announced: &Announced,
 ) -> Result<Outcome<LinkTally>, StoreError> {
@@ -341,10 +360,11 @@ fn write_links(
             drift += u64::from(announced.is_link_drift(&link));
             output.push(LinkRow { link, presence })
         })?;
-        if !fold(key, before, output.run.rows()) {
+        let changes = output.finish_changes()?;
+        if !fold(key, before, changes.as_ref(), bases) {
             return Ok(Outcome {
                 tally: Arc::new(tally),
-                run: output.finish_changes()?,
+                run: changes,
                 kept_base: true,
                 drift,
             });

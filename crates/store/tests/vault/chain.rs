@@ -414,6 +414,37 @@ async fn changes_that_add_up_to_much_of_the_base_make_a_new_one() {
 }
 
 #[tokio::test]
+async fn links_that_are_little_beside_the_objects_are_not_written_anew() {
+    // Half of the links move; what they take is much or little of the whole.
+    for (text, expected) in [(0, [20].as_slice()), (200, &[20, 20, 20])] {
+        let (_, vault) = opened(memory()).await;
+        let user = |n: u8| {
+            let noise: String = (0..text)
+                .map(|part: u8| blake3::hash(&[n, part]).to_hex().to_string())
+                .collect();
+            let json = format!(r#"{{"id":"u{n}","aboutMe":"{noise}"}}"#);
+            Object::from_json(ObjectType::User, ObjectState::Live, &json).unwrap()
+        };
+        let first = (0..20).map(user).map(Change::Put);
+        let first = first.chain((0..20).map(|n| Change::Linked(member(0, n))));
+        let moved = |from: u8, to: u8| -> Vec<Change> {
+            let gone = (0..10).map(move |n| Change::Unlinked(member(from, n)));
+            gone.chain((0..10).map(move |n| Change::Linked(member(to, n))))
+                .collect()
+        };
+        let days = [first.collect(), moved(0, 1), moved(1, 2)].map(Day::from);
+        let manifests = commit_days(&vault, &days).await;
+        let rows: Vec<u64> = manifests[2]
+            .runs
+            .iter()
+            .filter(|run| run.kind == RunKind::Links)
+            .map(|run| run.rows)
+            .collect();
+        assert_eq!(rows, expected, "{text} hashes in each object");
+    }
+}
+
+#[tokio::test]
 async fn what_the_next_snapshot_needs_is_told() {
     let (_, vault) = opened(memory()).await;
     let days = vec![
