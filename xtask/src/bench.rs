@@ -10,11 +10,13 @@ use crate::repo::Repo;
 
 mod collect;
 mod control;
+mod differ;
 mod least;
 mod machine;
 mod page;
 mod process;
 mod sdk;
+mod size;
 mod table;
 mod vault;
 mod world;
@@ -24,6 +26,8 @@ mod world;
 pub(crate) enum Bench {
     /// Snapshots of tenants of several sizes, and Microsoft's SDK reading the same.
     Collect(collect::Arguments),
+    /// Reports on tenants of several sizes of which little, more and much changed.
+    Differ(differ::Arguments),
     /// Five days in the vault beside restic and borg, and reads of single objects.
     Vault(vault::Arguments),
 }
@@ -32,6 +36,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(repo: &Repo, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Collect(arguments) => collect::run(repo, arguments),
+        Bench::Differ(arguments) => differ::run(repo, arguments),
         Bench::Vault(arguments) => vault::run(repo, arguments),
     }
 }

@@ -67,6 +67,15 @@ pub(crate) const PYARROW: Tool = Tool {
     with: &[],
 };
 
+/// What Python programs compare with; its program is the Python that has it.
+pub(crate) const DEEPDIFF: Tool = Tool {
+    source: Source::Pypi,
+    package: "deepdiff",
+    version: "9.1.0",
+    binary: "python",
+    with: &[],
+};
+
 /// A server that speaks Amazon S3.
 pub(crate) const MOTO: Tool = Tool {
     source: Source::Pypi,

@@ -4,6 +4,7 @@
 mod access;
 mod actors;
 mod contract;
+mod crowd;
 mod lanes;
 mod quotas;
 mod restore;

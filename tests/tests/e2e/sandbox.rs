@@ -261,10 +261,15 @@ impl Sandbox {
             .max_decoding_message_size(runtime::MAX_MESSAGE_SIZE)
     }
 
-    /// Takes a snapshot and waits for it.
+    /// Takes a snapshot of the practice tenant and waits for it.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Status> {
+        self.snapshot_of(&parent()).await
+    }
+
+    /// Takes a snapshot and waits for it.
+    pub(crate) async fn snapshot_of(&self, tenant: &str) -> Result<Snapshot, Status> {
         let request = TakeSnapshotRequest {
-            parent: parent(),
+            parent: tenant.to_owned(),
             request_id: self.request_id(),
         };
         let started = self
@@ -444,9 +449,14 @@ impl Sandbox {
 
 /// The product's own client with the rights of the intruder's application.
 pub(crate) fn intruder(server: &ServerHandle) -> anyhow::Result<GraphWriter> {
+    intruder_in(server, TENANT)
+}
+
+/// The same in another tenant.
+pub(crate) fn intruder_in(server: &ServerHandle, tenant: &str) -> anyhow::Result<GraphWriter> {
     let (login, graph) = (server.url(), format!("{}/v1.0", server.url()));
     let hosts = (Some(graph.as_str()), Some(login.as_str()));
-    let tenant = TenantId::parse(TENANT)?;
+    let tenant = TenantId::parse(tenant)?;
     let endpoint = Endpoint::of(&tenant, "global", hosts, simulator::INTRUDER_CLIENT_ID)?;
     let (ids, now) = (
         Arc::new(|| SystemIds.uuid()),

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +15,7 @@ use serde_json::Value;
 use super::control::Asked;
 use super::process::Usage;
 use super::sdk::{self, Managed};
+use super::size::Size;
 use super::world::{self, World};
 use super::{least, machine, page};
 use crate::exec::announce;
@@ -38,45 +38,6 @@ pub(crate) struct Arguments {
     /// Tells each route that was asked, too.
     #[arg(long)]
     routes: bool,
-}
-
-/// About how many objects a tenant has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size(u64);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (digits, factor) = match text.to_lowercase().chars().last() {
-            Some('k') => (&text[..text.len() - 1], 1_000),
-            Some('m') => (&text[..text.len() - 1], 1_000_000),
-            _ => (text, 1),
-        };
-        let number: u64 = digits
-            .parse()
-            .map_err(|_| format!("`{text}` is no size like 10k or 1m"))?;
-        Ok(Self(number * factor))
-    }
-}
-
-impl Size {
-    fn name(self) -> String {
-        match self.0 {
-            n if n >= 1_000_000 && n.is_multiple_of(1_000_000) => format!("{}M", n / 1_000_000),
-            n if n >= 1_000 && n.is_multiple_of(1_000) => format!("{}k", n / 1_000),
-            n => n.to_string(),
-        }
-    }
-
-    /// Of a hundred objects 64 are users and four are groups; applications, their service principals and the assignments of their roles come along.
-    fn users(self) -> u64 {
-        self.0 * 64 / 100
-    }
-
-    fn groups(self) -> u64 {
-        self.0 * 4 / 100
-    }
 }
 
 /// What one snapshot took.
@@ -142,7 +103,7 @@ fn measure(repo: &Repo, size: Size, arguments: &Arguments) -> Result<Figures> {
     let first = take(&world)?;
     tell("first snapshot", &first, arguments.routes);
     let least = least::requests(&first.counts)?;
-    let changes = world.control.mutate(size.0, size.0 / 100)?;
+    let changes = world.control.mutate(size.objects(), size.objects() / 100)?;
     let next = take(&world)?;
     tell("next snapshot", &next, arguments.routes);
     ensure!(
@@ -247,24 +208,5 @@ fn tell(what: &str, taken: &Taken, routes: bool) {
         for (kind, count) in &taken.counts {
             println!("        {count:>9} {kind}");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_and_named() {
-        for (text, number, name) in [
-            ("10k", 10_000, "10k"),
-            ("1M", 1_000_000, "1M"),
-            ("1500", 1_500, "1500"),
-        ] {
-            let size = Size::from_str(text);
-            assert_eq!(size, Ok(Size(number)));
-            assert_eq!(size.map(Size::name), Ok(name.to_owned()));
-        }
-        assert!(Size::from_str("many").is_err() && Size::from_str("").is_err());
     }
 }

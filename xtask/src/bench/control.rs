@@ -8,6 +8,8 @@ use std::net::TcpStream;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::world::Limits;
+
 /// The control API of one simulator.
 pub(crate) struct Control {
     address: String,
@@ -42,6 +44,12 @@ impl Control {
         let answer = self.ask("POST", "mutate", &body.to_string())?;
         let made = answer["changes"].as_array().context("no list of changes")?;
         Ok(made.len() as u64)
+    }
+
+    /// Keep other quotas.
+    pub(crate) fn throttle(&self, limits: Limits) -> Result<()> {
+        let body = json!({ "limits": limits.name() });
+        self.ask("PUT", "throttle", &body.to_string()).map(drop)
     }
 
     /// Start counting at zero.

@@ -1,4 +1,4 @@
-//! What a benchmark runs against: the practice tenant, a gateway and a snapshotter, each a process of its own, over a file store in a temporary folder.
+//! What a benchmark runs against: the practice tenant, a gateway, a snapshotter and a differ, each a process of its own, over a file store in a temporary folder.
 //!
 //! Owns their settings. Keys and tokens are constants for a tenant that does not exist, and must never be used elsewhere.
 
@@ -26,17 +26,43 @@ const SECRET_NAME: &str = "REWIND_CREDENTIAL_READER_PRACTICE";
 /// 32 bytes of zero: a key that protects nothing.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-/// Services that snapshots do not need.
+/// A service that is not measured.
 const NOBODY: &str = "http://127.0.0.1:9";
 /// The packages that hold the programs.
-const PACKAGES: [&str; 3] = ["rewind", "rewind-gateway", "rewind-snapshotter"];
+const PACKAGES: [&str; 4] = [
+    "rewind",
+    "rewind-gateway",
+    "rewind-snapshotter",
+    "rewind-differ",
+];
+
+/// Which quotas a service keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limits {
+    /// Those that Microsoft documents.
+    Documented,
+    /// None.
+    Off,
+}
+
+impl Limits {
+    /// As settings and the practice tenant name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+            Self::Off => "off",
+        }
+    }
+}
 
 /// The running processes.
 pub(crate) struct World {
     rewind: PathBuf,
     snapshotter: PathBuf,
+    differ: PathBuf,
     folder: TempDir,
     listen: SocketAddr,
+    differ_listen: SocketAddr,
     gateway: String,
     /// The practice tenant's process.
     pub(crate) simulator: Process,
@@ -59,7 +85,7 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
 }
 
 impl World {
-    /// Start everything but the snapshotter, and register the tenant.
+    /// Start everything but the snapshotter and the differ, and register the tenant.
     pub(crate) fn start(repo: &Repo, users: u64, groups: u64) -> Result<Self> {
         let rewind = repo.released("rewind");
         let folder = tempfile::tempdir().context("no temporary folder")?;
@@ -75,19 +101,22 @@ impl World {
             .stderr(std::process::Stdio::null());
         let (simulator, simulator_url) = Process::announced("the simulator", &mut simulate)?;
         let made_in = start.elapsed().as_secs_f64();
-        let (listen, door) = (free_address()?, free_address()?);
+        let (listen, differ_listen) = (free_address()?, free_address()?);
+        let door = free_address()?;
         let mut serve = command(&repo.released("rewind-gateway"));
         common(&mut serve, folder.path(), door)
             .env("REWIND_SNAPSHOTTER_URL", format!("http://{listen}"))
-            .env("REWIND_DIFFER_URL", NOBODY)
+            .env("REWIND_DIFFER_URL", format!("http://{differ_listen}"))
             .env("REWIND_RESTORER_URL", NOBODY)
             .env("REWIND_DEVELOPMENT_TOKEN_FILE", folder.path().join("token"));
         let gateway = Process::listening("the gateway", &mut serve, door)?;
         let world = Self {
             snapshotter: repo.released("rewind-snapshotter"),
+            differ: repo.released("rewind-differ"),
             rewind,
             folder,
             listen,
+            differ_listen,
             gateway: format!("http://{door}"),
             control: Control::at(&simulator_url),
             simulator,
@@ -117,6 +146,31 @@ impl World {
             .env("REWIND_GRAPH_LIMITS", "off")
             .env(SECRET_NAME, SECRET);
         Process::listening("the snapshotter", &mut serve, self.listen)
+    }
+
+    /// A differ of its own, that remembers nothing.
+    pub(crate) fn differ(&self, limits: Limits) -> Result<Process> {
+        let mut serve = command(&self.differ);
+        common(&mut serve, self.folder.path(), self.differ_listen)
+            .env("REWIND_GRAPH_LIMITS", limits.name())
+            .env(SECRET_NAME, SECRET);
+        Process::listening("the differ", &mut serve, self.differ_listen)
+    }
+
+    /// Make a report and wait for it; the report as the client prints it.
+    pub(crate) fn report(&self, base: &str, more: &[&str]) -> Result<Value> {
+        let mut create = self.client();
+        create.args(["diff", "create", "--output", "json", "--snapshot", base]);
+        let said = exec::output(create.args(more))?;
+        serde_json::from_str(&said).context("the client printed no JSON")
+    }
+
+    /// Write a snapshot into a folder that is not there yet.
+    pub(crate) fn export(&self, snapshot: &str, to: &Path, format: &str) -> Result<()> {
+        let mut export = self.client();
+        export.args(["snapshot", "export", "--snapshot", snapshot]);
+        export.args(["--format", format, "--to"]).arg(to);
+        exec::output(&mut export).map(drop)
     }
 
     /// Take a snapshot and wait for its end; the snapshot as the client prints it.
@@ -153,7 +207,7 @@ fn command(program: &Path) -> Command {
     command
 }
 
-/// The settings that gateway and snapshotter share.
+/// The settings that all services share.
 fn common<'c>(command: &'c mut Command, folder: &Path, listen: SocketAddr) -> &'c mut Command {
     let store = format!("file://{}", folder.join("store").display());
     command

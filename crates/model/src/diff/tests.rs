@@ -217,6 +217,41 @@ fn no_property_is_hidden() {
     }
 }
 
+/// For every property of the catalogue null, absent and empty are one, and so are
+/// a list in two orders unless the order has a meaning.
+#[test]
+fn no_property_makes_noise() {
+    use crate::catalogue::Shape;
+    for spec in crate::catalogue::TYPES {
+        for property in spec.properties {
+            let side = |value: Option<Value>| {
+                let mut body = json!({"displayName": "same"});
+                if property.name == "displayName" {
+                    body = json!({});
+                }
+                if let Some(value) = value {
+                    body[property.name] = value;
+                }
+                let object = object(spec.object_type, 1, ObjectState::Live, body);
+                content(vec![object], vec![])
+            };
+            let place = format!("{}.{}", spec.name, property.name);
+            for nothing in [json!(null), json!([]), json!({}), json!([null, {}])] {
+                let changed = kinds(&side(None), &side(Some(nothing.clone())));
+                assert_eq!(changed, [], "{place}: absent and {nothing}");
+            }
+            let orders = [json!(["a", "b"]), json!(["b", "a"])];
+            let orders = match property.shape {
+                Shape::Object => orders.map(|list| json!({"list": list})),
+                Shape::Scalar | Shape::List | Shape::Set => orders,
+            };
+            let [one, other] = orders.map(|value| side(Some(value)));
+            let has_order = property.shape == Shape::List && property.class != Class::Volatile;
+            assert_eq!(!kinds(&one, &other).is_empty(), has_order, "{place}");
+        }
+    }
+}
+
 /// Another value of the same shape.
 fn other(value: &Value) -> Value {
     match value {

@@ -170,18 +170,26 @@ impl TenantVault {
             let is_back = |link: &Link| back.contains(&link.source) || back.contains(&link.target);
             let mut links = Links::default();
             if is_shared {
-                let (base, target) = (told(&base)?, told(&target)?);
-                let spoken = |link: &Link| base.contains_key(link) || target.contains_key(link);
-                if !base.is_empty() || !target.is_empty() || !back.is_empty() {
+                let oldest = base.oldest_rows()?.chain(target.oldest_rows()?);
+                // A run tells only news: what goes first had been there, and what
+                // comes first had not.
+                for row in oldest {
+                    let LinkRow { link, presence } = row?;
+                    if presence == Presence::Gone && in_scope(&link) {
+                        links.base.insert(link.clone());
+                        links.target.insert(link);
+                    }
+                }
+                if !back.is_empty() {
                     for row in shared.rows()? {
-                        let row = row?;
-                        let wanted = spoken(&row.link) || is_back(&row.link);
-                        if row.presence == Presence::Present && wanted && in_scope(&row.link) {
-                            links.base.insert(row.link.clone());
-                            links.target.insert(row.link);
+                        let LinkRow { link, presence } = row?;
+                        if presence == Presence::Present && is_back(&link) && in_scope(&link) {
+                            links.base.insert(link.clone());
+                            links.target.insert(link);
                         }
                     }
                 }
+                let (base, target) = (told(&base)?, told(&target)?);
                 for (side, told) in [(&mut links.base, base), (&mut links.target, target)] {
                     for (link, presence) in told.into_iter().filter(|(link, _)| in_scope(link)) {
                         match presence {

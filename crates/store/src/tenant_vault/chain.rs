@@ -78,6 +78,19 @@ impl<R: Row> Chain<R> {
     }
 }
 
+impl Chain<LinkRow> {
+    /// The oldest row about each link, in order.
+    ///
+    /// # Errors
+    /// As [`Chain::rows`].
+    pub(super) fn oldest_rows(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<LinkRow, StoreError>> + use<>, StoreError> {
+        let rows = self.readers()?.into_iter().rev().map(RunReader::rows);
+        Ok(newest(rows.collect()))
+    }
+}
+
 impl Chain<ObjectRow> {
     /// The same without the JSON.
     ///

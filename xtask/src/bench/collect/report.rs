@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::Figures;
+use crate::bench::size::Size;
 use crate::bench::table::Table;
 
 const MIB: f64 = 1_048_576.0;
@@ -209,7 +210,7 @@ fn mark(line: &Line, figures: &Figures, figure: f64) -> &'static str {
         Some(Target::AtMost(bound, size)) => (bound, size, Ordering::Greater),
         None => return "",
     };
-    let meant = size == ANY || size == figures.size.0;
+    let meant = size == ANY || size == figures.size.objects();
     if meant && figure.partial_cmp(&bound) == Some(wrong) {
         " (missed)"
     } else {
@@ -225,7 +226,7 @@ fn wanted(line: &Line) -> String {
     };
     let at = match size {
         ANY => String::new(),
-        size => format!(" at {}", super::Size(size).name()),
+        size => format!(" at {}", Size::of(size).name()),
     };
     format!("{sign} {}{}{at}", shown(bound), line.unit)
 }
