@@ -3,14 +3,16 @@
 //! A comparison is known by what it depends on and a report never changes, so a
 //! hit is never stale; a live state
 //! carries the time at which its reading began, and is used only where the
-//! caller accepts its age. Loads are single-flight.
+//! caller accepts its age. Loads are single-flight, and each tenant has a share
+//! ([`share`]).
+
+mod share;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use model::TenantId;
 use model::diff::{AttributeChange, Difference};
-use moka::future::Cache;
 use proto::v1::Change;
 use serde_json::Value;
 
@@ -18,38 +20,31 @@ use crate::Error;
 use crate::create::Compared;
 use crate::live::Live;
 
+pub(crate) use share::Shared;
+
 /// What a live state takes beside what was added to it, in bytes.
 const LIVE_BYTES: u64 = 64 << 10;
 /// How often a live state is read for one caller.
 const MOST_LOADS: u32 = 3;
 
-/// A tenant's thing by id.
-type Key = (TenantId, String);
+/// The name of what a tenant has one of.
+pub(crate) const ONLY: &str = "";
 
 /// All caches of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
-    differences: Cache<Key, Arc<Compared>>,
-    live: Cache<TenantId, Arc<Live>>,
-    changes: Cache<Key, Arc<Vec<Change>>>,
+    differences: Shared<Arc<Compared>>,
+    live: Shared<Arc<Live>>,
+    changes: Shared<Arc<Vec<Change>>>,
 }
 
 impl Caches {
     /// Caches that hold about `bytes` together.
     pub(crate) fn new(bytes: u64) -> Self {
         Self {
-            differences: Cache::builder()
-                .max_capacity(bytes / 4)
-                .weigher(|_, compared: &Arc<Compared>| clamp(weight(&compared.difference)))
-                .build(),
-            live: Cache::builder()
-                .max_capacity(bytes / 2)
-                .weigher(|_, live: &Arc<Live>| clamp(live.added + LIVE_BYTES))
-                .build(),
-            changes: Cache::builder()
-                .max_capacity(bytes / 4)
-                .weigher(|_, changes: &Arc<Vec<Change>>| clamp(changes.iter().map(prost_len).sum()))
-                .build(),
+            differences: Shared::new(bytes / 4, |compared| weight(&compared.difference)),
+            live: Shared::new(bytes / 2, |live| live.added + LIVE_BYTES),
+            changes: Shared::new(bytes / 4, |changes| changes.iter().map(prost_len).sum()),
         }
     }
 
@@ -57,13 +52,10 @@ impl Caches {
     pub(crate) async fn difference(
         &self,
         tenant: &TenantId,
-        key: String,
+        key: &str,
         make: impl Future<Output = Result<Arc<Compared>, Error>>,
     ) -> Result<Arc<Compared>, Error> {
-        self.differences
-            .try_get_with((tenant.clone(), key), make)
-            .await
-            .map_err(Error::Shared)
+        self.differences.get_or(tenant, key, make).await
     }
 
     /// A report's changes, loaded once for all who ask.
@@ -73,20 +65,17 @@ impl Caches {
         id: &str,
         load: impl Future<Output = Result<Arc<Vec<Change>>, Error>>,
     ) -> Result<Arc<Vec<Change>>, Error> {
-        self.changes
-            .try_get_with((tenant.clone(), id.to_owned()), load)
-            .await
-            .map_err(Error::Shared)
+        self.changes.get_or(tenant, id, load).await
     }
 
     /// The live state that was read last, however old.
     pub(crate) async fn last(&self, tenant: &TenantId) -> Option<Arc<Live>> {
-        self.live.get(tenant).await
+        self.live.get(tenant, ONLY).await
     }
 
     /// Keeps a live state that was read apart from the others.
     pub(crate) async fn keep(&self, tenant: &TenantId, live: &Arc<Live>) {
-        self.live.insert(tenant.clone(), Arc::clone(live)).await;
+        self.live.insert(tenant, ONLY, Arc::clone(live)).await;
     }
 
     /// A live state whose reading began at `oldest` or later; whether it was
@@ -100,22 +89,14 @@ impl Caches {
     where
         F: Future<Output = Result<Arc<Live>, Error>>,
     {
-        if let Some(live) = self
-            .live
-            .get(tenant)
-            .await
-            .filter(|live| live.dates_from() >= oldest)
-        {
+        let last = self.last(tenant).await;
+        if let Some(live) = last.filter(|live| live.dates_from() >= oldest) {
             return Ok((live, Source::Cache));
         }
         for turn in 1.. {
-            self.live.invalidate(tenant).await;
+            self.live.forget(tenant, ONLY).await;
             // Joins a load under way; where that began too early, the next turn starts another.
-            let live = self
-                .live
-                .try_get_with(tenant.clone(), load())
-                .await
-                .map_err(Error::Shared)?;
+            let live = self.live.get_or(tenant, ONLY, load()).await?;
             // A clock that was set back must not make this go on for ever.
             if live.read_at >= oldest || turn == MOST_LOADS {
                 return Ok((live, Source::Graph));
@@ -151,10 +132,6 @@ fn weight(difference: &Difference) -> u64 {
         attributes + change.links.len() as u64 * 128 + 256
     };
     difference.changes.iter().map(change).sum()
-}
-
-fn clamp(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ async fn compare(
         Ok(Arc::new(compared))
     };
     let key = fingerprint(base, target, &order.scope);
-    context.caches.difference(&order.tenant, key, work).await
+    context.caches.difference(&order.tenant, &key, work).await
 }
 
 /// What the values of each change name, by what either side knows of it.

@@ -1,0 +1,242 @@
+//! A cache that no tenant has to itself.
+//!
+//! Owns how much of it each tenant may fill. While others keep something in it, a
+//! tenant has a share, and what it adds beyond that takes the place of what it
+//! added first. What is heavier than the share is not kept. It must never serve a
+//! tenant what is another's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::TenantId;
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use parking_lot::Mutex;
+
+use crate::Error;
+
+/// Of how many equal parts a tenant fills one while others keep something.
+const SHARES: u64 = 4;
+/// What an entry takes beside its value, in bytes.
+const ENTRY_BYTES: u64 = 256;
+
+/// A tenant's thing by id.
+type Key = (TenantId, String);
+
+/// A cache whose tenants have shares. A clone is the same cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared<V: Clone + Send + Sync + 'static> {
+    cache: Cache<Key, Kept<V>>,
+    book: Arc<Book>,
+    weigh: fn(&V) -> u64,
+}
+
+/// A value in the cache, and its place in the book.
+#[derive(Debug, Clone)]
+struct Kept<V> {
+    value: V,
+    place: Arc<Place>,
+}
+
+/// Why a load leaves nothing in the cache.
+enum Unkept<V> {
+    /// It is heavier than the tenant's share.
+    Heavy(V),
+    Failed(Arc<Error>),
+}
+
+impl<V: Clone + Send + Sync + 'static> Shared<V> {
+    /// Holds at most that many bytes, as `weigh` tells them.
+    pub(crate) fn new(bytes: u64, weigh: fn(&V) -> u64) -> Self {
+        let book = Arc::new(Book {
+            capacity: bytes,
+            pages: Mutex::default(),
+        });
+        let cache = Cache::builder()
+            .max_capacity(bytes)
+            // Whatever comes is kept: how often it was wanted before says nothing
+            // about a tenant's next report.
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|_, kept: &Kept<V>| u32::try_from(kept.place.weight).unwrap_or(u32::MAX))
+            .eviction_listener(|_, kept, _| kept.place.leave())
+            .build();
+        Self { cache, book, weigh }
+    }
+
+    /// What is kept.
+    pub(crate) async fn get(&self, tenant: &TenantId, key: &str) -> Option<V> {
+        let kept = self.cache.get(&(tenant.clone(), key.to_owned())).await?;
+        Some(kept.value)
+    }
+
+    /// What is kept, or else what is made now, once for all who ask.
+    ///
+    /// # Errors
+    /// [`Error::Shared`] where it cannot be made; the next call tries again.
+    pub(crate) async fn get_or(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        make: impl Future<Output = Result<V, Error>>,
+    ) -> Result<V, Error> {
+        let key = (tenant.clone(), key.to_owned());
+        let load = async {
+            let value = make
+                .await
+                .map_err(|error| Unkept::Failed(Arc::new(error)))?;
+            self.admit(&key, value).await.map_err(Unkept::Heavy)
+        };
+        match self.cache.try_get_with_by_ref(&key, load).await {
+            Ok(kept) => {
+                self.check(&key, &kept).await;
+                Ok(kept.value)
+            }
+            Err(unkept) => match unkept.as_ref() {
+                Unkept::Heavy(value) => Ok(value.clone()),
+                Unkept::Failed(error) => Err(Error::Shared(Arc::clone(error))),
+            },
+        }
+    }
+
+    /// Keeps a value in the place of an earlier one.
+    pub(crate) async fn insert(&self, tenant: &TenantId, key: &str, value: V) {
+        let key = (tenant.clone(), key.to_owned());
+        self.cache.invalidate(&key).await;
+        if let Ok(kept) = self.admit(&key, value).await {
+            self.cache.insert(key.clone(), kept.clone()).await;
+            self.check(&key, &kept).await;
+        }
+    }
+
+    /// Forgets a value.
+    pub(crate) async fn forget(&self, tenant: &TenantId, key: &str) {
+        self.cache
+            .invalidate(&(tenant.clone(), key.to_owned()))
+            .await;
+    }
+
+    /// Makes room within the tenant's share before a value is kept, so that nothing
+    /// of another tenant has to go; gives it back where it is too heavy.
+    async fn admit(&self, key: &Key, value: V) -> Result<Kept<V>, V> {
+        let weight = (self.weigh)(&value) + ENTRY_BYTES;
+        let Some((place, outdone)) = self.book.enter(key, weight) else {
+            return Err(value);
+        };
+        for outdone in outdone {
+            self.cache.invalidate(&(key.0.clone(), outdone)).await;
+        }
+        Ok(Kept {
+            value,
+            place: Arc::new(place),
+        })
+    }
+
+    /// Takes out a value that lost its place before it was in the cache.
+    async fn check(&self, key: &Key, kept: &Kept<V>) {
+        if !kept.place.stands() {
+            self.cache.invalidate(key).await;
+        }
+    }
+}
+
+/// What each tenant keeps.
+#[derive(Debug)]
+struct Book {
+    /// In bytes.
+    capacity: u64,
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// The number of the next entry.
+    next: u64,
+    /// Of tenants that keep something.
+    tenants: HashMap<TenantId, Page>,
+}
+
+/// A tenant's entries by their numbers, the first added first.
+#[derive(Debug, Default)]
+struct Page {
+    /// All together, in bytes.
+    weight: u64,
+    entries: BTreeMap<u64, (String, u64)>,
+}
+
+impl Book {
+    /// Gives an entry a place, and names those of the tenant that have to go for it;
+    /// `None` where it is too heavy.
+    fn enter(self: &Arc<Self>, key: &Key, weight: u64) -> Option<(Place, Vec<String>)> {
+        let (tenant, id) = key;
+        let mut pages = self.pages.lock();
+        let alone = pages.tenants.keys().all(|other| other == tenant);
+        let most = match alone {
+            true => self.capacity,
+            false => self.capacity / SHARES,
+        };
+        if weight > most {
+            return None;
+        }
+        let number = pages.next;
+        pages.next += 1;
+        let page = pages.tenants.entry(tenant.clone()).or_default();
+        let mut outdone = Vec::new();
+        while page.weight + weight > most
+            && let Some((_, (id, freed))) = page.entries.pop_first()
+        {
+            page.weight -= freed;
+            outdone.push(id);
+        }
+        page.weight += weight;
+        page.entries.insert(number, (id.clone(), weight));
+        let place = Place {
+            book: Arc::clone(self),
+            tenant: tenant.clone(),
+            number,
+            weight,
+        };
+        Some((place, outdone))
+    }
+}
+
+/// An entry's place in the book, which it has until it leaves or is outdone.
+#[derive(Debug)]
+struct Place {
+    book: Arc<Book>,
+    tenant: TenantId,
+    number: u64,
+    /// In bytes.
+    weight: u64,
+}
+
+impl Place {
+    fn stands(&self) -> bool {
+        let pages = self.book.pages.lock();
+        let page = pages.tenants.get(&self.tenant);
+        page.is_some_and(|page| page.entries.contains_key(&self.number))
+    }
+
+    /// To leave twice does no harm.
+    fn leave(&self) {
+        let mut pages = self.book.pages.lock();
+        let Some(page) = pages.tenants.get_mut(&self.tenant) else {
+            return;
+        };
+        if let Some((_, freed)) = page.entries.remove(&self.number) {
+            page.weight -= freed;
+        }
+        if page.entries.is_empty() {
+            pages.tenants.remove(&self.tenant);
+        }
+    }
+}
+
+/// A load that is given up between its end and the cache leaves nothing behind.
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests;
