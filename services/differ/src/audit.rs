@@ -19,6 +19,7 @@ use store::TenantRecord;
 
 use crate::cache::{ONLY, Shared};
 use crate::create::Order;
+use crate::metrics::Metrics;
 use crate::{Context, Error};
 
 /// How many pages of the log are read for one report.
@@ -46,8 +47,8 @@ struct Kept {
 
 impl Logs {
     /// Keeps about that many bytes together.
-    pub(crate) fn new(bytes: u64) -> Self {
-        let kept = Shared::new(bytes, |kept: &Arc<Kept>| {
+    pub(crate) fn new(bytes: u64, metrics: &Metrics) -> Self {
+        let kept = Shared::new(bytes, metrics.cache("audit_logs"), |kept: &Arc<Kept>| {
             kept.entries.len() as u64 * ENTRY_BYTES
         });
         Self { kept }
@@ -174,9 +175,11 @@ impl Reading {
         let joins = |kept: &Arc<Kept>| kept.from <= self.from && kept.until >= self.from;
         let kept = logs.get(tenant, ONLY).await.filter(joins);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until >= self.new_enough) {
+            logs.hit();
             let note = self.note(&kept.entries, kept.until, &Ended::Whole, 0);
             return (Arc::clone(&kept.entries), note);
         }
+        logs.miss();
         let mut gathered = Gathered::default();
         let from = kept
             .as_ref()

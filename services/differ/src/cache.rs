@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::Error;
 use crate::create::Compared;
 use crate::live::Live;
+use crate::metrics::Metrics;
 
 pub(crate) use share::Shared;
 
@@ -40,11 +41,17 @@ pub(crate) struct Caches {
 
 impl Caches {
     /// Caches that hold about `bytes` together.
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64, metrics: &Metrics) -> Self {
         Self {
-            differences: Shared::new(bytes / 4, |compared| weight(&compared.difference)),
-            live: Shared::new(bytes / 2, |live| live.added + LIVE_BYTES),
-            changes: Shared::new(bytes / 4, |changes| changes.iter().map(prost_len).sum()),
+            differences: Shared::new(bytes / 4, metrics.cache("differences"), |compared| {
+                weight(&compared.difference)
+            }),
+            live: Shared::new(bytes / 2, metrics.cache("live"), |live| {
+                live.added + LIVE_BYTES
+            }),
+            changes: Shared::new(bytes / 4, metrics.cache("changes"), |changes| {
+                changes.iter().map(prost_len).sum()
+            }),
         }
     }
 
@@ -91,6 +98,7 @@ impl Caches {
     {
         let last = self.last(tenant).await;
         if let Some(live) = last.filter(|live| live.dates_from() >= oldest) {
+            self.live.hit();
             return Ok((live, Source::Cache));
         }
         for turn in 1.. {
@@ -180,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_live_state_is_used_only_while_it_is_young_enough() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let (reads, state) = (AtomicI64::new(0), state().await);
         let load = || async {
             let turn = 1 + reads.fetch_add(1, Ordering::SeqCst);
@@ -210,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_state_is_as_old_as_what_it_took_from_an_earlier_one() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let mut state = state().await;
         let kind = Kind::Objects(ObjectType::ConditionalAccessPolicy);
         let record = Completeness::begun(kind, Method::StableReread, at(3));
@@ -233,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_tenants_entry_under_the_same_key_is_not_served() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let changes = |n| async move { Ok(Arc::new(vec![Change::default(); n])) };
         let key = "0123456789abcdef";
         let of = |tenant: TenantId, n| {
@@ -253,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_load_is_not_kept() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let failed = caches
             .changes(&tenant(1), "r", async { Err(Error::GivenUp) })
             .await;

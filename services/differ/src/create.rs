@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use crate::cache::Source;
 use crate::live::{self, Freshness, Live};
+use crate::metrics::End;
 use crate::{Context, Error, audit, reports};
 
 /// From how many objects of a type on it is not believed at once that more than
@@ -75,7 +76,13 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
             let span = tracing::info_span!("report", tenant = %order.tenant, report = %order.id);
             let context = context.clone();
             let run = async move {
+                let began = Instant::now();
                 let result = make(&context, &vault, &order, &job).await;
+                let end = match &result {
+                    Ok(_) => End::Succeeded,
+                    Err(_) => End::Failed,
+                };
+                context.metrics.ended(end, began.elapsed());
                 if let Err(error) = &result {
                     tracing::warn!(error = runtime::status::chain(error), "report not made");
                 }

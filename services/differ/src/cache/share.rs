@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::TenantId;
 use moka::future::Cache;
@@ -14,6 +15,7 @@ use moka::policy::EvictionPolicy;
 use parking_lot::Mutex;
 
 use crate::Error;
+use crate::metrics::Traffic;
 
 /// Of how many equal parts a tenant fills one while others keep something.
 const SHARES: u64 = 4;
@@ -47,10 +49,12 @@ enum Unkept<V> {
 
 impl<V: Clone + Send + Sync + 'static> Shared<V> {
     /// Holds at most that many bytes, as `weigh` tells them.
-    pub(crate) fn new(bytes: u64, weigh: fn(&V) -> u64) -> Self {
+    pub(crate) fn new(bytes: u64, traffic: Traffic, weigh: fn(&V) -> u64) -> Self {
+        let evictions = traffic.evictions.clone();
         let book = Arc::new(Book {
             capacity: bytes,
             pages: Mutex::default(),
+            traffic,
         });
         let cache = Cache::builder()
             .max_capacity(bytes)
@@ -58,15 +62,31 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
             // about a tenant's next report.
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|_, kept: &Kept<V>| u32::try_from(kept.place.weight).unwrap_or(u32::MAX))
-            .eviction_listener(|_, kept, _| kept.place.leave())
+            .eviction_listener(move |_, kept, cause| {
+                if cause.was_evicted() {
+                    evictions.inc();
+                }
+                kept.place.leave();
+            })
             .build();
         Self { cache, book, weigh }
     }
 
-    /// What is kept.
+    /// What is kept. Whether it serves the caller, who knows that alone, is to be told
+    /// by [`Shared::hit`] or [`Shared::miss`].
     pub(crate) async fn get(&self, tenant: &TenantId, key: &str) -> Option<V> {
         let kept = self.cache.get(&(tenant.clone(), key.to_owned())).await?;
         Some(kept.value)
+    }
+
+    /// Counts that what was kept served a caller.
+    pub(crate) fn hit(&self) {
+        self.book.traffic.hits.inc();
+    }
+
+    /// Counts that something had to be loaded or made for a caller.
+    pub(crate) fn miss(&self) {
+        self.book.traffic.misses.inc();
     }
 
     /// What is kept, or else what is made now, once for all who ask.
@@ -80,13 +100,20 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
         make: impl Future<Output = Result<V, Error>>,
     ) -> Result<V, Error> {
         let key = (tenant.clone(), key.to_owned());
+        let missed = AtomicBool::new(false);
         let load = async {
+            missed.store(true, Ordering::Relaxed);
+            self.miss();
             let value = make
                 .await
                 .map_err(|error| Unkept::Failed(Arc::new(error)))?;
             self.admit(&key, value).await.map_err(Unkept::Heavy)
         };
-        match self.cache.try_get_with_by_ref(&key, load).await {
+        let result = self.cache.try_get_with_by_ref(&key, load).await;
+        if !missed.load(Ordering::Relaxed) {
+            self.hit();
+        }
+        match result {
             Ok(kept) => {
                 self.check(&key, &kept).await;
                 Ok(kept.value)
@@ -145,6 +172,7 @@ struct Book {
     /// In bytes.
     capacity: u64,
     pages: Mutex<Pages>,
+    traffic: Traffic,
 }
 
 #[derive(Debug, Default)]
@@ -185,9 +213,12 @@ impl Book {
             && let Some((_, (id, freed))) = page.entries.pop_first()
         {
             page.weight -= freed;
+            self.traffic.weight.dec_by(signed(freed));
+            self.traffic.evictions.inc();
             outdone.push(id);
         }
         page.weight += weight;
+        self.traffic.weight.inc_by(signed(weight));
         page.entries.insert(number, (id.clone(), weight));
         let place = Place {
             book: Arc::clone(self),
@@ -224,6 +255,7 @@ impl Place {
         };
         if let Some((_, freed)) = page.entries.remove(&self.number) {
             page.weight -= freed;
+            self.book.traffic.weight.dec_by(signed(freed));
         }
         if page.entries.is_empty() {
             pages.tenants.remove(&self.tenant);
@@ -236,6 +268,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ const EACH: u64 = 1_000;
 
 /// A cache for that many entries, which all weigh the same unless they say more.
 fn cache(entries: u64) -> Shared<u64> {
-    Shared::new(entries * EACH, |weight| *weight - ENTRY_BYTES)
+    Shared::new(entries * EACH, Traffic::default(), |weight| {
+        *weight - ENTRY_BYTES
+    })
 }
 
 fn tenant(n: u32) -> TenantId {
@@ -98,6 +100,29 @@ async fn a_tenant_alone_may_fill_it_and_makes_room_when_another_comes() {
     assert_eq!(kept(&cache, 1, 16).await, (1..16).collect::<Vec<_>>());
     add(&cache, 1, 16, EACH).await;
     assert_eq!(kept(&cache, 1, 17).await, [13, 14, 15, 16]);
+}
+
+#[tokio::test]
+async fn what_goes_in_and_out_is_counted() {
+    let cache = cache(16);
+    let traffic = cache.book.traffic.clone();
+    let told = || {
+        let counters = [&traffic.hits, &traffic.misses, &traffic.evictions];
+        (counters.map(|counter| counter.get()), traffic.weight.get())
+    };
+    for id in [0, 1, 0, 0] {
+        add(&cache, 1, id, EACH).await;
+    }
+    assert_eq!(told(), ([2, 2, 0], 2_000));
+    add(&cache, 2, 0, EACH * 3).await;
+    add(&cache, 2, 1, EACH * 2).await;
+    assert_eq!(told(), ([2, 4, 1], 4_000), "one of its own made room");
+    cache.forget(&tenant(2), "1").await;
+    cache.cache.run_pending_tasks().await;
+    assert_eq!(told(), ([2, 4, 1], 2_000));
+    let both = tokio::join!(add(&cache, 1, 2, EACH), add(&cache, 1, 2, EACH));
+    assert_eq!(both, (EACH, EACH));
+    assert_eq!(told(), ([3, 5, 1], 3_000), "whoever joins a load has a hit");
 }
 
 #[tokio::test]
