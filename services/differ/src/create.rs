@@ -8,7 +8,7 @@ use model::audit::Sought;
 use model::diff::{ChangeKind, Difference, Scope, diff};
 use model::names::{self, Named};
 use model::snapshot::{Completeness, Content};
-use model::{ObjectType, ReportId, TenantId};
+use model::{ObjectType, ReportId, SnapshotId, TenantId};
 use proto::convert::{self, timestamp};
 use proto::v1::{ComparedKind, Report, ReportState, WatchReportResponse};
 use runtime::jobs::{JobHandle, Start};
@@ -44,6 +44,13 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// The snapshots that are compared.
+    fn snapshots(&self) -> impl Iterator<Item = &SnapshotId> {
+        std::iter::once(&self.base)
+            .chain(&self.target)
+            .map(Manifest::id)
+    }
+
     fn report(&self, state: ReportState) -> Report {
         let snapshot =
             |manifest: &store::Manifest| proto::name::snapshot(&self.tenant, manifest.id());
@@ -160,7 +167,8 @@ async fn make(
         told,
         references: &compared.references,
     };
-    reports::write(vault, &order.id, &report, difference, &beside).await?;
+    let of = order.snapshots();
+    reports::write(vault, &order.id, of, &report, difference, &beside).await?;
     Ok(report)
 }
 

@@ -1,13 +1,14 @@
-//! Stored reports: pages of changes first, the report itself last, so that a
-//! report is whole or not there.
+//! Stored reports: the names of their snapshots and pages of changes first, the
+//! report itself last, so that a report is whole or not there.
 
 use bytes::Bytes;
-use model::ReportId;
 use model::diff::Difference;
 use model::names::Named;
+use model::{ReportId, SnapshotId};
 use prost::Message;
 use proto::convert;
 use proto::v1::{Change, ListChangesResponse, Report};
+use store::layout::REPORT;
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
@@ -15,8 +16,6 @@ use crate::audit::Told;
 
 /// Changes in one stored page.
 const PAGE: usize = 1000;
-/// The document that makes a report visible.
-const REPORT: &str = "report";
 
 fn page_name(number: usize) -> String {
     format!("changes/{number:06}")
@@ -41,14 +40,16 @@ impl Beside<'_> {
     }
 }
 
-/// Stores a report.
+/// Stores a report, which is kept as long as its snapshots.
 pub(crate) async fn write(
     vault: &TenantVault,
     id: &ReportId,
+    of: impl IntoIterator<Item = &SnapshotId>,
     report: &Report,
     difference: &Difference,
     beside: &Beside<'_>,
 ) -> Result<(), Error> {
+    vault.begin_report(id, of).await?;
     for (number, changes) in difference.changes.chunks(PAGE).enumerate() {
         let message = |(place, change)| {
             let mut message = convert::change(change);
@@ -82,7 +83,7 @@ async fn put(
 
 /// Reads a report without its changes.
 pub(crate) async fn read(vault: &TenantVault, id: &ReportId) -> Result<Report, Error> {
-    let bytes = vault.get(Area::Reports, id.as_str(), REPORT).await?;
+    let bytes = vault.report(id).await?;
     Report::decode(bytes).map_err(|error| damaged(id, &error))
 }
 
