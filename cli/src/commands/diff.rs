@@ -7,7 +7,9 @@ use proto::v1::{self, AuditLogState, ReportState};
 use runtime::exit;
 use serde_json::{Value, json};
 
-use crate::args::{Against, ChangeKind, CreateDiff, DiffCommand, Global, Named, ShowDiff};
+use crate::args::{
+    Against, ChangeKind, CreateDiff, DiffCommand, Global, Named, OneReport, ShowDiff,
+};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -27,6 +29,7 @@ pub(crate) async fn run(
         DiffCommand::Create(args) => create(args, global, output).await,
         DiffCommand::Show(args) => show(args, global, output).await,
         DiffCommand::Export(args) => export::export(args, global, output).await,
+        DiffCommand::Cancel(args) => cancel(args, global, output).await,
         DiffCommand::List => list(global, output).await,
     }
 }
@@ -76,7 +79,7 @@ async fn create(args: &CreateDiff, global: &Global, output: Output) -> Result<u8
     output.result(|| to_json("Report", &report), || head(&report))?;
     warn(&report, &output);
     Ok(match report.state() {
-        ReportState::Failed | ReportState::Unspecified => exit::FAILED,
+        ReportState::Failed | ReportState::Cancelled | ReportState::Unspecified => exit::FAILED,
         _ if !report.not_compared.is_empty() => exit::WARNINGS,
         ReportState::Succeeded | ReportState::Running => exit::DONE,
     })
@@ -205,6 +208,24 @@ async fn show(args: &ShowDiff, global: &Global, output: Output) -> Result<u8, Fa
         },
     )?;
     warn(&report, &output);
+    Ok(exit::DONE)
+}
+
+async fn cancel(args: &OneReport, global: &Global, output: Output) -> Result<u8, Failure> {
+    let session = Session::open(global, output).await?;
+    let tenant = session.tenant(args.report.tenant.as_ref()).await?;
+    let client = &session.client;
+    let request = client.unary(v1::CancelReportRequest {
+        name: proto::name::report(&tenant, &args.report.id),
+        request_id: client.request_id(),
+    });
+    let report = required(client.diffs().cancel_report(request).await, |answer| {
+        answer.report
+    })?;
+    if report.state() != ReportState::Cancelled {
+        output.note("the report had ended before");
+    }
+    output.result(|| to_json("Report", &report), || head(&report))?;
     Ok(exit::DONE)
 }
 

@@ -506,6 +506,23 @@ impl DiffService for Fake {
         };
         Ok(self.stream(message(running), message(self.report.clone())))
     }
+    async fn cancel_report(
+        &self,
+        request: Request<CancelReportRequest>,
+    ) -> Result<Response<CancelReportResponse>, Status> {
+        let mut report = self.report.clone();
+        if self.report_runs {
+            report.set_state(ReportState::Cancelled);
+        }
+        method!(
+            self,
+            request,
+            CancelReportRequest,
+            CancelReportResponse {
+                report: Some(report)
+            }
+        )
+    }
     async fn get_report(
         &self,
         request: Request<GetReportRequest>,

@@ -84,12 +84,12 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
             let context = context.clone();
             let run = async move {
                 let began = Instant::now();
-                let result = make(&context, &vault, &order, &job).await;
-                let end = match &result {
-                    Ok(_) => End::Succeeded,
-                    Err(_) => End::Failed,
+                let result = tokio::select! {
+                    result = make(&context, &vault, &order, &job) => result,
+                    () = job.cancelled() => cancelled(&vault, &order).await,
                 };
-                context.metrics.ended(end, began.elapsed());
+                let state = result.as_ref().map(Report::state);
+                context.metrics.ended(End::of(state.ok()), began.elapsed());
                 if let Err(error) = &result {
                     tracing::warn!(error = runtime::status::chain(error), "report not made");
                 }
@@ -104,6 +104,13 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
             initial
         }
     }
+}
+
+/// Says that a report was cancelled, unless it is stored by now.
+async fn cancelled(vault: &TenantVault, order: &Order) -> Result<Report, Error> {
+    tracing::info!("report cancelled");
+    let report = order.report(ReportState::Cancelled);
+    reports::write_end(vault, &order.id, order.snapshots(), report).await
 }
 
 async fn make(

@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use proto::v1::ReportState;
 
 /// Which cache a value is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,13 +31,27 @@ pub(crate) enum End {
     Succeeded,
     /// It could not be made.
     Failed,
+    /// Somebody cancelled it.
+    Cancelled,
 }
 
 impl End {
+    /// The end of a report by the state that it ended in; none where it failed.
+    pub(crate) fn of(state: Option<ReportState>) -> Self {
+        match state {
+            Some(ReportState::Succeeded) => Self::Succeeded,
+            Some(ReportState::Cancelled) => Self::Cancelled,
+            Some(ReportState::Failed | ReportState::Running | ReportState::Unspecified) | None => {
+                Self::Failed
+            }
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }

@@ -7,7 +7,7 @@ use model::names::Named;
 use model::{ReportId, SnapshotId};
 use prost::Message;
 use proto::convert;
-use proto::v1::{Change, ListChangesResponse, Report};
+use proto::v1::{Change, ListChangesResponse, Report, ReportState};
 use store::layout::REPORT;
 use store::{Area, StoreError, TenantVault};
 
@@ -65,6 +65,22 @@ pub(crate) async fn write(
     put(vault, id, REPORT, report).await
 }
 
+/// Stores a report without changes, unless it was stored meanwhile; what is stored
+/// is answered.
+pub(crate) async fn write_end(
+    vault: &TenantVault,
+    id: &ReportId,
+    of: impl IntoIterator<Item = &SnapshotId>,
+    report: Report,
+) -> Result<Report, Error> {
+    vault.begin_report(id, of).await?;
+    match put(vault, id, REPORT, &report).await {
+        Ok(()) => Ok(report),
+        Err(Error::Store(StoreError::Exists { .. })) => read(vault, id).await,
+        Err(error) => Err(error),
+    }
+}
+
 async fn put(
     vault: &TenantVault,
     id: &ReportId,
@@ -87,9 +103,13 @@ pub(crate) async fn read(vault: &TenantVault, id: &ReportId) -> Result<Report, E
     Report::decode(bytes).map_err(|error| damaged(id, &error))
 }
 
-/// Reads all changes of a report, in order.
+/// Reads all changes of a report, in order; one that was not made has none.
 pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Change>, Error> {
+    let report = read(vault, id).await?;
     let mut changes = Vec::new();
+    if report.state() != ReportState::Succeeded {
+        return Ok(changes);
+    }
     for number in 1.. {
         match vault
             .get(Area::Reports, id.as_str(), &page_name(number))
@@ -104,7 +124,7 @@ pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Ch
             Err(error) => return Err(error.into()),
         }
     }
-    let expected = read(vault, id).await?.counts.unwrap_or_default();
+    let expected = report.counts.unwrap_or_default();
     let objects = expected.added
         + expected.modified
         + expected.soft_deleted

@@ -8,14 +8,15 @@ use proto::convert::{InvalidMessage, model_scope};
 use proto::name;
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::{
-    CreateReportRequest, CreateReportResponse, GetReportRequest, GetReportResponse,
-    ListChangesRequest, ListChangesResponse, ListReportsRequest, ListReportsResponse, Report,
-    WatchReportRequest, WatchReportResponse,
+    CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
+    GetReportRequest, GetReportResponse, ListChangesRequest, ListChangesResponse,
+    ListReportsRequest, ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
 use runtime::status::status;
 use store::{Area, Manifest, TenantVault};
+use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status};
 
 use crate::create::{self, Order};
@@ -149,6 +150,16 @@ impl Rpc {
         Ok(Box::pin(tokio_stream::once(Ok(last))))
     }
 
+    async fn cancel(&self, full_name: &str) -> Result<Option<Report>, Status> {
+        self.context.jobs.cancel(full_name);
+        let mut watch = self.watch(full_name).await.map_err(refuse)?;
+        let mut report = None;
+        while let Some(message) = watch.try_next().await? {
+            report = message.report;
+        }
+        Ok(report)
+    }
+
     async fn list(&self, request: ListReportsRequest) -> Result<ListReportsResponse, Error> {
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let reports = reports::list(&self.context.deps.vault.tenant(&tenant).await?).await?;
@@ -225,6 +236,14 @@ impl DiffService for Rpc {
                 .await
                 .map_err(refuse)?,
         ))
+    }
+
+    async fn cancel_report(
+        &self,
+        request: Request<CancelReportRequest>,
+    ) -> Result<Response<CancelReportResponse>, Status> {
+        let report = self.cancel(&request.into_inner().name).await?;
+        Ok(Response::new(CancelReportResponse { report }))
     }
 
     async fn get_report(
