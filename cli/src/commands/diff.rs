@@ -113,11 +113,7 @@ pub(crate) async fn finished(session: &Session, name: &str) -> Result<v1::Report
         name,
         open,
         |message: v1::WatchReportResponse| {
-            let line = format!(
-                "{}: {}",
-                message.phase,
-                count(message.read_count, "object or link", "objects and links")
-            );
+            let line = progress(&message);
             let resource = message.report?;
             let ended = !matches!(
                 resource.state(),
@@ -131,6 +127,20 @@ pub(crate) async fn finished(session: &Session, name: &str) -> Result<v1::Report
         },
     )
     .await
+}
+
+/// How far the making of a report is, in a line.
+fn progress(message: &v1::WatchReportResponse) -> String {
+    let read = count(message.read_count, "object or link", "objects and links");
+    let mut line = format!("{}: {read}", message.phase);
+    if message.expected_count > 0 {
+        line += &format!(" of about {}", message.expected_count);
+    }
+    if let Some(left) = &message.remaining_time {
+        let (minutes, seconds) = (left.seconds / 60, left.seconds % 60);
+        line += &format!(", about {minutes}:{seconds:02} left");
+    }
+    line
 }
 
 fn warn(report: &v1::Report, output: &Output) {
@@ -364,4 +374,28 @@ fn row(report: &v1::Report) -> [String; 10] {
         counts.restored.to_string(),
         counts.links.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_what_is_known() {
+        let mut message = v1::WatchReportResponse {
+            phase: "reading tenant".to_owned(),
+            read_count: 1_200,
+            ..v1::WatchReportResponse::default()
+        };
+        assert_eq!(progress(&message), "reading tenant: 1200 objects and links");
+        message.expected_count = 9_000;
+        message.remaining_time = Some(prost_types::Duration {
+            seconds: 125,
+            nanos: 0,
+        });
+        assert_eq!(
+            progress(&message),
+            "reading tenant: 1200 objects and links of about 9000, about 2:05 left"
+        );
+    }
 }

@@ -499,6 +499,7 @@ impl DiffService for Fake {
             report: Some(report),
             phase: "comparing".to_owned(),
             read_count: 3,
+            ..WatchReportResponse::default()
         };
         let running = Report {
             state: ReportState::Running.into(),

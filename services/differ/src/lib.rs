@@ -12,6 +12,7 @@ mod error;
 mod filter;
 mod live;
 mod metrics;
+mod progress;
 mod reports;
 mod rpc;
 

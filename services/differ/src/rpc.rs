@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use crate::create::{self, Order};
 use crate::filter::Filter;
 use crate::live::Freshness;
-use crate::{Context, Error, reports};
+use crate::{Context, Error, progress, reports};
 
 /// The oldest live state that may be asked for.
 const LONGEST_AGE: TimeDelta = TimeDelta::days(30);
@@ -142,11 +142,7 @@ impl Rpc {
             Ok(report) => report,
             Err(error) => return jobs.watch(full_name).ok_or(error),
         };
-        let last = WatchReportResponse {
-            report: Some(report),
-            phase: "done".to_owned(),
-            read_count: 0,
-        };
+        let last = progress::ended(report);
         Ok(Box::pin(tokio_stream::once(Ok(last))))
     }
 
