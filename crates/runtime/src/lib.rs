@@ -2,7 +2,7 @@
 //!
 //! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
 //! and bounded drain, the one mapping of errors to statuses and exit codes, the
-//! registry of running jobs, paging, and the seams for time and identity. It
+//! registry of running jobs, the choice among replicas, paging, and the seams for time and identity. It
 //! knows no service, no message and no tenant, and it never writes anything.
 
 pub mod clock;
@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod page;
 pub mod program;
+pub mod replicas;
 pub mod serve;
 pub mod signal;
 pub mod status;
@@ -23,5 +24,6 @@ pub mod tls;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ids::{Ids, SeededIds, SystemIds};
 pub use jobs::Jobs;
+pub use replicas::Replicas;
 pub use serve::{MAX_MESSAGE_SIZE, Server, connect};
 pub use status::{Fault, Remote, status};

@@ -176,7 +176,7 @@ impl Sandbox {
             ids,
             backends: gateway::Backends {
                 snapshotter,
-                differ,
+                differ: differ.into(),
                 restorer,
             },
             tokens: Tokens::new(vec![token])?,
