@@ -2,8 +2,8 @@
 //!
 //! Owns how much of it each tenant may fill. While others keep something in it, a
 //! tenant has a share, and what it adds beyond that takes the place of what it
-//! added first. What is heavier than the share is not kept. It must never serve a
-//! tenant what is another's.
+//! added first. What is heavier than the share is not kept. Where all is full, the
+//! tenant gives way that keeps most. It must never serve a tenant what is another's.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -56,10 +56,10 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
             pages: Mutex::default(),
             traffic,
         });
+        // The book decides what goes. The bound here is a net under it, should an
+        // entry ever be kept that the book has lost sight of.
         let cache = Cache::builder()
             .max_capacity(bytes)
-            // Whatever comes is kept: how often it was wanted before says nothing
-            // about a tenant's next report.
             .eviction_policy(EvictionPolicy::lru())
             .weigher(|_, kept: &Kept<V>| u32::try_from(kept.place.weight).unwrap_or(u32::MAX))
             .eviction_listener(move |_, kept, cause| {
@@ -142,15 +142,24 @@ impl<V: Clone + Send + Sync + 'static> Shared<V> {
             .await;
     }
 
-    /// Makes room within the tenant's share before a value is kept, so that nothing
-    /// of another tenant has to go; gives it back where it is too heavy.
+    /// Makes room before a value is kept; gives it back where it is too heavy.
     async fn admit(&self, key: &Key, value: V) -> Result<Kept<V>, V> {
         let weight = (self.weigh)(&value) + ENTRY_BYTES;
         let Some((place, outdone)) = self.book.enter(key, weight) else {
             return Err(value);
         };
-        for outdone in outdone {
-            self.cache.invalidate(&(key.0.clone(), outdone)).await;
+        if !outdone.is_empty() {
+            let cache = self.cache.clone();
+            let clear = async move {
+                for outdone in outdone {
+                    cache.invalidate(&outdone).await;
+                }
+            };
+            // A task of its own: what has lost its place must go, also where whoever
+            // took it gives up.
+            if let Err(error) = tokio::spawn(clear).await {
+                tracing::error!(%error, "entries that had to go are still there");
+            }
         }
         Ok(Kept {
             value,
@@ -179,6 +188,8 @@ struct Book {
 struct Pages {
     /// The number of the next entry.
     next: u64,
+    /// All together, in bytes.
+    weight: u64,
     /// Of tenants that keep something.
     tenants: HashMap<TenantId, Page>,
 }
@@ -191,11 +202,53 @@ struct Page {
     entries: BTreeMap<u64, (String, u64)>,
 }
 
+impl Pages {
+    /// What a tenant keeps, in bytes.
+    fn weight_of(&self, tenant: &TenantId) -> u64 {
+        self.tenants.get(tenant).map_or(0, |page| page.weight)
+    }
+
+    /// Who keeps most.
+    fn heaviest(&self) -> Option<TenantId> {
+        let heaviest = self.tenants.iter().max_by_key(|(_, page)| page.weight);
+        heaviest.map(|(tenant, _)| tenant.clone())
+    }
+
+    fn add(&mut self, (tenant, id): &Key, weight: u64) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.weight += weight;
+        let page = self.tenants.entry(tenant.clone()).or_default();
+        page.weight += weight;
+        page.entries.insert(number, (id.clone(), weight));
+        number
+    }
+
+    /// Takes out an entry, where it is there.
+    fn remove(&mut self, tenant: &TenantId, number: u64) -> Option<String> {
+        let page = self.tenants.get_mut(tenant)?;
+        let (id, freed) = page.entries.remove(&number)?;
+        page.weight -= freed;
+        self.weight -= freed;
+        if page.entries.is_empty() {
+            self.tenants.remove(tenant);
+        }
+        Some(id)
+    }
+
+    /// Takes out what a tenant added first.
+    fn remove_first(&mut self, tenant: &TenantId) -> Option<Key> {
+        let first = *self.tenants.get(tenant)?.entries.keys().next()?;
+        let id = self.remove(tenant, first)?;
+        Some((tenant.clone(), id))
+    }
+}
+
 impl Book {
-    /// Gives an entry a place, and names those of the tenant that have to go for it;
-    /// `None` where it is too heavy.
-    fn enter(self: &Arc<Self>, key: &Key, weight: u64) -> Option<(Place, Vec<String>)> {
-        let (tenant, id) = key;
+    /// Gives an entry a place, and names those that have to go for it; `None` where
+    /// it is too heavy.
+    fn enter(self: &Arc<Self>, key: &Key, weight: u64) -> Option<(Place, Vec<Key>)> {
+        let tenant = &key.0;
         let mut pages = self.pages.lock();
         let alone = pages.tenants.keys().all(|other| other == tenant);
         let most = match alone {
@@ -205,21 +258,18 @@ impl Book {
         if weight > most {
             return None;
         }
-        let number = pages.next;
-        pages.next += 1;
-        let page = pages.tenants.entry(tenant.clone()).or_default();
         let mut outdone = Vec::new();
-        while page.weight + weight > most
-            && let Some((_, (id, freed))) = page.entries.pop_first()
-        {
-            page.weight -= freed;
-            self.traffic.weight.dec_by(signed(freed));
-            self.traffic.evictions.inc();
-            outdone.push(id);
+        while pages.weight_of(tenant) + weight > most {
+            outdone.extend(pages.remove_first(tenant));
         }
-        page.weight += weight;
-        self.traffic.weight.inc_by(signed(weight));
-        page.entries.insert(number, (id.clone(), weight));
+        while pages.weight + weight > self.capacity
+            && let Some(heaviest) = pages.heaviest()
+        {
+            outdone.extend(pages.remove_first(&heaviest));
+        }
+        let number = pages.add(key, weight);
+        self.traffic.evictions.inc_by(outdone.len() as u64);
+        self.traffic.weight.set(signed(pages.weight));
         let place = Place {
             book: Arc::clone(self),
             tenant: tenant.clone(),
@@ -250,16 +300,8 @@ impl Place {
     /// To leave twice does no harm.
     fn leave(&self) {
         let mut pages = self.book.pages.lock();
-        let Some(page) = pages.tenants.get_mut(&self.tenant) else {
-            return;
-        };
-        if let Some((_, freed)) = page.entries.remove(&self.number) {
-            page.weight -= freed;
-            self.book.traffic.weight.dec_by(signed(freed));
-        }
-        if page.entries.is_empty() {
-            pages.tenants.remove(&self.tenant);
-        }
+        pages.remove(&self.tenant, self.number);
+        self.book.traffic.weight.set(signed(pages.weight));
     }
 }
 

@@ -126,6 +126,27 @@ async fn what_goes_in_and_out_is_counted() {
 }
 
 #[tokio::test]
+async fn where_all_is_full_whoever_keeps_most_gives_way() {
+    let cache = cache(16);
+    add(&cache, 5, 0, EACH).await;
+    for id in 0..50 {
+        for busy in 1..=4 {
+            add(&cache, busy, id, EACH).await;
+        }
+    }
+    assert_eq!(
+        kept(&cache, 5, 1).await,
+        [0],
+        "four fill it, and a fifth is there"
+    );
+    let weights = weights(&cache);
+    assert_eq!(weights.values().sum::<u64>(), EACH * 16);
+    for n in 1..=4 {
+        assert!(weights[&tenant(n)] >= EACH * 3, "{weights:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_is_replaced_or_forgotten_weighs_no_more() {
     let cache = cache(16);
     for weight in [EACH, EACH * 3, EACH * 2] {
@@ -192,7 +213,9 @@ async fn many_at_once_keep_the_book_in_order() {
     cache.cache.run_pending_tasks().await;
     assert!(made.load(Ordering::Relaxed) > 0);
     let weights = weights(&cache);
-    assert_eq!(weights.values().sum::<u64>(), cache.cache.weighted_size());
+    let entries = cache.cache.iter().map(|(_, kept)| kept.place.weight);
+    assert_eq!(weights.values().sum::<u64>(), entries.sum::<u64>());
+    assert!(weights.values().sum::<u64>() <= 64 * EACH);
     for (tenant, weight) in weights {
         assert!(weight <= 64 * EACH / SHARES, "{tenant}: {weight}");
     }
