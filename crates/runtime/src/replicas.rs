@@ -13,18 +13,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tower::{BoxError, ServiceExt};
+use tower::{BoxError, Service, ServiceExt};
 
 use crate::serve::{ConnectError, endpoint};
 use crate::tls::Tls;
@@ -33,6 +36,9 @@ use crate::tls::Tls;
 const LISTED_FOR: Duration = Duration::from_secs(5);
 /// How long finding the addresses may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a replica may take to be reached; less than connections may take as a
+/// whole, so that what ended is known.
+const REACH: Duration = Duration::from_secs(3);
 /// How long a key keeps its home after it was asked for: as long as an ended job can
 /// be watched.
 const HOME_FOR: Duration = Duration::from_secs(15 * 60);
@@ -91,6 +97,15 @@ impl Replicas {
         })))
     }
 
+    /// What a client's calls about a key are sent by.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Served {
+        Served {
+            replicas: self.clone(),
+            key: key.into(),
+        }
+    }
+
     /// Sends a request to the replica that serves a key. Where that cannot be
     /// connected to, another serves the key meanwhile; `request` makes the request,
     /// of which nothing was sent then, anew.
@@ -122,6 +137,40 @@ impl Replicas {
             }
             tracing::debug!(%address, "a replica cannot be reached");
         }
+    }
+}
+
+/// Sends calls about one key, for clients of generated code. Their requests are held
+/// in memory until they are answered.
+#[derive(Debug, Clone)]
+pub struct Served {
+    replicas: Replicas,
+    key: Arc<str>,
+}
+
+impl Service<Request<Body>> for Served {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let served = self.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let request = || Request::from_parts(parts.clone(), Body::new(Full::new(body.clone())));
+            let answer = served.replicas.call(&served.key, request).await;
+            // Not to find a service is not to reach it.
+            answer.map_err(|error| match error.downcast::<io::Error>() {
+                Ok(error) => Status::unavailable(error.to_string()).into(),
+                Err(error) => error,
+            })
+        }
+        .boxed()
     }
 }
 
@@ -202,7 +251,7 @@ impl Many {
 /// Finds the addresses and takes them for known.
 async fn find(resolve: Resolve, known: Arc<Mutex<Known>>) -> io::Result<()> {
     let found = tokio::time::timeout(PATIENCE, resolve()).await;
-    let found = found.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let found = found.map_err(io::Error::from)??;
     if found.is_empty() {
         return Err(nobody());
     }
@@ -217,7 +266,8 @@ fn nobody() -> io::Error {
 /// A connection to one address, which is made when it is first used.
 fn connect_to(endpoint: &Endpoint, address: SocketAddr) -> Channel {
     let connector = tower::service_fn(move |_: Uri| async move {
-        let stream = TcpStream::connect(address).await?;
+        let stream = tokio::time::timeout(REACH, TcpStream::connect(address));
+        let stream = stream.await.map_err(io::Error::from)??;
         stream.set_nodelay(true)?;
         Ok::<_, io::Error>(TokioIo::new(stream))
     });

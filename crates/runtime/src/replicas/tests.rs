@@ -6,6 +6,8 @@ use crate::serve::Server;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 const KEYS: usize = 3_000;
 
@@ -208,4 +210,30 @@ async fn a_name_that_the_system_knows_is_found() {
     replicas.call("tenant", health).await.expect("answered");
     let replicas = Replicas::connect(&format!("http://{address}"), None).expect("valid");
     replicas.call("tenant", health).await.expect("answered");
+}
+
+#[tokio::test]
+async fn a_client_is_served_by_another_where_one_is_out_of_reach() {
+    let (there, _server) = server(None).await;
+    let (gone, server) = server(None).await;
+    drop(server);
+    let nobody = async || TcpStream::connect(gone).await.is_err();
+    while !nobody().await {
+        tokio::task::yield_now().await;
+    }
+    let replicas = Replicas::resolved("http://differ", None, fixed(vec![there, gone]));
+    let replicas = replicas.expect("valid");
+    for key in 0..20 {
+        let mut client = HealthClient::new(replicas.of(&key.to_string()));
+        let answer = client.check(HealthCheckRequest::default()).await;
+        answer.expect("answered");
+    }
+    let nowhere = Replicas::resolved("http://differ", None, fixed(Vec::new())).expect("valid");
+    let mut client = HealthClient::new(nowhere.of("tenant"));
+    let status = client.check(HealthCheckRequest::default()).await;
+    let status = status.expect_err("nobody there");
+    assert_eq!(
+        (status.code(), status.message()),
+        (tonic::Code::Unavailable, "the name has no address")
+    );
 }
