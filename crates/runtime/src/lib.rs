@@ -1,9 +1,10 @@
 //! What every service needs to run, and nothing about tenants.
 //!
 //! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
-//! and bounded drain, the one mapping of errors to statuses and exit codes, the
-//! registry of running jobs, the choice among replicas, paging, and the seams for time and identity. It
-//! knows no service, no message and no tenant, and it never writes anything.
+//! and bounded drain, the choice among a service's replicas, the one mapping of errors
+//! to statuses and exit codes, the registry of running jobs, paging, and the seams for
+//! time and identity. It knows no service, no message and no tenant, and it never
+//! writes anything.
 
 pub mod clock;
 pub mod config;
