@@ -177,7 +177,7 @@ fn a_report_that_runs_is_cancelled_and_an_ended_one_stays_as_it_is() {
                 .ends_with("/reports/r1")
         );
         assert_eq!(asked["requestId"].as_str().map(str::len), Some(36));
-        (run.json()["state"].clone(), run.err.clone())
+        (run.json()["state"].clone(), run.err)
     };
     let running = Fake {
         report_runs: true,

@@ -52,18 +52,18 @@ pub type Resolve = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>
 
 /// A service that one or more replicas serve. Clones share what is known of them.
 #[derive(Debug, Clone)]
-pub struct Replicas(Arc<Kind>);
+pub struct Replicas(Kind);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
     One(Channel),
-    Many(Many),
+    Many(Arc<Many>),
 }
 
 /// The one that is connected to already.
 impl From<Channel> for Replicas {
     fn from(channel: Channel) -> Self {
-        Self(Arc::new(Kind::One(channel)))
+        Self(Kind::One(channel))
     }
 }
 
@@ -89,7 +89,7 @@ impl Replicas {
     }
 
     fn many(endpoint: Endpoint, resolve: Resolve) -> Self {
-        Self(Arc::new(Kind::Many(Many {
+        Self(Kind::Many(Arc::new(Many {
             endpoint,
             resolve,
             known: Arc::default(),
@@ -117,7 +117,7 @@ impl Replicas {
         key: &str,
         request: impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
-        let many = match self.0.as_ref() {
+        let many = match &self.0 {
             Kind::One(channel) => return Ok(channel.clone().oneshot(request()).await?),
             Kind::Many(many) => many,
         };

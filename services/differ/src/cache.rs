@@ -104,7 +104,8 @@ impl Caches {
         for turn in 1.. {
             self.live.forget(tenant, ONLY).await;
             // Joins a load under way; where that began too early, the next turn starts another.
-            let live = self.live.get_or(tenant, ONLY, load()).await?;
+            let load = Box::pin(load());
+            let live = self.live.get_or(tenant, ONLY, load).await?;
             // A clock that was set back must not make this go on for ever.
             if live.read_at >= oldest || turn == MOST_LOADS {
                 return Ok((live, Source::Graph));
