@@ -14,7 +14,7 @@ use model::TenantId;
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand,
     EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep,
-    ImportKeys, KeysCommand, MakePlan, Named, OneTenant, PlanOrRestore, Relationships,
+    ImportKeys, KeysCommand, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, Relationships,
     RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, ShowDiff, ShowSnapshot,
     SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand, VerifySnapshots,
 };

@@ -389,8 +389,18 @@ pub(crate) enum DiffCommand {
     Show(Box<ShowDiff>),
     /// Writes a report with its changes as one document
     Export(ExportDiff),
+    /// Ends the making of a report; one that is made stays as it is
+    Cancel(OneReport),
     /// Lists a tenant's reports, newest first
     List,
+}
+
+/// Arguments of commands about one report.
+#[derive(Debug, Args)]
+pub(crate) struct OneReport {
+    /// A full name or a bare id
+    #[arg(value_name = "REPORT", value_parser = report)]
+    pub(crate) report: Named<ReportId>,
 }
 
 /// Arguments of `rewind diff create`.

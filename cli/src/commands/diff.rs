@@ -7,7 +7,9 @@ use proto::v1::{self, AuditLogState, ReportState};
 use runtime::exit;
 use serde_json::{Value, json};
 
-use crate::args::{Against, ChangeKind, CreateDiff, DiffCommand, Global, Named, ShowDiff};
+use crate::args::{
+    Against, ChangeKind, CreateDiff, DiffCommand, Global, Named, OneReport, ShowDiff,
+};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -27,6 +29,7 @@ pub(crate) async fn run(
         DiffCommand::Create(args) => create(args, global, output).await,
         DiffCommand::Show(args) => show(args, global, output).await,
         DiffCommand::Export(args) => export::export(args, global, output).await,
+        DiffCommand::Cancel(args) => cancel(args, global, output).await,
         DiffCommand::List => list(global, output).await,
     }
 }
@@ -76,7 +79,7 @@ async fn create(args: &CreateDiff, global: &Global, output: Output) -> Result<u8
     output.result(|| to_json("Report", &report), || head(&report))?;
     warn(&report, &output);
     Ok(match report.state() {
-        ReportState::Failed | ReportState::Unspecified => exit::FAILED,
+        ReportState::Failed | ReportState::Cancelled | ReportState::Unspecified => exit::FAILED,
         _ if !report.not_compared.is_empty() => exit::WARNINGS,
         ReportState::Succeeded | ReportState::Running => exit::DONE,
     })
@@ -110,11 +113,7 @@ pub(crate) async fn finished(session: &Session, name: &str) -> Result<v1::Report
         name,
         open,
         |message: v1::WatchReportResponse| {
-            let line = format!(
-                "{}: {}",
-                message.phase,
-                count(message.read_count, "object or link", "objects and links")
-            );
+            let line = progress(&message);
             let resource = message.report?;
             let ended = !matches!(
                 resource.state(),
@@ -128,6 +127,20 @@ pub(crate) async fn finished(session: &Session, name: &str) -> Result<v1::Report
         },
     )
     .await
+}
+
+/// How far the making of a report is, in a line.
+fn progress(message: &v1::WatchReportResponse) -> String {
+    let read = count(message.read_count, "object or link", "objects and links");
+    let mut line = format!("{}: {read}", message.phase);
+    if message.expected_count > 0 {
+        line += &format!(" of about {}", message.expected_count);
+    }
+    if let Some(left) = &message.remaining_time {
+        let (minutes, seconds) = (left.seconds / 60, left.seconds % 60);
+        line += &format!(", about {minutes}:{seconds:02} left");
+    }
+    line
 }
 
 fn warn(report: &v1::Report, output: &Output) {
@@ -205,6 +218,24 @@ async fn show(args: &ShowDiff, global: &Global, output: Output) -> Result<u8, Fa
         },
     )?;
     warn(&report, &output);
+    Ok(exit::DONE)
+}
+
+async fn cancel(args: &OneReport, global: &Global, output: Output) -> Result<u8, Failure> {
+    let session = Session::open(global, output).await?;
+    let tenant = session.tenant(args.report.tenant.as_ref()).await?;
+    let client = &session.client;
+    let request = client.unary(v1::CancelReportRequest {
+        name: proto::name::report(&tenant, &args.report.id),
+        request_id: client.request_id(),
+    });
+    let report = required(client.diffs().cancel_report(request).await, |answer| {
+        answer.report
+    })?;
+    if report.state() != ReportState::Cancelled {
+        output.note("the report had ended before");
+    }
+    output.result(|| to_json("Report", &report), || head(&report))?;
     Ok(exit::DONE)
 }
 
@@ -343,4 +374,28 @@ fn row(report: &v1::Report) -> [String; 10] {
         counts.restored.to_string(),
         counts.links.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_what_is_known() {
+        let mut message = v1::WatchReportResponse {
+            phase: "reading tenant".to_owned(),
+            read_count: 1_200,
+            ..v1::WatchReportResponse::default()
+        };
+        assert_eq!(progress(&message), "reading tenant: 1200 objects and links");
+        message.expected_count = 9_000;
+        message.remaining_time = Some(prost_types::Duration {
+            seconds: 125,
+            nanos: 0,
+        });
+        assert_eq!(
+            progress(&message),
+            "reading tenant: 1200 objects and links of about 9000, about 2:05 left"
+        );
+    }
 }

@@ -499,12 +499,30 @@ impl DiffService for Fake {
             report: Some(report),
             phase: "comparing".to_owned(),
             read_count: 3,
+            ..WatchReportResponse::default()
         };
         let running = Report {
             state: ReportState::Running.into(),
             ..self.report.clone()
         };
         Ok(self.stream(message(running), message(self.report.clone())))
+    }
+    async fn cancel_report(
+        &self,
+        request: Request<CancelReportRequest>,
+    ) -> Result<Response<CancelReportResponse>, Status> {
+        let mut report = self.report.clone();
+        if self.report_runs {
+            report.set_state(ReportState::Cancelled);
+        }
+        method!(
+            self,
+            request,
+            CancelReportRequest,
+            CancelReportResponse {
+                report: Some(report)
+            }
+        )
     }
     async fn get_report(
         &self,

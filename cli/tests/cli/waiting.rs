@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use proto::v1::{ReportState, SnapshotState};
+use serde_json::Value;
 
 use crate::canned::{self, name};
 use crate::fake::Fake;
@@ -159,4 +160,39 @@ fn what_was_not_compared_is_a_warning() {
     })
     .rewind(&["diff", "create", "--snapshot", "latest"])
     .exits(1);
+}
+
+#[test]
+fn a_report_that_runs_is_cancelled_and_an_ended_one_stays_as_it_is() {
+    let cancel = |fake| {
+        let gateway = Gateway::start(fake);
+        let run = gateway
+            .rewind(&["diff", "cancel", "r1", "--output", "json"])
+            .exits(0);
+        let asked = gateway.fake.last("CancelReportRequest");
+        assert!(
+            asked["name"]
+                .as_str()
+                .expect("a name")
+                .ends_with("/reports/r1")
+        );
+        assert_eq!(asked["requestId"].as_str().map(str::len), Some(36));
+        (run.json()["state"].clone(), run.err)
+    };
+    let running = Fake {
+        report_runs: true,
+        ..Fake::default()
+    };
+    let ended = (Value::from("REPORT_STATE_CANCELLED"), String::new());
+    assert_eq!(cancel(running), ended);
+    let (state, said) = cancel(Fake::default());
+    assert_eq!(state, "REPORT_STATE_SUCCEEDED");
+    assert_eq!(said, "the report had ended before\n");
+    let cancelled = Fake {
+        report: canned::report("r1", ReportState::Cancelled),
+        ..Fake::default()
+    };
+    Gateway::start(cancelled)
+        .rewind(&["diff", "create", "--snapshot", "latest"])
+        .exits(1);
 }

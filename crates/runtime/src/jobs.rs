@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// How long an ended job can still be watched.
@@ -30,6 +31,7 @@ struct State<P> {
 
 struct Entry<P> {
     state: watch::Sender<State<P>>,
+    cancelled: CancellationToken,
     ended_at: Option<Instant>,
 }
 
@@ -94,15 +96,18 @@ impl<P: Clone + Send + Sync + 'static> Jobs<P> {
             value: initial,
             end: None,
         });
+        let cancelled = CancellationToken::new();
         entries.insert(
             key.clone(),
             Entry {
                 state: state.clone(),
+                cancelled: cancelled.clone(),
                 ended_at: None,
             },
         );
         Start::New(JobHandle {
             key,
+            cancelled,
             progress: Progress { state },
             entries: Arc::clone(&self.entries),
             ended: false,
@@ -150,6 +155,14 @@ impl<P: Clone + Send + Sync + 'static> Jobs<P> {
             .lock()
             .get(key)
             .is_some_and(|entry| entry.ended_at.is_none())
+    }
+
+    /// Asks a running job to end; how it ends is its own affair. Does nothing where
+    /// no such job runs.
+    pub fn cancel(&self, key: &str) {
+        if let Some(entry) = self.entries.lock().get(key) {
+            entry.cancelled.cancel();
+        }
     }
 
     /// How many jobs run.
@@ -232,6 +245,7 @@ impl<P> Progress<P> {
 #[must_use = "a job whose handle is dropped has ended without a result"]
 pub struct JobHandle<P: Clone + Send + Sync + 'static> {
     key: String,
+    cancelled: CancellationToken,
     progress: Progress<P>,
     entries: Entries<P>,
     ended: bool,
@@ -250,6 +264,11 @@ impl<P: Clone + Send + Sync + 'static> JobHandle<P> {
     #[must_use]
     pub fn progress(&self) -> Progress<P> {
         self.progress.clone()
+    }
+
+    /// Returns when somebody asks the job to end.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
     }
 
     /// Replaces the value.

@@ -1,9 +1,10 @@
 //! What every service needs to run, and nothing about tenants.
 //!
 //! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
-//! and bounded drain, the one mapping of errors to statuses and exit codes, the
-//! registry of running jobs, paging, and the seams for time and identity. It
-//! knows no service, no message and no tenant, and it never writes anything.
+//! and bounded drain, the choice among a service's replicas, the one mapping of errors
+//! to statuses and exit codes, the registry of running jobs, paging, and the seams for
+//! time and identity. It knows no service, no message and no tenant, and it never
+//! writes anything.
 
 pub mod clock;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod page;
 pub mod program;
+pub mod replicas;
 pub mod serve;
 pub mod signal;
 pub mod status;
@@ -23,5 +25,6 @@ pub mod tls;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ids::{Ids, SeededIds, SystemIds};
 pub use jobs::Jobs;
+pub use replicas::Replicas;
 pub use serve::{MAX_MESSAGE_SIZE, Server, connect};
 pub use status::{Fault, Remote, status};

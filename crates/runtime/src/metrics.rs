@@ -15,6 +15,7 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The form: text of OpenMetrics 1.0.
@@ -48,11 +49,17 @@ impl Endpoint {
         Ok(address)
     }
 
-    /// Answers until the token is cancelled.
-    ///
-    /// # Errors
-    /// Where the listener fails.
-    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+    /// Answers beside the service until the token is cancelled; where the listener
+    /// fails, the service goes on without.
+    pub fn spawn(self, stop: CancellationToken) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            if let Err(error) = self.run(stop).await {
+                tracing::error!(%error, "metrics can no longer be read");
+            }
+        })
+    }
+
+    async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let Some(listener) = self.listener else {
             stop.cancelled().await;
             return Ok(());
@@ -91,7 +98,7 @@ mod tests {
         let mut endpoint = Endpoint::new(registry);
         let address = endpoint.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(endpoint.run(stop.clone()));
+        let running = endpoint.spawn(stop.clone());
         rows.set(7);
         let mut connection = TcpStream::connect(address).await.unwrap();
         connection
@@ -112,6 +119,6 @@ mod tests {
             "{answer}"
         );
         stop.cancel();
-        running.await.unwrap().unwrap();
+        running.await.unwrap();
     }
 }

@@ -228,6 +228,11 @@ pub enum ConnectError {
 /// # Errors
 /// Where the address or the certificate cannot be used.
 pub fn connect(url: &str, tls: Option<&Tls>) -> Result<Channel, ConnectError> {
+    Ok(endpoint(url, tls)?.connect_lazy())
+}
+
+/// How a service is connected to.
+pub(crate) fn endpoint(url: &str, tls: Option<&Tls>) -> Result<Endpoint, ConnectError> {
     let mut endpoint = Endpoint::from_shared(url.to_owned())?
         .connect_timeout(Duration::from_secs(5))
         .tcp_nodelay(true)
@@ -236,7 +241,7 @@ pub fn connect(url: &str, tls: Option<&Tls>) -> Result<Channel, ConnectError> {
     if endpoint.uri().scheme_str() == Some("https") {
         endpoint = endpoint.tls_config(tls.ok_or(ConnectError::NoTls)?.client())?;
     }
-    Ok(endpoint.connect_lazy())
+    Ok(endpoint)
 }
 
 #[cfg(test)]

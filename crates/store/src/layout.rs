@@ -4,7 +4,7 @@
 //! tenant's folder.
 
 use chrono::{DateTime, Utc};
-use model::{PlanId, SnapshotId, TenantId};
+use model::{PlanId, ReportId, SnapshotId, TenantId};
 use object_store::path::Path;
 
 use crate::error::StoreError;
@@ -28,6 +28,9 @@ impl Area {
         }
     }
 }
+
+/// The document that makes a report visible; an empty one says that it was given up.
+pub const REPORT: &str = "report";
 
 /// The folder of all tenants.
 #[must_use]
@@ -236,6 +239,42 @@ pub(crate) fn fate_number(path: &Path) -> Option<u32> {
 #[must_use]
 pub fn area(tenant: &TenantId, area: Area) -> Path {
     Path::from(format!("tenants/{tenant}/{}", area.name()))
+}
+
+/// The folder, inside a report's, of the names of its snapshots.
+const REPORT_MARKS: &str = "of";
+
+/// The mark that a report is of a snapshot.
+#[must_use]
+pub fn report_mark(tenant: &TenantId, report: &ReportId, snapshot: &SnapshotId) -> Path {
+    Path::from(format!(
+        "tenants/{tenant}/reports/{report}/{REPORT_MARKS}/{snapshot}"
+    ))
+}
+
+/// What a file of a report is to the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReportPart {
+    /// What makes the report visible.
+    Head,
+    /// The mark that it is of a snapshot.
+    Mark(SnapshotId),
+    /// Anything else.
+    Content,
+}
+
+/// The report that a file is of, and as what.
+pub(crate) fn report_part(tenant: &TenantId, path: &Path) -> Option<(ReportId, ReportPart)> {
+    let inside = path.prefix_match(&area(tenant, Area::Reports))?;
+    let parts: Vec<String> = inside.map(|part| part.as_ref().to_owned()).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (id, name) = parts.split_first()?;
+    let part = match name {
+        [REPORT] => ReportPart::Head,
+        [REPORT_MARKS, snapshot] => ReportPart::Mark(SnapshotId::parse(snapshot).ok()?),
+        _ => ReportPart::Content,
+    };
+    Some((ReportId::parse(id).ok()?, part))
 }
 
 /// What a file of a tenant is, by its path.

@@ -17,6 +17,7 @@ mod look_up;
 mod prune;
 mod raw;
 mod repair;
+mod reports;
 mod search;
 mod snapshot;
 mod verify;

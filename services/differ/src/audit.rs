@@ -12,13 +12,14 @@ use graph::{Directory, GraphError};
 use model::TenantId;
 use model::audit::{self, Entry, LATE, Log, Sought};
 use model::licence::Licence;
-use moka::future::Cache;
 use proto::convert::{activity, timestamp};
 use proto::v1::{self, AuditLogState};
 use runtime::status::chain;
 use store::TenantRecord;
 
+use crate::cache::{ONLY, Shared};
 use crate::create::Order;
+use crate::metrics::Metrics;
 use crate::{Context, Error};
 
 /// How many pages of the log are read for one report.
@@ -27,12 +28,12 @@ const PAGES: usize = 100;
 const LEAST: Duration = Duration::from_secs(5);
 const MOST: Duration = Duration::from_secs(60);
 /// About the bytes of an entry in memory.
-const ENTRY_BYTES: usize = 512;
+const ENTRY_BYTES: u64 = 512;
 
 /// What is kept of the tenants' logs.
 #[derive(Debug, Clone)]
 pub(crate) struct Logs {
-    kept: Cache<TenantId, Arc<Kept>>,
+    kept: Shared<Arc<Kept>>,
 }
 
 /// A part of a log, without gaps.
@@ -46,11 +47,10 @@ struct Kept {
 
 impl Logs {
     /// Keeps about that many bytes together.
-    pub(crate) fn new(bytes: u64) -> Self {
-        let weigh = |_: &TenantId, kept: &Arc<Kept>| {
-            u32::try_from(kept.entries.len() * ENTRY_BYTES).unwrap_or(u32::MAX)
-        };
-        let kept = Cache::builder().max_capacity(bytes).weigher(weigh).build();
+    pub(crate) fn new(bytes: u64, metrics: &Metrics) -> Self {
+        let kept = Shared::new(bytes, metrics.cache("audit_logs"), |kept: &Arc<Kept>| {
+            kept.entries.len() as u64 * ENTRY_BYTES
+        });
         Self { kept }
     }
 }
@@ -173,11 +173,13 @@ impl Reading {
         let logs = &context.logs.kept;
         // What is read now must join it without a gap.
         let joins = |kept: &Arc<Kept>| kept.from <= self.from && kept.until >= self.from;
-        let kept = logs.get(tenant).await.filter(joins);
+        let kept = logs.get(tenant, ONLY).await.filter(joins);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.until >= self.new_enough) {
+            logs.hit();
             let note = self.note(&kept.entries, kept.until, &Ended::Whole, 0);
             return (Arc::clone(&kept.entries), note);
         }
+        logs.miss();
         let mut gathered = Gathered::default();
         let from = kept
             .as_ref()
@@ -201,7 +203,7 @@ impl Reading {
                 until: self.now,
                 entries: Arc::clone(&entries),
             };
-            logs.insert(tenant.clone(), Arc::new(kept)).await;
+            logs.insert(tenant, ONLY, Arc::new(kept)).await;
         }
         let mut note = self.note(&entries, self.now, &ended, malformed);
         if some && !matches!(ended, Ended::Whole) {

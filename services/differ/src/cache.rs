@@ -3,53 +3,55 @@
 //! A comparison is known by what it depends on and a report never changes, so a
 //! hit is never stale; a live state
 //! carries the time at which its reading began, and is used only where the
-//! caller accepts its age. Loads are single-flight.
+//! caller accepts its age. Loads are single-flight, and each tenant has a share
+//! ([`share`]).
+
+mod share;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use model::TenantId;
 use model::diff::{AttributeChange, Difference};
-use moka::future::Cache;
 use proto::v1::Change;
 use serde_json::Value;
 
 use crate::Error;
 use crate::create::Compared;
 use crate::live::Live;
+use crate::metrics::Metrics;
+
+pub(crate) use share::Shared;
 
 /// What a live state takes beside what was added to it, in bytes.
 const LIVE_BYTES: u64 = 64 << 10;
 /// How often a live state is read for one caller.
 const MOST_LOADS: u32 = 3;
 
-/// A tenant's thing by id.
-type Key = (TenantId, String);
+/// The name of what a tenant has one of.
+pub(crate) const ONLY: &str = "";
 
 /// All caches of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
-    differences: Cache<Key, Arc<Compared>>,
-    live: Cache<TenantId, Arc<Live>>,
-    changes: Cache<Key, Arc<Vec<Change>>>,
+    differences: Shared<Arc<Compared>>,
+    live: Shared<Arc<Live>>,
+    changes: Shared<Arc<Vec<Change>>>,
 }
 
 impl Caches {
     /// Caches that hold about `bytes` together.
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64, metrics: &Metrics) -> Self {
         Self {
-            differences: Cache::builder()
-                .max_capacity(bytes / 4)
-                .weigher(|_, compared: &Arc<Compared>| clamp(weight(&compared.difference)))
-                .build(),
-            live: Cache::builder()
-                .max_capacity(bytes / 2)
-                .weigher(|_, live: &Arc<Live>| clamp(live.added + LIVE_BYTES))
-                .build(),
-            changes: Cache::builder()
-                .max_capacity(bytes / 4)
-                .weigher(|_, changes: &Arc<Vec<Change>>| clamp(changes.iter().map(prost_len).sum()))
-                .build(),
+            differences: Shared::new(bytes / 4, metrics.cache("differences"), |compared| {
+                weight(&compared.difference)
+            }),
+            live: Shared::new(bytes / 2, metrics.cache("live"), |live| {
+                live.added + LIVE_BYTES
+            }),
+            changes: Shared::new(bytes / 4, metrics.cache("changes"), |changes| {
+                changes.iter().map(prost_len).sum()
+            }),
         }
     }
 
@@ -57,13 +59,10 @@ impl Caches {
     pub(crate) async fn difference(
         &self,
         tenant: &TenantId,
-        key: String,
+        key: &str,
         make: impl Future<Output = Result<Arc<Compared>, Error>>,
     ) -> Result<Arc<Compared>, Error> {
-        self.differences
-            .try_get_with((tenant.clone(), key), make)
-            .await
-            .map_err(Error::Shared)
+        self.differences.get_or(tenant, key, make).await
     }
 
     /// A report's changes, loaded once for all who ask.
@@ -73,20 +72,17 @@ impl Caches {
         id: &str,
         load: impl Future<Output = Result<Arc<Vec<Change>>, Error>>,
     ) -> Result<Arc<Vec<Change>>, Error> {
-        self.changes
-            .try_get_with((tenant.clone(), id.to_owned()), load)
-            .await
-            .map_err(Error::Shared)
+        self.changes.get_or(tenant, id, load).await
     }
 
     /// The live state that was read last, however old.
     pub(crate) async fn last(&self, tenant: &TenantId) -> Option<Arc<Live>> {
-        self.live.get(tenant).await
+        self.live.get(tenant, ONLY).await
     }
 
     /// Keeps a live state that was read apart from the others.
     pub(crate) async fn keep(&self, tenant: &TenantId, live: &Arc<Live>) {
-        self.live.insert(tenant.clone(), Arc::clone(live)).await;
+        self.live.insert(tenant, ONLY, Arc::clone(live)).await;
     }
 
     /// A live state whose reading began at `oldest` or later; whether it was
@@ -100,22 +96,16 @@ impl Caches {
     where
         F: Future<Output = Result<Arc<Live>, Error>>,
     {
-        if let Some(live) = self
-            .live
-            .get(tenant)
-            .await
-            .filter(|live| live.dates_from() >= oldest)
-        {
+        let last = self.last(tenant).await;
+        if let Some(live) = last.filter(|live| live.dates_from() >= oldest) {
+            self.live.hit();
             return Ok((live, Source::Cache));
         }
         for turn in 1.. {
-            self.live.invalidate(tenant).await;
+            self.live.forget(tenant, ONLY).await;
             // Joins a load under way; where that began too early, the next turn starts another.
-            let live = self
-                .live
-                .try_get_with(tenant.clone(), load())
-                .await
-                .map_err(Error::Shared)?;
+            let load = Box::pin(load());
+            let live = self.live.get_or(tenant, ONLY, load).await?;
             // A clock that was set back must not make this go on for ever.
             if live.read_at >= oldest || turn == MOST_LOADS {
                 return Ok((live, Source::Graph));
@@ -151,10 +141,6 @@ fn weight(difference: &Difference) -> u64 {
         attributes + change.links.len() as u64 * 128 + 256
     };
     difference.changes.iter().map(change).sum()
-}
-
-fn clamp(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -203,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_live_state_is_used_only_while_it_is_young_enough() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let (reads, state) = (AtomicI64::new(0), state().await);
         let load = || async {
             let turn = 1 + reads.fetch_add(1, Ordering::SeqCst);
@@ -233,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_state_is_as_old_as_what_it_took_from_an_earlier_one() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let mut state = state().await;
         let kind = Kind::Objects(ObjectType::ConditionalAccessPolicy);
         let record = Completeness::begun(kind, Method::StableReread, at(3));
@@ -256,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_tenants_entry_under_the_same_key_is_not_served() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let changes = |n| async move { Ok(Arc::new(vec![Change::default(); n])) };
         let key = "0123456789abcdef";
         let of = |tenant: TenantId, n| {
@@ -276,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_load_is_not_kept() {
-        let caches = Caches::new(1 << 20);
+        let caches = Caches::new(1 << 20, &Metrics::default());
         let failed = caches
             .changes(&tenant(1), "r", async { Err(Error::GivenUp) })
             .await;

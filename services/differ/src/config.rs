@@ -27,6 +27,9 @@ pub struct Config {
     /// `REWIND_WRITER_CLIENT_ID`: by which reports know what Rewind itself
     /// restored; its credential is none of the differ's business.
     pub writer_client_id: Option<String>,
+    /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
+    /// whoever can reach it; nowhere by default.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -51,12 +54,14 @@ impl Config {
             .unwrap_or(CACHE_BYTES);
         let installed = Installed::read(settings, Kind::Reader)?;
         let writer_client_id = settings.text("REWIND_WRITER_CLIENT_ID");
+        let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         settings.finish()?;
         Ok(Self {
             common,
             installed,
             cache_bytes,
             writer_client_id,
+            metrics,
         })
     }
 }

@@ -8,7 +8,7 @@ use model::audit::Sought;
 use model::diff::{ChangeKind, Difference, Scope, diff};
 use model::names::{self, Named};
 use model::snapshot::{Completeness, Content};
-use model::{ObjectType, ReportId, TenantId};
+use model::{ObjectType, ReportId, SnapshotId, TenantId};
 use proto::convert::{self, timestamp};
 use proto::v1::{ComparedKind, Report, ReportState, WatchReportResponse};
 use runtime::jobs::{JobHandle, Start};
@@ -19,7 +19,8 @@ use tracing::Instrument;
 
 use crate::cache::Source;
 use crate::live::{self, Freshness, Live};
-use crate::{Context, Error, audit, reports};
+use crate::metrics::End;
+use crate::{Context, Error, audit, progress, reports};
 
 /// From how many objects of a type on it is not believed at once that more than
 /// half of them vanished.
@@ -43,6 +44,13 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// The snapshots that are compared.
+    fn snapshots(&self) -> impl Iterator<Item = &SnapshotId> {
+        std::iter::once(&self.base)
+            .chain(&self.target)
+            .map(Manifest::id)
+    }
+
     fn report(&self, state: ReportState) -> Report {
         let snapshot =
             |manifest: &store::Manifest| proto::name::snapshot(&self.tenant, manifest.id());
@@ -64,32 +72,36 @@ impl Order {
 /// Starts a report in the background.
 pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> WatchReportResponse {
     let running = order.report(ReportState::Running);
-    let initial = WatchReportResponse {
-        report: Some(running.clone()),
-        phase: "reading tenant".to_owned(),
-        read_count: 0,
-    };
+    let initial = progress::begun(running.clone());
     match context.jobs.start(running.name, initial.clone()) {
         Start::Running(value) => value,
         Start::New(job) => {
             let span = tracing::info_span!("report", tenant = %order.tenant, report = %order.id);
             let context = context.clone();
             let run = async move {
-                let result = make(&context, &vault, &order, &job).await;
+                let began = Instant::now();
+                let result = tokio::select! {
+                    result = make(&context, &vault, &order, &job) => result,
+                    () = job.cancelled() => cancelled(&vault, &order).await,
+                };
+                let state = result.as_ref().map(Report::state);
+                context.metrics.ended(End::of(state.ok()), began.elapsed());
                 if let Err(error) = &result {
                     tracing::warn!(error = runtime::status::chain(error), "report not made");
                 }
-                let done = |report| WatchReportResponse {
-                    report: Some(report),
-                    phase: "done".to_owned(),
-                    read_count: 0,
-                };
-                job.finish(result.map(done).map_err(|error| status(&error)));
+                job.finish(result.map(progress::ended).map_err(|error| status(&error)));
             };
             tokio::spawn(run.instrument(span));
             initial
         }
     }
+}
+
+/// Says that a report was cancelled, unless it is stored by now.
+async fn cancelled(vault: &TenantVault, order: &Order) -> Result<Report, Error> {
+    tracing::info!("report cancelled");
+    let report = order.report(ReportState::Cancelled);
+    reports::write_end(vault, &order.id, order.snapshots(), report).await
 }
 
 async fn make(
@@ -117,7 +129,8 @@ async fn make(
                         ?vanished,
                         "most objects seem to be gone; everything is read again"
                     );
-                    let live = live::read(context, vault, Freshness::Whole, job, None).await?;
+                    let live = live::read(context, vault, Freshness::Whole, job, None, &order.base)
+                        .await?;
                     context.caches.keep(&order.tenant, &live).await;
                     let compared =
                         compare(context, &live.aside.vault, order, &live.manifest, job).await?;
@@ -144,16 +157,17 @@ async fn make(
     let mut told = Vec::new();
     // A restore plans and verifies by such a report, and must not wait for the log.
     if order.freshness != Freshness::Full {
-        job.modify(|value| value.phase = "reading audit log".to_owned());
+        progress::enter(job, "reading audit log");
         (report.audit_log, told) =
             audit::tell(context, order, &compared.sought, began.elapsed()).await;
     }
-    job.modify(|value| value.phase = "writing".to_owned());
+    progress::enter(job, "writing");
     let beside = reports::Beside {
         told,
         references: &compared.references,
     };
-    reports::write(vault, &order.id, &report, difference, &beside).await?;
+    let of = order.snapshots();
+    reports::write(vault, &order.id, of, &report, difference, &beside).await?;
     Ok(report)
 }
 
@@ -180,7 +194,7 @@ async fn compare(
     target: &Manifest,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<Arc<Compared>, Error> {
-    job.modify(|value| value.phase = "comparing".to_owned());
+    progress::enter(job, "comparing");
     let (base, scope) = (&order.base, order.scope.clone());
     let work = async {
         let between = vault.between(base, target, &scope).await?;
@@ -200,7 +214,7 @@ async fn compare(
         Ok(Arc::new(compared))
     };
     let key = fingerprint(base, target, &order.scope);
-    context.caches.difference(&order.tenant, key, work).await
+    context.caches.difference(&order.tenant, &key, work).await
 }
 
 /// What the values of each change name, by what either side knows of it.
@@ -299,16 +313,25 @@ async fn live(
     order: &Order,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<(Arc<Live>, Source), Error> {
-    job.modify(|value| value.phase = "reading tenant".to_owned());
+    progress::enter(job, progress::READING);
     let caches = &context.caches;
     if order.freshness != Freshness::AsFarAsPossible {
         // Joins no reading that may take something from an earlier one.
-        let live = live::read(context, vault, order.freshness, job, None).await?;
+        let live = live::read(context, vault, order.freshness, job, None, &order.base).await?;
         caches.keep(&order.tenant, &live).await;
         return Ok((live, Source::Graph));
     }
     let last = caches.last(&order.tenant).await;
     let oldest = order.asked_at - order.max_age;
-    let load = || live::read(context, vault, order.freshness, job, last.clone());
+    let load = || {
+        live::read(
+            context,
+            vault,
+            order.freshness,
+            job,
+            last.clone(),
+            &order.base,
+        )
+    };
     caches.live(&order.tenant, oldest, load).await
 }

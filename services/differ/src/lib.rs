@@ -11,6 +11,8 @@ mod create;
 mod error;
 mod filter;
 mod live;
+mod metrics;
+mod progress;
 mod reports;
 mod rpc;
 
@@ -18,12 +20,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use graph::Directory;
+use metrics::Metrics;
+use prometheus_client::registry::Registry;
 use proto::v1::WatchReportResponse;
 use proto::v1::diff_service_server::DiffServiceServer;
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
 use runtime::jobs::Jobs;
+use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
@@ -64,6 +69,7 @@ pub(crate) struct Context {
     pub(crate) jobs: Jobs<WatchReportResponse>,
     pub(crate) caches: cache::Caches,
     pub(crate) logs: audit::Logs,
+    pub(crate) metrics: Metrics,
     /// The installation's application that writes, by its id alone.
     pub(crate) writer_client_id: Option<String>,
 }
@@ -74,6 +80,7 @@ pub struct App {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    endpoint: Endpoint,
 }
 
 impl App {
@@ -95,7 +102,11 @@ impl App {
             ids,
         };
         let listener = TcpListener::bind(common.listen).await?;
-        Self::build(config, deps, listener)
+        let mut app = Self::build(config, deps, listener)?;
+        if let Some(address) = config.metrics {
+            app.endpoint.listen(address).await?;
+        }
+        Ok(app)
     }
 
     /// Puts the service together; nothing is read or written yet.
@@ -105,12 +116,15 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
-        let caches = cache::Caches::new(config.cache_bytes);
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
         let rpc = rpc::Rpc::new(Context {
             deps,
             jobs: Jobs::new(),
-            caches,
-            logs: audit::Logs::new(config.cache_bytes / 8),
+            caches: cache::Caches::new(config.cache_bytes, &metrics),
+            logs: audit::Logs::new(config.cache_bytes / 8, &metrics),
+            metrics,
             writer_client_id: config.writer_client_id.clone(),
         });
         let routes =
@@ -123,6 +137,7 @@ impl App {
             server,
             listener,
             address,
+            endpoint: Endpoint::new(registry),
         })
     }
 
@@ -137,7 +152,10 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        self.server.run(self.listener, stop).await
+        let metrics = self.endpoint.spawn(stop.clone());
+        let result = self.server.run(self.listener, stop).await;
+        metrics.abort();
+        result
     }
 }
 

@@ -20,6 +20,7 @@ use store::{
     Announced, Aside, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantVault, Trigger,
 };
 
+use crate::progress::Meter;
 use crate::{Context, Error};
 
 /// How long a reading waits for a quota that a restore has, where there is no
@@ -70,7 +71,7 @@ pub(crate) enum Freshness {
 }
 
 /// Reads the tenant: what changed since `last` or the newest snapshot, where there
-/// is one whose changes can be followed.
+/// is one whose changes can be followed. It is taken to be about as large as `like`.
 ///
 /// # Errors
 /// `NOT_FOUND`; where nothing could be read, why; `STORE_UNAVAILABLE`.
@@ -80,6 +81,7 @@ pub(crate) async fn read(
     freshness: Freshness,
     job: &JobHandle<WatchReportResponse>,
     last: Option<Arc<Live>>,
+    like: &Manifest,
 ) -> Result<Arc<Live>, Error> {
     let deps = &context.deps;
     let record = deps.vault.registered(vault.id()).await?;
@@ -93,10 +95,13 @@ pub(crate) async fn read(
     if freshness != Freshness::Full {
         request.patience = PATIENCE;
     }
-    let (progress, clock, count) = (job.progress(), Arc::clone(&deps.clock), AtomicU64::new(0));
+    let meter = match &request.mode {
+        Mode::Whole | Mode::Reconcile(_) => Meter::of_all(job, like),
+        Mode::Since(_) => Meter::of_changes(job),
+    };
+    let (clock, count) = (Arc::clone(&deps.clock), AtomicU64::new(0));
     let told = move |step: graph::Progress| {
-        let total = count.fetch_add(step.added, Ordering::Relaxed) + step.added;
-        progress.modify(|value| value.read_count = i64::try_from(total).unwrap_or(i64::MAX));
+        meter.tell(count.fetch_add(step.added, Ordering::Relaxed) + step.added);
     };
     let tick = move || clock.now();
     let draft = Draft::default();

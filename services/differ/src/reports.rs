@@ -1,13 +1,14 @@
-//! Stored reports: pages of changes first, the report itself last, so that a
-//! report is whole or not there.
+//! Stored reports: the names of their snapshots and pages of changes first, the
+//! report itself last, so that a report is whole or not there.
 
 use bytes::Bytes;
-use model::ReportId;
 use model::diff::Difference;
 use model::names::Named;
+use model::{ReportId, SnapshotId};
 use prost::Message;
 use proto::convert;
-use proto::v1::{Change, ListChangesResponse, Report};
+use proto::v1::{Change, ListChangesResponse, Report, ReportState};
+use store::layout::REPORT;
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
@@ -15,8 +16,6 @@ use crate::audit::Told;
 
 /// Changes in one stored page.
 const PAGE: usize = 1000;
-/// The document that makes a report visible.
-const REPORT: &str = "report";
 
 fn page_name(number: usize) -> String {
     format!("changes/{number:06}")
@@ -41,14 +40,16 @@ impl Beside<'_> {
     }
 }
 
-/// Stores a report.
+/// Stores a report, which is kept as long as its snapshots.
 pub(crate) async fn write(
     vault: &TenantVault,
     id: &ReportId,
+    of: impl IntoIterator<Item = &SnapshotId>,
     report: &Report,
     difference: &Difference,
     beside: &Beside<'_>,
 ) -> Result<(), Error> {
+    vault.begin_report(id, of).await?;
     for (number, changes) in difference.changes.chunks(PAGE).enumerate() {
         let message = |(place, change)| {
             let mut message = convert::change(change);
@@ -62,6 +63,22 @@ pub(crate) async fn write(
         put(vault, id, &page_name(number + 1), &page).await?;
     }
     put(vault, id, REPORT, report).await
+}
+
+/// Stores a report without changes, unless it was stored meanwhile; what is stored
+/// is answered.
+pub(crate) async fn write_end(
+    vault: &TenantVault,
+    id: &ReportId,
+    of: impl IntoIterator<Item = &SnapshotId>,
+    report: Report,
+) -> Result<Report, Error> {
+    vault.begin_report(id, of).await?;
+    match put(vault, id, REPORT, &report).await {
+        Ok(()) => Ok(report),
+        Err(Error::Store(StoreError::Exists { .. })) => read(vault, id).await,
+        Err(error) => Err(error),
+    }
 }
 
 async fn put(
@@ -82,13 +99,17 @@ async fn put(
 
 /// Reads a report without its changes.
 pub(crate) async fn read(vault: &TenantVault, id: &ReportId) -> Result<Report, Error> {
-    let bytes = vault.get(Area::Reports, id.as_str(), REPORT).await?;
+    let bytes = vault.report(id).await?;
     Report::decode(bytes).map_err(|error| damaged(id, &error))
 }
 
-/// Reads all changes of a report, in order.
+/// Reads all changes of a report, in order; one that was not made has none.
 pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Change>, Error> {
+    let report = read(vault, id).await?;
     let mut changes = Vec::new();
+    if report.state() != ReportState::Succeeded {
+        return Ok(changes);
+    }
     for number in 1.. {
         match vault
             .get(Area::Reports, id.as_str(), &page_name(number))
@@ -103,7 +124,7 @@ pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Ch
             Err(error) => return Err(error.into()),
         }
     }
-    let expected = read(vault, id).await?.counts.unwrap_or_default();
+    let expected = report.counts.unwrap_or_default();
     let objects = expected.added
         + expected.modified
         + expected.soft_deleted

@@ -8,20 +8,21 @@ use proto::convert::{InvalidMessage, model_scope};
 use proto::name;
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::{
-    CreateReportRequest, CreateReportResponse, GetReportRequest, GetReportResponse,
-    ListChangesRequest, ListChangesResponse, ListReportsRequest, ListReportsResponse, Report,
-    WatchReportRequest, WatchReportResponse,
+    CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
+    GetReportRequest, GetReportResponse, ListChangesRequest, ListChangesResponse,
+    ListReportsRequest, ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
 use runtime::status::status;
 use store::{Area, Manifest, TenantVault};
+use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status};
 
 use crate::create::{self, Order};
 use crate::filter::Filter;
 use crate::live::Freshness;
-use crate::{Context, Error, reports};
+use crate::{Context, Error, progress, reports};
 
 /// The oldest live state that may be asked for.
 const LONGEST_AGE: TimeDelta = TimeDelta::days(30);
@@ -141,12 +142,18 @@ impl Rpc {
             Ok(report) => report,
             Err(error) => return jobs.watch(full_name).ok_or(error),
         };
-        let last = WatchReportResponse {
-            report: Some(report),
-            phase: "done".to_owned(),
-            read_count: 0,
-        };
+        let last = progress::ended(report);
         Ok(Box::pin(tokio_stream::once(Ok(last))))
+    }
+
+    async fn cancel(&self, full_name: &str) -> Result<Option<Report>, Status> {
+        self.context.jobs.cancel(full_name);
+        let mut watch = self.watch(full_name).await.map_err(refuse)?;
+        let mut report = None;
+        while let Some(message) = watch.try_next().await? {
+            report = message.report;
+        }
+        Ok(report)
     }
 
     async fn list(&self, request: ListReportsRequest) -> Result<ListReportsResponse, Error> {
@@ -225,6 +232,14 @@ impl DiffService for Rpc {
                 .await
                 .map_err(refuse)?,
         ))
+    }
+
+    async fn cancel_report(
+        &self,
+        request: Request<CancelReportRequest>,
+    ) -> Result<Response<CancelReportResponse>, Status> {
+        let report = self.cancel(&request.into_inner().name).await?;
+        Ok(Response::new(CancelReportResponse { report }))
     }
 
     async fn get_report(

@@ -6,6 +6,7 @@
 use crate::auth::{Tenants, Token, Tokens};
 use crate::consent::Applications;
 use proto::v1::Role;
+use runtime::Replicas;
 use runtime::config::{Common, ConfigError, Settings, TlsPaths};
 use runtime::serve::ConnectError;
 use runtime::tls::{Tls, TlsError};
@@ -35,7 +36,7 @@ pub struct Config {
 pub struct Peers {
     /// `REWIND_SNAPSHOTTER_URL`.
     pub snapshotter: String,
-    /// `REWIND_DIFFER_URL`.
+    /// `REWIND_DIFFER_URL`; each of the addresses of its host is a replica.
     pub differ: String,
     /// `REWIND_RESTORER_URL`.
     pub restorer: String,
@@ -120,8 +121,8 @@ impl Config {
 pub struct Backends {
     /// Takes snapshots.
     pub snapshotter: Channel,
-    /// Makes difference reports.
-    pub differ: Channel,
+    /// Makes difference reports; a tenant's calls go to one of its replicas.
+    pub differ: Replicas,
     /// Plans and applies restores.
     pub restorer: Channel,
 }
@@ -149,14 +150,12 @@ impl Backends {
     /// Where an address or the certificate cannot be used.
     pub fn connect(config: &Config) -> Result<Self, PeerError> {
         let tls = config.peers.tls.as_ref().map(Tls::load).transpose()?;
-        let connect = |peer, url: &str| {
-            runtime::connect(url, tls.as_ref())
-                .map_err(|source| PeerError::Address { peer, source })
-        };
+        let (tls, peers) = (tls.as_ref(), &config.peers);
+        let bad = |peer| move |source| PeerError::Address { peer, source };
         Ok(Self {
-            snapshotter: connect("snapshotter", &config.peers.snapshotter)?,
-            differ: connect("differ", &config.peers.differ)?,
-            restorer: connect("restorer", &config.peers.restorer)?,
+            snapshotter: runtime::connect(&peers.snapshotter, tls).map_err(bad("snapshotter"))?,
+            differ: Replicas::connect(&peers.differ, tls).map_err(bad("differ"))?,
+            restorer: runtime::connect(&peers.restorer, tls).map_err(bad("restorer"))?,
         })
     }
 }

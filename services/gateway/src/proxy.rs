@@ -21,9 +21,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
-use tower::ServiceExt;
+use tower::{BoxError, ServiceExt};
 
 /// The door.
 #[derive(Debug)]
@@ -112,11 +111,8 @@ impl Proxy {
             );
         }
         let passage = Passage { caller, request_id };
-        self.forward(
-            method.backend,
-            request::onward(path, &parts.headers, bytes, passage),
-        )
-        .await
+        let onward = || request::onward(path, &parts.headers, bytes.clone(), passage.clone());
+        self.forward(method.backend, &tenant, onward).await
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
@@ -135,36 +131,39 @@ impl Proxy {
     async fn forward(
         &self,
         backend: Backend,
-        request: Request<Body>,
+        tenant: &str,
+        request: impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let (peer, channel) = match backend {
-            Backend::Snapshotter => ("snapshotter", &self.backends.snapshotter),
-            Backend::Differ => ("differ", &self.backends.differ),
-            Backend::Restorer => ("restorer", &self.backends.restorer),
+        let snapshotter = || self.backends.snapshotter.clone().oneshot(request());
+        let restorer = || self.backends.restorer.clone().oneshot(request());
+        let (peer, answer) = match backend {
+            Backend::Snapshotter => ("snapshotter", snapshotter().await.map_err(BoxError::from)),
+            Backend::Restorer => ("restorer", restorer().await.map_err(BoxError::from)),
+            // What runs for a tenant and what is remembered of it is in one replica.
+            Backend::Differ => ("differ", self.backends.differ.call(tenant, &request).await),
             Backend::Gateway | Backend::Unspecified => {
-                let Ok(response) = self.local.clone().oneshot(request).await;
+                let Ok(response) = self.local.clone().oneshot(request()).await;
                 return Ok(response);
             }
         };
-        pass(peer, channel.clone(), request).await
+        passed(peer, answer)
     }
 }
 
-/// Calls a service behind. What it says, also of errors, is passed on as it is.
-async fn pass(
+/// What a service behind says, also of errors, is passed on as it is.
+fn passed(
     peer: &'static str,
-    channel: Channel,
-    request: Request<Body>,
+    answer: Result<Response<Body>, BoxError>,
 ) -> Result<Response<Body>, Status> {
-    match channel.oneshot(request).await {
+    match answer {
         Ok(response) => Ok(response.map(|body| unbroken(peer, body))),
-        Err(error) if is_timeout(&error) => Err(Status::deadline_exceeded(
+        Err(error) if is_timeout(error.as_ref()) => Err(Status::deadline_exceeded(
             "the deadline of the call has passed",
         )),
         Err(error) => {
             tracing::warn!(
                 peer,
-                cause = runtime::status::chain(&error),
+                cause = runtime::status::chain(error.as_ref()),
                 "a service cannot be reached"
             );
             Err(GatewayError::Backend(peer).into())
@@ -189,8 +188,8 @@ fn unbroken(peer: &'static str, body: Body) -> Body {
     Body::new(StreamBody::new(frames))
 }
 
-fn is_timeout(error: &tonic::transport::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<tonic::TimeoutExpired>() {
             return true;

@@ -3,5 +3,6 @@
 mod support;
 
 mod proxy;
+mod replicas;
 mod tenants;
 mod walk;

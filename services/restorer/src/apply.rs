@@ -443,7 +443,7 @@ impl Verification<'_> {
         let request_id = format!("{}-after-{}", self.documents.id(), deps.ids.uuid());
         let snapshot = &self.plan.snapshot;
         let report = report::fresh(&deps.differ, self.tenant, snapshot, &scope, request_id).await?;
-        let changes = report::changes(&deps.differ, &report.name).await?;
+        let changes = report::changes(&deps.differ, self.tenant, &report.name).await?;
         let mut left = judge(&changes, &self.planned, &self.exclusions);
         let unseen = report.not_compared.iter().filter(|kind| is_restored(kind));
         left.unexpected

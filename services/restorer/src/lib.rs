@@ -24,6 +24,7 @@ use graph::DirectoryWriter;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
 use proto::v1::{WatchPlanResponse, WatchRestoreResponse};
+use runtime::Replicas;
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
@@ -35,7 +36,6 @@ use store::{StoreError, TenantRecord, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Channel;
 
 pub use config::Config;
 pub use error::Error;
@@ -56,7 +56,7 @@ pub struct Deps {
     /// How tenants are reached.
     pub connect: Connect,
     /// The differ, which makes the reports that plans start and end with.
-    pub differ: Channel,
+    pub differ: Replicas,
 }
 
 impl std::fmt::Debug for Deps {
@@ -99,7 +99,7 @@ impl App {
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
             ids,
-            differ: runtime::connect(&config.differ_url, tls.as_ref())?,
+            differ: Replicas::connect(&config.differ_url, tls.as_ref())?,
         };
         let listener = TcpListener::bind(common.listen).await?;
         Self::build(config, deps, listener)

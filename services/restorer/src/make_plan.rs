@@ -106,7 +106,7 @@ async fn make(
     if report.state() != ReportState::Succeeded {
         return Err(convert::InvalidMessage::new("report", "the report is not finished").into());
     }
-    let mut reported = report::changes(&deps.differ, &report.name).await?;
+    let mut reported = report::changes(&deps.differ, &order.tenant, &report.name).await?;
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
     // Nothing is written to these, so they are as the report says, unread.

@@ -9,21 +9,26 @@ use proto::v1::{
     CreateReportRequest, GetReportRequest, ListChangesRequest, Report, ReportState,
     WatchReportRequest,
 };
+use runtime::Replicas;
+use runtime::replicas::Served;
 use runtime::serve::MAX_MESSAGE_SIZE;
-use tonic::transport::Channel;
+use tonic::Status;
 
 use crate::Error;
 
 /// Changes asked for at a time.
 const PAGE: i32 = 1000;
 
-fn client(channel: &Channel) -> DiffServiceClient<Channel> {
-    DiffServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE)
+/// The differ that serves the tenant: the one that others ask, too, so that no
+/// second one reads it.
+fn client(differ: &Replicas, tenant: &TenantId) -> DiffServiceClient<Served> {
+    DiffServiceClient::new(differ.of(&tenant.to_string()))
+        .max_decoding_message_size(MAX_MESSAGE_SIZE)
 }
 
 /// Compares a snapshot with the live tenant, read fresh.
 pub(crate) async fn fresh(
-    channel: &Channel,
+    differ: &Replicas,
     tenant: &TenantId,
     base: &str,
     within: &Scope,
@@ -37,7 +42,8 @@ pub(crate) async fn fresh(
         fresh_only: true,
         ..CreateReportRequest::default()
     };
-    let report = client(channel)
+    let mut client = client(differ, tenant);
+    let report = client
         .create_report(request)
         .await?
         .into_inner()
@@ -46,7 +52,7 @@ pub(crate) async fn fresh(
     if report.state() == ReportState::Succeeded {
         return Ok(report);
     }
-    let mut watch = client(channel)
+    let mut watch = client
         .watch_report(WatchReportRequest { name: report.name })
         .await?
         .into_inner();
@@ -55,15 +61,19 @@ pub(crate) async fn fresh(
         last = message.report;
     }
     last.filter(|report| report.state() == ReportState::Succeeded)
-        .ok_or_else(|| Error::from(tonic::Status::unavailable("the differ gave up the report")))
+        .ok_or_else(|| Error::from(Status::unavailable("the differ gave up the report")))
 }
 
 /// A report that was made before.
-pub(crate) async fn made(channel: &Channel, name: &str) -> Result<Report, Error> {
+pub(crate) async fn made(
+    differ: &Replicas,
+    tenant: &TenantId,
+    name: &str,
+) -> Result<Report, Error> {
     let request = GetReportRequest {
         name: name.to_owned(),
     };
-    Ok(client(channel)
+    Ok(client(differ, tenant)
         .get_report(request)
         .await?
         .into_inner()
@@ -72,7 +82,12 @@ pub(crate) async fn made(channel: &Channel, name: &str) -> Result<Report, Error>
 }
 
 /// All changes of a report.
-pub(crate) async fn changes(channel: &Channel, name: &str) -> Result<Vec<Change>, Error> {
+pub(crate) async fn changes(
+    differ: &Replicas,
+    tenant: &TenantId,
+    name: &str,
+) -> Result<Vec<Change>, Error> {
+    let mut client = client(differ, tenant);
     let mut changes = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -82,7 +97,7 @@ pub(crate) async fn changes(channel: &Channel, name: &str) -> Result<Vec<Change>
             page_token,
             ..ListChangesRequest::default()
         };
-        let page = client(channel).list_changes(request).await?.into_inner();
+        let page = client.list_changes(request).await?.into_inner();
         for change in &page.changes {
             changes.push(model_change(change)?);
         }

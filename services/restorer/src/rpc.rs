@@ -97,7 +97,8 @@ impl Rpc {
             ),
             (report, "") => {
                 let id = name::parse_report_in("report", &tenant, report)?;
-                Origin::Report(report::made(&deps.differ, &name::report(&tenant, &id)).await?)
+                let name = name::report(&tenant, &id);
+                Origin::Report(report::made(&deps.differ, &tenant, &name).await?)
             }
             _ => {
                 return Err(InvalidMessage::new(

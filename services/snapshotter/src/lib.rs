@@ -220,12 +220,7 @@ impl App {
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
-        let endpoint = self.endpoint.run(stop.clone());
-        let metrics = tokio::spawn(async move {
-            if let Err(error) = endpoint.await {
-                tracing::error!(%error, "metrics can no longer be read");
-            }
-        });
+        let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         schedule.abort();
         metrics.abort();

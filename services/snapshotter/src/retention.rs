@@ -21,6 +21,7 @@ pub(crate) async fn apply(context: &Context, vault: &TenantVault, record: &Tenan
                 spared = ?ids(&done.spared),
                 removed = ?ids(&done.removed),
                 given_up = ?ids(&done.given_up),
+                reports = done.reports.len(),
                 files = done.files,
                 bytes = done.bytes,
                 waits_for = done.waits_for.as_ref().map(tracing::field::display),

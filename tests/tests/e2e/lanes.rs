@@ -30,7 +30,7 @@ const POPULATION: Population = Population {
     seed: 6,
 };
 
-async fn scene() -> anyhow::Result<(Sandbox, Arc<InMemory>, GraphWriter)> {
+pub(crate) async fn scene() -> anyhow::Result<(Sandbox, Arc<InMemory>, GraphWriter)> {
     let store = Arc::new(InMemory::new());
     let sandbox = Sandbox::start(Arc::clone(&store) as Arc<dyn ObjectStore>).await?;
     sandbox.tenant.populate(&POPULATION);
@@ -39,12 +39,12 @@ async fn scene() -> anyhow::Result<(Sandbox, Arc<InMemory>, GraphWriter)> {
     Ok((sandbox, store, intruder))
 }
 
-async fn vault(sandbox: &Sandbox) -> anyhow::Result<TenantVault> {
+pub(crate) async fn vault(sandbox: &Sandbox) -> anyhow::Result<TenantVault> {
     Ok(sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?)
 }
 
 /// A restore in another process says that it runs.
-async fn mark(vault: &TenantVault) -> anyhow::Result<LaneMark> {
+pub(crate) async fn mark(vault: &TenantVault) -> anyhow::Result<LaneMark> {
     let (restore, now) = (PlanId::parse("20261124t080000-other")?, SystemClock.now());
     let ttl = TimeDelta::minutes(10);
     Ok(vault.mark_lane(&restore, now, now, ttl).await?)

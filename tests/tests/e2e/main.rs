@@ -7,6 +7,7 @@ mod contract;
 mod crowd;
 mod lanes;
 mod quotas;
+mod reports;
 mod restore;
 mod sandbox;
 mod shared;

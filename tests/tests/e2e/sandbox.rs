@@ -151,7 +151,7 @@ impl Sandbox {
             clock: clock.clone(),
             ids: Arc::clone(&ids),
             connect,
-            differ: differ.clone(),
+            differ: differ.clone().into(),
         };
         let app = restorer::App::build(&config, deps, listener().await?)?;
         let restorer = runtime::connect(&url(app.address()), None)?;
@@ -176,7 +176,7 @@ impl Sandbox {
             ids,
             backends: gateway::Backends {
                 snapshotter,
-                differ,
+                differ: differ.into(),
                 restorer,
             },
             tokens: Tokens::new(vec![token])?,

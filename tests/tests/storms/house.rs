@@ -215,7 +215,7 @@ impl House {
             clock,
             ids,
             connect: Arc::new(move |_| Ok(Arc::clone(&directory))),
-            differ: differ.channel.clone(),
+            differ: differ.channel.clone().into(),
         };
         let config = restorer::Config::read(&Settings::load(&self.settings).unwrap()).unwrap();
         let app = restorer::App::build(&config, deps, listener().await).unwrap();

@@ -105,11 +105,12 @@ async fn made(session: &Session, name: &str) -> Result<v1::Report, Failure> {
     }
     match report.state() {
         ReportState::Succeeded => Ok(report),
-        ReportState::Running | ReportState::Failed | ReportState::Unspecified => {
-            Err(Failure::NotMade {
-                name: name.to_owned(),
-            })
-        }
+        ReportState::Running
+        | ReportState::Failed
+        | ReportState::Cancelled
+        | ReportState::Unspecified => Err(Failure::NotMade {
+            name: name.to_owned(),
+        }),
     }
 }
 

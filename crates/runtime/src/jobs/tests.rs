@@ -77,6 +77,22 @@ async fn a_dropped_handle_is_an_internal_error() {
     assert_eq!(jobs.running(), 0);
 }
 
+#[tokio::test]
+async fn a_job_is_asked_to_end_and_says_how() {
+    let jobs = Jobs::new();
+    let (first, other) = (begin(&jobs, "a", 0), begin(&jobs, "b", 0));
+    jobs.cancel("a");
+    jobs.cancel("nobody");
+    first.cancelled().await;
+    assert!(futures::poll!(Box::pin(other.cancelled())).is_pending());
+    assert!(jobs.is_running("a"), "it ends when it says so");
+    first.finish(Ok(7));
+    assert_eq!(jobs.get("a"), Some(7));
+    jobs.cancel("a");
+    let again = begin(&jobs, "a", 1);
+    assert!(futures::poll!(Box::pin(again.cancelled())).is_pending());
+}
+
 #[tokio::test(start_paused = true)]
 async fn ended_jobs_are_forgotten_and_running_ones_never() {
     let jobs = Jobs::new();

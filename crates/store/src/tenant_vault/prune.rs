@@ -23,12 +23,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use model::SnapshotId;
 use model::retention::{Candidate, Policy, expired};
+use model::{ReportId, SnapshotId};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::TenantVault;
+use super::reports::{Hold, Living};
 use super::snapshot::{Place, Slot};
 use crate::error::StoreError;
 use crate::file::{self, Created};
@@ -47,6 +48,8 @@ pub struct Pruned {
     pub removed: Vec<SnapshotId>,
     /// Slots that somebody had begun and that nobody can commit any more.
     pub given_up: Vec<SnapshotId>,
+    /// Reports that went with their snapshots, or that were never finished.
+    pub reports: Vec<ReportId>,
     /// Files that were deleted.
     pub files: u64,
     /// How large they were.
@@ -83,6 +86,7 @@ impl TenantVault {
     ) -> Result<Pruned, StoreError> {
         let mut done = Pruned::default();
         let runs = file::metas(self.store.as_ref(), &layout::runs(self.id())).await?;
+        let reports = self.filed_reports().await?;
         let claims = self.all_claims().await?;
         self.give_up(&claims, now - grace, now, &mut done).await?;
         let (slots, problems) = self.slots().await?;
@@ -96,15 +100,15 @@ impl TenantVault {
 
         let candidates: Vec<Candidate> = manifests.into_iter().map(candidate).collect();
         let unwanted = expired(policy, now, &candidates);
-        let mut named = HashSet::new();
+        let (mut named, mut living) = (HashSet::new(), Living::new());
         for slot in &snapshots {
             match self.judge(slot, &unwanted, grace, now, &mut done).await? {
                 true => self.clear(slot, &claims, &mut done).await?,
-                false => named.extend(
-                    manifest_of(slot)
-                        .into_iter()
-                        .flat_map(|it| self.files_of(it)),
-                ),
+                false => {
+                    let manifest = manifest_of(slot).into_iter();
+                    named.extend(manifest.flat_map(|it| self.files_of(it)));
+                    living.insert(slot.id.clone(), hold_of(slot));
+                }
             }
         }
         for slot in &over {
@@ -116,6 +120,8 @@ impl TenantVault {
             }
         }
         self.clear_lane(now - grace, &mut done).await?;
+        self.clear_reports(&reports, &living, now - grace, &mut done)
+            .await?;
         Ok(done)
     }
 
@@ -277,7 +283,12 @@ impl TenantVault {
         Ok(())
     }
 
-    async fn delete(&self, path: &Path, size: u64, done: &mut Pruned) -> Result<(), StoreError> {
+    pub(super) async fn delete(
+        &self,
+        path: &Path,
+        size: u64,
+        done: &mut Pruned,
+    ) -> Result<(), StoreError> {
         file::delete(self.store.as_ref(), path).await?;
         done.files += 1;
         done.bytes += size;
@@ -290,6 +301,13 @@ fn manifest_of(slot: &Slot) -> Option<&Manifest> {
     match &slot.place {
         Place::Manifest(manifest) if slot.last.fate != Fate::Pruned => Some(manifest),
         _ => None,
+    }
+}
+
+fn hold_of(slot: &Slot) -> Hold {
+    match slot.last.fate {
+        Fate::Held { .. } => Hold::Held,
+        _ => Hold::Free,
     }
 }
 

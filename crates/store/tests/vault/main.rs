@@ -22,6 +22,7 @@ mod keys;
 mod lane;
 mod parts;
 mod prune;
+mod reports;
 mod search;
 mod standard_tools;
 mod storm;

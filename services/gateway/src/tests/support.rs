@@ -11,7 +11,7 @@ use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServ
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};
-use runtime::{ManualClock, SeededIds, Server};
+use runtime::{ManualClock, Replicas, SeededIds, Server};
 use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -215,8 +215,8 @@ impl AccessCheckService for Service {
     }
 }
 
-/// A gateway that serves until this is dropped. The differ and the restorer
-/// behind it are out of reach.
+/// A gateway that serves until this is dropped. The restorer behind it is out of
+/// reach, and so is the differ unless there is one.
 pub(super) struct Sandbox {
     pub(super) vault: Vault,
     pub(super) fake: Arc<Fake>,
@@ -235,14 +235,26 @@ pub(super) async fn sandbox_with(custom_clouds: bool) -> Sandbox {
 
 /// With applications of the installation.
 pub(super) async fn sandbox_of(custom_clouds: bool, installed: Applications) -> Sandbox {
+    sandbox_before(nowhere().into(), custom_clouds, installed).await
+}
+
+/// With a differ behind it.
+pub(super) async fn sandbox_before_differ(differ: Replicas) -> Sandbox {
+    sandbox_before(differ, false, Applications::default()).await
+}
+
+fn nowhere() -> Channel {
+    runtime::connect("http://127.0.0.1:1", None).expect("lazy")
+}
+
+async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applications) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
-    let nowhere = runtime::connect("http://127.0.0.1:1", None).expect("lazy");
     let backends = Backends {
         snapshotter: behind,
-        differ: nowhere.clone(),
-        restorer: nowhere,
+        differ,
+        restorer: nowhere(),
     };
     let vault =
         Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
@@ -280,7 +292,7 @@ async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
     runtime::connect(&format!("http://{address}"), None).expect("an address")
 }
 
-async fn listener() -> (TcpListener, SocketAddr) {
+pub(super) async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     (listener, address)
