@@ -1,21 +1,15 @@
 //! Asks the differ for reports and reads them whole.
 
-use futures::TryStreamExt;
 use model::TenantId;
 use model::diff::{Change, Scope};
 use proto::convert::{model_change, scope};
+use proto::reports;
 use proto::v1::diff_service_client::DiffServiceClient;
-use proto::v1::{
-    CreateReportRequest, GetReportRequest, ListChangesRequest, Report, ReportState,
-    WatchReportRequest,
-};
+use proto::v1::{CreateReportRequest, GetReportRequest, ListChangesRequest, Report};
 use runtime::serve::MAX_MESSAGE_SIZE;
 use tonic::transport::Channel;
 
 use crate::Error;
-
-/// Changes asked for at a time.
-const PAGE: i32 = 1000;
 
 fn client(channel: &Channel) -> DiffServiceClient<Channel> {
     DiffServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE)
@@ -37,25 +31,7 @@ pub(crate) async fn fresh(
         fresh_only: true,
         ..CreateReportRequest::default()
     };
-    let report = client(channel)
-        .create_report(request)
-        .await?
-        .into_inner()
-        .report
-        .unwrap_or_default();
-    if report.state() == ReportState::Succeeded {
-        return Ok(report);
-    }
-    let mut watch = client(channel)
-        .watch_report(WatchReportRequest { name: report.name })
-        .await?
-        .into_inner();
-    let mut last = None;
-    while let Some(message) = watch.try_next().await? {
-        last = message.report;
-    }
-    last.filter(|report| report.state() == ReportState::Succeeded)
-        .ok_or_else(|| Error::from(tonic::Status::unavailable("the differ gave up the report")))
+    Ok(reports::make(&mut client(channel), request).await?)
 }
 
 /// A report that was made before.
@@ -73,22 +49,15 @@ pub(crate) async fn made(channel: &Channel, name: &str) -> Result<Report, Error>
 
 /// All changes of a report.
 pub(crate) async fn changes(channel: &Channel, name: &str) -> Result<Vec<Change>, Error> {
+    let request = ListChangesRequest {
+        parent: name.to_owned(),
+        ..ListChangesRequest::default()
+    };
     let mut changes = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListChangesRequest {
-            parent: name.to_owned(),
-            page_size: PAGE,
-            page_token,
-            ..ListChangesRequest::default()
-        };
-        let page = client(channel).list_changes(request).await?.into_inner();
-        for change in &page.changes {
-            changes.push(model_change(change)?);
-        }
-        if page.next_page_token.is_empty() {
-            return Ok(changes);
-        }
-        page_token = page.next_page_token;
-    }
+    let keep = |change: &proto::v1::Change| -> Result<(), Error> {
+        changes.push(model_change(change)?);
+        Ok(())
+    };
+    reports::changes(&mut client(channel), request, keep).await?;
+    Ok(changes)
 }

@@ -4,6 +4,7 @@
 mod access;
 mod actors;
 mod contract;
+mod drift;
 mod lanes;
 mod quotas;
 mod restore;
