@@ -7,6 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt};
 use model::SignalId;
+use model::drift::Severity;
 use prost::Message;
 use proto::convert::{InvalidMessage, time};
 use proto::name;
@@ -28,6 +29,7 @@ pub(crate) async fn raise(
     context: &Context,
     vault: &TenantVault,
     id: &SignalId,
+    severity: Severity,
     signal: &Signal,
 ) -> Result<(), Error> {
     let content = signal.encode_to_vec().into();
@@ -36,7 +38,7 @@ pub(crate) async fn raise(
         Err(StoreError::Exists { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let severity = severity(signal);
+    let severity = severity.name();
     context.metrics.raised(&signal.rule, severity);
     tracing::warn!(
         tenant = %vault.id(),
@@ -48,17 +50,6 @@ pub(crate) async fn raise(
         "a signal was raised"
     );
     Ok(())
-}
-
-fn severity(signal: &Signal) -> &'static str {
-    use proto::v1::Severity;
-    match signal.severity() {
-        Severity::Unspecified => "unspecified",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
 }
 
 /// A tenant's signals, newest first.

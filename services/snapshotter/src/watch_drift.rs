@@ -118,8 +118,9 @@ async fn watch(
     for finding in tally.findings() {
         let id = SignalId::parse(&format!("{}-{}", target.id(), finding.rule.name))
             .expect("invariant: a slot and a rule's name are a signal id");
+        let severity = finding.rule.severity;
         let signal = signal(tenant, &id, finding, &report.name, base, target);
-        signals::raise(context, vault, &id, &signal).await?;
+        signals::raise(context, vault, &id, severity, &signal).await?;
         raised.push(signal);
     }
     tracing::info!(

@@ -146,7 +146,8 @@ fn any_change_of_conditional_access_is_told() {
             assert_eq!(found.len(), 1, "{object_type}");
             assert_eq!(found[0].0, title);
         }
-        assert_eq!(by("conditional-access", &[one.clone()], &[one]), NOTHING);
+        let same = std::slice::from_ref(&one);
+        assert_eq!(by("conditional-access", same, same), NOTHING);
     }
 }
 
@@ -190,10 +191,8 @@ fn assignments_of_privileged_roles_are_told() {
         std::slice::from_ref(&readers),
     );
     assert_eq!((removed.len(), removed[0].0.as_str()), (1, title));
-    assert_eq!(
-        by("privileged-roles", &[global.clone()], &[global, readers]),
-        NOTHING
-    );
+    let (one, both) = (std::slice::from_ref(&global), [global.clone(), readers]);
+    assert_eq!(by("privileged-roles", one, &both), NOTHING);
 }
 
 #[test]
