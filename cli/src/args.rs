@@ -13,10 +13,11 @@ use model::TenantId;
 
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand,
-    EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep,
-    ImportKeys, KeysCommand, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, ShowDiff, ShowSnapshot,
-    SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand, VerifySnapshots,
+    DriftWatch, EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot,
+    HowDeep, ImportKeys, KeysCommand, ListSignals, MakePlan, Named, OneReport, OneTenant,
+    PlanOrRestore, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
+    Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
+    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -114,6 +115,9 @@ pub(crate) enum Command {
     /// Looks after the keys that open the tenants' data
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tells what in a tenant somebody should look at
+    #[command(subcommand)]
+    Signals(SignalsCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
+use proto::v1::signal_service_client::SignalServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::store_service_client::StoreServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
@@ -131,6 +132,11 @@ impl Client {
     /// The keys.
     pub(crate) fn keys(&self) -> KeyServiceClient<Channel> {
         KeyServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The signals.
+    pub(crate) fn signals(&self) -> SignalServiceClient<Channel> {
+        SignalServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The plans and restores.

@@ -6,6 +6,7 @@
 pub(crate) mod diff;
 pub(crate) mod keys;
 pub(crate) mod restore;
+pub(crate) mod signals;
 pub(crate) mod snapshot;
 pub(crate) mod store;
 pub(crate) mod tenant;

@@ -113,19 +113,20 @@ impl Installation {
         let stop = CancellationToken::new();
         let mut services = JoinSet::new();
 
-        let config = snapshotter::Config::read(&Settings::load(&reader)?)?;
-        let app = snapshotter::App::open(&config, Arc::new(reader.clone()))
-            .await
-            .context("the snapshotter cannot start")?;
-        let snapshotter_url = http_url(app.address());
-        services.spawn(serve("snapshotter", app.run(stop.clone())));
-
         let config = differ::Config::read(&Settings::load(&reader)?)?;
         let app = differ::App::open(&config, Arc::new(reader.clone()))
             .await
             .context("the differ cannot start")?;
         let differ_url = http_url(app.address());
         services.spawn(serve("differ", app.run(stop.clone())));
+
+        let reader = reader.with(&[("REWIND_DIFFER_URL", differ_url.clone())]);
+        let config = snapshotter::Config::read(&Settings::load(&reader)?)?;
+        let app = snapshotter::App::open(&config, Arc::new(reader.clone()))
+            .await
+            .context("the snapshotter cannot start")?;
+        let snapshotter_url = http_url(app.address());
+        services.spawn(serve("snapshotter", app.run(stop.clone())));
 
         let writer = writer.with(&[("REWIND_DIFFER_URL", differ_url.clone())]);
         let config = restorer::Config::read(&Settings::load(&writer)?)?;

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use model::{PlanId, ReportId, RestoreId, SnapshotId, TenantId};
-use proto::name::{parse_plan, parse_report, parse_restore, parse_snapshot};
+use model::drift::{InvalidWatch, Watch};
+use model::{PlanId, ReportId, RestoreId, SignalId, SnapshotId, TenantId};
+use proto::name::{parse_plan, parse_report, parse_restore, parse_signal, parse_snapshot};
 use runtime::credentials::WORKLOAD_IDENTITY;
 
 use super::value;
@@ -42,6 +43,7 @@ named!(snapshot, SnapshotId, parse_snapshot);
 named!(report, ReportId, parse_report);
 named!(plan, PlanId, parse_plan);
 named!(restore, RestoreId, parse_restore);
+named!(signal, SignalId, parse_signal);
 
 /// A plan's or a restore's name; a bare id is both, since a restore carries its
 /// plan's id.
@@ -100,6 +102,98 @@ pub(crate) enum TenantCommand {
     Show(OneTenant),
     /// Tries a tenant's credentials, licence and permissions
     Check(OneTenant),
+    /// Changes settings of a registered tenant
+    Update(UpdateTenant),
+}
+
+/// Arguments of `rewind tenant update`.
+#[derive(Debug, Args)]
+pub(crate) struct UpdateTenant {
+    #[command(flatten)]
+    pub(crate) tenant: OneTenant,
+    #[command(flatten)]
+    pub(crate) drift: DriftWatch,
+}
+
+/// What is watched after each daily snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct DriftWatch {
+    /// Whether each daily snapshot is compared with the one before [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    drift_watch: Option<Switch>,
+    /// From when on a rule raises a signal, or off; rules that are not named are as by default
+    #[arg(long, value_name = "RULE=LIMIT", value_parser = value::drift_rule, num_args = 1.., value_delimiter = ',')]
+    drift_rule: Vec<String>,
+}
+
+impl DriftWatch {
+    /// As the contract writes it; `None` where no flag says anything.
+    ///
+    /// # Errors
+    /// Where a rule is named twice.
+    pub(crate) fn text(&self) -> Result<Option<String>, InvalidWatch> {
+        if self.drift_watch.is_none() && self.drift_rule.is_empty() {
+            return Ok(None);
+        }
+        let switch = match self.drift_watch {
+            Some(Switch::Off) => "off",
+            Some(Switch::On) | None => "on",
+        };
+        let rules = self.drift_rule.iter().map(String::as_str);
+        let parts: Vec<&str> = std::iter::once(switch).chain(rules).collect();
+        let watch: Watch = parts.join(",").parse()?;
+        Ok(Some(watch.to_string()))
+    }
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// `rewind signals …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SignalsCommand {
+    /// Lists a tenant's signals, newest first
+    List(ListSignals),
+    /// Shows one signal with its evidence
+    Show(ShowSignal),
+}
+
+/// Arguments of `rewind signals list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListSignals {
+    /// Only signals that are at least as severe
+    #[arg(long, value_name = "SEVERITY")]
+    pub(crate) severity: Option<Severity>,
+    /// Only signals that are at most as old
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) since: Option<Duration>,
+}
+
+/// How soon somebody should look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Severity {
+    /// Worth knowing
+    Low,
+    /// Worth a look within days
+    Medium,
+    /// Worth a look today
+    High,
+    /// Worth waking somebody
+    Critical,
+}
+
+/// Arguments of `rewind signals show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowSignal {
+    /// A full name or a bare id
+    #[arg(value_name = "SIGNAL", value_parser = signal)]
+    pub(crate) signal: Named<SignalId>,
 }
 
 /// `rewind store …`
@@ -195,6 +289,8 @@ pub(crate) struct AddTenant {
     /// Which snapshots are kept, such as recent=5,weeks=4,months=12; also days, floor-days, minimum
     #[arg(long, value_name = "NAME=N,…", value_parser = value::retention)]
     pub(crate) retention: Option<String>,
+    #[command(flatten)]
+    pub(crate) drift: DriftWatch,
 }
 
 /// The clouds that Microsoft runs.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use model::drift::{InvalidWatch, Watch};
 use model::retention::{InvalidPolicy, Policy};
 use model::{ObjectId, ObjectType, ProofKind, TenantId};
 use runtime::credentials::WORKLOAD_IDENTITY;
@@ -57,6 +58,13 @@ pub(crate) fn retention(text: &str) -> Result<String, String> {
     let policy: Result<Policy, InvalidPolicy> = text.parse();
     policy
         .map(|policy| policy.to_string())
+        .map_err(|error| error.to_string())
+}
+
+/// A rule for drift with its limit.
+pub(crate) fn drift_rule(text: &str) -> Result<String, String> {
+    let fits: Result<(), InvalidWatch> = Watch::default().set(text);
+    fits.map(|()| text.to_owned())
         .map_err(|error| error.to_string())
 }
 

@@ -10,7 +10,7 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::value::reference;
-use crate::args::{AddTenant, Global, OneTenant, TenantCommand};
+use crate::args::{AddTenant, DriftWatch, Global, OneTenant, TenantCommand, UpdateTenant};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -29,6 +29,7 @@ pub(crate) async fn run(
         TenantCommand::List => list(global, output).await,
         TenantCommand::Show(args) => show(args, global, output).await,
         TenantCommand::Check(args) => check(args, global, output).await,
+        TenantCommand::Update(args) => update(args, global, output).await,
     }
 }
 
@@ -62,6 +63,7 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         writer,
         break_glass_ids: args.break_glass.clone(),
         retention: args.retention.clone().unwrap_or_default(),
+        drift_watch: watched(&args.drift)?.unwrap_or_default(),
         ..Default::default()
     };
     let session = Session::open(global, output).await?;
@@ -75,6 +77,31 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
             .tenants()
             .create_tenant(session.client.unary(request))
             .await,
+        |answer| answer.tenant,
+    )?;
+    print(&tenant, &output)?;
+    Ok(exit::DONE)
+}
+
+/// What is watched, as its flags say.
+fn watched(args: &DriftWatch) -> Result<Option<String>, Failure> {
+    args.text()
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<u8, Failure> {
+    let Some(drift_watch) = watched(&args.drift)? else {
+        return Err(Failure::usage("nothing to change is named"));
+    };
+    let session = Session::open(global, output).await?;
+    let name = proto::name::tenant(&session.tenant(args.tenant.tenant.as_ref()).await?);
+    let request = session.client.unary(v1::UpdateTenantRequest {
+        name,
+        drift_watch: Some(drift_watch),
+        request_id: session.client.request_id(),
+    });
+    let tenant = required(
+        session.client.tenants().update_tenant(request).await,
         |answer| answer.tenant,
     )?;
     print(&tenant, &output)?;
@@ -186,6 +213,7 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Writer", credential(tenant.writer.as_ref())),
                 ("Break glass", or_dash(&tenant.break_glass_ids.join(", "))),
                 ("Retention", or_dash(&tenant.retention)),
+                ("Drift watch", or_dash(&tenant.drift_watch)),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
             fields(rows.into_iter().chain(consents.into_iter().flatten()))

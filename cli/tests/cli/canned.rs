@@ -392,3 +392,54 @@ pub(crate) fn links() -> [SnapshotLink; 2] {
         link("group/owners", "g-1", "u-9"),
     ]
 }
+
+pub(crate) fn signals() -> Vec<Signal> {
+    let signal = |rule: &str, severity: Severity, title: &str| Signal {
+        name: name("signals", &format!("20261118-daily-{rule}")),
+        time: at(0),
+        rule: rule.to_owned(),
+        severity: severity as i32,
+        title: title.to_owned(),
+        description: "The rule counts something; its limit is any.".to_owned(),
+        source: SignalSource::Drift as i32,
+        report: name("reports", "r1"),
+        base: name("snapshots", "20261117-daily"),
+        target: name("snapshots", "20261118-daily"),
+        ..Signal::default()
+    };
+    let policy = ObjectRef {
+        r#type: "conditionalAccessPolicy".to_owned(),
+        id: "p-1".to_owned(),
+        display_name: "Baseline\u{1b}[31m".to_owned(),
+    };
+    let changed = SignalEvidence {
+        object: Some(policy),
+        kind: ChangeKind::Modified as i32,
+        activity: Some(Activity {
+            activity: "Update policy".to_owned(),
+            time: at(-60),
+            ..Activity::default()
+        }),
+    };
+    let count = SignalCount {
+        r#type: "conditionalAccessPolicy".to_owned(),
+        count: 3,
+        total: 9,
+    };
+    vec![
+        signal(
+            "mass-disable",
+            Severity::High,
+            "Many users were disabled (user: 6 of 100)",
+        ),
+        Signal {
+            evidence: vec![changed],
+            counts: vec![count],
+            ..signal(
+                "conditional-access",
+                Severity::Critical,
+                "Conditional Access was changed (conditionalAccessPolicy: 3)",
+            )
+        },
+    ]
+}

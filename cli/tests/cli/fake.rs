@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::key_service_server::KeyService;
 use proto::v1::restore_service_server::RestoreService;
+use proto::v1::signal_service_server::SignalService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::store_service_server::StoreService;
 use proto::v1::tenant_service_server::TenantService;
@@ -31,6 +32,7 @@ pub(crate) struct Fake {
     pub(crate) plan: Plan,
     pub(crate) restore: Restore,
     pub(crate) copies: Vec<SnapshotCopy>,
+    pub(crate) signals: Vec<Signal>,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
     /// A tenant whose keys cannot be had.
@@ -56,6 +58,7 @@ impl Default for Fake {
             plan: canned::plan("p1", PlanState::Ready),
             restore: canned::restore("p1", RestoreState::Succeeded, true),
             copies: Vec::new(),
+            signals: canned::signals(),
             errors: BTreeMap::new(),
             keyless: None,
             broken_streams: Mutex::new(0),
@@ -200,6 +203,21 @@ impl TenantService for Fake {
             CreateTenantResponse { tenant }
         )
     }
+    async fn update_tenant(
+        &self,
+        request: Request<UpdateTenantRequest>,
+    ) -> Result<Response<UpdateTenantResponse>, Status> {
+        let tenant = self.tenants.first().map(|tenant| Tenant {
+            drift_watch: request.get_ref().drift_watch().to_owned(),
+            ..tenant.clone()
+        });
+        method!(
+            self,
+            request,
+            UpdateTenantRequest,
+            UpdateTenantResponse { tenant }
+        )
+    }
     async fn get_tenant(
         &self,
         request: Request<GetTenantRequest>,
@@ -236,6 +254,40 @@ impl TenantService for Fake {
         request: Request<CheckTenantRequest>,
     ) -> Result<Response<CheckTenantResponse>, Status> {
         method!(self, request, CheckTenantRequest, self.check.clone())
+    }
+}
+
+#[tonic::async_trait]
+impl SignalService for Fake {
+    async fn list_signals(
+        &self,
+        request: Request<ListSignalsRequest>,
+    ) -> Result<Response<ListSignalsResponse>, Status> {
+        let (signals, next_page_token) = page(&self.signals, &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListSignalsRequest,
+            ListSignalsResponse {
+                signals,
+                next_page_token
+            }
+        )
+    }
+    async fn get_signal(
+        &self,
+        request: Request<GetSignalRequest>,
+    ) -> Result<Response<GetSignalResponse>, Status> {
+        let mut signals = self.signals.iter();
+        let signal = signals
+            .find(|signal| signal.name == request.get_ref().name)
+            .cloned();
+        method!(
+            self,
+            request,
+            GetSignalRequest,
+            GetSignalResponse { signal }
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proto::v1::diff_service_server::DiffServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
+use proto::v1::signal_service_server::SignalServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
 use proto::v1::store_service_server::StoreServiceServer;
 use proto::v1::tenant_service_server::TenantServiceServer;
@@ -69,6 +70,7 @@ impl Gateway {
             .add_service(DiffServiceServer::from_arc(fake.clone()))
             .add_service(RestoreServiceServer::from_arc(fake.clone()))
             .add_service(KeyServiceServer::from_arc(fake.clone()))
+            .add_service(SignalServiceServer::from_arc(fake.clone()))
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
         runtime.spawn(server);
         let directory = tempfile::tempdir().expect("a directory");

@@ -14,6 +14,7 @@ mod page;
 mod reading;
 mod reports;
 mod restoring;
+mod signals;
 mod simulating;
 mod usage;
 mod waiting;

@@ -404,6 +404,7 @@ Reader        reader (env:REWIND_CREDENTIAL_READER_A)
 Writer        -
 Break glass   -
 Retention     -
+Drift watch   -
 Registered    2026-11-18T11:06:40Z
 
 "#]]

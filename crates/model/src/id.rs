@@ -114,3 +114,7 @@ identifier!(
     /// A restore: one application of a plan. It carries the plan's id.
     RestoreId, "restore id", "lowercase letters, digits and hyphens are expected", slug
 );
+identifier!(
+    /// A signal: the slot of the snapshot that it was raised after, and its rule.
+    SignalId, "signal id", "lowercase letters, digits and hyphens are expected", slug
+);

@@ -1,7 +1,7 @@
 //! What a tenant's directory is made of, and what follows from two states of it.
 //!
 //! Owns the catalogue of object types, the canonical form, the difference of
-//! two states, the restore plan, the names of slots, and the error kinds.
+//! two states, the rules for drift, the restore plan, the names of slots, and the error kinds.
 //! Everything here is a function of values: no I/O, no clock, no async.
 
 pub mod application;
@@ -11,6 +11,7 @@ pub mod canonical;
 pub mod catalogue;
 pub mod cloud;
 pub mod diff;
+pub mod drift;
 pub mod error;
 #[cfg(test)]
 mod fixture;
@@ -31,5 +32,5 @@ pub use application::{Application, Proof, ProofKind};
 pub use catalogue::{LinkKind, ObjectType};
 pub use cloud::Cloud;
 pub use error::{ErrorKind, Reason};
-pub use id::{ObjectId, PlanId, ReportId, RestoreId, SnapshotId, TenantId};
+pub use id::{ObjectId, PlanId, ReportId, RestoreId, SignalId, SnapshotId, TenantId};
 pub use object::{Link, Object, ObjectRef, ObjectState};

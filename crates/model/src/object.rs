@@ -189,7 +189,7 @@ pub fn name_with(
     let (client, resource) = (known("clientId")?, known("resourceId")?);
     let whom = match known("principalId") {
         Some(user) => format!("for {user}"),
-        None => "for everyone".to_owned(),
+        None => FOR_EVERYONE.to_owned(),
     };
     let scope = text("scope").unwrap_or_default();
     let scope: Vec<&str> = scope.split_whitespace().collect();
@@ -197,6 +197,17 @@ pub fn name_with(
         "{client} to {resource} {whom}: {}",
         scope.join(" ")
     ))
+}
+
+/// How the name of a delegated grant says that it holds for every user.
+const FOR_EVERYONE: &str = "for everyone";
+
+/// Whether the name of a delegated grant says that it holds for every user. A
+/// client or resource may be called so as to look like it; none that does hold for
+/// every user looks otherwise.
+#[must_use]
+pub fn is_for_everyone(name: &str) -> bool {
+    name.contains(&format!(" {FOR_EVERYONE}: "))
 }
 
 /// A named object, without its content.

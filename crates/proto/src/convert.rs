@@ -6,10 +6,12 @@
 mod audit;
 mod diff;
 mod plan;
+mod signal;
 
 pub use audit::{activity, reference};
 pub use diff::{change, counts, model_change, model_scope, scope};
 pub use plan::{exclusion, model_exclusion, model_options, model_step, options, step};
+pub use signal::{severity, signal_count};
 
 use chrono::{DateTime, Utc};
 

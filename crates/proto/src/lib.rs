@@ -1,12 +1,13 @@
 //! The public contract `rewind.v1`.
 //!
 //! Owns the generated messages and services, their descriptors with the access
-//! options, resource names, protobuf JSON, and the conversions between messages
-//! and the model. It never talks to anything.
+//! options, resource names, protobuf JSON, the conversions between messages and
+//! the model, and how a report is read whole. It never opens a connection.
 
 pub mod convert;
 pub mod json;
 pub mod name;
+pub mod reports;
 
 #[allow(
     missing_docs,

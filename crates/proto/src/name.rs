@@ -4,7 +4,7 @@
 //! place that tells them apart.
 
 use model::id::InvalidId;
-use model::{PlanId, ReportId, RestoreId, SnapshotId, TenantId};
+use model::{PlanId, ReportId, RestoreId, SignalId, SnapshotId, TenantId};
 
 /// A resource name that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,6 +124,7 @@ resource!(
     RestoreId,
     "restores"
 );
+resource!(signal, parse_signal, parse_signal_in, SignalId, "signals");
 
 #[cfg(test)]
 mod tests {

@@ -16,15 +16,24 @@ pub enum Area {
     Reports,
     /// Restore plans, journals and results.
     Restores,
+    /// Signals.
+    Signals,
+    /// How far what goes on from day to day has come.
+    Cursors,
 }
 
 impl Area {
+    /// All areas.
+    pub const ALL: [Self; 4] = [Self::Reports, Self::Restores, Self::Signals, Self::Cursors];
+
     /// The folder's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Reports => "reports",
             Self::Restores => "restores",
+            Self::Signals => "signals",
+            Self::Cursors => "cursors",
         }
     }
 }
@@ -294,7 +303,7 @@ pub(crate) enum Known {
     Manifest(SnapshotId),
     /// A decision about a slot's snapshot.
     Fate(SnapshotId, u32),
-    /// A document of a report or a restore.
+    /// A document of one of the [areas](Area).
     Document,
 }
 
@@ -321,8 +330,9 @@ pub(crate) fn known(tenant: &TenantId, path: &Path) -> Option<Known> {
         }
         ["snapshots", taken, "manifest"] => slot(taken).map(Known::Manifest),
         ["snapshots", taken, "fate", _] => Some(Known::Fate(slot(taken)?, fate_number(path)?)),
-        ["reports" | "restores", id, ref name @ ..] if !name.is_empty() => {
-            let fits = part("document id", id).is_ok()
+        [area, id, ref name @ ..] if !name.is_empty() => {
+            let fits = Area::ALL.iter().any(|known| known.name() == area)
+                && part("document id", id).is_ok()
                 && name.iter().all(|name| part("document name", name).is_ok());
             fits.then_some(Known::Document)
         }
@@ -330,7 +340,7 @@ pub(crate) fn known(tenant: &TenantId, path: &Path) -> Option<Known> {
     }
 }
 
-/// The documents of one report or restore.
+/// The documents of one report, restore or signal.
 ///
 /// # Errors
 /// `Invalid` where the id is not fit for a key.

@@ -2,6 +2,7 @@
 //! value, only where the service that needs it finds it.
 
 use chrono::{DateTime, Utc};
+use model::drift::Watch;
 use model::retention::Policy;
 use model::{Application, ObjectId, TenantId};
 
@@ -26,6 +27,8 @@ pub struct TenantRecord {
     pub break_glass: Vec<ObjectId>,
     /// Which snapshots are kept.
     pub retention: Policy,
+    /// What is watched after each daily snapshot.
+    pub drift_watch: Watch,
     /// Whether the tenant is served.
     pub state: TenantState,
     /// When it was registered.

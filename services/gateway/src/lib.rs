@@ -25,6 +25,7 @@ pub use error::GatewayError;
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
+use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
@@ -108,10 +109,13 @@ impl App {
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
         let proxy = proxy::Proxy::new(access, deps.tokens, deps.backends, local, deps.ids);
         let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
-        let server = Server::new(routes, &[TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE])
-            .reflection(proto::DESCRIPTORS)
-            .tls(tls)
-            .grace(config.common.grace);
+        let server = Server::new(
+            routes,
+            &[TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL],
+        )
+        .reflection(proto::DESCRIPTORS)
+        .tls(tls)
+        .grace(config.common.grace);
         Ok(Self {
             server,
             listener,

@@ -6,6 +6,7 @@
 use crate::consent::Applications;
 use crate::error::GatewayError;
 use chrono::{DateTime, Utc};
+use model::drift::{InvalidWatch, Watch};
 use model::retention::{InvalidPolicy, Policy};
 use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId};
 use proto::v1::{AppCredential, Tenant};
@@ -47,6 +48,7 @@ pub(crate) fn record(
         writer,
         break_glass: break_glass(&tenant.break_glass_ids)?,
         retention: retention(&tenant.retention)?,
+        drift_watch: drift_watch("tenant.drift_watch", &tenant.drift_watch)?,
         state: TenantState::Active,
         created_at: now,
     })
@@ -125,6 +127,7 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         break_glass_ids: record.break_glass.iter().map(ToString::to_string).collect(),
         create_time: Some(proto::convert::timestamp(record.created_at)),
         retention: record.retention.to_string(),
+        drift_watch: record.drift_watch.to_string(),
     }
 }
 
@@ -261,6 +264,18 @@ fn retention(text: &str) -> Result<Policy, GatewayError> {
     }
     text.parse()
         .map_err(|error: InvalidPolicy| GatewayError::invalid("tenant.retention", error))
+}
+
+/// Reads what is watched; by default where `text` is empty.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn drift_watch(field: &str, text: &str) -> Result<Watch, GatewayError> {
+    if text.is_empty() {
+        return Ok(Watch::default());
+    }
+    text.parse()
+        .map_err(|error: InvalidWatch| GatewayError::invalid(field, error))
 }
 
 /// A mistyped id here would protect nobody, so only GUIDs are taken.

@@ -13,6 +13,7 @@ use proto::v1::tenant_service_server::TenantService;
 use proto::v1::{
     CheckTenantRequest, CheckTenantResponse, CreateTenantRequest, CreateTenantResponse,
     GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse,
+    UpdateTenantRequest, UpdateTenantResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -53,6 +54,21 @@ impl TenantService for Service {
             .ok_or_else(|| GatewayError::invalid("tenant", "a tenant is expected"))?;
         let record = self.registry.create(tenant).await?;
         Ok(Response::new(CreateTenantResponse {
+            tenant: Some(self.registry.message(&record)),
+        }))
+    }
+
+    async fn update_tenant(
+        &self,
+        request: Request<UpdateTenantRequest>,
+    ) -> Result<Response<UpdateTenantResponse>, Status> {
+        passage(&request)?;
+        let request = request.into_inner();
+        let record = self
+            .registry
+            .update(&tenant(&request.name)?, &request)
+            .await?;
+        Ok(Response::new(UpdateTenantResponse {
             tenant: Some(self.registry.message(&record)),
         }))
     }

@@ -1,4 +1,4 @@
-//! Registering and showing tenants.
+//! Registering, changing and showing tenants.
 //!
 //! Owns what is done with a registration once the caller may ask for it. Lists
 //! are filtered by the caller's tenants before anything else is looked at.
@@ -9,7 +9,7 @@ use crate::error::GatewayError;
 use crate::registration::{self, CustomClouds};
 use futures::{StreamExt, TryStreamExt};
 use model::{ErrorKind, TenantId};
-use proto::v1::Tenant;
+use proto::v1::{Tenant, UpdateTenantRequest};
 use runtime::Clock;
 use runtime::page::{self, Order, Page};
 use std::sync::Arc;
@@ -70,6 +70,37 @@ impl Registry {
                 }
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes what a request names; whoever changes something else meanwhile loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// Invalid where it is not fit; NotFound where there is none.
+    pub(crate) async fn update(
+        &self,
+        tenant: &TenantId,
+        request: &UpdateTenantRequest,
+    ) -> Result<TenantRecord, GatewayError> {
+        let drift_watch = request.drift_watch.as_deref();
+        let drift_watch = drift_watch.map(|text| registration::drift_watch("drift_watch", text));
+        let drift_watch = drift_watch.transpose()?;
+        loop {
+            let found = self.vault.tenant_record(tenant).await?;
+            let mut record = found.ok_or_else(|| GatewayError::NotRegistered(tenant.clone()))?;
+            let before = record.value.clone();
+            if let Some(watch) = &drift_watch {
+                record.value.drift_watch = watch.clone();
+            }
+            if record.value == before {
+                return Ok(before);
+            }
+            match self.vault.update_tenant(&record).await {
+                Ok(()) => return Ok(record.value),
+                Err(StoreError::Changed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

@@ -1,23 +1,16 @@
 //! Asks the differ for reports and reads them whole.
 
-use futures::TryStreamExt;
 use model::TenantId;
 use model::diff::{Change, Scope};
 use proto::convert::{model_change, scope};
+use proto::reports;
 use proto::v1::diff_service_client::DiffServiceClient;
-use proto::v1::{
-    CreateReportRequest, GetReportRequest, ListChangesRequest, Report, ReportState,
-    WatchReportRequest,
-};
+use proto::v1::{CreateReportRequest, GetReportRequest, ListChangesRequest, Report};
 use runtime::Replicas;
 use runtime::replicas::Served;
 use runtime::serve::MAX_MESSAGE_SIZE;
-use tonic::Status;
 
 use crate::Error;
-
-/// Changes asked for at a time.
-const PAGE: i32 = 1000;
 
 /// The differ that serves the tenant: the one that others ask, too, so that no
 /// second one reads it.
@@ -42,26 +35,7 @@ pub(crate) async fn fresh(
         fresh_only: true,
         ..CreateReportRequest::default()
     };
-    let mut client = client(differ, tenant);
-    let report = client
-        .create_report(request)
-        .await?
-        .into_inner()
-        .report
-        .unwrap_or_default();
-    if report.state() == ReportState::Succeeded {
-        return Ok(report);
-    }
-    let mut watch = client
-        .watch_report(WatchReportRequest { name: report.name })
-        .await?
-        .into_inner();
-    let mut last = None;
-    while let Some(message) = watch.try_next().await? {
-        last = message.report;
-    }
-    last.filter(|report| report.state() == ReportState::Succeeded)
-        .ok_or_else(|| Error::from(Status::unavailable("the differ gave up the report")))
+    Ok(reports::make(&mut client(differ, tenant), request).await?)
 }
 
 /// A report that was made before.
@@ -87,23 +61,15 @@ pub(crate) async fn changes(
     tenant: &TenantId,
     name: &str,
 ) -> Result<Vec<Change>, Error> {
-    let mut client = client(differ, tenant);
+    let request = ListChangesRequest {
+        parent: name.to_owned(),
+        ..ListChangesRequest::default()
+    };
     let mut changes = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListChangesRequest {
-            parent: name.to_owned(),
-            page_size: PAGE,
-            page_token,
-            ..ListChangesRequest::default()
-        };
-        let page = client.list_changes(request).await?.into_inner();
-        for change in &page.changes {
-            changes.push(model_change(change)?);
-        }
-        if page.next_page_token.is_empty() {
-            return Ok(changes);
-        }
-        page_token = page.next_page_token;
-    }
+    let keep = |change: &proto::v1::Change| -> Result<(), Error> {
+        changes.push(model_change(change)?);
+        Ok(())
+    };
+    reports::changes(&mut client(differ, tenant), request, keep).await?;
+    Ok(changes)
 }

@@ -46,6 +46,9 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where copies of snapshots go; nowhere by default.
     pub copy: Option<CopyStore>,
+    /// `REWIND_DIFFER_URL`: where the differ is, which compares each daily snapshot
+    /// with the one before; drift is not watched where it is not set.
+    pub differ_url: Option<String>,
 }
 
 /// Where copies of snapshots go.
@@ -127,6 +130,7 @@ impl Config {
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
         let copy = CopyStore::read(settings)?;
+        let differ_url = settings.url("REWIND_DIFFER_URL")?;
         settings.finish()?;
         Ok(Self {
             common,
@@ -137,6 +141,7 @@ impl Config {
             verify_days,
             metrics,
             copy,
+            differ_url,
         })
     }
 }

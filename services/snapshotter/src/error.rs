@@ -7,7 +7,7 @@ use proto::convert::InvalidMessage;
 use proto::name::InvalidName;
 use runtime::credentials::CredentialError;
 use runtime::page::PageError;
-use runtime::status::Fault;
+use runtime::status::{Fault, Remote, parse};
 use store::StoreError;
 
 /// An error of the snapshotter.
@@ -28,6 +28,9 @@ pub enum Error {
     /// A page size or token in the request.
     #[error(transparent)]
     Page(#[from] PageError),
+    /// The differ.
+    #[error(transparent)]
+    Differ(#[from] Remote),
     /// The tenant's credential.
     #[error("the credential of the reader application cannot be used")]
     Credential(#[source] CredentialError),
@@ -58,6 +61,20 @@ pub enum Error {
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
+    /// A stored signal cannot be read.
+    #[error("signal {id} is damaged: {detail}")]
+    DamagedSignal {
+        /// The signal.
+        id: String,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl From<tonic::Status> for Error {
+    fn from(status: tonic::Status) -> Self {
+        Self::Differ(parse(&status))
+    }
 }
 
 impl Fault for Error {
@@ -69,11 +86,13 @@ impl Fault for Error {
                 ErrorKind::Invalid
             }
             Self::Page(error) => error.kind(),
+            Self::Differ(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
             Self::Licence { .. } | Self::Suspended | Self::NoCopyStore => ErrorKind::Denied,
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
+            Self::DamagedSignal { .. } => ErrorKind::Corrupt,
         }
     }
 
@@ -85,6 +104,7 @@ impl Fault for Error {
                 reason::INVALID_ARGUMENT
             }
             Self::Page(error) => error.reason(),
+            Self::Differ(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
             Self::Licence { .. } => reason::LICENCE_REQUIRED,
@@ -92,6 +112,7 @@ impl Fault for Error {
             Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoCopyStore => reason::NO_COPY_STORE,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
+            Self::DamagedSignal { .. } => reason::STORE_CORRUPT,
         }
     }
 }

@@ -18,8 +18,10 @@ mod rpc;
 mod schedule;
 mod search;
 mod show_object;
+mod signals;
 mod take;
 mod verify;
+mod watch_drift;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,9 +31,11 @@ use graph::Directory;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
+use proto::v1::signal_service_server::SignalServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
 use proto::v1::store_service_server::StoreServiceServer;
 use proto::v1::{Snapshot, WatchSnapshotResponse};
+use runtime::Replicas;
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
@@ -66,6 +70,8 @@ pub struct Deps {
     pub connect: Connect,
     /// Where copies of snapshots go, where they go anywhere.
     pub copies: Option<Copies>,
+    /// The differ, by which drift is watched, where it is.
+    pub differ: Option<Replicas>,
 }
 
 impl std::fmt::Debug for Deps {
@@ -146,9 +152,17 @@ impl App {
             Copies::at(&vault, &place)
         });
         let copies = copies.transpose().map_err(unopened)?;
+        let tls = common.tls.as_ref().map(Tls::load).transpose()?;
+        let differ = config.differ_url.as_deref();
+        let differ = differ.map(|url| Replicas::connect(url, tls.as_ref()));
+        let differ = differ.transpose()?;
+        if differ.is_none() {
+            tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
+        }
         let deps = Deps {
             vault,
             copies,
+            differ,
             clock: Arc::new(SystemClock),
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
@@ -183,6 +197,7 @@ impl App {
         )
         .add_service(KeyServiceServer::new(rpc.clone()))
         .add_service(StoreServiceServer::new(rpc.clone()))
+        .add_service(SignalServiceServer::new(rpc.clone()))
         .add_service(AccessCheckServiceServer::new(rpc));
         let server = Server::new(
             routes,
@@ -190,6 +205,7 @@ impl App {
                 "rewind.v1.SnapshotService",
                 "rewind.v1.KeyService",
                 "rewind.v1.StoreService",
+                "rewind.v1.SignalService",
                 "rewind.v1.AccessCheckService",
             ],
         )

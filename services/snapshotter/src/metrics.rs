@@ -17,6 +17,13 @@ struct Tenant {
     tenant: String,
 }
 
+/// What signals were raised by, and how severe they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Raised {
+    rule: String,
+    severity: &'static str,
+}
+
 /// The service's metrics. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
@@ -31,6 +38,8 @@ pub(crate) struct Metrics {
     copied_files: Family<Tenant, Counter>,
     copied_bytes: Family<Tenant, Counter>,
     copy_failures: Family<Tenant, Counter>,
+    drift_watch_failures: Family<Tenant, Counter>,
+    signals: Family<Raised, Counter>,
 }
 
 impl From<&TenantId> for Tenant {
@@ -103,6 +112,16 @@ impl Metrics {
             "Times that a daily snapshot, or an earlier one with it, could not be copied",
             self.copy_failures.clone(),
         );
+        registry.register(
+            "rewind_drift_watch_failures",
+            "Times that a daily snapshot could not be compared with the one before",
+            self.drift_watch_failures.clone(),
+        );
+        registry.register(
+            "rewind_signals",
+            "Signals that were raised",
+            self.signals.clone(),
+        );
     }
 
     /// Tells what a look at the stored files found.
@@ -131,6 +150,21 @@ impl Metrics {
     /// Tells that not everything could be copied.
     pub(crate) fn copy_failed(&self, tenant: &TenantId) {
         self.copy_failures.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells that two daily snapshots could not be compared.
+    pub(crate) fn drift_watch_failed(&self, tenant: &TenantId) {
+        let failures = self.drift_watch_failures.get_or_create(&tenant.into());
+        failures.inc();
+    }
+
+    /// Tells that a signal was raised.
+    pub(crate) fn raised(&self, rule: &str, severity: &'static str) {
+        let raised = Raised {
+            rule: rule.to_owned(),
+            severity,
+        };
+        self.signals.get_or_create(&raised).inc();
     }
 
     /// Tells what retention deleted.

@@ -4,14 +4,16 @@ use model::{SnapshotId, TenantId, slot};
 use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::key_service_server::KeyService;
+use proto::v1::signal_service_server::SignalService;
 use proto::v1::snapshot_service_server::SnapshotService;
 use proto::v1::store_service_server::StoreService;
 use proto::v1::{
     CheckAccessRequest, CheckAccessResponse, CheckStoreRequest, CheckStoreResponse,
     CopySnapshotsRequest, CopySnapshotsResponse, EraseKeysRequest, EraseKeysResponse,
-    ExportKeysRequest, ExportKeysResponse, GetSnapshotObjectRequest, GetSnapshotObjectResponse,
-    GetSnapshotRequest, GetSnapshotResponse, HoldSnapshotRequest, HoldSnapshotResponse,
-    LiftHoldRequest, LiftHoldResponse, ListSnapshotsRequest, ListSnapshotsResponse,
+    ExportKeysRequest, ExportKeysResponse, GetSignalRequest, GetSignalResponse,
+    GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse,
+    HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
+    ListSignalsRequest, ListSignalsResponse, ListSnapshotsRequest, ListSnapshotsResponse,
     ReadSnapshotRequest, ReadSnapshotResponse, RepairSnapshotsRequest, RepairSnapshotsResponse,
     RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse,
     SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest,
@@ -25,8 +27,8 @@ use store::Trigger;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Context, Error, access, check_store, copy, keys, message, read, search, show_object, take,
-    verify,
+    Context, Error, access, check_store, copy, keys, message, read, search, show_object, signals,
+    take, verify,
 };
 
 /// The longest reason of a hold, in characters.
@@ -335,5 +337,28 @@ impl StoreService for Rpc {
     ) -> Result<Response<CheckStoreResponse>, Status> {
         let answer = check_store::check(&self.context).await.map_err(refuse)?;
         Ok(Response::new(answer))
+    }
+}
+
+#[tonic::async_trait]
+impl SignalService for Rpc {
+    async fn list_signals(
+        &self,
+        request: Request<ListSignalsRequest>,
+    ) -> Result<Response<ListSignalsResponse>, Status> {
+        let answer = signals::list(&self.context, request.into_inner()).await;
+        answer.map(Response::new).map_err(refuse)
+    }
+
+    async fn get_signal(
+        &self,
+        request: Request<GetSignalRequest>,
+    ) -> Result<Response<GetSignalResponse>, Status> {
+        let signal = signals::get(&self.context, &request.into_inner().name)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(GetSignalResponse {
+            signal: Some(signal),
+        }))
     }
 }

@@ -19,7 +19,7 @@ use store::{
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, copy, message, retention, verify};
+use crate::{Context, Error, base, copy, message, retention, verify, watch_drift};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -213,11 +213,12 @@ async fn read_and_commit(
     Ok(manifest)
 }
 
-/// Sees after a daily snapshot whether what is stored is whole, and copies it. By
-/// then the snapshot is taken and its claim is not needed any more.
+/// Looks after a daily snapshot for drift and for damage, and copies it. By then the
+/// snapshot is taken and its claim is not needed any more.
 async fn look_after(context: &Context, tenant: &TenantId) {
     let turn = context.turns.acquire().await;
     let _turn = turn.expect("invariant: turns are never closed");
+    watch_drift::catch_up(context, tenant).await;
     verify::daily(context, tenant).await;
     copy::catch_up(context, tenant).await;
 }

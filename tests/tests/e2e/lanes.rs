@@ -232,6 +232,7 @@ async fn replica(
         connect: snapshotter::config::connect(&config, source, Arc::clone(&ids))?,
         ids,
         copies: None,
+        differ: None,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let app = snapshotter::App::build(&config, deps, listener)?;

@@ -5,6 +5,7 @@ mod access;
 mod actors;
 mod contract;
 mod crowd;
+mod drift;
 mod lanes;
 mod quotas;
 mod reports;

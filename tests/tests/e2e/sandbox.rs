@@ -29,16 +29,21 @@ use tonic::{Request, Status};
 
 /// A token that may do everything, for every tenant.
 const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
+/// The token of somebody who may do everything for another tenant.
+const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
 /// The practice tenant.
 pub(crate) const TENANT: &str = "5a1d0000-0000-4000-8000-000000000001";
 
-/// Puts the token on each call.
+/// A tenant that is not registered.
+const ELSEWHERE: &str = "5a1d0000-0000-4000-8000-00000000e15e";
+
+/// Puts a token on each call.
 #[derive(Clone)]
-pub(crate) struct Bearer;
+pub(crate) struct Bearer(&'static str);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let value = format!("Bearer {TOKEN}")
+        let value = format!("Bearer {}", self.0)
             .parse()
             .expect("a token is plain text");
         request.metadata_mut().insert("authorization", value);
@@ -54,6 +59,10 @@ pub(crate) struct Sandbox {
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
     pub(crate) door: Door,
+    /// The same door for somebody of another tenant.
+    pub(crate) strange: Door,
+    /// The differ itself.
+    pub(crate) differ: Channel,
     pub(crate) vault: Vault,
     /// The settings of all services.
     pub(crate) source: BTreeMap<String, String>,
@@ -119,19 +128,6 @@ impl Sandbox {
         let clock: Arc<SystemClock> = Arc::new(SystemClock);
         let stop = CancellationToken::new();
 
-        let config = snapshotter::Config::read(&settings)?;
-        let connect = snapshotter::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
-        let deps = snapshotter::Deps {
-            vault: vault.clone(),
-            clock: clock.clone(),
-            ids: Arc::clone(&ids),
-            connect,
-            copies: None,
-        };
-        let app = snapshotter::App::build(&config, deps, listener().await?)?;
-        let snapshotter = runtime::connect(&url(app.address()), None)?;
-        tokio::spawn(app.run(stop.clone()));
-
         let config = differ::Config::read(&settings)?;
         let connect = differ::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
         let deps = differ::Deps {
@@ -142,6 +138,20 @@ impl Sandbox {
         };
         let app = differ::App::build(&config, deps, listener().await?)?;
         let differ = runtime::connect(&url(app.address()), None)?;
+        tokio::spawn(app.run(stop.clone()));
+
+        let config = snapshotter::Config::read(&settings)?;
+        let connect = snapshotter::config::connect(&config, Arc::clone(&shared), Arc::clone(&ids))?;
+        let deps = snapshotter::Deps {
+            vault: vault.clone(),
+            clock: clock.clone(),
+            ids: Arc::clone(&ids),
+            connect,
+            copies: None,
+            differ: Some(differ.clone().into()),
+        };
+        let app = snapshotter::App::build(&config, deps, listener().await?)?;
+        let snapshotter = runtime::connect(&url(app.address()), None)?;
         tokio::spawn(app.run(stop.clone()));
 
         let config = restorer::Config::read(&settings)?;
@@ -170,25 +180,35 @@ impl Sandbox {
             roles: all.into(),
             tenants: Tenants::All,
         };
+        let stranger = Token {
+            token: SecretString::from(STRANGER),
+            name: "stranger".to_owned(),
+            roles: all.into(),
+            tenants: Tenants::Only([TenantId::parse(ELSEWHERE)?].into()),
+        };
         let deps = gateway::Deps {
             vault: vault.clone(),
             clock,
             ids,
             backends: gateway::Backends {
                 snapshotter,
-                differ: differ.into(),
+                differ: differ.clone().into(),
                 restorer,
             },
-            tokens: Tokens::new(vec![token])?,
+            tokens: Tokens::new(vec![token, stranger])?,
         };
         let app = gateway::App::build(&config, deps, listener().await?)?;
-        let door = InterceptedService::new(runtime::connect(&url(app.address()), None)?, Bearer);
+        let channel = runtime::connect(&url(app.address()), None)?;
+        let door = InterceptedService::new(channel.clone(), Bearer(TOKEN));
+        let strange = InterceptedService::new(channel, Bearer(STRANGER));
         tokio::spawn(app.run(stop.clone()));
         Ok(Self {
             simulator,
             tenant,
             graph,
             door,
+            strange,
+            differ,
             vault,
             source,
             credentials,

@@ -167,6 +167,7 @@ impl House {
         let directory = Arc::clone(&self.directory) as Arc<dyn Directory>;
         let deps = snapshotter::Deps {
             copies: None,
+            differ: None,
             vault,
             clock,
             ids,

@@ -73,7 +73,7 @@ impl Vault {
         let mut paths = self.files(&layout::snapshots(tenant)).await?;
         paths.retain(|path| path.filename() == Some("manifest"));
         if paths.is_empty() {
-            for area in [Area::Reports, Area::Restores] {
+            for area in Area::ALL {
                 paths.extend(self.files(&layout::area(tenant, area)).await?);
             }
             paths.truncate(TRIED);

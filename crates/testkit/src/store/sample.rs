@@ -1,6 +1,7 @@
 //! Small tenants, registrations and snapshots that are the same in every run.
 
 use chrono::{DateTime, Utc};
+use model::drift::Watch;
 use model::licence::Licence;
 use model::retention::Policy;
 use model::snapshot::{Completeness, Content, Kind, Method};
@@ -49,6 +50,7 @@ pub fn record(id: &TenantId) -> TenantRecord {
         writer: Some(credential("WRITER")),
         break_glass: vec![object_id(1, 0)],
         retention: Policy::default(),
+        drift_watch: Watch::default(),
         state: TenantState::Active,
         created_at: moment(0),
     }

@@ -57,6 +57,7 @@ async fn a_registration_is_kept_and_shown() {
         name: created.name.clone(),
         create_time: created.create_time,
         retention: "recent=5,days=0,weeks=0,months=0,floor-days=0,minimum=1".to_owned(),
+        drift_watch: "on".to_owned(),
         ..tenant(A)
     };
     let consent = |client: &str, state: &str| {
@@ -114,6 +115,60 @@ async fn the_same_registration_again_is_the_first_and_another_a_conflict() {
         told(&other),
         format!("ALREADY_EXISTS tenant {A} is registered already, with other content")
     );
+}
+
+#[tokio::test]
+async fn what_is_watched_can_be_changed_and_nothing_else_is() {
+    let sandbox = sandbox().await;
+    let first = create(&sandbox, tenant(A)).await.expect("registered");
+    let update = async |name: &str, drift_watch: Option<&str>| {
+        let request = UpdateTenantRequest {
+            name: name.to_owned(),
+            drift_watch: drift_watch.map(str::to_owned),
+            request_id: "r".to_owned(),
+        };
+        let answer = client(&sandbox)
+            .update_tenant(with(OPERATOR, request))
+            .await;
+        answer.map(|answer| answer.into_inner().tenant.expect("there"))
+    };
+    let versions = async || {
+        let id = TenantId::parse(A).expect("valid");
+        let record = sandbox.vault.tenant_record(&id).await.expect("read");
+        record.expect("there").version
+    };
+    let changed = Tenant {
+        drift_watch: "off,mass-disable=10%".to_owned(),
+        ..first.clone()
+    };
+    for _ in 0..2 {
+        let updated = update(&first.name, Some("off,mass-disable=10%")).await;
+        assert_eq!(updated.expect("updated"), changed);
+        assert_eq!(versions().await, 2, "the same again writes nothing");
+    }
+    let same = update(&first.name, None).await.expect("nothing to do");
+    assert_eq!(same, changed);
+    let default = update(&first.name, Some("")).await.expect("updated");
+    assert_eq!(default, first);
+
+    let malformed = update(&first.name, Some("on,mass-hysteria=5%")).await;
+    let malformed = told(&malformed.expect_err("no rule"));
+    assert!(
+        malformed.starts_with("INVALID_ARGUMENT drift_watch: there is no rule \"mass-hysteria\""),
+        "{malformed}"
+    );
+    let unknown = update(&format!("tenants/{UNKNOWN}"), Some("off")).await;
+    assert_eq!(
+        told(&unknown.expect_err("unknown")),
+        format!("NOT_FOUND tenant {UNKNOWN} is not registered")
+    );
+    let request = UpdateTenantRequest {
+        name: first.name,
+        drift_watch: Some("off".to_owned()),
+        request_id: String::new(),
+    };
+    let foreign = client(&sandbox).update_tenant(with(OWNER_B, request)).await;
+    assert_eq!(foreign.expect_err("refused").code(), Code::PermissionDenied);
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ impl World {
         let directory = Arc::new(directory);
         let deps = Deps {
             copies: Some(Copies::new(&vault, to.clone())),
+            differ: None,
             vault,
             clock: Arc::new(ManualClock::new(moment(200))),
             ids: Arc::new(SeededIds::new(1)),

@@ -37,6 +37,7 @@ async fn an_erased_tenant_rests_and_keeps_no_other_from_its_snapshot() {
     let clock = Arc::new(Hand::default());
     let context = Context::new(Deps {
         copies: None,
+        differ: None,
         vault,
         clock: clock.clone(),
         ids: Arc::new(SystemIds),

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
+use model::drift::Watch;
 use model::retention::Policy;
 use model::{ObjectId, Proof, ProofKind, TenantId};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub(crate) struct TenantRecord {
     break_glass: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retention: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drift_watch: Option<String>,
     state: State,
     created_at: DateTime<Utc>,
 }
@@ -122,6 +125,8 @@ impl From<&domain::TenantRecord> for TenantRecord {
             break_glass: record.break_glass.iter().map(ObjectId::to_string).collect(),
             retention: (record.retention != Policy::default())
                 .then(|| record.retention.to_string()),
+            drift_watch: (record.drift_watch != Watch::default())
+                .then(|| record.drift_watch.to_string()),
             state: match record.state {
                 domain::TenantState::Active => State::Active,
                 domain::TenantState::Suspended => State::Suspended,
@@ -156,6 +161,9 @@ impl TenantRecord {
         let retention = self
             .retention
             .map_or_else(|| Ok(Policy::default()), |text| text.parse());
+        let drift_watch = self
+            .drift_watch
+            .map_or_else(|| Ok(Watch::default()), |text| text.parse());
         Ok(domain::TenantRecord {
             id,
             name: self.name,
@@ -169,6 +177,7 @@ impl TenantRecord {
                 .transpose()?,
             break_glass: break_glass.map_err(|error| StoreError::corrupt(path, error))?,
             retention: retention.map_err(|error| StoreError::corrupt(path, error))?,
+            drift_watch: drift_watch.map_err(|error| StoreError::corrupt(path, error))?,
             state: match self.state {
                 State::Active => domain::TenantState::Active,
                 State::Suspended => domain::TenantState::Suspended,

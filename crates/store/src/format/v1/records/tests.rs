@@ -38,6 +38,7 @@ fn registrations_of_every_release_stay_readable() {
         writer: Some(own("w", ProofKind::Secret, "file:contoso/writer")),
         break_glass: vec![ObjectId::parse("22222222-0000-4000-8000-000000000000").unwrap()],
         retention: Policy::default(),
+        drift_watch: Watch::default(),
         state: domain::TenantState::Active,
         created_at: "2026-11-20T01:00:00Z".parse().unwrap(),
     };
@@ -61,7 +62,13 @@ fn registrations_of_every_release_stay_readable() {
         retention: "recent=7,months=12".parse().unwrap(),
         ..first.clone()
     };
-    for record in [first, second, third, fourth] {
+    let fifth = domain::TenantRecord {
+        drift_watch: "on,mass-disable=10%,conditional-access=off"
+            .parse()
+            .unwrap(),
+        ..first.clone()
+    };
+    for record in [first, second, third, fourth, fifth] {
         let text = String::from_utf8(to_json(&TenantRecord::from(&record)).unwrap()).unwrap();
         assert_eq!(read(&text).unwrap(), record, "{text}");
     }

@@ -1,0 +1,131 @@
+//! `rewind signals …`: tells what in a tenant somebody should look at.
+
+use proto::convert::timestamp;
+use proto::json::to_json;
+use proto::v1;
+use runtime::clock::{Clock, SystemClock};
+use runtime::exit;
+use serde_json::Value;
+
+use crate::args::{Global, ListSignals, Severity, ShowSignal, SignalsCommand};
+use crate::client::{PAGE, all_pages, required};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::render;
+use crate::session::Session;
+use crate::table::{fields, table};
+use crate::text::{id_of, time, word};
+
+/// Runs one of the commands.
+pub(crate) async fn run(
+    command: &SignalsCommand,
+    global: &Global,
+    output: Output,
+) -> Result<u8, Failure> {
+    match command {
+        SignalsCommand::List(args) => list(args, global, output).await,
+        SignalsCommand::Show(args) => show(args, global, output).await,
+    }
+}
+
+async fn list(args: &ListSignals, global: &Global, output: Output) -> Result<u8, Failure> {
+    let from = args.since.map(|age| {
+        let age = chrono::TimeDelta::from_std(age).ok();
+        age.and_then(|age| SystemClock.now().checked_sub_signed(age))
+            .ok_or_else(|| Failure::usage("--since is too long"))
+    });
+    let from_time = from.transpose()?.map(timestamp);
+    let min_severity = match args.severity {
+        None => v1::Severity::Unspecified,
+        Some(Severity::Low) => v1::Severity::Low,
+        Some(Severity::Medium) => v1::Severity::Medium,
+        Some(Severity::High) => v1::Severity::High,
+        Some(Severity::Critical) => v1::Severity::Critical,
+    };
+    let session = Session::open(global, output).await?;
+    let wanted = &v1::ListSignalsRequest {
+        parent: proto::name::tenant(&session.tenant(None).await?),
+        page_size: PAGE,
+        min_severity: min_severity.into(),
+        from_time,
+        ..v1::ListSignalsRequest::default()
+    };
+    let client = &session.client;
+    let signals = all_pages(|page_token| async move {
+        let request = client.unary(v1::ListSignalsRequest {
+            page_token,
+            ..wanted.clone()
+        });
+        let answer = client.signals().list_signals(request).await?.into_inner();
+        Ok((answer.signals, answer.next_page_token))
+    })
+    .await?;
+    output.result(
+        || {
+            let signals = signals.iter();
+            Value::Array(signals.map(|signal| to_json("Signal", signal)).collect())
+        },
+        || {
+            let row = |signal: &v1::Signal| {
+                [
+                    id_of(&signal.name).to_owned(),
+                    severity(signal),
+                    time(signal.time.as_ref()),
+                    signal.title.clone(),
+                ]
+            };
+            table(["ID", "SEVERITY", "TIME", "TITLE"], signals.iter().map(row))
+        },
+    )?;
+    Ok(exit::DONE)
+}
+
+async fn show(args: &ShowSignal, global: &Global, output: Output) -> Result<u8, Failure> {
+    let session = Session::open(global, output).await?;
+    let tenant = session.tenant(args.signal.tenant.as_ref()).await?;
+    let name = proto::name::signal(&tenant, &args.signal.id);
+    let request = session.client.unary(v1::GetSignalRequest { name });
+    let signal = required(
+        session.client.signals().get_signal(request).await,
+        |answer| answer.signal,
+    )?;
+    output.result(|| to_json("Signal", &signal), || page(&signal))?;
+    Ok(exit::DONE)
+}
+
+fn page(signal: &v1::Signal) -> String {
+    let head = fields([
+        ("Name", signal.name.clone()),
+        ("Title", signal.title.clone()),
+        ("Severity", severity(signal)),
+        ("Time", time(signal.time.as_ref())),
+        ("Rule", signal.rule.clone()),
+        ("Description", signal.description.clone()),
+        ("Report", signal.report.clone()),
+        ("Base", signal.base.clone()),
+        ("Target", signal.target.clone()),
+    ]);
+    let mut blocks = vec![head];
+    blocks.extend(signal.evidence.iter().map(evidence));
+    let named = i64::try_from(signal.evidence.len()).unwrap_or(i64::MAX);
+    let all: i64 = signal.counts.iter().map(|count| count.count).sum();
+    if all > named {
+        blocks.push(format!("and {} more, in the report", all - named));
+    }
+    blocks.join("\n\n")
+}
+
+fn evidence(one: &v1::SignalEvidence) -> String {
+    let mut lines = vec![format!(
+        "{}  {}",
+        word(one.kind().as_str_name(), "CHANGE_KIND_"),
+        render::object(one.object.as_ref())
+    )];
+    let activity = one.activity.as_ref();
+    lines.extend(activity.map(|it| format!("    @ {}", render::activity(it))));
+    lines.join("\n")
+}
+
+fn severity(signal: &v1::Signal) -> String {
+    word(signal.severity().as_str_name(), "SEVERITY_")
+}
