@@ -6,6 +6,7 @@ mod actors;
 mod contract;
 mod lanes;
 mod quotas;
+mod relations;
 mod restore;
 mod sandbox;
 mod shared;
