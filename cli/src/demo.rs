@@ -309,7 +309,8 @@ impl Stage {
             client_id: simulator::INTRUDER_CLIENT_ID.to_owned(),
             client_secret: simulator::INTRUDER_SECRET.to_owned(),
         };
-        let deeds = attack::run(&target).await?;
+        let mut deeds = attack::run(&target).await?;
+        deeds.extend(attack::run_beyond(&target).await?);
         for deed in &deeds {
             self.say(&format!("   {}", deed.sentence));
         }

@@ -640,17 +640,17 @@ pub(crate) struct MakePlan {
     /// Only the objects with these ids
     #[arg(long = "id", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) ids: Vec<String>,
-    /// What becomes of links
+    /// What becomes of links, grants, assignments and federated credentials
     #[arg(long, value_name = "MODE", default_value = "rollback")]
     pub(crate) relationships: Relationships,
-    /// What becomes of objects added since the snapshot; kept where absent
+    /// What becomes of objects, passwords and keys added since the snapshot; kept where absent
     #[arg(long, value_name = "POLICY")]
     pub(crate) added: Option<Added>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
 
-/// What becomes of links.
+/// What becomes of links, and of what else only ties objects together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Relationships {
     /// Exactly those of the snapshot
@@ -666,7 +666,7 @@ pub(crate) enum Relationships {
 pub(crate) enum Added {
     /// Leave them; the plan lists them
     Keep,
-    /// Soft-delete them where their type can be soft-deleted
+    /// Soft-delete them where their type can be soft-deleted; remove added passwords and keys
     SoftDelete,
 }
 

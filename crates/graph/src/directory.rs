@@ -128,6 +128,16 @@ pub enum Query {
     Expanded(Collection, Owners),
     /// The objects of a contained type in one owner.
     Contained(ObjectType, ObjectId),
+    /// The live objects of a type that have a value in a property by which Graph
+    /// filters its list.
+    With {
+        /// The type.
+        object_type: ObjectType,
+        /// The property.
+        property: &'static str,
+        /// The value.
+        value: ObjectId,
+    },
     /// The objects whose links of a kind end at one object of a type. Items of
     /// other types may be among them.
     Sources {
@@ -282,7 +292,9 @@ impl Query {
             Self::Objects(object_type) => Kind::Objects(*object_type),
             Self::Deleted(object_type) => Kind::Deleted(*object_type),
             Self::Links { kind, .. } | Self::Sources { kind, .. } => Kind::Links(*kind),
-            Self::Ids(object_type) | Self::Contained(object_type, _) => Kind::Objects(*object_type),
+            Self::Ids(object_type)
+            | Self::Contained(object_type, _)
+            | Self::With { object_type, .. } => Kind::Objects(*object_type),
             Self::Expanded(collection, _) => collection.kind(),
         }
     }
@@ -358,6 +370,18 @@ impl Query {
                 let collection = Collection::Contained(*object_type);
                 let item = collection.owner().spec().item_path(owner);
                 Ok(format!("{item}/{}?$top=999", collection.relation()))
+            }
+            Self::With {
+                object_type,
+                property,
+                value,
+            } => {
+                refuse_contained(*object_type)?;
+                let filter = format!("$filter={property}%20eq%20'{value}'");
+                Ok(with_options(
+                    object_type.spec().list_path.to_owned(),
+                    [select(*object_type), Some(filter), None],
+                ))
             }
             Self::Sources {
                 kind,
@@ -585,6 +609,9 @@ pub trait Directory: Send + Sync + fmt::Debug {
 /// A directory that can be written.
 #[async_trait]
 pub trait DirectoryWriter: Directory {
+    /// The client id of the application that it writes as.
+    fn application(&self) -> &str;
+
     /// Sends one write and returns the body of the answer, where it has one.
     ///
     /// `{graph}` in the body is replaced with the version root.
@@ -648,6 +675,15 @@ mod tests {
         assert_eq!(Query::Objects(policy).url().unwrap(), path);
         let one = ObjectId::parse("authorizationPolicy").unwrap();
         assert_eq!(item_url(policy, ObjectState::Live, &one).unwrap(), path);
+        let held = Query::With {
+            object_type: ObjectType::RoleAssignment,
+            property: "principalId",
+            value: id.clone(),
+        };
+        assert_eq!(
+            held.url().unwrap(),
+            format!("/roleManagement/directory/roleAssignments?$filter=principalId%20eq%20'{id}'")
+        );
         assert_eq!(
             links(LinkKind::AdministrativeUnitMembers),
             format!("/directory/administrativeUnits/{id}/members?$select=id&$top=999")

@@ -27,6 +27,7 @@ use crate::settings::Settings;
 #[derive(Debug, Clone)]
 pub struct GraphWriter {
     reader: GraphReader,
+    application: String,
 }
 
 impl GraphWriter {
@@ -35,6 +36,7 @@ impl GraphWriter {
     pub fn new(endpoint: &Endpoint, credential: Credential, settings: Settings) -> Self {
         Self {
             reader: GraphReader::new(endpoint, credential, settings),
+            application: endpoint.client_id.clone(),
         }
     }
 
@@ -47,6 +49,10 @@ impl GraphWriter {
 
 #[async_trait]
 impl DirectoryWriter for GraphWriter {
+    fn application(&self) -> &str {
+        &self.application
+    }
+
     async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError> {
         refuse_purge(call)?;
         let client = self.reader.client();

@@ -19,7 +19,8 @@ mod tenant;
 
 pub use conditional_access::{CONDITIONAL_ACCESS_POLICY, NAMED_LOCATION};
 pub use grants::{
-    APP_ROLE_ASSIGNMENT, FEDERATED_IDENTITY_CREDENTIAL, OAUTH2_PERMISSION_GRANT, ROLE_ASSIGNMENT,
+    APP_ROLE_ASSIGNMENT, FEDERATED_IDENTITY_CREDENTIAL, GLOBAL_ADMINISTRATOR,
+    OAUTH2_PERMISSION_GRANT, ROLE_ASSIGNMENT,
 };
 pub use policies::{
     AUTHENTICATION_CONTEXT, AUTHENTICATION_METHODS_POLICY, AUTHENTICATION_STRENGTH_POLICY,
@@ -208,15 +209,14 @@ pub struct TypeSpec {
     /// of this type is not seen: it goes with them, and comes back with them, as
     /// links do.
     pub ties: &'static [&'static str],
+    /// How an object is made anew, of types whose objects only tie others together.
+    pub relation: Option<Relation>,
     /// The links that start at objects of this type.
     pub links: &'static [LinkSpec],
     /// Position in restore order: lower first.
     pub rank: u8,
     /// Whether writes carry the object's `@odata.type` (polymorphic types).
     pub typed_writes: bool,
-    /// Whether plans write objects of the type and their links; of others they
-    /// name what differs.
-    pub restored: bool,
     /// The least application permissions with which all of it can be read,
     /// chosen so that all types together need few.
     pub read_permissions: &'static [&'static str],
@@ -252,6 +252,21 @@ pub const EXPANDED: usize = 20;
 /// Graph sends need not tell. The collector adds it to the stored JSON; like other
 /// annotations it is never compared and never written.
 pub const OWNER: &str = "@rewind.owner";
+
+/// What is special about objects that only tie others together: they have no
+/// recycle bin, and what is gone is made anew from what it says. Removing one
+/// that was added loses nothing that could not be made again.
+#[derive(Debug, Clone, Copy)]
+pub struct Relation {
+    /// The properties, or [`OWNER`], that no two objects share: by them one that
+    /// was made anew is known, whatever its id.
+    pub key: &'static [&'static str],
+    /// The properties that a request to make one names.
+    pub made_of: &'static [&'static str],
+    /// The property, or [`OWNER`], whose value leads to few objects among which one
+    /// is found: that of the containing object, else one that a list is filtered by.
+    pub found_by: &'static str,
+}
 
 /// Where soft-deleted objects of a type live.
 #[derive(Debug, Clone, Copy)]
@@ -330,6 +345,11 @@ pub enum Write {
     /// Entries must be switched off and read back before they may go or change
     /// (`appRoles`, `api.oauth2PermissionScopes`).
     DisableFirst,
+    /// By an action of the object, which takes the property and nothing else.
+    Action(&'static str),
+    /// Each entry at a path of its own, `{object}/{property}/{entry}`, with its type;
+    /// entries are not made or removed.
+    Entries,
 }
 
 /// Whether a property can be set back to nothing.
@@ -623,6 +643,31 @@ impl TypeSpec {
     #[must_use]
     pub fn contained_path(&self, owner: &crate::ObjectId, id: &crate::ObjectId) -> String {
         format!("{}/{id}", self.contained_list_path(owner))
+    }
+
+    /// The object that contains those of a path, the reverse of
+    /// [`TypeSpec::contained_list_path`] and [`TypeSpec::contained_path`].
+    #[must_use]
+    pub fn owner_in(&self, path: &str) -> Option<crate::ObjectId> {
+        let (before, after) = self.list_path.split_once("{owner}")?;
+        let (owner, rest) = path.strip_prefix(before)?.split_once('/')?;
+        let relation = after.strip_prefix('/')?;
+        let inside = rest.strip_prefix(relation)?;
+        (inside.is_empty() || inside.starts_with('/'))
+            .then(|| crate::ObjectId::parse(owner).ok())
+            .flatten()
+    }
+
+    /// What tells one object of a [`Relation`] type from every other, whatever its
+    /// id; `None` of other types.
+    #[must_use]
+    pub fn identity(&self, body: &Map<String, Value>) -> Option<Vec<Value>> {
+        let key = self.relation?.key;
+        Some(
+            key.iter()
+                .map(|name| body.get(*name).cloned().unwrap_or_default())
+                .collect(),
+        )
     }
 }
 

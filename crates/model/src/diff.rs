@@ -3,7 +3,7 @@
 //! A difference speaks only of kinds that both states hold completely; about
 //! the others it says nothing but that it says nothing.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -140,8 +140,14 @@ pub enum Obstacle {
     CredentialAdded,
     /// The group belongs to Exchange, which Graph cannot write to.
     ExchangeManaged,
-    /// Restoring objects or links of the type is not supported yet.
+    /// Objects or links of the type were not restored by the version that says so.
     TypeNotRestored,
+    /// It lets the program itself into the tenant.
+    OwnAccess,
+    /// Without it nobody would be a Global Administrator.
+    LastAdministrator,
+    /// The application that writes lacks a permission for the type.
+    PermissionMissing,
 }
 
 /// One object that differs.
@@ -226,7 +232,9 @@ pub fn diff(base: &Content, target: &Content, scope: &Scope) -> Difference {
             )
         }));
     }
+    let anew = MadeAnew::of(base, target);
     let changes = pairs(base, target)
+        .filter_map(|pair| anew.joined(pair))
         .filter(|pair| {
             let (object_type, id) = pair.key();
             types.contains(&object_type) && scope.holds(object_type, id)
@@ -313,6 +321,65 @@ fn pairs<'a>(base: &'a Content, target: &'a Content) -> impl Iterator<Item = Pai
             },
         })
     })
+}
+
+/// The objects of the base that were made anew since: of a relation the id says
+/// nothing, so they are the same as what stands in their place.
+struct MadeAnew<'a> {
+    /// By the base's type and id, what the target has.
+    now: HashMap<(ObjectType, &'a ObjectId), &'a Object>,
+    /// The target's ones among these.
+    taken: HashSet<(ObjectType, &'a ObjectId)>,
+}
+
+impl<'a> MadeAnew<'a> {
+    fn of(base: &'a Content, target: &'a Content) -> Self {
+        let is_relation = |object: &Object| object.object_type.spec().relation.is_some();
+        let identity = |object: &Object| {
+            let key = object.object_type.spec().identity(&object.body());
+            (
+                object.object_type,
+                canonical::text(&Value::from(key.unwrap_or_default())),
+            )
+        };
+        let (mut gone, mut came) = (Vec::new(), HashMap::new());
+        for pair in pairs(base, target) {
+            match (pair.base, pair.target) {
+                (Some(object), None) if is_relation(object) => gone.push(object),
+                (None, Some(object)) if is_relation(object) => {
+                    came.insert(identity(object), object);
+                }
+                _ => {}
+            }
+        }
+        let mut anew = Self {
+            now: HashMap::new(),
+            taken: HashSet::new(),
+        };
+        if came.is_empty() {
+            return anew;
+        }
+        for object in gone {
+            if let Some(now) = came.remove(&identity(object)) {
+                anew.now.insert(object.key(), now);
+                anew.taken.insert(now.key());
+            }
+        }
+        anew
+    }
+
+    /// A pair with what was made anew at its side, and `None` of a target's object
+    /// that stands at the side of another.
+    fn joined(&self, pair: Pair<'a>) -> Option<Pair<'a>> {
+        match (pair.base, pair.target) {
+            (None, Some(object)) if self.taken.contains(&object.key()) => None,
+            (Some(object), None) => Some(Pair {
+                target: self.now.get(&object.key()).copied(),
+                ..pair
+            }),
+            _ => Some(pair),
+        }
+    }
 }
 
 fn change(
@@ -413,11 +480,10 @@ fn obstacles(
     current: Option<&Map<String, Value>>,
 ) -> BTreeSet<Obstacle> {
     let mut obstacles = BTreeSet::new();
-    if !spec.restored {
-        obstacles.insert(Obstacle::TypeNotRestored);
-    }
     if kind == ChangeKind::HardDeleted {
-        obstacles.insert(Obstacle::HardDeleted);
+        if spec.relation.is_none() {
+            obstacles.insert(Obstacle::HardDeleted);
+        }
         return obstacles;
     }
     // Of the organization the same property says that others are.
@@ -576,8 +642,8 @@ fn leaves(
 
 /// Who is live on which side, and what they are called.
 struct Names<'a> {
-    base: std::collections::HashMap<&'a ObjectId, &'a Object>,
-    target: std::collections::HashMap<&'a ObjectId, &'a Object>,
+    base: HashMap<&'a ObjectId, &'a Object>,
+    target: HashMap<&'a ObjectId, &'a Object>,
 }
 
 impl<'a> Names<'a> {

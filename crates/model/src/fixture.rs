@@ -63,7 +63,7 @@ pub(crate) fn user(n: u8, title: &str) -> Object {
 }
 
 /// A body as Graph sends it, with a value for every property of the table; of the
-/// types that plans do not write.
+/// types that not every tenant is backed up for.
 pub(crate) fn body(object_type: ObjectType) -> Value {
     match object_type {
         ObjectType::OAuth2PermissionGrant => json!({
@@ -133,8 +133,8 @@ pub(crate) fn full(object_type: ObjectType, n: u8) -> Object {
     object(object_type, n, ObjectState::Live, body(object_type))
 }
 
-/// The types that plans do not write.
-pub(crate) fn unrestored() -> impl Iterator<Item = ObjectType> {
+/// The types that such a body is for.
+pub(crate) fn further() -> impl Iterator<Item = ObjectType> {
     let types = ObjectType::ALL.into_iter();
-    types.filter(|object_type| !object_type.spec().restored)
+    types.filter(|object_type| !object_type.is_essential())
 }

@@ -5,14 +5,19 @@
 //! what it expects to find, and everything that will not be done, with the
 //! reason. It never plans a hard delete.
 
+mod credentials;
 mod links;
 mod objects;
 mod order;
+mod relations;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde_json::{Map, Value};
 
 use crate::call::Call;
-use crate::catalogue::Class;
+use crate::canonical;
+use crate::catalogue::{Class, ObjectType, TypeSpec};
 use crate::diff::{AttributeChange, Change, ChangeKind, Difference, LinkChange, Obstacle};
 use crate::id::ObjectId;
 use crate::object::ObjectRef;
@@ -21,7 +26,7 @@ use crate::snapshot::Content;
 
 pub use links::add_call;
 
-/// What becomes of objects that were added since the snapshot.
+/// What becomes of objects, and of credentials, that were added since the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Added {
     /// They stay; the plan lists them.
@@ -31,7 +36,8 @@ pub enum Added {
     SoftDelete,
 }
 
-/// What becomes of links.
+/// What becomes of links, and of objects that only tie others together: grants,
+/// assignments, federated credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Relationships {
     /// Exactly those of the snapshot.
@@ -48,7 +54,7 @@ pub enum Relationships {
 pub struct Options {
     /// Objects added since.
     pub added: Added,
-    /// Links.
+    /// Links, and objects that only tie others together.
     pub relationships: Relationships,
 }
 
@@ -69,6 +75,12 @@ pub enum Action {
     Untrust,
     /// Soft-deletes an object that was added since.
     SoftDelete,
+    /// Makes an object anew that only ties others together.
+    MakeAnew,
+    /// Removes one that was added since.
+    RemoveRelation,
+    /// Removes a credential that was added since.
+    RemoveCredential,
 }
 
 /// What a property must be before a step, and is after it, as canonical hashes.
@@ -82,6 +94,25 @@ pub struct Guard {
     pub before: String,
     /// Hash of the value that the step leaves; empty for nothing.
     pub after: String,
+}
+
+impl Guard {
+    /// The hash of what it speaks of as a body has it; `None` where the catalogue
+    /// does not know the property. One entry of a property is
+    /// `{property}/{entry}`.
+    #[must_use]
+    pub fn found_in(&self, spec: &TypeSpec, body: &Map<String, Value>) -> Option<String> {
+        let (name, entry) = match self.property.split_once('/') {
+            Some((name, entry)) => (name, Some(entry)),
+            None => (self.property.as_str(), None),
+        };
+        let property = spec.property(name)?;
+        let value = canonical::property(property, body.get(name));
+        Some(canonical::hash(match entry {
+            None => value.as_ref(),
+            Some(entry) => value.as_ref().and_then(|value| value.get(entry)),
+        }))
+    }
 }
 
 /// One write.
@@ -148,6 +179,11 @@ pub struct Situation<'a> {
     pub live: &'a Content,
     /// The objects that policies may name: those that exist in the live tenant.
     pub resolved: &'a HashSet<Reference>,
+    /// The objects through which this program itself has access to the tenant.
+    pub own: &'a HashSet<ObjectId>,
+    /// The types that the application must not write, with the permissions that it
+    /// lacks.
+    pub lacking: &'a BTreeMap<ObjectType, Vec<&'static str>>,
     /// The choices.
     pub options: Options,
 }
@@ -157,7 +193,7 @@ pub struct Situation<'a> {
 pub fn plan(situation: &Situation<'_>) -> Plan {
     let mut draft = Draft {
         situation,
-        returning: returning(situation.difference),
+        returning: returning(situation),
         lost: HashSet::new(),
         steps: Vec::new(),
         exclusions: Vec::new(),
@@ -170,11 +206,10 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
             ChangeKind::HardDeleted | ChangeKind::SoftDeleted
         )
     };
-    let deleted = situation
-        .difference
-        .changes
-        .iter()
-        .filter(gone)
+    let deleted = situation.difference.changes.iter().filter(gone);
+    let deleted = deleted
+        // What only ties others together can be made anew.
+        .filter(|change| change.object.object_type.spec().relation.is_none())
         .map(|change| change.object.id.clone());
     draft.lost = deleted
         .filter(|id| !draft.returning.contains_key(id))
@@ -183,6 +218,8 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         draft.object(change);
     }
     draft.links();
+    draft.returning_relations();
+    draft.keep_an_administrator();
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;
     exclusions.sort_by(|a, b| (&a.object, &a.part).cmp(&(&b.object, &b.part)));
@@ -254,12 +291,11 @@ pub fn judge(left: &[Change], planned: &HashSet<ObjectId>, exclusions: &[Exclusi
 }
 
 /// The soft-deleted objects that the plan may bring back.
-fn returning(difference: &Difference) -> HashMap<ObjectId, ObjectRef> {
-    difference
-        .changes
-        .iter()
+fn returning(situation: &Situation<'_>) -> HashMap<ObjectId, ObjectRef> {
+    let changes = situation.difference.changes.iter();
+    changes
         .filter(|change| change.kind == ChangeKind::SoftDeleted)
-        .filter(|change| change.object.object_type.spec().restored)
+        .filter(|change| !situation.lacking.contains_key(&change.object.object_type))
         .filter(|change| {
             let unwritable = [Obstacle::OnPremisesSynced, Obstacle::ExchangeManaged];
             unwritable

@@ -414,6 +414,10 @@ impl Directory for FakeDirectory {
 
 #[async_trait]
 impl DirectoryWriter for FakeDirectory {
+    fn application(&self) -> &str {
+        "00000000-0000-4000-8000-00000000fa4e"
+    }
+
     async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError> {
         graph::refuse_purge(call)?;
         self.calls.lock().push(call.clone());

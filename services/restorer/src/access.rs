@@ -13,8 +13,8 @@ use runtime::status::{Fault, chain};
 
 use crate::{Context, Error};
 
-/// Tries everything that a restore needs and that can be tried without writing:
-/// of types that plans do not write it reads nothing. Each finding is an item.
+/// Tries everything that a restore needs and that can be tried without writing.
+/// Each finding is an item.
 /// Requests go out one after the other, since Conditional Access has one a
 /// second.
 pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<CheckItem>, Error> {
@@ -30,10 +30,6 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
     let granted = granted.as_ref();
     let mut items = vec![found("token", "signed in")];
     for object_type in ObjectType::ALL {
-        if !object_type.spec().restored {
-            items.push(found(object_type.name(), "plans do not write it"));
-            continue;
-        }
         let tried = directory.try_read(object_type).await;
         items.push(writable(object_type, granted, tried));
     }

@@ -9,7 +9,7 @@ use graph::DirectoryWriter;
 use model::diff::Obstacle;
 use model::plan::{Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
-use model::{ObjectId, ObjectRef, PlanId, TenantId};
+use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
 use proto::convert::{self, model_scope, timestamp};
 use proto::v1::{
     JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
@@ -186,12 +186,14 @@ async fn apply(
     let exclusions = documents.model_exclusions().await?;
     restore.open_matters = open_matters(&exclusions);
     let planned = steps.iter().map(|step| step.object.id.clone()).collect();
+    let types = steps.iter().map(|step| step.object.object_type).collect();
     let verification = Verification {
         context,
         documents,
         tenant,
         plan,
         planned,
+        types,
         exclusions,
     };
     verification.judge(&mut restore).await;
@@ -393,11 +395,15 @@ fn open_matters(exclusions: &[Exclusion]) -> Vec<String> {
 /// behind writes.
 const SECOND_LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
 
-/// Whether a report that a kind could not be compared is about one that plans
-/// write; a restore says nothing of others.
-fn is_restored(not_compared: &str) -> bool {
+/// Whether a report that a kind could not be compared is about one that a restore
+/// answers for: the types that every tenant is backed up for, and those that the plan
+/// writes.
+fn matters(not_compared: &str, written: &HashSet<ObjectType>) -> bool {
     let name = not_compared.split(": ").next().unwrap_or_default();
-    Kind::from_name(name).is_none_or(|kind| kind.object_type().spec().restored)
+    Kind::from_name(name).is_none_or(|kind| {
+        let object_type = kind.object_type();
+        object_type.is_essential() || written.contains(&object_type)
+    })
 }
 
 /// The comparison of the tenant with the snapshot after a restore.
@@ -408,6 +414,8 @@ struct Verification<'a> {
     plan: &'a Plan,
     /// The objects that the plan writes to.
     planned: HashSet<ObjectId>,
+    /// Their types.
+    types: HashSet<ObjectType>,
     exclusions: Vec<Exclusion>,
 }
 
@@ -445,7 +453,8 @@ impl Verification<'_> {
         let report = report::fresh(&deps.differ, self.tenant, snapshot, &scope, request_id).await?;
         let changes = report::changes(&deps.differ, self.tenant, &report.name).await?;
         let mut left = judge(&changes, &self.planned, &self.exclusions);
-        let unseen = report.not_compared.iter().filter(|kind| is_restored(kind));
+        let unseen = report.not_compared.iter();
+        let unseen = unseen.filter(|kind| matters(kind, &self.types));
         left.unexpected
             .extend(unseen.map(|kind| format!("could not be compared: {kind}")));
         Ok((report.name, left))
@@ -454,12 +463,13 @@ impl Verification<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_restored;
+    use super::*;
 
     #[test]
-    fn a_restore_answers_for_the_types_that_plans_write() {
+    fn a_restore_answers_for_the_types_that_its_plan_writes() {
+        let written = HashSet::from([ObjectType::RoleAssignment]);
         let check = |not_compared: &str, expected: bool| {
-            assert_eq!(is_restored(not_compared), expected, "{not_compared}");
+            assert_eq!(matters(not_compared, &written), expected, "{not_compared}");
         };
         check("user: 403 on page 2 in the target", true);
         check("deleted/group: not read in the base", true);
@@ -467,6 +477,7 @@ mod tests {
             "oAuth2PermissionGrant: denied: no consent in the base",
             false,
         );
+        check("unifiedRoleAssignment: denied in the target", true);
         check("deleted/administrativeUnit: not read in the base", false);
         check(
             "administrativeUnit/members: ends of type user were not read",

@@ -1,12 +1,14 @@
 //! The live state of chosen objects, read right now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use graph::{Directory, DirectoryWriter, GraphError, Query};
 use model::snapshot::{Completeness, Content, Kind, Method};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde::Deserialize;
+
+use crate::relations;
 
 /// Objects to read: those that are compared, with their links, and those that
 /// only matter as the other end of a link.
@@ -16,6 +18,8 @@ pub(crate) struct Wanted {
     pub(crate) compared: BTreeSet<(ObjectType, ObjectId)>,
     /// Only whether they are live.
     pub(crate) ends: BTreeSet<(ObjectType, ObjectId)>,
+    /// The lists in which those among them are found that only tie others together.
+    pub(crate) lists: HashSet<Query>,
 }
 
 /// Reads the wanted objects, live or from the recycle bin, and their links.
@@ -26,8 +30,12 @@ pub(crate) async fn read(
     wanted: &Wanted,
     now: DateTime<Utc>,
 ) -> Result<Content, GraphError> {
-    let all: Vec<(ObjectType, ObjectId)> = wanted.compared.union(&wanted.ends).cloned().collect();
+    let all = wanted.compared.union(&wanted.ends).cloned();
+    let all: Vec<(ObjectType, ObjectId)> = all
+        .filter(|(object_type, _)| object_type.spec().relation.is_none())
+        .collect();
     let live = objects(directory, &all, ObjectState::Live).await?;
+    let related = relations::listed(directory, &wanted.lists).await?;
     let found: BTreeSet<_> = live
         .iter()
         .map(|object| (object.object_type, object.id.clone()))
@@ -53,7 +61,7 @@ pub(crate) async fn read(
         .into_iter()
         .map(|kind| Completeness::begun(kind, Method::SingleRead, now));
     Ok(Content {
-        objects: live.into_iter().chain(deleted).collect(),
+        objects: live.into_iter().chain(deleted).chain(related).collect(),
         links,
         completeness: completeness.collect(),
     }

@@ -13,6 +13,7 @@ mod fresh;
 mod lane;
 mod make_plan;
 mod references;
+mod relations;
 mod report;
 mod rpc;
 mod step;

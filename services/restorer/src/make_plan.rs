@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
+use graph::{DirectoryWriter, GraphError};
 use model::diff::{Change, ChangeKind, Difference, Scope, diff};
 use model::plan::{Options, Situation, plan};
 use model::snapshot::Content;
-use model::{ObjectId, ObjectType, PlanId, TenantId};
+use model::{Application, ObjectId, ObjectType, PlanId, TenantId, permission};
 use proto::convert::{self, timestamp};
 use proto::v1::{Plan, PlanState, Report, ReportState, WatchPlanResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::TenantVault;
+use store::{TenantRecord, TenantVault};
 use tracing::Instrument;
 
 use crate::documents::Documents;
 use crate::fresh::{self, Wanted};
-use crate::{Context, Error, references, report};
+use crate::{Context, Error, references, relations, report};
 
 /// The documented write quota: 3,000 writes in 150 seconds per app and tenant.
 const WRITES_PER_SECOND: usize = 20;
@@ -109,10 +110,11 @@ async fn make(
     let mut reported = report::changes(&deps.differ, &order.tenant, &report.name).await?;
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
+    let lacking = lacking(directory.granted().await?.as_ref());
     // Nothing is written to these, so they are as the report says, unread.
-    let restored = |change: &Change| change.object.object_type.spec().restored;
+    let written = |change: &Change| !lacking.contains_key(&change.object.object_type);
     let (reported, left_alone): (Vec<Change>, Vec<Change>) =
-        reported.into_iter().partition(restored);
+        reported.into_iter().partition(written);
 
     job.modify(|value| value.phase = "reading".to_owned());
     let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
@@ -121,6 +123,7 @@ async fn make(
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
     let mut difference = compare(&base, &live, &wanted);
     let resolved = references::resolved(directory.as_ref(), &base, &policies(&difference)).await?;
+    let own = own(directory.as_ref(), &record, &difference).await?;
 
     let drift = drift(&reported, &difference.changes);
     difference.changes.extend(left_alone);
@@ -132,6 +135,8 @@ async fn make(
         base: &base,
         live: &live,
         resolved: &resolved,
+        own: &own,
+        lacking: &lacking,
         options: order.options,
     });
     let made = Plan {
@@ -196,7 +201,49 @@ fn wanted(changes: &[Change], base: &Content) -> Wanted {
     let ends = ends
         .filter_map(|id| Some((*types.get(id)?, id.clone())))
         .collect();
-    Wanted { compared, ends }
+    Wanted {
+        compared,
+        ends,
+        lists: relations::lists(changes, base),
+    }
+}
+
+/// The types that an application with these permissions must not write; of one
+/// whose token does not tell, none. The six that every tenant is backed up for are
+/// tried all the same, so that a refusal is seen.
+fn lacking(granted: Option<&BTreeSet<String>>) -> BTreeMap<ObjectType, Vec<&'static str>> {
+    let Some(granted) = granted else {
+        return BTreeMap::new();
+    };
+    let optional = ObjectType::ALL.into_iter().filter(|it| !it.is_essential());
+    let lacking = optional.map(|object_type| {
+        let spec = object_type.spec();
+        let needed = [spec.read_permissions, spec.write_permissions].concat();
+        (object_type, permission::missing(granted, &needed))
+    });
+    lacking.filter(|(_, missing)| !missing.is_empty()).collect()
+}
+
+/// The objects through which this program has access to the tenant, where the
+/// changes may concern them.
+async fn own(
+    directory: &dyn DirectoryWriter,
+    record: &TenantRecord,
+    difference: &Difference,
+) -> Result<HashSet<ObjectId>, GraphError> {
+    let concerned = difference.changes.iter().any(|change| {
+        let object_type = change.object.object_type;
+        let holder = [ObjectType::Application, ObjectType::ServicePrincipal];
+        object_type.spec().relation.is_some() || holder.contains(&object_type)
+    });
+    if !concerned {
+        return Ok(HashSet::new());
+    }
+    let mut applications = vec![directory.application()];
+    if let Application::Own { client_id, .. } = &record.reader {
+        applications.push(client_id);
+    }
+    relations::of_applications(directory, &applications).await
 }
 
 fn compare(base: &Content, live: &Content, wanted: &Wanted) -> Difference {

@@ -8,16 +8,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use graph::{DirectoryWriter, GraphError};
-use model::call::Call;
+use model::call::{Call, HttpMethod};
 use model::catalogue::Cardinality;
 use model::diff::Direction;
 use model::plan::{Action, Step, add_call};
-use model::{ObjectId, ObjectState, canonical};
+use model::{ObjectId, ObjectState, ObjectType, canonical};
 use proto::v1::OutcomeState;
 use runtime::status::chain;
 use serde_json::{Map, Value};
 
-use crate::fresh;
+use crate::{fresh, relations};
 
 /// Waits between reads while Graph replicates a write, 45 seconds in all.
 const WAITS: [Duration; 8] = [
@@ -160,6 +160,10 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
     match error {
         GraphError::Conflict { .. } => true,
         GraphError::NotFound { .. } => !step.after.is_empty(),
+        // It is there, and lists do not show it yet; or its role is not known yet.
+        GraphError::BadRequest { message, .. } if step.action == Action::MakeAnew => {
+            message.contains("already exists") || message.contains("was not found on application")
+        }
         GraphError::BadRequest { message, .. } => {
             !step.after.is_empty()
                 && (message.contains("queried reference-property objects are not present")
@@ -176,6 +180,9 @@ async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict
         Action::SoftDelete => soft_delete(directory, step).await,
         Action::AddLinks => or_missing(add_links(directory, step).await),
         Action::RemoveLink => or_missing(remove_link(directory, step).await),
+        Action::MakeAnew => make_anew(directory, step).await,
+        Action::RemoveRelation => remove_relation(directory, step).await,
+        Action::RemoveCredential => remove_credential(directory, step).await,
     }
 }
 
@@ -192,6 +199,9 @@ async fn body(
     step: &Step,
     state: ObjectState,
 ) -> Result<Option<Map<String, Value>>, GraphError> {
+    if step.object.object_type.spec().relation.is_some() {
+        return relations::named(directory, step).await;
+    }
     let object = fresh::object(directory, step.object.object_type, &step.object.id, state).await?;
     Ok(object.map(|object| object.body()))
 }
@@ -222,14 +232,12 @@ async fn update(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict,
     let spec = step.object.object_type.spec();
     let mut done = true;
     for guard in &step.guards {
-        let Some(property) = spec.property(&guard.property) else {
+        let Some(current) = guard.found_in(spec, &body) else {
             return Ok(Verdict::Fail(format!(
                 "property {} is not in the catalogue",
                 guard.property
             )));
         };
-        let current =
-            canonical::hash(canonical::property(property, body.get(property.name)).as_ref());
         if current != guard.after {
             done = false;
             if current != guard.before {
@@ -254,6 +262,67 @@ async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ver
     Ok(Verdict::Conflict(
         "was changed since the plan was made, so it is not deleted".to_owned(),
     ))
+}
+
+async fn make_anew(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+    let Some(body) = relations::alike(directory, step).await? else {
+        return Ok(write(step));
+    };
+    let wanted = step.guards.first().map(|guard| guard.after.as_str());
+    if wanted == Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
+        return Ok(Verdict::Done);
+    }
+    Ok(Verdict::Conflict(
+        "stands there again since the plan was made, and says something else".to_owned(),
+    ))
+}
+
+async fn remove_relation(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+) -> Result<Verdict, GraphError> {
+    let Some(body) = relations::named(directory, step).await? else {
+        return Ok(Verdict::Done);
+    };
+    let seen = step.guards.first().map(|guard| guard.before.as_str());
+    if seen != Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
+        let changed = "was changed since the plan was made, so it is not removed";
+        return Ok(Verdict::Conflict(changed.to_owned()));
+    }
+    if step.object.object_type == ObjectType::RoleAssignment
+        && relations::is_last_administrator(directory, &body).await?
+    {
+        let last = "is the last assignment of the role of Global Administrator by now";
+        return Ok(Verdict::Conflict(last.to_owned()));
+    }
+    Ok(write(step))
+}
+
+/// A password is known by its key id; of keys the whole list is written.
+async fn remove_credential(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+) -> Result<Verdict, GraphError> {
+    if step.call.method == HttpMethod::Patch {
+        return update(directory, step).await;
+    }
+    let Some(body) = body(directory, step, ObjectState::Live).await? else {
+        return Ok(Verdict::Missing("does not exist any more".to_owned()));
+    };
+    let named = step.call.body.as_ref().and_then(|body| body.get("keyId"));
+    let guard = step.guards.first();
+    let Some((guard, named)) = guard.zip(named) else {
+        return Ok(Verdict::Fail("the step names no credential".to_owned()));
+    };
+    let property = step.object.object_type.spec().property(&guard.property);
+    let held = property.and_then(|it| canonical::property(it, body.get(it.name)));
+    let held = held.as_ref().and_then(Value::as_array);
+    let mut held = held.into_iter().flatten();
+    Ok(match held.find(|one| one.get("keyId") == Some(named)) {
+        None => Verdict::Done,
+        Some(one) if canonical::hash(Some(one)) == guard.before => write(step),
+        Some(_) => Verdict::Conflict("was changed since the plan was made".to_owned()),
+    })
 }
 
 /// The targets of a step's links in one direction.

@@ -8,6 +8,7 @@ mod crowd;
 mod drift;
 mod lanes;
 mod quotas;
+mod relations;
 mod reports;
 mod restore;
 mod sandbox;

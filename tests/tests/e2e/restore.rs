@@ -14,7 +14,7 @@ use store::object_store::memory::InMemory;
 use crate::sandbox::{self, Sandbox, TENANT};
 
 /// A registered tenant with a snapshot, and an application that may do anything.
-async fn scene() -> anyhow::Result<(Sandbox, Snapshot, GraphWriter)> {
+pub(crate) async fn scene() -> anyhow::Result<(Sandbox, Snapshot, GraphWriter)> {
     let sandbox = Sandbox::start(Arc::new(InMemory::new())).await?;
     sandbox.tenant.populate(&Population {
         users: 40,
@@ -27,7 +27,7 @@ async fn scene() -> anyhow::Result<(Sandbox, Snapshot, GraphWriter)> {
     Ok((sandbox, snapshot, intruder))
 }
 
-async fn write(
+pub(crate) async fn write(
     intruder: &GraphWriter,
     method: HttpMethod,
     path: String,
@@ -336,59 +336,6 @@ async fn a_scope_leaves_the_rest_alone() -> anyhow::Result<()> {
     assert_ne!(
         property(&sandbox, "user", mine, "department"),
         json!("Changed")
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_type_that_is_not_restored_yet_is_named_and_left_alone() -> anyhow::Result<()> {
-    let (sandbox, snapshot, intruder) = scene().await?;
-    let grants = || sandbox.simulator.dump(TENANT)["oAuth2PermissionGrants"].clone();
-    let known = grants().as_object().cloned().unwrap_or_default();
-    let grant_ids: Vec<String> = known.keys().cloned().collect();
-    let [widened, withdrawn] = &grant_ids[..2] else {
-        anyhow::bail!("two grants are needed")
-    };
-    let scope = json!({"scope": "Mail.ReadWrite Directory.AccessAsUser.All"});
-    patch(
-        &intruder,
-        format!("/oauth2PermissionGrants/{widened}"),
-        scope.clone(),
-    )
-    .await?;
-    let path = format!("/oauth2PermissionGrants/{withdrawn}");
-    write(&intruder, HttpMethod::Delete, path, None).await?;
-
-    let request = CreatePlanRequest {
-        scope: Some(Scope {
-            types: vec![ObjectType::OAuth2PermissionGrant.to_string()],
-            ids: vec![],
-        }),
-        ..sandbox.rollback(&snapshot.name)
-    };
-    let (plan, steps, exclusions) = sandbox.plan(request).await?;
-    assert_eq!(steps, []);
-    let mut named: Vec<(String, Obstacle)> = exclusions
-        .iter()
-        .map(|one| (one.object.clone().unwrap_or_default().id, one.obstacle()))
-        .collect();
-    named.sort();
-    let mut expected = [widened, withdrawn].map(|id| (id.clone(), Obstacle::TypeNotRestored));
-    expected.sort();
-    assert_eq!(named, expected);
-
-    let restore = sandbox.apply(&plan.name).await?;
-    assert_eq!(
-        (restore.state(), restore.applied, restore.verified),
-        (RestoreState::Succeeded, 0, true),
-        "{:?}",
-        restore.unexpected
-    );
-    let now = grants();
-    assert_eq!(
-        (&now[widened]["scope"], &now[withdrawn]),
-        (&scope["scope"], &Value::Null),
-        "nothing was written"
     );
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proto::v1::*;
-use simulator::attack::{AttackTarget, Deed, DeedKind};
+use simulator::attack::{self, AttackTarget, Deed, DeedKind};
 use simulator::{Population, live_differences};
 use store::object_store::memory::InMemory;
 
@@ -40,14 +40,9 @@ async fn back_to_the_snapshot(sandbox: &Sandbox) -> anyhow::Result<()> {
         quiet.not_compared
     );
 
-    let deeds = simulator::attack::run(&AttackTarget {
-        graph_url: format!("{}/v1.0", sandbox.graph.url()),
-        login_url: sandbox.graph.url(),
-        tenant_id: TENANT.to_owned(),
-        client_id: simulator::INTRUDER_CLIENT_ID.to_owned(),
-        client_secret: simulator::INTRUDER_SECRET.to_owned(),
-    })
-    .await?;
+    let target = AttackTarget::practice(&sandbox.graph.url(), TENANT);
+    let mut deeds = attack::run(&target).await?;
+    deeds.extend(attack::run_beyond(&target).await?);
     assert!(deeds.len() > 10, "the intruder did too little: {deeds:#?}");
 
     let (report, changes) = sandbox.report(&snapshot.name).await?;

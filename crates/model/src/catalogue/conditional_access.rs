@@ -45,10 +45,10 @@ pub static CONDITIONAL_ACCESS_POLICY: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 90,
     typed_writes: false,
-    restored: true,
     read_permissions: &["Policy.Read.All"],
     write_permissions: &[
         "Policy.Read.All",
@@ -87,10 +87,10 @@ pub static NAMED_LOCATION: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 80,
     typed_writes: true,
-    restored: true,
     read_permissions: &["Policy.Read.All"],
     write_permissions: &["Policy.Read.All", "Policy.ReadWrite.ConditionalAccess"],
 };

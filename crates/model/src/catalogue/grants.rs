@@ -7,9 +7,14 @@
 use serde_json::Value;
 
 use super::{
-    Class, Lane, OWNER, ObjectType, Property, Reading, Shape, TypeSpec, read_only, scalar, set,
-    volatile,
+    Class, Lane, OWNER, ObjectType, Property, Reading, Relation, Shape, TypeSpec, read_only,
+    scalar, set, volatile,
 };
+
+/// The template of the role that may do everything.
+///
+/// Source: "Microsoft Entra built-in roles".
+pub const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
 
 /// `oAuth2PermissionGrant`: delegated permissions that somebody consented to.
 /// Its ids are no GUIDs.
@@ -34,10 +39,20 @@ pub static OAUTH2_PERMISSION_GRANT: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &["clientId", "principalId", "resourceId"],
+    relation: Some(Relation {
+        key: &["clientId", "consentType", "principalId", "resourceId"],
+        made_of: &[
+            "clientId",
+            "consentType",
+            "principalId",
+            "resourceId",
+            "scope",
+        ],
+        found_by: "clientId",
+    }),
     links: &[],
     rank: 50,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Directory.Read.All"],
     write_permissions: &["DelegatedPermissionGrant.ReadWrite.All"],
 };
@@ -66,15 +81,20 @@ pub static APP_ROLE_ASSIGNMENT: TypeSpec = TypeSpec {
         read_only("resourceId"),
         volatile("principalDisplayName"),
         volatile("resourceDisplayName"),
-        read_only("createdDateTime"),
+        // Another when the same assignment was made anew.
+        volatile("createdDateTime"),
         volatile("deletedDateTime"),
     ],
     inline: &[],
     ties: &["principalId", "resourceId"],
+    relation: Some(Relation {
+        key: &["appRoleId", "principalId", "resourceId"],
+        made_of: &["appRoleId", "principalId", "resourceId"],
+        found_by: "resourceId",
+    }),
     links: &[],
     rank: 52,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Application.Read.All"],
     write_permissions: &["AppRoleAssignment.ReadWrite.All", "Application.Read.All"],
 };
@@ -101,10 +121,24 @@ pub static ROLE_ASSIGNMENT: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &["principalId"],
+    relation: Some(Relation {
+        key: &[
+            "appScopeId",
+            "directoryScopeId",
+            "principalId",
+            "roleDefinitionId",
+        ],
+        made_of: &[
+            "appScopeId",
+            "directoryScopeId",
+            "principalId",
+            "roleDefinitionId",
+        ],
+        found_by: "principalId",
+    }),
     links: &[],
     rank: 54,
     typed_writes: false,
-    restored: false,
     read_permissions: &["RoleManagement.Read.Directory"],
     write_permissions: &["RoleManagement.ReadWrite.Directory"],
 };
@@ -135,10 +169,14 @@ pub static FEDERATED_IDENTITY_CREDENTIAL: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[OWNER],
+    relation: Some(Relation {
+        key: &[OWNER, "name"],
+        made_of: &["audiences", "description", "issuer", "name", "subject"],
+        found_by: OWNER,
+    }),
     links: &[],
     rank: 56,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Application.Read.All"],
     write_permissions: &["Application.ReadWrite.All"],
 };

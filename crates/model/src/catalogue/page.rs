@@ -13,12 +13,12 @@ const CLASSES: [(Class, &str, &str); 6] = [
     (
         Class::OwnEndpoint,
         "own endpoint",
-        "compared; writable through an endpoint of its own, which a restore does not use",
+        "compared; writable only in a way that a restore does not use",
     ),
     (
         Class::Secret,
         "secret",
-        "only the public part is compared; never written",
+        "only the public part is compared; what was added can be removed, nothing is written back",
     ),
     (
         Class::Copied,
@@ -45,25 +45,25 @@ pub fn markdown() -> String {
          What Rewind reads, compares and restores, as the catalogue in [`crates/model/src/catalogue.rs`](../crates/model/src/catalogue.rs) has it.\n\
          `cargo xtask docs` writes this page from there; a test holds that it is up to date.\n\n\
          Everything that Graph sends is stored, also what the tables below do not name: that is compared as read-only.\n\
-         Restores write the types marked so; of the others a plan names what differs, with the obstacle `OBSTACLE_TYPE_NOT_RESTORED`, and writes nothing.\n\
+         Where the application that restores lacks a permission for a type, a plan names what differs, with the obstacle `OBSTACLE_PERMISSION_MISSING`, and writes nothing.\n\
+         What is gone comes back from the recycle bin; objects that only tie others together have none, are made anew, and are known by their key, whatever their id.\n\
          In a path, `{owner}` stands for the object that contains the others.\n\n",
     );
     page.push_str("| Class | Meaning |\n|---|---|\n");
     for (_, name, meaning) in CLASSES {
         line(&mut page, format_args!("| {name} | {meaning} |"));
     }
-    page.push_str("\n| Type | Path | Tracked by | Recycle bin | Restored | Permissions to read | Permissions to write |\n|---|---|---|---|---|---|---|\n");
+    page.push_str("\n| Type | Path | Tracked by | What is gone | Permissions to read | Permissions to write |\n|---|---|---|---|---|---|\n");
     for spec in TYPES {
         line(
             &mut page,
             format_args!(
-                "| [{name}](#{anchor}) | `{path}` | {tracked} | {bin} | {restored} | {read} | {write} |",
+                "| [{name}](#{anchor}) | `{path}` | {tracked} | {gone} | {read} | {write} |",
                 name = spec.name,
                 anchor = spec.name.to_lowercase(),
                 path = spec.list_path,
                 tracked = tracked(spec),
-                bin = yes(spec.deleted.is_some()),
-                restored = yes(spec.restored),
+                gone = gone(spec),
                 read = code(spec.read_permissions),
                 write = code(spec.write_permissions),
             ),
@@ -132,8 +132,13 @@ fn tracked(spec: &TypeSpec) -> &'static str {
     }
 }
 
-fn yes(fact: bool) -> &'static str {
-    if fact { "yes" } else { "no" }
+fn gone(spec: &TypeSpec) -> String {
+    match (spec.deleted, spec.relation, spec.reading) {
+        (Some(_), _, _) => "recycle bin".to_owned(),
+        (None, Some(relation), _) => format!("made anew; key {}", code(relation.key)),
+        (None, None, Reading::Singleton) => "never gone".to_owned(),
+        (None, None, _) => "cannot come back".to_owned(),
+    }
 }
 
 fn code(names: &[&str]) -> String {

@@ -3,7 +3,7 @@
 //! They follow from the table; what is not about a type stands here, with the
 //! request that needs it. Nothing is asked of Graph.
 
-use super::{TYPES, TypeSpec};
+use super::TYPES;
 
 /// What a plan needs to find out which objects exist that Conditional Access
 /// policies name: `POST /directoryObjects/getByIds`, `GET /directoryRoleTemplates`.
@@ -22,13 +22,30 @@ pub fn reader() -> Vec<&'static str> {
 }
 
 /// What the application that restores needs, each permission once: reading and
-/// writing the types that plans write.
+/// writing the types that every tenant is backed up for.
 #[must_use]
 pub fn writer() -> Vec<&'static str> {
-    let restored = || TYPES.into_iter().filter(|spec: &&TypeSpec| spec.restored);
-    let read = restored().flat_map(|spec| spec.read_permissions);
-    let written = restored().flat_map(|spec| spec.write_permissions);
+    let types = || {
+        TYPES
+            .into_iter()
+            .filter(|spec| spec.object_type.is_essential())
+    };
+    let read = types().flat_map(|spec| spec.read_permissions);
+    let written = types().flat_map(|spec| spec.write_permissions);
     once(read.chain(written).chain(&LOOKUPS))
+}
+
+/// What it may be given besides, each permission once: plans leave out the types
+/// for which it lacks one. Two of them open the whole tenant to who holds them:
+/// `AppRoleAssignment.ReadWrite.All` and `RoleManagement.ReadWrite.Directory`.
+#[must_use]
+pub fn writer_optional() -> Vec<&'static str> {
+    let needed = writer();
+    let types = TYPES.into_iter();
+    let wanted = types.flat_map(|spec| spec.read_permissions.iter().chain(spec.write_permissions));
+    let mut optional = once(wanted);
+    optional.retain(|name| !needed.contains(name));
+    optional
 }
 
 fn once(permissions: impl Iterator<Item = &'static &'static str>) -> Vec<&'static str> {

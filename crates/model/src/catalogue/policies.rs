@@ -7,8 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Class, Lane, ObjectType, Property, Reading, Shape, TypeSpec, Write, object, read_only, scalar,
-    volatile,
+    Lane, ObjectType, Property, Reading, TypeSpec, Write, object, read_only, scalar, set, volatile,
 };
 
 /// `authenticationMethodsPolicy`: how people may sign in. The settings of each
@@ -28,7 +27,6 @@ pub static AUTHENTICATION_METHODS_POLICY: TypeSpec = TypeSpec {
         scalar("policyMigrationState"),
         scalar("reconfirmationInDays"),
         object("registrationEnforcement").written(Write::Whole),
-        // PATCH authenticationMethodConfigurations/{id}, with its @odata.type.
         own_objects("authenticationMethodConfigurations"),
         read_only("description"),
         read_only("displayName"),
@@ -37,10 +35,10 @@ pub static AUTHENTICATION_METHODS_POLICY: TypeSpec = TypeSpec {
     ],
     inline: &["authenticationMethodConfigurations"],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 60,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Policy.Read.All"],
     write_permissions: &["Policy.ReadWrite.AuthenticationMethod"],
 };
@@ -72,10 +70,10 @@ pub static AUTHORIZATION_POLICY: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 62,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Policy.Read.All"],
     write_permissions: &["Policy.ReadWrite.Authorization"],
 };
@@ -96,8 +94,7 @@ pub static AUTHENTICATION_STRENGTH_POLICY: TypeSpec = TypeSpec {
     properties: &[
         scalar("description"),
         scalar("displayName").never_cleared(),
-        // POST updateAllowedCombinations.
-        Property::new("allowedCombinations", Class::OwnEndpoint, Shape::Set),
+        set("allowedCombinations").written(Write::Action("updateAllowedCombinations")),
         own_objects("combinationConfigurations"),
         read_only("createdDateTime"),
         read_only("policyType"),
@@ -106,10 +103,10 @@ pub static AUTHENTICATION_STRENGTH_POLICY: TypeSpec = TypeSpec {
     ],
     inline: &["combinationConfigurations"],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 84,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Policy.Read.All"],
     write_permissions: &["Policy.ReadWrite.ConditionalAccess"],
 };
@@ -134,10 +131,10 @@ pub static AUTHENTICATION_CONTEXT: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 82,
     typed_writes: false,
-    restored: false,
     // Policy.Read.All is not documented to be enough for these.
     read_permissions: &["AuthenticationContext.Read.All"],
     write_permissions: &["Policy.ReadWrite.ConditionalAccess"],
@@ -146,7 +143,7 @@ pub static AUTHENTICATION_CONTEXT: TypeSpec = TypeSpec {
 /// Objects with ids of their own that come inside another; each has its
 /// endpoint.
 const fn own_objects(name: &'static str) -> Property {
-    Property::new(name, Class::OwnEndpoint, Shape::Object).with_spelling(by_id)
+    object(name).written(Write::Entries).with_spelling(by_id)
 }
 
 /// A list of objects as one object with an entry for each, so that a difference

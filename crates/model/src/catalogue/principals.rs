@@ -92,6 +92,7 @@ pub static USER: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[
         LinkSpec {
             kind: LinkKind::UserManager,
@@ -112,7 +113,6 @@ pub static USER: TypeSpec = TypeSpec {
     ],
     rank: 10,
     typed_writes: false,
-    restored: true,
     read_permissions: &["User.Read.All"],
     write_permissions: &["User.ReadWrite.All", "User.DeleteRestore.All"],
 };
@@ -173,6 +173,7 @@ pub static GROUP: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[
         LinkSpec {
             kind: LinkKind::GroupMembers,
@@ -193,7 +194,6 @@ pub static GROUP: TypeSpec = TypeSpec {
     ],
     rank: 20,
     typed_writes: false,
-    restored: true,
     read_permissions: &["Group.Read.All"],
     write_permissions: &["Group.ReadWrite.All"],
 };

@@ -68,6 +68,7 @@ pub static APPLICATION: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[LinkSpec {
         kind: LinkKind::ApplicationOwners,
         name: "application/owners",
@@ -78,7 +79,6 @@ pub static APPLICATION: TypeSpec = TypeSpec {
     }],
     rank: 30,
     typed_writes: false,
-    restored: true,
     read_permissions: &["Application.Read.All"],
     write_permissions: &["Application.ReadWrite.All"],
 };
@@ -143,6 +143,7 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[LinkSpec {
         kind: LinkKind::ServicePrincipalOwners,
         name: "servicePrincipal/owners",
@@ -153,7 +154,6 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
     }],
     rank: 40,
     typed_writes: false,
-    restored: true,
     read_permissions: &["Application.Read.All"],
     write_permissions: &["Application.ReadWrite.All"],
 };

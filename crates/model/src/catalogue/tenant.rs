@@ -49,10 +49,10 @@ pub static ORGANIZATION: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[],
     rank: 64,
     typed_writes: false,
-    restored: false,
     read_permissions: &["Organization.Read.All"],
     write_permissions: &["Organization.ReadWrite.All"],
 };
@@ -86,6 +86,7 @@ pub static ADMINISTRATIVE_UNIT: TypeSpec = TypeSpec {
     ],
     inline: &[],
     ties: &[],
+    relation: None,
     links: &[LinkSpec {
         kind: LinkKind::AdministrativeUnitMembers,
         name: "administrativeUnit/members",
@@ -96,7 +97,6 @@ pub static ADMINISTRATIVE_UNIT: TypeSpec = TypeSpec {
     }],
     rank: 45,
     typed_writes: false,
-    restored: false,
     read_permissions: &["AdministrativeUnit.Read.All"],
     write_permissions: &["AdministrativeUnit.ReadWrite.All"],
 };

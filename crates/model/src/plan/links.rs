@@ -16,7 +16,7 @@ impl Draft<'_> {
     pub(super) fn links(&mut self) {
         for change in &self.situation.difference.changes {
             if change.kind == ChangeKind::Modified
-                && change.object.object_type.spec().restored
+                && self.is_written(change.object.object_type)
                 && !change.obstacles.contains(&Obstacle::OnPremisesSynced)
                 && !change.obstacles.contains(&Obstacle::ExchangeManaged)
             {
@@ -92,7 +92,7 @@ impl Draft<'_> {
             let returns = self.returning.contains_key(&link.source)
                 || self.returning.contains_key(&link.target);
             if !returns
-                || !link.kind.source_type().spec().restored
+                || !self.is_written(link.kind.source_type())
                 || !self.will_exist(link.kind.source_type(), &link.source)
                 || !self.writable_source(link.kind, &link.source)
             {
@@ -125,6 +125,11 @@ impl Draft<'_> {
                 "belongs to an object that comes back; skipped where it returns by itself",
             );
         }
+    }
+
+    /// Whether objects of a type may be written.
+    pub(super) fn is_written(&self, object_type: ObjectType) -> bool {
+        !self.situation.lacking.contains_key(&object_type)
     }
 
     fn missing_end(&mut self, kind: LinkKind, source: &ObjectId, link: &LinkChange) {
@@ -204,7 +209,7 @@ impl Draft<'_> {
         });
     }
 
-    fn object_of(&self, id: &ObjectId) -> Option<&Object> {
+    pub(super) fn object_of(&self, id: &ObjectId) -> Option<&Object> {
         ObjectType::ALL
             .iter()
             .find_map(|object_type| self.situation.base.object(*object_type, id))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
+use super::relations::relation_path;
 use super::{Action, Added, Draft, Guard, Situation, Sketch, link_part};
 use crate::call::{Call, HttpMethod};
 use crate::canonical;
@@ -22,8 +23,12 @@ type Body = Map<String, Value>;
 impl Draft<'_> {
     /// Plans one change, links aside.
     pub(super) fn object(&mut self, change: &Change) {
-        if !change.object.object_type.spec().restored {
-            self.not_restored(change);
+        if let Some(lacking) = self.situation.lacking.get(&change.object.object_type) {
+            self.left_alone(change, lacking);
+            return;
+        }
+        if change.object.object_type.spec().relation.is_some() {
+            self.relation(change);
             return;
         }
         match change.kind {
@@ -54,33 +59,47 @@ impl Draft<'_> {
         }
     }
 
-    /// Names what differs of a type that plans do not write; what was added stays,
+    /// Names what differs of a type that must not be written; what was added stays,
     /// whatever was chosen for added objects.
-    fn not_restored(&mut self, change: &Change) {
-        let reason = "restoring this type is not supported yet";
+    fn left_alone(&mut self, change: &Change, lacking: &[&str]) {
+        let obstacle = Obstacle::PermissionMissing;
+        let lacking = lacking.join(", ");
+        let reason = &format!("the application that restores lacks {lacking}");
         if matches!(change.kind, ChangeKind::Added | ChangeKind::Restored) {
             let detail = format!("was added since the snapshot and is kept: {reason}");
-            self.exclude(change, Obstacle::TypeNotRestored, "", detail);
+            self.exclude(change, obstacle, "", detail);
             return;
         }
         if change.kind != ChangeKind::Modified || !change.attributes.is_empty() {
-            self.exclude(change, Obstacle::TypeNotRestored, "", reason);
+            self.exclude(change, obstacle, "", reason);
         }
         for link in &change.links {
-            self.exclude(change, Obstacle::TypeNotRestored, link_part(link), reason);
+            self.exclude(change, obstacle, link_part(link), reason);
         }
     }
 
-    fn sides(&self, change: &Change) -> (Option<Body>, Option<Body>) {
+    /// The bodies on both sides. What was made anew is found by what it says.
+    pub(super) fn sides(&self, change: &Change) -> (Option<Body>, Option<Body>) {
         let (object_type, id) = (change.object.object_type, &change.object.id);
         let body = |object: Option<&Object>| object.map(Object::body);
-        (
-            body(self.situation.base.object(object_type, id)),
-            body(self.situation.live.object(object_type, id)),
-        )
+        let base = body(self.situation.base.object(object_type, id));
+        let live = body(self.situation.live.object(object_type, id));
+        let anew = || {
+            let identity = object_type.spec().identity(base.as_ref()?)?;
+            let of_type = self.situation.live.objects.iter();
+            of_type
+                .filter(|object| object.object_type == object_type)
+                .map(Object::body)
+                .find(|body| object_type.spec().identity(body).as_ref() == Some(&identity))
+        };
+        let live = match change.kind {
+            ChangeKind::Modified => live.or_else(anew),
+            _ => live,
+        };
+        (base, live)
     }
 
-    fn put_back(&mut self, change: &Change) {
+    pub(super) fn put_back(&mut self, change: &Change) {
         let (Some(base), Some(mut live)) = self.sides(change) else {
             return;
         };
@@ -186,11 +205,15 @@ impl Draft<'_> {
         attributes: &[AttributeChange],
     ) {
         let mut parts: BTreeMap<u8, Vec<&AttributeChange>> = BTreeMap::new();
+        let mut apart: BTreeMap<&str, Vec<&AttributeChange>> = BTreeMap::new();
         for attribute in attributes {
             match (
                 attribute_obstacle(attribute),
                 spec.property(attribute.property()),
             ) {
+                (Some(Obstacle::CredentialAdded), _) => {
+                    self.credentials(change, base, live, attribute);
+                }
                 (Some(obstacle), _) => self.leave(change, obstacle, attribute),
                 (None, Some(property)) if uncleared(property, base) => self.exclude(
                     change,
@@ -198,6 +221,11 @@ impl Draft<'_> {
                     attribute.path.clone(),
                     "had no value in the snapshot, and Graph does not let it be cleared",
                 ),
+                (None, Some(property))
+                    if matches!(property.write, Write::Action(_) | Write::Entries) =>
+                {
+                    apart.entry(property.name).or_default().push(attribute);
+                }
                 (None, Some(property)) => parts.entry(property.part).or_default().push(attribute),
                 (None, None) => {}
             }
@@ -228,18 +256,133 @@ impl Draft<'_> {
             let reason = "differs from the snapshot";
             self.push_update(change, Action::Update, reason, written, guards, body);
         }
+        for (name, attributes) in apart {
+            match spec
+                .property(name)
+                .map(|property| (property.write, property))
+            {
+                Some((Write::Action(action), property)) => {
+                    self.call_action(change, property, action, base, &live, &attributes);
+                }
+                Some((Write::Entries, property)) => {
+                    self.set_entries_back(change, property, base, &live, &attributes);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Sets a property back that an action of the object takes.
+    fn call_action(
+        &mut self,
+        change: &Change,
+        property: &'static Property,
+        action: &str,
+        base: &Body,
+        live: &Body,
+        attributes: &[&AttributeChange],
+    ) {
+        let (target, current) = (base.get(property.name), live.get(property.name));
+        let item = change
+            .object
+            .object_type
+            .spec()
+            .item_path(&change.object.id);
+        let value = canonical::writable(property, target, current);
+        let call = Call {
+            method: HttpMethod::Post,
+            path: format!("{item}/{action}"),
+            body: Some(Value::Object(Body::from_iter([(
+                property.name.to_owned(),
+                value,
+            )]))),
+        };
+        self.write_apart(change, attributes, guard(property, current, target), call);
+    }
+
+    /// Sets the entries of a property back that are objects with paths of their own.
+    fn set_entries_back(
+        &mut self,
+        change: &Change,
+        property: &'static Property,
+        base: &Body,
+        live: &Body,
+        attributes: &[&AttributeChange],
+    ) {
+        let mut entries: BTreeMap<&str, Vec<&AttributeChange>> = BTreeMap::new();
+        for attribute in attributes {
+            let entry = attribute.path.split('.').nth(1).unwrap_or_default();
+            entries.entry(entry).or_default().push(attribute);
+        }
+        let find = |body: &Body, id: &str| {
+            let list = body.get(property.name).and_then(Value::as_array)?;
+            list.iter().find(|entry| entry["id"] == id).cloned()
+        };
+        for (id, attributes) in entries {
+            let (Some(target), Some(current)) = (find(base, id), find(live, id)) else {
+                for attribute in attributes {
+                    self.exclude(
+                        change,
+                        Obstacle::OwnEndpoint,
+                        attribute.path.clone(),
+                        "entries of it are neither made nor removed",
+                    );
+                }
+                continue;
+            };
+            let whole = Property {
+                write: Write::Plain,
+                spelling: None,
+                ..*property
+            };
+            let mut body = canonical::writable(&whole, Some(&target), Some(&current));
+            if let Some(body) = body.as_object_mut() {
+                body.remove("id");
+            }
+            let hash = |body: &Body| canonical::property(property, body.get(property.name));
+            let hash = |body| canonical::hash(hash(body).as_ref().and_then(|value| value.get(id)));
+            let guard = Guard {
+                property: format!("{}/{id}", property.name),
+                before: hash(live),
+                after: hash(base),
+            };
+            let item = change
+                .object
+                .object_type
+                .spec()
+                .item_path(&change.object.id);
+            let call = Call {
+                method: HttpMethod::Patch,
+                path: format!("{item}/{}/{id}", property.name),
+                body: Some(body),
+            };
+            self.write_apart(change, &attributes, guard, call);
+        }
+    }
+
+    fn write_apart(
+        &mut self,
+        change: &Change,
+        attributes: &[&AttributeChange],
+        guard: Guard,
+        call: Call,
+    ) {
+        self.steps.push(Sketch {
+            action: Action::Update,
+            object: change.object.clone(),
+            reason: "differs from the snapshot".to_owned(),
+            attributes: attributes.iter().map(|one| reversed(one)).collect(),
+            links: Vec::new(),
+            guards: vec![guard],
+            call,
+            needs: Vec::new(),
+            needs_links_of: Vec::new(),
+        });
     }
 
     /// Leaves an attribute as it is, and says why.
     fn leave(&mut self, change: &Change, obstacle: Obstacle, attribute: &AttributeChange) {
         let detail = match obstacle {
-            Obstacle::CredentialAdded => {
-                let name = &change.object.name;
-                self.risks.insert(format!(
-                    "\"{name}\" holds a credential that the snapshot does not know: whoever added it can still sign in; remove it by hand"
-                ));
-                "holds a credential that the snapshot does not know; remove it by hand"
-            }
             Obstacle::Secret => "credentials are not restored; secrets are never stored",
             Obstacle::OwnEndpoint => "has an endpoint of its own that a restore does not use",
             _ if attribute.class == Class::Copied => {
@@ -265,11 +408,12 @@ impl Draft<'_> {
             .chain(self.in_the_way(change))
             .collect();
         let needs_links_of = self.excluded_groups(change);
-        let path = change
-            .object
-            .object_type
-            .spec()
-            .item_path(&change.object.id);
+        let spec = change.object.object_type.spec();
+        let (_, live) = self.sides(change);
+        let path = live
+            .filter(|_| spec.relation.is_some())
+            .and_then(|live| relation_path(spec, &live))
+            .unwrap_or_else(|| spec.item_path(&change.object.id));
         self.steps.push(Sketch {
             action,
             object: change.object.clone(),
@@ -367,6 +511,11 @@ impl Draft<'_> {
         let (_, Some(live)) = self.sides(change) else {
             return;
         };
+        if self.is_own(change, &live) {
+            let detail = "lets Rewind itself into the tenant; see to it by hand";
+            self.exclude(change, Obstacle::OwnAccess, "", detail);
+            return;
+        }
         if !soft_deletable(spec, &live) {
             self.exclude(
                 change,
@@ -589,7 +738,7 @@ fn reversed(attribute: &AttributeChange) -> AttributeChange {
     }
 }
 
-fn guard(property: &Property, live: Option<&Value>, target: Option<&Value>) -> Guard {
+pub(super) fn guard(property: &Property, live: Option<&Value>, target: Option<&Value>) -> Guard {
     let hash = |value| canonical::hash(canonical::property(property, value).as_ref());
     Guard {
         property: property.name.to_owned(),

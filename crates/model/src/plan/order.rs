@@ -1,9 +1,9 @@
 //! The order of steps, and which waits for which.
 //!
 //! Principals come back first, then applications, service principals, links,
-//! locations and policies; what was added is removed last, in reverse, unless
-//! it holds a name that a returning object needs. A last owner is added before
-//! another is removed.
+//! grants and assignments, locations, contexts, strengths and policies; what was
+//! added is removed last, in reverse, unless it holds a name that a returning
+//! object needs. A last owner is added before another is removed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,11 +15,9 @@ use crate::id::ObjectId;
 /// and what comes first within these.
 fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a ObjectId, u8) {
     let id = &sketch.object.id;
-    let rank = sketch.object.object_type.spec().rank;
-    let late = matches!(
-        sketch.object.object_type,
-        ObjectType::NamedLocation | ObjectType::ConditionalAccessPolicy
-    );
+    let spec = sketch.object.object_type.spec();
+    let rank = spec.rank;
+    let late = rank >= ObjectType::NamedLocation.spec().rank;
     match sketch.action {
         Action::SoftDelete if needed.contains(id) => (5, u8::MAX - rank, 0, id, 0),
         // A policy is corrected right after its return, so both stand together.
@@ -27,8 +25,13 @@ fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a 
         Action::DisableEntries | Action::Update if late => (40, rank, 0, id, 1),
         Action::RestoreDeleted => (10, rank, 0, id, 0),
         // Like steps stand together, so that many go at a time.
+        Action::MakeAnew => (35, rank, 0, id, 0),
+        Action::Update if spec.relation.is_some() => (35, rank, 1, id, 0),
+        Action::RemoveRelation => (35, rank, 2, id, 0),
         Action::DisableEntries => (20, rank, 0, id, 0),
         Action::Update => (20, rank, 1, id, 0),
+        // Who broke in is put out before what is behind takes long to put right.
+        Action::RemoveCredential => (15, rank, 0, id, 0),
         Action::AddLinks => (30, rank, 0, id, 0),
         Action::RemoveLink => (30, rank, 1, id, 0),
         Action::Untrust => (50, u8::MAX - rank, 0, id, 0),
@@ -39,7 +42,7 @@ fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a 
 /// The numbers of the steps that others may wait for.
 #[derive(Default)]
 struct Numbers {
-    /// Returns and early removals, by object.
+    /// Returns, early removals and what was made anew, by object.
     objects: HashMap<ObjectId, u32>,
     /// Further steps that later ones on the same object wait for.
     same_object: HashMap<ObjectId, Vec<u32>>,
@@ -74,7 +77,7 @@ impl Numbers {
     fn note(&mut self, sketch: &Sketch, number: u32) {
         let id = sketch.object.id.clone();
         match sketch.action {
-            Action::RestoreDeleted | Action::SoftDelete => {
+            Action::RestoreDeleted | Action::SoftDelete | Action::MakeAnew => {
                 self.objects.insert(id, number);
             }
             Action::DisableEntries | Action::Untrust => {
@@ -89,7 +92,10 @@ impl Numbers {
                 }
                 self.links.entry(id).or_default().push(number);
             }
-            Action::Update | Action::RemoveLink => {}
+            Action::Update
+            | Action::RemoveLink
+            | Action::RemoveRelation
+            | Action::RemoveCredential => {}
         }
     }
 }

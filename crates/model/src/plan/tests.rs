@@ -5,7 +5,7 @@ use super::*;
 use crate::call::HttpMethod;
 use crate::catalogue::{LinkKind, ObjectType};
 use crate::diff::{Scope, diff, tests::any_content};
-use crate::fixture::{content, full, group, id, link, object, unrestored, user};
+use crate::fixture::{content, full, further, group, id, link, object, user};
 use crate::object::{Link, Object, ObjectState};
 
 const ROLLBACK: Options = Options {
@@ -35,12 +35,25 @@ fn existing(live: &Content) -> HashSet<Reference> {
 }
 
 fn planned(base: &Content, live: &Content, options: Options) -> Plan {
+    planned_as(base, live, options, &HashSet::new(), &BTreeMap::new())
+}
+
+/// The same for an application with access through `own` that lacks permissions.
+fn planned_as(
+    base: &Content,
+    live: &Content,
+    options: Options,
+    own: &HashSet<ObjectId>,
+    lacking: &BTreeMap<ObjectType, Vec<&'static str>>,
+) -> Plan {
     let difference = diff(base, live, &Scope::default());
     plan(&Situation {
         difference: &difference,
         base,
         live,
         resolved: &existing(live),
+        own,
+        lacking,
         options,
     })
 }
@@ -561,7 +574,7 @@ fn what_cannot_be_cleared_does_not_spoil_the_rest() {
 }
 
 #[test]
-fn an_added_credential_is_named_as_a_risk() {
+fn an_added_credential_that_is_kept_is_named_as_a_risk() {
     let app = |credentials: Value| {
         let body = json!({"displayName": "A", "passwordCredentials": credentials});
         object(ObjectType::Application, 1, ObjectState::Live, body)
@@ -571,7 +584,7 @@ fn an_added_credential_is_named_as_a_risk() {
         vec![app(json!([{"keyId": "k1"}, {"keyId": "rogue"}]))],
         vec![],
     );
-    let plan = planned(&base, &live, ROLLBACK);
+    let plan = planned(&base, &live, Options::default());
     assert_eq!(plan.steps, []);
     assert_eq!(plan.exclusions[0].obstacle, Obstacle::CredentialAdded);
     assert!(
@@ -664,13 +677,15 @@ fn a_policy_waits_for_the_members_of_the_group_it_excludes() {
 }
 
 #[test]
-fn types_that_are_not_restored_yet_are_named_and_left_alone() {
+fn types_that_must_not_be_written_are_named_and_left_alone() {
+    let lacking = further().map(|object_type| (object_type, vec!["Some.ReadWrite.All"]));
+    let lacking: BTreeMap<ObjectType, Vec<&'static str>> = lacking.collect();
     let exclusions = |base: &Content, live: &Content, options| {
-        let plan = planned(base, live, options);
+        let plan = planned_as(base, live, options, &HashSet::new(), &lacking);
         assert_eq!(plan.steps, [], "nothing is written");
         plan.exclusions
     };
-    for object_type in unrestored() {
+    for object_type in further() {
         let there = content(vec![full(object_type, 9)], vec![]);
         let nothing = content(vec![], vec![]);
         let mut other = crate::fixture::body(object_type);
@@ -699,7 +714,7 @@ fn types_that_are_not_restored_yet_are_named_and_left_alone() {
                     .collect();
                 assert_eq!(
                     left,
-                    [(Obstacle::TypeNotRestored, String::new())],
+                    [(Obstacle::PermissionMissing, String::new())],
                     "{object_type}"
                 );
             }
@@ -708,7 +723,7 @@ fn types_that_are_not_restored_yet_are_named_and_left_alone() {
 }
 
 #[test]
-fn members_of_a_unit_are_named_and_left_alone() {
+fn members_of_a_unit_come_and_go_like_those_of_a_group() {
     let unit = object(
         ObjectType::AdministrativeUnit,
         1,
@@ -720,7 +735,27 @@ fn members_of_a_unit_are_named_and_left_alone() {
         let links = ends.iter().map(|end| link(kind, 1, *end)).collect();
         content(vec![unit.clone(), user(2, "a"), user(3, "a")], links)
     };
-    let plan = planned(&members(&[2]), &members(&[3]), ROLLBACK);
+    let (base, live) = (members(&[2]), members(&[3]));
+    let plan = planned(&base, &live, ROLLBACK);
+    let calls: Vec<(HttpMethod, &str)> = plan
+        .steps
+        .iter()
+        .map(|step| (step.call.method, step.call.path.as_str()))
+        .collect();
+    let members = format!("/directory/administrativeUnits/{}/members", id(1));
+    assert_eq!(
+        calls,
+        [
+            (HttpMethod::Post, format!("{members}/$ref").as_str()),
+            (
+                HttpMethod::Delete,
+                format!("{members}/{}/$ref", id(3)).as_str()
+            ),
+        ]
+    );
+
+    let lacking = BTreeMap::from([(ObjectType::AdministrativeUnit, vec!["Some.ReadWrite.All"])]);
+    let plan = planned_as(&base, &live, ROLLBACK, &HashSet::new(), &lacking);
     assert_eq!(plan.steps, []);
     let left: Vec<(Obstacle, String)> = plan
         .exclusions
@@ -728,11 +763,14 @@ fn members_of_a_unit_are_named_and_left_alone() {
         .map(|exclusion| (exclusion.obstacle, exclusion.part))
         .collect();
     let expected = [2, 3].map(|end| format!("administrativeUnit/members:{}", id(end)));
-    assert_eq!(left, expected.map(|part| (Obstacle::TypeNotRestored, part)));
+    assert_eq!(
+        left,
+        expected.map(|part| (Obstacle::PermissionMissing, part))
+    );
 }
 
 #[test]
-fn a_member_of_a_unit_comes_back_without_a_step_for_the_unit() {
+fn a_member_that_comes_back_is_made_sure_of_in_its_unit() {
     let unit = || {
         object(
             ObjectType::AdministrativeUnit,
@@ -745,5 +783,11 @@ fn a_member_of_a_unit_comes_back_without_a_step_for_the_unit() {
     let base = content(vec![unit(), user(2, "a")], members);
     let live = content(vec![unit(), deleted(user(2, "a"))], vec![]);
     let plan = planned(&base, &live, ROLLBACK);
-    assert_eq!(actions(&plan), [(Action::RestoreDeleted, id(2))]);
+    assert_eq!(
+        actions(&plan),
+        [(Action::RestoreDeleted, id(2)), (Action::AddLinks, id(1))]
+    );
 }
+
+mod policies;
+mod relations;

@@ -113,7 +113,8 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     NotSoftDeletable => NotSoftDeletable, UnresolvedReference => UnresolvedReference,
     LinkEndMissing => LinkEndMissing, RelationshipsSkipped => RelationshipsSkipped,
     CredentialAdded => CredentialAdded, ExchangeManaged => ExchangeManaged,
-    TypeNotRestored => TypeNotRestored);
+    TypeNotRestored => TypeNotRestored, OwnAccess => OwnAccess,
+    LastAdministrator => LastAdministrator, PermissionMissing => PermissionMissing);
 
 fn class(class: Class) -> i32 {
     let class = match class {

@@ -54,6 +54,9 @@ fn changes_come_back_as_they_went() {
                 Obstacle::Secret,
                 Obstacle::ReadOnly,
                 Obstacle::TypeNotRestored,
+                Obstacle::OwnAccess,
+                Obstacle::LastAdministrator,
+                Obstacle::PermissionMissing,
             ]
             .into(),
         };
@@ -71,6 +74,9 @@ fn steps_and_exclusions_come_back_as_they_went() {
         Action::RemoveLink,
         Action::Untrust,
         Action::SoftDelete,
+        Action::MakeAnew,
+        Action::RemoveRelation,
+        Action::RemoveCredential,
     ] {
         let original = Step {
             number: 7,

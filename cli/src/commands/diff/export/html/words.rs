@@ -133,6 +133,18 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "Type not restored",
             "Objects of the type are compared, and not restored yet.",
         ),
+        Obstacle::OwnAccess => (
+            "Rewind's own access",
+            "It lets Rewind itself into the tenant, so a restore leaves it as it is.",
+        ),
+        Obstacle::LastAdministrator => (
+            "Last administrator",
+            "Without it nobody would be a Global Administrator of the tenant.",
+        ),
+        Obstacle::PermissionMissing => (
+            "Permission missing",
+            "The application that restores lacks a permission for objects of the type.",
+        ),
         Obstacle::Unspecified => (
             "Another reason",
             "The reason is newer than the program that wrote this page.",
