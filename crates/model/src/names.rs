@@ -73,6 +73,20 @@ pub fn sought(changes: &[Change]) -> BTreeSet<ObjectId> {
         .collect()
 }
 
+/// The id by which values name an application of which the tenant has this service
+/// principal, as [`sought`] gives it; `None` of any other object.
+///
+/// Not of the registration: the service principal is what the tenant has of an
+/// application of others, too.
+#[must_use]
+pub fn app_id(object: &Object) -> Option<ObjectId> {
+    if object.object_type != ObjectType::ServicePrincipal {
+        return None;
+    }
+    let by: ByAppId<'_> = serde_json::from_str(&object.json).ok()?;
+    ObjectId::parse(&by.app_id?.to_ascii_lowercase()).ok()
+}
+
 /// What is known of an id.
 struct Known {
     object_type: &'static str,
@@ -89,13 +103,8 @@ struct ByAppId<'a> {
 fn look_up(known: &mut HashMap<String, Option<Known>>, content: &Content) {
     for object in &content.objects {
         learn(known, object.id.as_str(), object);
-        // Not the registration: the service principal is what the tenant has of an
-        // application of others, too.
-        if object.object_type == ObjectType::ServicePrincipal {
-            let by = serde_json::from_str::<ByAppId<'_>>(&object.json);
-            if let Some(app_id) = by.ok().and_then(|by| by.app_id) {
-                learn(known, app_id, object);
-            }
+        if let Some(app_id) = app_id(object) {
+            learn(known, app_id.as_str(), object);
         }
     }
 }

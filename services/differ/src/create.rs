@@ -1,19 +1,20 @@
 //! Makes one report: load the base, load the target, compare, store.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::{Arc, mpsc};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use model::audit::Sought;
 use model::diff::{ChangeKind, Difference, Scope, diff};
 use model::names::{self, Named};
 use model::snapshot::{Completeness, Content};
-use model::{ObjectType, ReportId, SnapshotId, TenantId};
+use model::{Object, ObjectId, ObjectType, ReportId, SnapshotId, TenantId};
 use proto::convert::{self, timestamp};
 use proto::v1::{ComparedKind, Report, ReportState, WatchReportResponse};
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::status;
-use store::{IdRange, Manifest, TenantVault};
+use store::{Manifest, TenantVault};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -224,29 +225,52 @@ async fn names_in(
     target: &Manifest,
     difference: &Difference,
 ) -> Result<Vec<Vec<Named>>, Error> {
-    let ids = names::sought(&difference.changes);
-    let mut sides = Vec::new();
-    for manifest in [base, target] {
-        let mut objects = Vec::new();
-        if !ids.is_empty() {
-            objects = vault.objects_with_ids(manifest, &ids).await?;
-            // Applications go by another id in values.
-            let principals = ObjectType::ServicePrincipal;
-            objects.extend(
-                vault
-                    .objects_of(manifest, principals, IdRange::default())
-                    .await?,
-            );
+    let mut unknown = names::sought(&difference.changes);
+    let mut sides = [Content::default(), Content::default()];
+    // What is called differently now is known by its present name.
+    for (side, manifest) in sides.iter_mut().zip([target, base]) {
+        if unknown.is_empty() {
+            break;
         }
-        sides.push(Content {
-            objects,
-            ..Content::default()
-        });
+        side.objects = vault.objects_with_ids(manifest, &unknown).await?;
+        for object in &side.objects {
+            unknown.remove(&object.id);
+        }
+        let applications = principals_of(vault, manifest, unknown.clone()).await?;
+        for (app_id, principal) in applications {
+            unknown.remove(&app_id);
+            side.objects.push(principal);
+        }
     }
-    let [base, target] = &sides[..] else {
-        return Err(Error::GivenUp);
-    };
+    let [target, base] = &sides;
     Ok(names::named(&difference.changes, base, target))
+}
+
+/// The service principals of some applications, which are known by another id in
+/// values, each with that; of a large tenant only these are held in memory.
+async fn principals_of(
+    vault: &TenantVault,
+    manifest: &Manifest,
+    app_ids: BTreeSet<ObjectId>,
+) -> Result<Vec<(ObjectId, Object)>, Error> {
+    if app_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (sender, found) = mpsc::channel();
+    let look = move |principals: Vec<Object>| {
+        for principal in principals {
+            let app_id = names::app_id(&principal).filter(|id| app_ids.contains(id));
+            if let Some(app_id) = app_id
+                && sender.send((app_id, principal)).is_err()
+            {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    let principals = vec![ObjectType::ServicePrincipal];
+    vault.each_object(manifest, principals, look).await?;
+    Ok(found.try_iter().collect())
 }
 
 /// What a comparison depends on, and nothing else.

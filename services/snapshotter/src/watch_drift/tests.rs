@@ -128,6 +128,13 @@ impl DiffService for FakeDiffer {
         Err(Status::unimplemented("nobody asks"))
     }
 
+    async fn cancel_report(
+        &self,
+        _: Request<CancelReportRequest>,
+    ) -> Result<Response<CancelReportResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
     async fn list_reports(
         &self,
         _: Request<ListReportsRequest>,
@@ -202,7 +209,7 @@ impl World {
             context: Context::new(Deps {
                 vault,
                 copies: None,
-                differ: Some(runtime::connect(&url, None).unwrap()),
+                differ: Some(runtime::connect(&url, None).unwrap().into()),
                 clock,
                 ids: Arc::new(SeededIds::new(1)),
                 connect: Arc::new(|_| Err(Error::Suspended)),
