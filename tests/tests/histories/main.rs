@@ -11,6 +11,7 @@
 
 mod large;
 mod oracle;
+mod reports;
 mod vault;
 mod world;
 
@@ -267,4 +268,24 @@ fn chains_hold_it_when_answers_lag() {
         ..followed(seed)
     };
     histories(5000..5334, conditions, follow_ten_times);
+}
+
+/// A report between two snapshots of a tenant that was changed in between.
+async fn report_what_was_changed(world: &World, conditions: &Conditions) -> Vec<String> {
+    let mut chain = vault::Chain::new().await;
+    chain.take(world).await;
+    let base = chain.newest.clone().unwrap();
+    let before = world.simulator.dump(world::TENANT);
+    let changes = usize::try_from(1 + conditions.seed % 40).unwrap();
+    world.tenant.mutate(conditions.seed ^ 0xd1ff, changes);
+    world.wait(Duration::from_secs(1));
+    chain.take(world).await;
+    let after = world.simulator.dump(world::TENANT);
+    let (difference, base, target) = chain.report(&base).await;
+    reports::wrong(&difference, [&base, &target], [&before, &after])
+}
+
+#[test]
+fn a_report_lists_what_was_changed_and_nothing_else() {
+    histories(6000..7000, plain, report_what_was_changed);
 }

@@ -49,7 +49,8 @@ pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
     Kind::all().into_iter()
 }
 
-fn thing(object: &Object) -> (String, Value) {
+/// What identifies an object in the account, and its compared properties.
+pub(crate) fn thing(object: &Object) -> (String, Value) {
     let mut body = object.body();
     let key = match object.object_type {
         // Their ids are not part of the account.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use graph::{Mode, Outcome, Request, collect};
+use model::diff::{Difference, Scope, diff};
 use model::licence::Licence;
 use model::snapshot::Content;
 use model::{SnapshotId, TenantId};
@@ -31,6 +32,17 @@ impl Chain {
             vault: vault.tenant(&tenant).await.expect("registered"),
             newest: None,
         }
+    }
+
+    /// What differs between an earlier snapshot and the newest, as a report has it,
+    /// and what was read for that.
+    pub(crate) async fn report(&self, base: &Manifest) -> (Difference, Content, Content) {
+        let target = self.newest.as_ref().expect("a snapshot");
+        let scope = Scope::default();
+        let between = self.vault.between(base, target, &scope).await;
+        let between = between.expect("whole");
+        let difference = diff(&between.base, &between.target, &scope);
+        (difference, between.base, between.target)
     }
 
     /// Takes the next snapshot as the snapshotter does; what the vault then holds.
