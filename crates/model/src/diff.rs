@@ -542,7 +542,7 @@ pub fn is_dynamic(body: &Map<String, Value>) -> bool {
 }
 
 /// Whether links of a kind follow from a rule where the holder has one.
-fn follows_from_rule(kind: LinkKind) -> bool {
+pub(crate) fn follows_from_rule(kind: LinkKind) -> bool {
     matches!(
         kind,
         LinkKind::GroupMembers | LinkKind::AdministrativeUnitMembers

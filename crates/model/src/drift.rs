@@ -90,6 +90,8 @@ pub enum Condition {
     /// The object is a delegated grant for every user, and its scope has a word that
     /// it had not.
     WidenedForEveryone,
+    /// The object is a group of a kind that has a recycle bin, by what it was.
+    GroupWithBin,
 }
 
 impl Pattern {
@@ -115,6 +117,16 @@ impl Condition {
                 let sides = [&one.before, &one.after].into_iter().flatten();
                 sides.filter_map(Value::as_str).any(fits)
             }),
+            Self::GroupWithBin => {
+                let was = |path: &str| {
+                    let mut attributes = change.attributes.iter();
+                    let one = attributes.find(|one| one.path == path);
+                    one.and_then(|one| one.before.as_ref())
+                };
+                let types = was("groupTypes").and_then(Value::as_array);
+                let unified = types.is_some_and(|types| types.iter().any(|it| it == "Unified"));
+                unified || was("mailEnabled") != Some(&Value::Bool(true))
+            }
             Self::WidenedForEveryone => {
                 object::is_for_everyone(&change.object.name)
                     && attributes.any(|one| {

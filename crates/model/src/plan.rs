@@ -173,6 +173,8 @@ pub struct Plan {
 pub struct Situation<'a> {
     /// From the snapshot to the live tenant, fresh.
     pub difference: &'a Difference,
+    /// What the restore is about.
+    pub scope: &'a Scope,
     /// The snapshot.
     pub base: &'a Content,
     /// The live tenant, at least the objects that the difference speaks of.

@@ -14,13 +14,14 @@ use crate::v1::{
     Change, CreateReportRequest, ListChangesRequest, Report, ReportState, WatchReportRequest,
 };
 
-/// Changes asked for at a time.
-const PAGE: i32 = 1000;
+/// Changes asked for at a time: a page must fit into one message, and a change of a
+/// group may hold thousands of links.
+const PAGE: i32 = 200;
 
 /// Asks for a report and waits until it is made.
 ///
 /// # Errors
-/// What a call ended with, or what ended the report.
+/// What a call ended with, or what ended the report: `CANCELLED` where somebody did.
 pub async fn make<T>(
     client: &mut DiffServiceClient<T>,
     request: CreateReportRequest,
@@ -42,8 +43,13 @@ where
     while let Some(message) = watch.message().await? {
         last = message.report;
     }
-    last.filter(|report| report.state() == ReportState::Succeeded)
-        .ok_or_else(|| Status::unavailable("the differ gave up the report"))
+    match last {
+        Some(report) if report.state() == ReportState::Succeeded => Ok(report),
+        Some(report) if report.state() == ReportState::Cancelled => {
+            Err(Status::cancelled("the report was cancelled"))
+        }
+        _ => Err(Status::unavailable("the differ gave up the report")),
+    }
 }
 
 /// Shows the changes that a request chooses, of all pages and in order.

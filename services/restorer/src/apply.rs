@@ -302,7 +302,7 @@ impl Run<'_> {
             let alike = wave.first().is_none_or(|first| {
                 (first.action, first.object.object_type) == (step.action, step.object.object_type)
             });
-            let width = if is_slow(step) { 1 } else { AT_ONCE };
+            let width = if goes_alone(step) { 1 } else { AT_ONCE };
             let waits = step.after.iter().any(|number| state(number).is_none());
             if !alike || waits || wave.len() >= width {
                 break;
@@ -357,8 +357,12 @@ impl Run<'_> {
 }
 
 /// Whether a step draws on the quota of Conditional Access.
-fn is_slow(step: &Step) -> bool {
-    step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
+/// Whether a step goes alone: in a lane where requests wait for one another, or since
+/// whether an administrator is left is looked at right before.
+fn goes_alone(step: &Step) -> bool {
+    let takes_a_role = step.action == Action::RemoveRelation
+        && step.object.object_type == ObjectType::RoleAssignment;
+    takes_a_role || step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
 }
 
 fn outcomes_of(entry: JournalEntry) -> impl Iterator<Item = (u32, Outcome)> {

@@ -21,6 +21,9 @@ pub struct Config {
     pub installed: Installed,
     /// `REWIND_DIFFER_URL`: where the differ is.
     pub differ_url: String,
+    /// `REWIND_READER_CLIENT_ID`: so that no plan takes away the access of the
+    /// application that reads; its credential is none of the restorer's business.
+    pub reader_client_id: Option<String>,
 }
 
 impl Config {
@@ -47,11 +50,13 @@ impl Config {
                     key: "REWIND_DIFFER_URL".to_owned(),
                 })?;
         let installed = Installed::read(settings, Kind::Writer)?;
+        let reader_client_id = settings.text("REWIND_READER_CLIENT_ID");
         settings.finish()?;
         Ok(Self {
             common,
             installed,
             differ_url,
+            reader_client_id,
         })
     }
 }

@@ -70,6 +70,8 @@ impl std::fmt::Debug for Deps {
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) deps: Deps,
+    /// The installation's application that reads, where it has one.
+    pub(crate) reader_client_id: Option<String>,
     pub(crate) plans: Jobs<WatchPlanResponse>,
     pub(crate) restores: Jobs<WatchRestoreResponse>,
 }
@@ -115,6 +117,7 @@ impl App {
         let address = listener.local_addr()?;
         let rpc = rpc::Rpc::new(Context {
             deps,
+            reader_client_id: config.reader_client_id.clone(),
             plans: Jobs::new(),
             restores: Jobs::new(),
         });

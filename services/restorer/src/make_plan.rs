@@ -123,7 +123,8 @@ async fn make(
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
     let mut difference = compare(&base, &live, &wanted);
     let resolved = references::resolved(directory.as_ref(), &base, &policies(&difference)).await?;
-    let own = own(directory.as_ref(), &record, &difference).await?;
+    let reader = context.reader_client_id.as_deref();
+    let own = own(directory.as_ref(), &record, reader, &difference).await?;
 
     let drift = drift(&reported, &difference.changes);
     difference.changes.extend(left_alone);
@@ -132,6 +133,7 @@ async fn make(
     job.modify(|value| value.phase = "planning".to_owned());
     let content = plan(&Situation {
         difference: &difference,
+        scope: &scope,
         base: &base,
         live: &live,
         resolved: &resolved,
@@ -229,6 +231,7 @@ fn lacking(granted: Option<&BTreeSet<String>>) -> BTreeMap<ObjectType, Vec<&'sta
 async fn own(
     directory: &dyn DirectoryWriter,
     record: &TenantRecord,
+    installed_reader: Option<&str>,
     difference: &Difference,
 ) -> Result<HashSet<ObjectId>, GraphError> {
     let concerned = difference.changes.iter().any(|change| {
@@ -240,9 +243,10 @@ async fn own(
         return Ok(HashSet::new());
     }
     let mut applications = vec![directory.application()];
-    if let Application::Own { client_id, .. } = &record.reader {
-        applications.push(client_id);
-    }
+    applications.extend(match &record.reader {
+        Application::Own { client_id, .. } => Some(client_id.as_str()),
+        Application::Installation => installed_reader,
+    });
     relations::of_applications(directory, &applications).await
 }
 

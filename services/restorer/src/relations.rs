@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use graph::{Collection, Directory, DirectoryWriter, GraphError, Owners, Page, Query};
 use model::catalogue::{EXPANDED, OWNER, Reading, Relation, TypeSpec};
-use model::diff::Change;
+use model::diff::{Change, ChangeKind};
 use model::plan::Step;
 use model::snapshot::Content;
 use model::{Object, ObjectId, ObjectState, ObjectType};
@@ -22,6 +22,14 @@ pub(crate) fn lists(changes: &[Change], base: &Content) -> HashSet<Query> {
     let mut lists = HashSet::new();
     for change in changes {
         let object_type = change.object.object_type;
+        let holder = matches!(
+            object_type,
+            ObjectType::User | ObjectType::Group | ObjectType::ServicePrincipal
+        );
+        if holder && matches!(change.kind, ChangeKind::Added | ChangeKind::Restored) {
+            // It may be removed, and may be the last administrator.
+            lists.insert(administrators());
+        }
         let Some(relation) = object_type.spec().relation else {
             continue;
         };

@@ -160,14 +160,19 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
     match error {
         GraphError::Conflict { .. } => true,
         GraphError::NotFound { .. } => !step.after.is_empty(),
-        // It is there, and lists do not show it yet; or its role is not known yet.
-        GraphError::BadRequest { message, .. } if step.action == Action::MakeAnew => {
-            message.contains("already exists") || message.contains("was not found on application")
-        }
         GraphError::BadRequest { message, .. } => {
-            !step.after.is_empty()
-                && (message.contains("queried reference-property objects are not present")
-                    || message.contains("Not a valid reference update"))
+            // It is there, and lists do not show it yet; or its role is not known yet.
+            let is_there = [
+                "already exists",
+                "conflicting object",
+                "was not found on application",
+            ];
+            let may_be_there = step.action == Action::MakeAnew
+                && is_there.iter().any(|text| message.contains(text));
+            may_be_there
+                || !step.after.is_empty()
+                    && (message.contains("queried reference-property objects are not present")
+                        || message.contains("Not a valid reference update"))
         }
         _ => false,
     }

@@ -213,14 +213,15 @@ async fn read_and_commit(
     Ok(manifest)
 }
 
-/// Looks after a daily snapshot for drift and for damage, and copies it. By then the
+/// Looks after a daily snapshot for damage, copies it, and watches for drift. By then the
 /// snapshot is taken and its claim is not needed any more.
 async fn look_after(context: &Context, tenant: &TenantId) {
     let turn = context.turns.acquire().await;
     let _turn = turn.expect("invariant: turns are never closed");
-    watch_drift::catch_up(context, tenant).await;
     verify::daily(context, tenant).await;
     copy::catch_up(context, tenant).await;
+    // Last, since it waits for another service.
+    watch_drift::catch_up(context, tenant).await;
 }
 
 #[cfg(test)]

@@ -15,14 +15,14 @@ use prost::Message;
 use proto::convert::{model_change, severity, signal_count, timestamp};
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::{
-    Change, CreateReportRequest, ListChangesRequest, ListSignalsResponse, Signal, SignalEvidence,
-    SignalSource,
+    Change, CreateReportRequest, ListChangesRequest, ListSignalsResponse, Report, Scope, Signal,
+    SignalEvidence, SignalSource,
 };
 use proto::{name, reports};
 use runtime::Replicas;
 use runtime::serve::MAX_MESSAGE_SIZE;
 use store::{Area, Manifest, StoreError, TenantRecord, TenantVault, Trigger};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{Context, Error, signals};
 
@@ -100,7 +100,18 @@ async fn watch(
         request_id: format!("{DRIFT}-{}-{}", base.id(), target.id()),
         ..CreateReportRequest::default()
     };
-    let report = reports::make(&mut client, request).await?;
+    let anew = CreateReportRequest {
+        request_id: context.deps.ids.uuid().to_string(),
+        ..request.clone()
+    };
+    let meant = request.clone();
+    // Somebody may have cancelled that report, or asked for another by the same id:
+    // then it is made once more, by an id that nobody knows.
+    let report = match reports::make(&mut client, request).await {
+        Ok(report) if is_of(&report, &meant) => report,
+        Err(status) if status.code() != Code::Cancelled => return Err(status.into()),
+        Ok(_) | Err(_) => reports::make(&mut client, anew).await?,
+    };
     let before = base.counts.iter();
     let before = before.map(|count| (count.object_type, count.live));
     let mut tally = Tally::new(&record.drift_watch, before.collect());
@@ -123,12 +134,20 @@ async fn watch(
         signals::raise(context, vault, &id, severity, &signal).await?;
         raised.push(signal);
     }
+    if !report.not_compared.is_empty() {
+        context.metrics.drift_watch_failed(tenant);
+        tracing::warn!(
+            %tenant,
+            target = %target.id(),
+            not_compared = ?report.not_compared,
+            "not all of a day could be watched for drift"
+        );
+    }
     tracing::info!(
         %tenant,
         base = %base.id(),
         target = %target.id(),
         report = report.name,
-        not_compared = ?report.not_compared,
         signals = raised.len(),
         "drift was watched"
     );
@@ -141,6 +160,12 @@ async fn watch(
         Ok(()) | Err(StoreError::Exists { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a report compares all of what is meant.
+fn is_of(report: &Report, meant: &CreateReportRequest) -> bool {
+    let scope = report.scope.clone().unwrap_or_default();
+    (&report.base, &report.target) == (&meant.base, &meant.target) && scope == Scope::default()
 }
 
 fn evidence(change: &Change) -> SignalEvidence {

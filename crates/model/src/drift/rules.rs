@@ -65,14 +65,15 @@ static MASS_DELETION: Rule = Rule {
     severity: Severity::Critical,
 };
 
-/// Of types without a recycle bin every deletion is a hard one, and no news.
+/// Of types without a recycle bin, and of groups that Exchange manages, every deletion
+/// is a hard one, and no news.
 static HARD_DELETION: Rule = Rule {
     name: "hard-deletion",
     title: "Objects were deleted from the recycle bin, too",
     counted: "users, groups, applications and service principals that are gone without being in the recycle bin",
     patterns: &[
         hard_deleted(ObjectType::User),
-        hard_deleted(ObjectType::Group),
+        pattern(ObjectType::Group, &[HardDeleted], Condition::GroupWithBin),
         hard_deleted(ObjectType::Application),
         hard_deleted(ObjectType::ServicePrincipal),
     ],

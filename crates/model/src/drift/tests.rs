@@ -127,6 +127,19 @@ fn a_purge_of_what_was_in_the_bin_before_is_no_deletion() {
 }
 
 #[test]
+fn a_group_that_exchange_manages_has_no_bin_to_be_purged_from() {
+    let group = |types: Value, mail: bool| {
+        let body = json!({"displayName": "Sales", "groupTypes": types, "mailEnabled": mail});
+        [object(ObjectType::Group, 1, LIVE, body)]
+    };
+    assert_eq!(by("hard-deletion", &group(json!([]), true), &[]), NOTHING);
+    let title = "Objects were deleted from the recycle bin, too (group: 1)";
+    for with_bin in [group(json!(["Unified"]), true), group(json!([]), false)] {
+        assert_eq!(by("hard-deletion", &with_bin, &[]), told(title, &["Sales"]));
+    }
+}
+
+#[test]
 fn any_change_of_conditional_access_is_told() {
     for object_type in [
         ObjectType::ConditionalAccessPolicy,

@@ -245,7 +245,7 @@ impl Draft<'_> {
             .object(kind.source_type(), source)
             .map(Object::body);
         body.is_some_and(|body| {
-            !is_synced(&body) && (kind != LinkKind::GroupMembers || !is_dynamic(&body))
+            !is_synced(&body) && !(follows_from_rule(kind) && is_dynamic(&body))
         })
     }
 }

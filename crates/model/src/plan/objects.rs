@@ -131,11 +131,9 @@ impl Draft<'_> {
     }
 
     fn bring_back(&mut self, change: &Change) {
-        if !change.object.object_type.spec().links.is_empty()
-            && change.object.object_type != ObjectType::User
-        {
+        if !change.object.object_type.spec().links.is_empty() {
             self.risks.insert(format!(
-                "{} \"{}\" comes back with the members and owners that it had when it was deleted; a second plan removes those that were added before",
+                "{} \"{}\" comes back with the members, owners, assignments and credentials that it had when it was deleted; a second plan removes those that were added before",
                 change.object.object_type, change.object.name
             ));
         }
@@ -215,6 +213,14 @@ impl Draft<'_> {
                     self.credentials(change, base, live, attribute);
                 }
                 (Some(obstacle), _) => self.leave(change, obstacle, attribute),
+                (None, Some(property))
+                    if property.name == "accountEnabled"
+                        && base.get(property.name) == Some(&Value::Bool(false))
+                        && self.is_own(change, live) =>
+                {
+                    let detail = "Rewind itself signs in by it; see to it by hand";
+                    self.exclude(change, Obstacle::OwnAccess, property.name, detail);
+                }
                 (None, Some(property)) if uncleared(property, base) => self.exclude(
                     change,
                     Obstacle::ReadOnly,

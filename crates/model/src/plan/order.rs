@@ -24,10 +24,17 @@ fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a 
         Action::RestoreDeleted if late => (40, rank, 0, id, 0),
         Action::DisableEntries | Action::Update if late => (40, rank, 0, id, 1),
         Action::RestoreDeleted => (10, rank, 0, id, 0),
+        // Of an application's outside identities no two may be alike, and few may be
+        // there: the one that goes makes room.
+        Action::RemoveRelation
+            if sketch.object.object_type == ObjectType::FederatedIdentityCredential =>
+        {
+            (35, rank, 0, id, 0)
+        }
         // Like steps stand together, so that many go at a time.
-        Action::MakeAnew => (35, rank, 0, id, 0),
-        Action::Update if spec.relation.is_some() => (35, rank, 1, id, 0),
-        Action::RemoveRelation => (35, rank, 2, id, 0),
+        Action::MakeAnew => (35, rank, 1, id, 0),
+        Action::Update if spec.relation.is_some() => (35, rank, 2, id, 0),
+        Action::RemoveRelation => (35, rank, 3, id, 0),
         Action::DisableEntries => (20, rank, 0, id, 0),
         Action::Update => (20, rank, 1, id, 0),
         // Who broke in is put out before what is behind takes long to put right.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Action, Draft, Guard, Relationships, Sketch};
+use super::{Action, Added, Draft, Guard, Relationships, Sketch};
 use crate::call::{Call, HttpMethod};
 use crate::canonical;
 use crate::catalogue::{GLOBAL_ADMINISTRATOR, OWNER, ObjectType, Reading, TypeSpec};
@@ -42,6 +42,13 @@ impl Draft<'_> {
             self.exclude(change, Obstacle::OwnAccess, "", detail);
             return;
         }
+        if change.kind == ChangeKind::Added
+            && let Some(live) = &live
+            && let Some(kept) = self.kept_end(change, live)
+        {
+            self.keep_with(change, &kept);
+            return;
+        }
         match (change.kind, base, live) {
             (ChangeKind::HardDeleted, Some(base), _) => {
                 self.make_anew(&change.object, &base, "was removed since the snapshot");
@@ -50,6 +57,32 @@ impl Draft<'_> {
             (ChangeKind::Modified, Some(_), Some(_)) => self.put_back(change),
             _ => {}
         }
+    }
+
+    /// The object that one ties together which was added since the snapshot, where
+    /// plans keep what was added.
+    fn kept_end(&self, change: &Change, live: &Body) -> Option<ObjectRef> {
+        if self.situation.options.added != Added::Keep {
+            return None;
+        }
+        let ends: HashSet<ObjectId> = tied(change.object.object_type.spec(), live).collect();
+        let mut added = self.situation.difference.changes.iter().filter(|other| {
+            other.kind == ChangeKind::Added && other.object.object_type.spec().relation.is_none()
+        });
+        let end = added.find(|other| ends.contains(&other.object.id));
+        end.map(|other| other.object.clone())
+    }
+
+    /// An object that is kept keeps what it was given.
+    fn keep_with(&mut self, change: &Change, kept: &ObjectRef) {
+        let ObjectRef {
+            object_type, name, ..
+        } = kept;
+        self.risks.insert(format!(
+            "{object_type} \"{name}\" was added since the snapshot and is kept with its grants, assignments and federated credentials; a plan that removes what was added takes them away"
+        ));
+        let detail = format!("belongs to {object_type} \"{name}\", which was added and is kept");
+        self.exclude(change, Obstacle::AddedKept, "", detail);
     }
 
     /// Whether an object is, or ties, one through which this program has access.
@@ -75,7 +108,8 @@ impl Draft<'_> {
             .filter(|object| !told.contains(&object.id))
         {
             let spec = object.object_type.spec();
-            if spec.relation.is_none() || !self.is_written(object.object_type) {
+            let asked_for = self.situation.scope.holds(object.object_type, &object.id);
+            if spec.relation.is_none() || !asked_for || !self.is_written(object.object_type) {
                 continue;
             }
             let body = object.body();
@@ -183,8 +217,9 @@ impl Draft<'_> {
         }
     }
 
-    /// Leaves an assignment of the role of Global Administrator where none would be
-    /// left, and takes one away only after what is to stand in its place was made.
+    /// Leaves the assignments of the role of Global Administrator, and those who hold
+    /// them, where none would be left; takes one away only after what is to stand in
+    /// its place was made.
     pub(super) fn keep_an_administrator(&mut self) {
         let of = |action: Action| {
             move |step: &&Sketch| step.action == action && is_administrator_step(step)
@@ -195,45 +230,56 @@ impl Draft<'_> {
             .filter(of(Action::RemoveRelation))
             .map(|step| step.object.id.clone())
             .collect();
-        if removed.is_empty() {
-            return;
-        }
         let leaving: HashSet<ObjectId> = self
             .steps
             .iter()
             .filter(|step| step.action == Action::SoftDelete)
             .map(|step| step.object.id.clone())
             .collect();
-        let stays = |object: &&Object| {
-            object.object_type == ObjectType::RoleAssignment
-                && object.state == ObjectState::Live
-                && !removed.contains(&object.id)
-        };
-        let live = self.situation.live.objects.iter().filter(stays);
-        let left = live.map(Object::body).any(|body| {
-            let mut holder = tied(ObjectType::RoleAssignment.spec(), &body);
-            is_administrator(&body) && !holder.any(|id| leaving.contains(&id))
-        });
-        if left {
+        if removed.is_empty() && leaving.is_empty() {
             return;
         }
+        let live = self.situation.live.objects.iter().filter(|object| {
+            object.object_type == ObjectType::RoleAssignment && object.state == ObjectState::Live
+        });
+        let administrators: Vec<(&ObjectId, HashSet<ObjectId>)> = live
+            .map(|object| (&object.id, object.body()))
+            .filter(|(_, body)| is_administrator(body))
+            .map(|(id, body)| (id, tied(ObjectType::RoleAssignment.spec(), &body).collect()))
+            .collect();
+        let mut staying = administrators
+            .iter()
+            .filter(|(_, holder)| holder.is_disjoint(&leaving))
+            .peekable();
+        // Where the assignments stay, somebody who stays may hold one.
+        let is_held = staying.peek().is_some();
+        if staying.any(|(id, _)| !removed.contains(*id)) {
+            return;
+        }
+        let holders: HashSet<ObjectId> = administrators
+            .into_iter()
+            .flat_map(|(_, holder)| holder)
+            .collect();
         let made: Vec<ObjectId> = self
             .steps
             .iter()
             .filter(of(Action::MakeAnew))
             .map(|step| step.object.id.clone())
             .collect();
-        let is_removal =
-            |step: &Sketch| step.action == Action::RemoveRelation && is_administrator_step(step);
+        let is_removal = |step: &Sketch, of_holders: bool| match step.action {
+            Action::RemoveRelation => is_administrator_step(step),
+            Action::SoftDelete => of_holders && holders.contains(&step.object.id),
+            _ => false,
+        };
         if !made.is_empty() {
-            for step in self.steps.iter_mut().filter(|step| is_removal(step)) {
+            for step in self.steps.iter_mut().filter(|step| is_removal(step, true)) {
                 step.needs.extend(made.iter().cloned());
             }
             return;
         }
         let (kept, rest): (Vec<Sketch>, Vec<Sketch>) = std::mem::take(&mut self.steps)
             .into_iter()
-            .partition(is_removal);
+            .partition(|step| is_removal(step, !is_held));
         self.steps = rest;
         self.exclusions
             .extend(kept.into_iter().map(|step| super::Exclusion {

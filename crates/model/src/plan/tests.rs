@@ -49,6 +49,7 @@ fn planned_as(
     let difference = diff(base, live, &Scope::default());
     plan(&Situation {
         difference: &difference,
+        scope: &Scope::default(),
         base,
         live,
         resolved: &existing(live),

@@ -359,6 +359,77 @@ fn the_last_administrator_stays() {
     let plan = planned(&base, &live, ROLLBACK);
     assert_eq!(actions(&plan), [(Action::SoftDelete, id(4))]);
     assert_eq!(obstacles(&plan), [Obstacle::LastAdministrator; 2]);
+
+    // Nor is the only one deleted, whose assignment a plan leaves alone or not.
+    let live = content(vec![user(3, "a"), user(4, "a"), admin(9, 4)], vec![]);
+    for relationships in [Relationships::Rollback, Relationships::Merge] {
+        let options = Options {
+            relationships,
+            ..ROLLBACK
+        };
+        let plan = planned(&base, &live, options);
+        assert_eq!(plan.steps, [], "{relationships:?}");
+        let kept = plan.exclusions.iter();
+        let kept = kept.filter(|one| one.obstacle == Obstacle::LastAdministrator);
+        assert!(kept.map(|one| &one.object.id).any(|kept| *kept == id(4)));
+    }
+}
+
+#[test]
+fn what_is_kept_keeps_what_it_was_given() {
+    let base = content(vec![principal(2)], vec![]);
+    let given = vec![grant(8, "Mail.Read"), assignment(9), role(10, 1, "r")];
+    let live = with(given);
+    let plan = planned(&base, &live, Options::default());
+    assert_eq!(plan.steps, []);
+    assert_eq!(obstacles(&plan), [Obstacle::AddedKept; 4]);
+    assert!(plan.risks.iter().any(|risk| risk.contains("is kept with")));
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(plan.steps.len(), 4, "{:?}", actions(&plan));
+}
+
+#[test]
+fn an_outside_identity_that_goes_makes_room_for_the_one_that_comes() {
+    let base = with(vec![federated(8, "main")]);
+    let mut other = federated(9, "main").body();
+    other.insert("name".to_owned(), json!("deploy2"));
+    let other = live_object(
+        ObjectType::FederatedIdentityCredential,
+        9,
+        Value::Object(other),
+    );
+    let plan = planned(&base, &with(vec![other]), ROLLBACK);
+    assert_eq!(
+        actions(&plan),
+        [(Action::RemoveRelation, id(9)), (Action::MakeAnew, id(8))]
+    );
+}
+
+#[test]
+fn rewind_is_not_switched_off() {
+    let enabled = |enabled: bool| {
+        let body = json!({"displayName": "Rewind", "appId": "app-1", "accountEnabled": enabled});
+        content(
+            vec![live_object(ObjectType::ServicePrincipal, 1, body)],
+            vec![],
+        )
+    };
+    let own = HashSet::from([id(1)]);
+    let plan = |base: bool, live: bool| {
+        planned_as(
+            &enabled(base),
+            &enabled(live),
+            ROLLBACK,
+            &own,
+            &BTreeMap::new(),
+        )
+    };
+    let off = plan(false, true);
+    assert_eq!(
+        (off.steps.len(), obstacles(&off)),
+        (0, vec![Obstacle::OwnAccess])
+    );
+    assert_eq!(actions(&plan(true, false)), [(Action::Update, id(1))]);
 }
 
 #[test]
