@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::call::Call;
 use crate::canonical;
 use crate::catalogue::{Class, ObjectType, TypeSpec};
-use crate::diff::{AttributeChange, Change, ChangeKind, Difference, LinkChange, Obstacle};
+use crate::diff::{AttributeChange, Change, ChangeKind, Difference, LinkChange, Obstacle, Scope};
 use crate::id::ObjectId;
 use crate::object::ObjectRef;
 use crate::references::Reference;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
-use model::plan::{Exclusion, Left, Step, judge};
+use model::plan::{Action, Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
 use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
 use proto::convert::{self, model_scope, timestamp};
@@ -362,7 +362,11 @@ impl Run<'_> {
 fn goes_alone(step: &Step) -> bool {
     let takes_a_role = step.action == Action::RemoveRelation
         && step.object.object_type == ObjectType::RoleAssignment;
-    takes_a_role || step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
+    takes_a_role || is_slow(step)
+}
+
+fn is_slow(step: &Step) -> bool {
+    step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
 }
 
 fn outcomes_of(entry: JournalEntry) -> impl Iterator<Item = (u32, Outcome)> {

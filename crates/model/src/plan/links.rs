@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{Action, Draft, Relationships, Sketch, link_part};
 use crate::call::{Call, HttpMethod};
 use crate::catalogue::{Cardinality, LinkKind, ObjectType};
-use crate::diff::{Change, ChangeKind, Direction, LinkChange, Obstacle, is_dynamic, is_synced};
+use crate::diff::{
+    Change, ChangeKind, Direction, LinkChange, Obstacle, follows_from_rule, is_dynamic, is_synced,
+};
 use crate::id::ObjectId;
 use crate::object::{Object, ObjectRef, ObjectState};
 

@@ -26,6 +26,8 @@ const DAY: i64 = 86_400;
 #[derive(Debug, Default)]
 struct Script {
     away: bool,
+    /// What somebody made of the first report.
+    spoilt: Option<Report>,
     reports: Vec<CreateReportRequest>,
 }
 
@@ -69,10 +71,13 @@ fn changes() -> Vec<Change> {
     changes
 }
 
-fn report(name: String, state: ReportState) -> Report {
+fn report(request: &CreateReportRequest, state: ReportState) -> Report {
     Report {
-        name,
+        name: format!("{}/reports/{}", request.parent, request.request_id),
         state: state as i32,
+        base: request.base.clone(),
+        target: request.target.clone(),
+        scope: Some(Scope::default()),
         ..Report::default()
     }
 }
@@ -91,15 +96,15 @@ impl DiffService for FakeDiffer {
             return Err(Status::unavailable("it is away"));
         }
         let request = request.into_inner();
-        let name = format!("{}/reports/{}", request.parent, request.request_id);
         let again = script.reports.contains(&request);
-        script.reports.push(request);
         let state = if again {
             ReportState::Succeeded
         } else {
             ReportState::Running
         };
-        let report = Some(report(name, state));
+        let report = report(&request, state);
+        script.reports.push(request);
+        let report = Some(script.spoilt.take().unwrap_or(report));
         Ok(Response::new(CreateReportResponse { report }))
     }
 
@@ -108,16 +113,24 @@ impl DiffService for FakeDiffer {
         request: Request<WatchReportRequest>,
     ) -> Result<Response<Self::WatchReportStream>, Status> {
         let name = request.into_inner().name;
+        let script = self.0.lock();
+        let asked = script.reports.iter();
+        let asked = asked.rev().find(|it| name.ends_with(&it.request_id));
+        let states = match asked {
+            Some(_) => vec![ReportState::Running, ReportState::Succeeded],
+            None => vec![ReportState::Cancelled],
+        };
         let message = |state| {
+            let report = match asked {
+                Some(asked) => report(asked, state),
+                None => report(&CreateReportRequest::default(), state),
+            };
             Ok(WatchReportResponse {
-                report: Some(report(name.clone(), state)),
+                report: Some(report),
                 ..WatchReportResponse::default()
             })
         };
-        let told = vec![
-            message(ReportState::Running),
-            message(ReportState::Succeeded),
-        ];
+        let told: Vec<_> = states.into_iter().map(message).collect();
         Ok(Response::new(tokio_stream::iter(told)))
     }
 
@@ -351,6 +364,24 @@ async fn broken_off_anywhere_each_signal_is_raised_once() {
         assert_eq!(reports[0], reports[1], "the same report is asked for");
         world.look().await;
         assert_eq!(world.asked(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_somebody_spoilt_is_made_once_more() {
+    let meant = CreateReportRequest::default();
+    let foreign = Report {
+        base: "tenants/t/snapshots/20261120-daily".to_owned(),
+        ..report(&meant, ReportState::Succeeded)
+    };
+    let cancelled = report(&meant, ReportState::Cancelled);
+    for spoilt in [foreign, cancelled] {
+        let world = World::new().await;
+        world.differ.0.lock().spoilt = Some(spoilt);
+        world.look().await;
+        assert_eq!(world.raised().await, BOTH);
+        assert_eq!(world.asked(), 2);
+        assert_eq!(world.failures(), None);
     }
 }
 
