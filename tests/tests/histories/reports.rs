@@ -187,7 +187,7 @@ fn found(
         let (object_type, id) = (change.object.object_type, &change.object.id);
         let object = target
             .object(object_type, id)
-            .or(base.object(object_type, id));
+            .or_else(|| base.object(object_type, id));
         let key = object.map_or_else(|| id.to_string(), |object| thing(object).0);
         // The account does not tell what belongs to a secret.
         let told = change.attributes.iter();

@@ -247,7 +247,8 @@ impl Draft<'_> {
             .object(kind.source_type(), source)
             .map(Object::body);
         body.is_some_and(|body| {
-            !is_synced(&body) && !(follows_from_rule(kind) && is_dynamic(&body))
+            let is_ruled = follows_from_rule(kind) && is_dynamic(&body);
+            !is_synced(&body) && !is_ruled
         })
     }
 }

@@ -186,7 +186,7 @@ impl<R: Row> RunReader<R> {
             let mut listened = true;
             let read = self.read_group(index, way, |batch| {
                 let batch = sorted(last.as_ref(), batch)?;
-                last = batch.last().cloned().or(last.take());
+                last = batch.last().cloned().or_else(|| last.take());
                 listened = batches.send(Ok(batch)).is_ok();
                 Ok(listened)
             });

@@ -210,6 +210,6 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!text.contains("2.000 s (missed)"), "{text}");
+        assert!(!text.contains(" 2.000 s (missed)"), "{text}");
     }
 }
