@@ -10,13 +10,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use chrono::DateTime;
 use clap::Args;
-use serde_json::Value;
 
 use super::control::Asked;
 use super::process::Usage;
 use super::sdk::{self, Managed};
 use super::size::Size;
-use super::world::{self, World};
+use super::world::{self, World, number};
 use super::{least, machine, page};
 use crate::exec::announce;
 use crate::repo::Repo;
@@ -146,10 +145,6 @@ fn take(world: &World) -> Result<Taken> {
     let waited = start.elapsed().as_secs_f64();
     let (after, simulator_after) = (snapshotter.usage()?, world.simulator.usage()?);
     let asked = world.control.asked()?;
-    ensure!(
-        snapshot["state"] == "SNAPSHOT_STATE_COMPLETE",
-        "the snapshot is not complete: {snapshot:#}"
-    );
     let text = |field: &str| snapshot[field].as_str().unwrap_or_default();
     let moment = |field: &str| {
         DateTime::parse_from_rfc3339(text(field)).with_context(|| format!("no {field}"))
@@ -179,12 +174,6 @@ fn take(world: &World) -> Result<Taken> {
         counts,
         reading: text("reading").to_owned(),
     })
-}
-
-/// A number of the protobuf JSON, where large ones may be text.
-fn number(value: &Value) -> u64 {
-    let text = || value.as_str().and_then(|text| text.parse().ok());
-    value.as_u64().or_else(text).unwrap_or_default()
 }
 
 fn tell(what: &str, taken: &Taken, routes: bool) {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -173,12 +173,17 @@ impl World {
         exec::output(&mut export).map(drop)
     }
 
-    /// Take a snapshot and wait for its end; the snapshot as the client prints it.
+    /// Take a snapshot and wait for its end; the snapshot, which is complete, as the client prints it.
     pub(crate) fn take(&self) -> Result<Value> {
         let mut take = self.client();
         take.args(["snapshot", "take", "--output", "json"]);
         let said = exec::output(&mut take)?;
-        serde_json::from_str(&said).context("the client printed no JSON")
+        let snapshot: Value = serde_json::from_str(&said).context("the client printed no JSON")?;
+        ensure!(
+            snapshot["state"] == "SNAPSHOT_STATE_COMPLETE",
+            "the snapshot is not complete: {snapshot:#}"
+        );
+        Ok(snapshot)
     }
 
     /// Bytes of all files in the store.
@@ -194,6 +199,12 @@ impl World {
             .arg("--no-progress");
         client
     }
+}
+
+/// A number of the protobuf JSON, where large ones may be text.
+pub(crate) fn number(value: &Value) -> u64 {
+    let text = || value.as_str().and_then(|text| text.parse().ok());
+    value.as_u64().or_else(text).unwrap_or_default()
 }
 
 /// A program with none of our settings.
