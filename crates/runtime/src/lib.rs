@@ -2,8 +2,8 @@
 //!
 //! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
 //! and bounded drain, the choice among a service's replicas, the one mapping of errors
-//! to statuses and exit codes, the registry of running jobs, paging, and the seams for
-//! time and identity. It knows no service, no message and no tenant, and it never
+//! to statuses and exit codes, the registry of running jobs, paging, the allocator of
+//! every program, and the seams for time and identity. It knows no service, no message and no tenant, and it never
 //! writes anything.
 
 pub mod clock;
@@ -21,6 +21,11 @@ pub mod signal;
 pub mod status;
 pub mod telemetry;
 pub mod tls;
+
+/// Snapshots and reports take millions of small pieces of memory, some threads'
+/// pieces given back by others; this allocator is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ids::{Ids, SeededIds, SystemIds};

@@ -26,6 +26,10 @@ use store::{Draft, Kek, Taken, TenantVault, Vault};
 use testkit::store::{meta, moment, record, tenant};
 use tokio::time::Instant;
 
+/// As in the services.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Of a hundred users one changes each day.
@@ -201,6 +205,8 @@ impl Tenant {
         let changes = self.changes()?;
         if files != Path::new("-") {
             self.write_files(files, &changes)?;
+            // What was written for others is not to be paid for by this commit.
+            rustix::fs::sync();
         }
         let mut meta = meta("20261120-daily", "a", i64::try_from(self.day)? * 86_400);
         meta.id = SnapshotId::parse(&format!("day-{:03}", self.day))?;

@@ -95,7 +95,7 @@ impl Row for LinkRow {
     // Ids take the room of a link, and are random. Many links in a group hold the
     // same ones, each of which is stored once: see `columns`.
     const GROUP_ROWS: usize = 250_000;
-    const GROUPS_AT_ONCE: usize = 1;
+    const GROUPS_AT_ONCE: usize = 2;
     const SORTED_BY: &'static [i32] = &[0, 1, 2];
     const NAMED_BY: (usize, usize) = (KIND, SOURCE);
 
