@@ -14,7 +14,7 @@ use model::TenantId;
 pub(crate) use requests::{
     AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand,
     DriftWatch, EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot,
-    HowDeep, ImportKeys, KeysCommand, ListSignals, MakePlan, Named, OneReport, OneTenant,
+    HowDeep, ImportKeys, KeysCommand, ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, Parts,
     PlanOrRestore, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
     Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
     TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
