@@ -144,7 +144,11 @@ fn a_plan_is_asked_for_as_the_flags_say() {
         narrow["options"]["dropReferences"],
         serde_json::json!(["0a1b2c3d-0000-4000-8000-00000000000c"])
     );
-    for wrong in [["--link", "members"], ["--link", "friends:u-1"], ["--map-reference", old]] {
+    for wrong in [
+        ["--link", "members"],
+        ["--link", "friends:u-1"],
+        ["--map-reference", old],
+    ] {
         let base = ["restore", "plan", "--report", "r1"];
         gateway.rewind(&[&base[..], &wrong[..]].concat()).exits(2);
     }

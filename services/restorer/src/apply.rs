@@ -20,12 +20,9 @@ use tracing::Instrument;
 use crate::documents::Documents;
 use crate::lane::Lane;
 use crate::make_plan::count;
-use crate::step::{Begun, Ending, Trail};
+use crate::step::{AT_ONCE, Begun, Ending, Trail};
 use crate::verify::Verification;
 use crate::{Context, Error, step};
-
-/// Steps under way at a time.
-const AT_ONCE: usize = 16;
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;

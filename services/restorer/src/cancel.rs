@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use model::{PlanId, TenantId};
 use proto::convert::timestamp;
 use proto::v1::{Deed, JournalEntry, Plan, Restore, RestoreState, WatchRestoreResponse};
@@ -24,9 +23,6 @@ use crate::{Context, Error, step};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the journal is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(250);
-/// Steps looked at at a time.
-const AT_ONCE: usize = 16;
-
 /// Cancels a restore, and ends it in the background where nobody applies it here. A
 /// restore that has ended is only shown.
 pub(crate) async fn start(
@@ -129,13 +125,15 @@ async fn found(
     let directory = (context.deps.connect)(&record)?;
     let mut steps = documents.model_steps().await?;
     steps.retain(|step| open.contains(&step.number));
-    let looks = steps.iter().map(|step| {
-        let directory = directory.as_ref();
-        async move { Ok(outcome(context, step, step::settle(directory, step).await?)) }
-    });
-    let looks: Vec<Result<_, Error>> = futures::stream::iter(looks)
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    looks.into_iter().collect()
+    let mut outcomes = Vec::with_capacity(steps.len());
+    for some in steps.chunks(step::AT_ONCE) {
+        let looks = some
+            .iter()
+            .map(|step| step::settle(directory.as_ref(), step));
+        let looks = futures::future::join_all(looks).await;
+        for (step, ending) in some.iter().zip(looks) {
+            outcomes.push(outcome(context, step, ending?));
+        }
+    }
+    Ok(outcomes)
 }

@@ -258,7 +258,9 @@ fn wanted(changes: &[Change], base: &Content) -> Wanted {
 /// The types that an application with these permissions must not write; of one
 /// whose token does not tell, none. The six that every tenant is backed up for are
 /// tried all the same, so that a refusal is seen.
-pub(crate) fn lacking(granted: Option<&BTreeSet<String>>) -> BTreeMap<ObjectType, Vec<&'static str>> {
+pub(crate) fn lacking(
+    granted: Option<&BTreeSet<String>>,
+) -> BTreeMap<ObjectType, Vec<&'static str>> {
     let Some(granted) = granted else {
         return BTreeMap::new();
     };

@@ -150,7 +150,9 @@ pub(crate) async fn followed(
     let dropped = chosen.dropped().map(|old| (old, None));
     for (old, new) in mapped.chain(dropped) {
         let Some(kinds) = kinds.get(old) else {
-            return Err(refused(format!("no policy that the plan is about names {old}")));
+            return Err(refused(format!(
+                "no policy that the plan is about names {old}"
+            )));
         };
         for kind in kinds {
             prove(directory, &base, *kind, old, new).await?;
@@ -171,9 +173,14 @@ async fn prove(
     let name = kind.name();
     let (object_type, id) = match object_of(base, kind, old) {
         Some(key) => key,
-        None => return refused(format!("whether {name} {old} is hard-deleted cannot be proven")),
+        None => {
+            return refused(format!(
+                "whether {name} {old} is hard-deleted cannot be proven"
+            ));
+        }
     };
-    let keys = [ObjectState::Live, ObjectState::Deleted].map(|state| (object_type, state, id.clone()));
+    let keys =
+        [ObjectState::Live, ObjectState::Deleted].map(|state| (object_type, state, id.clone()));
     for ((_, state, _), answer) in keys.iter().zip(directory.read_many(&keys).await?) {
         if answer?.is_some() {
             return refused(match state {
@@ -193,7 +200,9 @@ async fn prove(
     if found.contains(&successor) {
         return Ok(());
     }
-    refused(format!("{name} {new}, which is to stand in the place of {old}, does not exist"))
+    refused(format!(
+        "{name} {new}, which is to stand in the place of {old}, does not exist"
+    ))
 }
 
 /// The object that a policy names, by type and id. Applications are named by their

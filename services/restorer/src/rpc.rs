@@ -8,13 +8,12 @@ use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::{
     ApplyPlanRequest, ApplyPlanResponse, CancelRestoreRequest, CancelRestoreResponse,
-    CheckAccessRequest, CheckAccessResponse,
-    CreatePlanRequest, CreatePlanResponse, CreateUndoPlanRequest, CreateUndoPlanResponse,
-    GetPlanRequest, GetPlanResponse, GetRestoreRequest,
-    GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse, ListPlanExclusionsRequest,
-    ListPlanExclusionsResponse, ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest,
-    ListRestoresResponse, Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse,
-    WatchRestoreRequest, WatchRestoreResponse,
+    CheckAccessRequest, CheckAccessResponse, CreatePlanRequest, CreatePlanResponse,
+    CreateUndoPlanRequest, CreateUndoPlanResponse, GetPlanRequest, GetPlanResponse,
+    GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse,
+    ListPlanExclusionsRequest, ListPlanExclusionsResponse, ListPlanStepsRequest,
+    ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse, Outcome, Plan, Restore,
+    WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest, WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate, paginate_by_key};

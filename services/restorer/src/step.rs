@@ -10,7 +10,6 @@ mod look;
 use std::time::Duration;
 
 use graph::{DirectoryWriter, GraphError};
-use model::ObjectId;
 use model::call::Call;
 use model::diff::Direction;
 use model::plan::{Action, Step, add_call};
@@ -20,6 +19,9 @@ use serde_json::Value;
 
 use self::look::{Look, Verdict, look, targets};
 use crate::fresh;
+
+/// Steps under way at a time.
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Waits between reads while Graph replicates a write, 45 seconds in all.
 const WAITS: [Duration; 8] = [
@@ -125,6 +127,24 @@ pub(crate) async fn prospect(
             Prospect::Neither(detail)
         }
     })
+}
+
+/// Looks at what many steps would find now, in their order.
+///
+/// # Errors
+/// The first [`GraphError`] of a read.
+pub(crate) async fn prospects(
+    directory: &dyn DirectoryWriter,
+    steps: &[&Step],
+) -> Result<Vec<Prospect>, GraphError> {
+    let mut found = Vec::with_capacity(steps.len());
+    for some in steps.chunks(AT_ONCE) {
+        let looks = some.iter().map(|step| prospect(directory, step));
+        for look in futures::future::join_all(looks).await {
+            found.push(look?);
+        }
+    }
+    Ok(found)
 }
 
 /// How a step ended that an earlier attempt began and did not note; nothing is

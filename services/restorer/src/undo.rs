@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
 use model::plan::{Action, Applied, Exclusion, Step, Undoing, estimate_seconds, undo};
@@ -19,9 +18,6 @@ use crate::documents::Documents;
 use crate::make_plan::{self, count, lacking, own};
 use crate::step::Prospect;
 use crate::{Context, Error, apply, references, step};
-
-/// Steps looked at at a time.
-const AT_ONCE: usize = 16;
 
 /// What an undo is about, validated.
 #[derive(Debug, Clone)]
@@ -48,9 +44,7 @@ pub(crate) async fn start(
     let restore = apply::shown(context, &restored, &order.tenant, &plan).await?;
     let ended = matches!(
         restore.state(),
-        RestoreState::Succeeded
-            | RestoreState::SucceededWithWarnings
-            | RestoreState::Cancelled
+        RestoreState::Succeeded | RestoreState::SucceededWithWarnings | RestoreState::Cancelled
     );
     if !ended {
         return Err(Error::NotEnded {
@@ -67,9 +61,12 @@ pub(crate) async fn start(
     let span = tracing::info_span!("undo", tenant = %order.tenant, plan = %order.id);
     let (plans, context) = (context.plans.clone(), context.clone());
     let making = running.clone();
-    Ok(make_plan::in_background(&plans, running, span, |_| async move {
-        make(&context, vault, &restored, &order, making).await
-    }))
+    Ok(make_plan::in_background(
+        &plans,
+        running,
+        span,
+        |_| async move { make(&context, vault, &restored, &order, making).await },
+    ))
 }
 
 async fn make(
@@ -94,7 +91,9 @@ async fn make(
         })
         .collect();
     let returned = returned(directory, &applied).await?;
-    let named = applied.iter().filter_map(|one| one.before.as_ref()?.as_object());
+    let named = applied
+        .iter()
+        .filter_map(|one| one.before.as_ref()?.as_object());
     let named: HashSet<Reference> = named.flat_map(references).collect();
     let resolved = references::existing(directory, &named).await?;
     let reader = context.reader_client_id.as_deref();
@@ -176,15 +175,9 @@ async fn still_fitting(
     steps: Vec<Step>,
 ) -> Result<(Vec<Step>, Vec<Exclusion>), Error> {
     let first: Vec<&Step> = steps.iter().filter(|step| !follows(step, &steps)).collect();
-    let looks = first.into_iter().map(|step| async move {
-        Ok((step.number, step::prospect(directory, step).await?))
-    });
-    let looks: Vec<Result<(u32, Prospect), Error>> = futures::stream::iter(looks)
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    let looks: Result<HashMap<u32, Prospect>, Error> = looks.into_iter().collect();
-    let mut looks = looks?;
+    let prospects = step::prospects(directory, &first).await?;
+    let numbers = first.iter().map(|step| step.number);
+    let mut looks: HashMap<u32, Prospect> = numbers.zip(prospects).collect();
     let (mut kept, mut excluded) = (Vec::<Step>::new(), Vec::new());
     let mut numbers: HashMap<u32, u32> = HashMap::new();
     let mut lost = BTreeSet::new();
@@ -230,7 +223,7 @@ fn follows(step: &Step, steps: &[Step]) -> bool {
         let index = usize::try_from(*number).ok()?.checked_sub(1)?;
         steps.get(index)
     });
-    before.into_iter().any(|other| {
-        other.object == step.object || other.action == Action::RestoreDeleted
-    })
+    before
+        .into_iter()
+        .any(|other| other.object == step.object || other.action == Action::RestoreDeleted)
 }

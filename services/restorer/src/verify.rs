@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::StreamExt;
 use graph::DirectoryWriter;
 use model::plan::{Action, Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
@@ -16,9 +15,6 @@ use runtime::status::chain;
 use crate::documents::Documents;
 use crate::step::Prospect;
 use crate::{Context, Error, report, step};
-
-/// Steps looked at at a time.
-const AT_ONCE: usize = 16;
 
 /// Waits before a comparison that found something is repeated: lists lag
 /// behind writes.
@@ -103,10 +99,11 @@ impl Verification<'_> {
 
     /// What an undo should have put back and is not as it was before the restore.
     async fn not_undone(&self) -> Result<Vec<String>, Error> {
-        let looks = last_words(self.steps).into_iter().map(|step| async move {
-            let prospect = step::prospect(self.directory, step).await?;
+        let steps = last_words(self.steps);
+        let prospects = step::prospects(self.directory, &steps).await?;
+        let sentence = |(step, prospect): (&Step, Prospect)| {
             let detail = match prospect {
-                Prospect::Done => return Ok(None),
+                Prospect::Done => return None,
                 Prospect::Ready => "it is as the restore left it".to_owned(),
                 Prospect::Neither(detail) => detail,
             };
@@ -116,14 +113,12 @@ impl Verification<'_> {
                 name,
             } = &step.object;
             let number = step.number;
-            Ok(Some(format!(
+            Some(format!(
                 "{object_type} \"{name}\" ({id}) is not as before the restore, by step {number}: {detail}"
-            )))
-        });
-        let looks: Vec<Result<Option<String>, Error>> =
-            futures::stream::iter(looks).buffered(AT_ONCE).collect().await;
-        let found: Result<Vec<Option<String>>, Error> = looks.into_iter().collect();
-        Ok(found?.into_iter().flatten().collect())
+            ))
+        };
+        let looked = steps.iter().copied().zip(prospects);
+        Ok(looked.filter_map(sentence).collect())
     }
 }
 

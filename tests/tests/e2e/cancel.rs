@@ -18,7 +18,12 @@ const TITLE: &str = "Changed";
 async fn struck(users: usize) -> anyhow::Result<(Sandbox, Plan, Vec<PlanStep>)> {
     let (sandbox, snapshot, intruder) = scene().await?;
     for user in ids(&sandbox, "user", cloud_user).iter().take(users) {
-        patch(&intruder, format!("/users/{user}"), json!({"jobTitle": TITLE})).await?;
+        patch(
+            &intruder,
+            format!("/users/{user}"),
+            json!({"jobTitle": TITLE}),
+        )
+        .await?;
     }
     let (plan, steps, _) = sandbox.plan(sandbox.rollback(&snapshot.name)).await?;
     assert_eq!(steps.len(), users);
@@ -108,7 +113,11 @@ async fn a_restore_is_cancelled_from_another_replica_between_two_waves() -> anyh
     assert_eq!(seen, restore, "both replicas tell the same");
     let refused = sandbox.apply(&plan.name).await.expect_err("refused");
     assert_eq!(reason(&refused), "RESTORE_CANCELLED");
-    assert_eq!(changed(&sandbox), steps.len() - 16, "nothing more is written");
+    assert_eq!(
+        changed(&sandbox),
+        steps.len() - 16,
+        "nothing more is written"
+    );
     Ok(())
 }
 

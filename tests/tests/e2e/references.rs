@@ -77,7 +77,11 @@ impl Guarded {
         };
         let step = steps.iter().find(of_policy).cloned().unwrap_or_default();
         assert!(step.reason.contains(told), "{}", step.reason);
-        assert!(plan.risks.iter().any(|risk| risk.contains(told)), "{:?}", plan.risks);
+        assert!(
+            plan.risks.iter().any(|risk| risk.contains(told)),
+            "{:?}",
+            plan.risks
+        );
         let restore = self.sandbox.apply(&plan.name).await?;
         assert_eq!(
             (restore.state(), restore.verified, &restore.unexpected[..]),
@@ -103,10 +107,8 @@ async fn another_stands_in_the_place_of_the_lost_one() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_lost_user_is_left_out_where_a_person_says_so() -> anyhow::Result<()> {
-    let it = guarded(|lost, other| {
-        json!({"includeUsers": ["All"], "excludeUsers": [lost, other]})
-    })
-    .await?;
+    let it = guarded(|lost, other| json!({"includeUsers": ["All"], "excludeUsers": [lost, other]}))
+        .await?;
     purge(&it.sandbox, &it.lost).await?;
     let request = it.request(&[], &[&it.lost]);
     let told = format!("user {} is left out", it.lost);
@@ -119,10 +121,12 @@ async fn a_lost_user_is_left_out_where_a_person_says_so() -> anyhow::Result<()> 
 async fn only_what_is_proven_gone_is_replaced_or_left_out() -> anyhow::Result<()> {
     let it = guarded(|lost, _| json!({"includeUsers": ["All"], "excludeUsers": [lost]})).await?;
     let (lost, other) = (it.lost.as_str(), it.other.as_str());
-    it.refused(&[], &[lost], "exists, so policies keep naming it").await;
+    it.refused(&[], &[lost], "exists, so policies keep naming it")
+        .await;
     let path = format!("/users/{lost}");
     write(&it.intruder, HttpMethod::Delete, path, None).await?;
-    it.refused(&[(lost, other)], &[], "is in the recycle bin").await;
+    it.refused(&[(lost, other)], &[], "is in the recycle bin")
+        .await;
     let path = format!("/directory/deletedItems/{lost}/restore");
     write(&it.intruder, HttpMethod::Post, path, None).await?;
     purge(&it.sandbox, lost).await?;
@@ -130,7 +134,8 @@ async fn only_what_is_proven_gone_is_replaced_or_left_out() -> anyhow::Result<()
     it.refused(&[(lost, nobody)], &[], "does not exist").await;
     let group = ids(&it.sandbox, "group", |_| true).swap_remove(0);
     it.refused(&[(lost, &group)], &[], "does not exist").await;
-    it.refused(&[], &[other], "no policy that the plan is about names").await;
+    it.refused(&[], &[other], "no policy that the plan is about names")
+        .await;
     let plan = it.sandbox.plan(it.request(&[(lost, other)], &[lost])).await;
     assert_eq!(reason(&plan.expect_err("refused")), "INVALID_ARGUMENT");
     Ok(())
@@ -140,7 +145,8 @@ async fn only_what_is_proven_gone_is_replaced_or_left_out() -> anyhow::Result<()
 async fn nobody_is_left_out_so_that_a_policy_includes_nobody() -> anyhow::Result<()> {
     let it = guarded(|lost, _| json!({"includeUsers": [lost]})).await?;
     purge(&it.sandbox, &it.lost).await?;
-    it.refused(&[], &[&it.lost], "would include nobody in includeUsers").await;
+    it.refused(&[], &[&it.lost], "would include nobody in includeUsers")
+        .await;
     Ok(())
 }
 
@@ -149,14 +155,20 @@ async fn a_group_is_never_left_out() -> anyhow::Result<()> {
     let (sandbox, _, intruder) = scene().await?;
     let new = json!({"displayName": "Excluded", "mailEnabled": false, "mailNickname": "excluded", "securityEnabled": true});
     let made = write(&intruder, HttpMethod::Post, "/groups".to_owned(), Some(new)).await?;
-    let group = made.unwrap_or_default()["id"].as_str().unwrap_or_default().to_owned();
+    let group = made.unwrap_or_default()["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let policy = json!({"displayName": "Guarded", "state": "enabled",
         "grantControls": {"operator": "OR", "builtInControls": ["mfa"]},
         "conditions": {"clientAppTypes": ["all"], "applications": {"includeApplications": ["All"]},
             "users": {"includeUsers": ["All"], "excludeGroups": [group]}}});
     let path = "/identity/conditionalAccess/policies".to_owned();
     let made = write(&intruder, HttpMethod::Post, path, Some(policy)).await?;
-    let policy = made.unwrap_or_default()["id"].as_str().unwrap_or_default().to_owned();
+    let policy = made.unwrap_or_default()["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let snapshot = sandbox.snapshot().await?;
     let path = format!("/identity/conditionalAccess/policies/{policy}");
     patch(&intruder, path, json!({"state": "disabled"})).await?;
@@ -164,6 +176,9 @@ async fn a_group_is_never_left_out() -> anyhow::Result<()> {
     request.options.get_or_insert_default().drop_references = vec![group.clone()];
     let refused = sandbox.plan(request).await.expect_err("refused");
     assert_eq!(reason(&refused), "UNRESOLVED_REFERENCE");
-    assert!(refused.message().contains("only a user may be left out"), "{refused:?}");
+    assert!(
+        refused.message().contains("only a user may be left out"),
+        "{refused:?}"
+    );
     Ok(())
 }

@@ -379,10 +379,7 @@ impl Sandbox {
     }
 
     /// Waits for a plan that was started.
-    async fn made(
-        &self,
-        started: Plan,
-    ) -> Result<(Plan, Vec<PlanStep>, Vec<Exclusion>), Status> {
+    async fn made(&self, started: Plan) -> Result<(Plan, Vec<PlanStep>, Vec<Exclusion>), Status> {
         let watch = self
             .restores()
             .watch_plan(WatchPlanRequest { name: started.name })

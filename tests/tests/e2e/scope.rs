@@ -20,11 +20,15 @@ async fn strike(sandbox: &Sandbox, intruder: &graph::GraphWriter) -> anyhow::Res
     let dump = sandbox.simulator.dump(TENANT);
     let cloud = |body: &Value| body["onPremisesSyncEnabled"] != json!(true);
     let assigned = |body: &Value| {
-        cloud(body) && !body["groupTypes"].to_string().contains("Dynamic") && body["mailEnabled"] != json!(true)
+        cloud(body)
+            && !body["groupTypes"].to_string().contains("Dynamic")
+            && body["mailEnabled"] != json!(true)
     };
     let groups = ids(sandbox, "group", assigned);
     let of = |group: &String| {
-        let members = dump["links"][format!("group/{group}/members")].as_array().cloned();
+        let members = dump["links"][format!("group/{group}/members")]
+            .as_array()
+            .cloned();
         let mut members = members.unwrap_or_default().into_iter();
         let member = members.find_map(|id| {
             let id = id.as_str()?.to_owned();
@@ -38,7 +42,9 @@ async fn strike(sandbox: &Sandbox, intruder: &graph::GraphWriter) -> anyhow::Res
         .iter()
         .find_map(of)
         .ok_or_else(|| anyhow::anyhow!("a group with a user in it"))?;
-    let users = ids(sandbox, "user", |body| cloud(body) && body["userType"] == json!("Member"));
+    let users = ids(sandbox, "user", |body| {
+        cloud(body) && body["userType"] == json!("Member")
+    });
     let mut others = users.into_iter().filter(|id| *id != member);
     let (Some(mine), Some(other)) = (others.next(), others.next()) else {
         anyhow::bail!("two users are needed")
@@ -52,7 +58,12 @@ async fn strike(sandbox: &Sandbox, intruder: &graph::GraphWriter) -> anyhow::Res
     let rogue = json!({"@odata.id": format!("{{graph}}/directoryObjects/{other}")});
     let path = format!("/groups/{group}/members/$ref");
     write(intruder, HttpMethod::Post, path, Some(rogue)).await?;
-    patch(intruder, format!("/groups/{group}"), json!({"description": "Changed"})).await?;
+    patch(
+        intruder,
+        format!("/groups/{group}"),
+        json!({"description": "Changed"}),
+    )
+    .await?;
     let policies = ids(sandbox, "conditionalAccessPolicy", |_| true);
     let path = format!("/identity/conditionalAccess/policies/{}", policies[0]);
     patch(intruder, path, json!({"displayName": "Changed"})).await?;
@@ -94,7 +105,10 @@ async fn one_id_is_put_back_and_nothing_beside_it() -> anyhow::Result<()> {
     };
     let changed = restored(&sandbox, request).await?;
     assert_eq!(changed.len(), 3, "{changed:#?}");
-    assert!(changed.iter().all(|one| one.contains(&mine)), "{changed:#?}");
+    assert!(
+        changed.iter().all(|one| one.contains(&mine)),
+        "{changed:#?}"
+    );
     Ok(())
 }
 
@@ -140,7 +154,13 @@ async fn one_link_is_put_back_and_nothing_beside_it() -> anyhow::Result<()> {
 async fn a_deleted_user_comes_back_without_a_write_to_its_groups() -> anyhow::Result<()> {
     let (sandbox, snapshot, intruder) = scene().await?;
     let Struck { group, member, .. } = strike(&sandbox, &intruder).await?;
-    write(&intruder, HttpMethod::Delete, format!("/users/{member}"), None).await?;
+    write(
+        &intruder,
+        HttpMethod::Delete,
+        format!("/users/{member}"),
+        None,
+    )
+    .await?;
     let request = CreatePlanRequest {
         scope: only(&member),
         ..sandbox.rollback(&snapshot.name)
@@ -157,18 +177,30 @@ async fn a_deleted_user_comes_back_without_a_write_to_its_groups() -> anyhow::Re
     assert_eq!(restore.state(), RestoreState::Succeeded, "{restore:#?}");
     let dump = sandbox.simulator.dump(TENANT);
     let members = dump["links"][format!("group/{group}/members")].to_string();
-    assert!(!members.contains(&member), "it was removed before, by a change of the group");
+    assert!(
+        !members.contains(&member),
+        "it was removed before, by a change of the group"
+    );
 
     let parts = CreatePlanRequest {
         properties: vec!["jobTitle".to_owned()],
         request_id: sandbox.request_id(),
         ..request
     };
-    write(&intruder, HttpMethod::Delete, format!("/users/{member}"), None).await?;
+    write(
+        &intruder,
+        HttpMethod::Delete,
+        format!("/users/{member}"),
+        None,
+    )
+    .await?;
     let (_, steps, exclusions) = sandbox.plan(parts).await?;
     assert_eq!(steps, []);
     assert_eq!(
-        exclusions.iter().map(Exclusion::obstacle).collect::<Vec<_>>(),
+        exclusions
+            .iter()
+            .map(Exclusion::obstacle)
+            .collect::<Vec<_>>(),
         [Obstacle::WholeObject]
     );
     Ok(())
@@ -177,7 +209,9 @@ async fn a_deleted_user_comes_back_without_a_write_to_its_groups() -> anyhow::Re
 #[tokio::test]
 async fn a_plan_says_where_the_tenant_is_no_longer_as_the_report_says() -> anyhow::Result<()> {
     let (sandbox, snapshot, intruder) = scene().await?;
-    let Struck { mine, other, group, .. } = strike(&sandbox, &intruder).await?;
+    let Struck {
+        mine, other, group, ..
+    } = strike(&sandbox, &intruder).await?;
     let (report, _) = sandbox.report(&snapshot.name).await?;
     let from_report = || CreatePlanRequest {
         snapshot: String::new(),
@@ -186,13 +220,24 @@ async fn a_plan_says_where_the_tenant_is_no_longer_as_the_report_says() -> anyho
     };
     let (plan, _, _) = sandbox.plan(from_report()).await?;
     assert_eq!(plan.drift, Vec::<String>::new());
-    patch(&intruder, format!("/users/{mine}"), json!({"jobTitle": "Another"})).await?;
+    patch(
+        &intruder,
+        format!("/users/{mine}"),
+        json!({"jobTitle": "Another"}),
+    )
+    .await?;
     let path = format!("/groups/{group}/members/{other}/$ref");
     write(&intruder, HttpMethod::Delete, path, None).await?;
     let rogue = json!({"@odata.id": format!("{{graph}}/directoryObjects/{mine}")});
     let path = format!("/groups/{group}/members/$ref");
     write(&intruder, HttpMethod::Post, path, Some(rogue)).await?;
-    write(&intruder, HttpMethod::Delete, format!("/users/{other}"), None).await?;
+    write(
+        &intruder,
+        HttpMethod::Delete,
+        format!("/users/{other}"),
+        None,
+    )
+    .await?;
     let (plan, _, _) = sandbox.plan(from_report()).await?;
     let said = |id: &str, what: &str| {
         let mut drift = plan.drift.iter();

@@ -38,7 +38,9 @@ async fn an_undo_takes_the_tenant_back_to_just_before_the_restore() -> anyhow::R
         .collect();
     assert!(!lost.is_empty(), "a rogue credential was removed");
     assert!(
-        exclusions.iter().all(|one| one.obstacle() == Obstacle::Secret),
+        exclusions
+            .iter()
+            .all(|one| one.obstacle() == Obstacle::Secret),
         "{exclusions:#?}"
     );
     let named: BTreeSet<String> = exclusions
@@ -88,11 +90,21 @@ async fn what_changed_since_the_restore_is_named_and_stays() -> anyhow::Result<(
         anyhow::bail!("three users are needed")
     };
     for user in [first, second, third] {
-        patch(&intruder, format!("/users/{user}"), json!({"jobTitle": "Struck"})).await?;
+        patch(
+            &intruder,
+            format!("/users/{user}"),
+            json!({"jobTitle": "Struck"}),
+        )
+        .await?;
     }
     let (plan, _, _) = sandbox.plan(sandbox.rollback(&snapshot.name)).await?;
     let restore = sandbox.apply(&plan.name).await?;
-    patch(&intruder, format!("/users/{first}"), json!({"jobTitle": "Newer"})).await?;
+    patch(
+        &intruder,
+        format!("/users/{first}"),
+        json!({"jobTitle": "Newer"}),
+    )
+    .await?;
     let (way_back, steps, exclusions) = sandbox.undo(&restore.name).await?;
     assert_eq!(steps.len(), 2);
     let named: Vec<_> = exclusions
@@ -101,13 +113,27 @@ async fn what_changed_since_the_restore_is_named_and_stays() -> anyhow::Result<(
         .collect();
     assert_eq!(named, [(Obstacle::ChangedSince, first.clone())]);
 
-    patch(&intruder, format!("/users/{second}"), json!({"jobTitle": "Newest"})).await?;
+    patch(
+        &intruder,
+        format!("/users/{second}"),
+        json!({"jobTitle": "Newest"}),
+    )
+    .await?;
     let undone = sandbox.apply(&way_back.name).await?;
     assert_eq!(
-        (undone.state(), undone.applied, undone.conflicts, undone.verified),
+        (
+            undone.state(),
+            undone.applied,
+            undone.conflicts,
+            undone.verified
+        ),
         (RestoreState::SucceededWithWarnings, 1, 1, false)
     );
-    assert!(undone.unexpected[0].contains(second.as_str()), "{:?}", undone.unexpected);
+    assert!(
+        undone.unexpected[0].contains(second.as_str()),
+        "{:?}",
+        undone.unexpected
+    );
     let title = |user: &str| property(&sandbox, "user", user, "jobTitle");
     assert_eq!(
         [title(first), title(second), title(third)],
@@ -120,7 +146,12 @@ async fn what_changed_since_the_restore_is_named_and_stays() -> anyhow::Result<(
 async fn only_what_has_ended_is_undone() -> anyhow::Result<()> {
     let (sandbox, snapshot, intruder) = scene().await?;
     let users = ids(&sandbox, "user", cloud_user);
-    patch(&intruder, format!("/users/{}", users[0]), json!({"jobTitle": "Struck"})).await?;
+    patch(
+        &intruder,
+        format!("/users/{}", users[0]),
+        json!({"jobTitle": "Struck"}),
+    )
+    .await?;
     let (plan, _, _) = sandbox.plan(sandbox.rollback(&snapshot.name)).await?;
     let restore = plan.name.replace("/plans/", "/restores/");
     let refused = sandbox.undo(&restore).await.expect_err("refused");
@@ -136,13 +167,27 @@ async fn the_record_tells_who_did_it_and_what_each_step_found_and_left() -> anyh
     let (sandbox, snapshot, intruder) = scene().await?;
     let users = ids(&sandbox, "user", cloud_user);
     let old = property(&sandbox, "user", &users[0], "jobTitle");
-    patch(&intruder, format!("/users/{}", users[0]), json!({"jobTitle": "Struck"})).await?;
-    write(&intruder, HttpMethod::Delete, format!("/users/{}", users[1]), None).await?;
+    patch(
+        &intruder,
+        format!("/users/{}", users[0]),
+        json!({"jobTitle": "Struck"}),
+    )
+    .await?;
+    write(
+        &intruder,
+        HttpMethod::Delete,
+        format!("/users/{}", users[1]),
+        None,
+    )
+    .await?;
     let applications = ids(&sandbox, "application", |_| true);
     let path = format!("/applications/{}/addPassword", applications[0]);
     let rogue = json!({"passwordCredential": {"displayName": "rogue"}});
     let made = write(&intruder, HttpMethod::Post, path, Some(rogue)).await?;
-    let secret = made.unwrap_or_default()["secretText"].as_str().unwrap_or_default().to_owned();
+    let secret = made.unwrap_or_default()["secretText"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     assert!(!secret.is_empty());
 
     let (plan, _, _) = sandbox.plan(sandbox.rollback(&snapshot.name)).await?;
@@ -155,19 +200,38 @@ async fn the_record_tells_who_did_it_and_what_each_step_found_and_left() -> anyh
         found.unwrap_or_default()
     };
     let record = |json: Option<&String>| -> Value {
-        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
     };
     let update = of(StepAction::Update);
-    assert_eq!(record(update.before_json.as_ref()), json!({"jobTitle": "Struck"}));
-    assert_eq!(record(update.after_json.as_ref()), json!({ "jobTitle": old }));
+    assert_eq!(
+        record(update.before_json.as_ref()),
+        json!({"jobTitle": "Struck"})
+    );
+    assert_eq!(
+        record(update.after_json.as_ref()),
+        json!({ "jobTitle": old })
+    );
     let back = of(StepAction::RestoreDeleted);
     assert_eq!(
-        (record(back.before_json.as_ref()), record(back.after_json.as_ref())),
-        (json!({"@rewind.state": "deleted"}), json!({"@rewind.state": "live"}))
+        (
+            record(back.before_json.as_ref()),
+            record(back.after_json.as_ref())
+        ),
+        (
+            json!({"@rewind.state": "deleted"}),
+            json!({"@rewind.state": "live"})
+        )
     );
     let credential = of(StepAction::RemoveCredential);
-    assert!(credential.before_json().contains("rogue"), "{credential:#?}");
-    assert!(!credential.after_json().contains("rogue"), "{credential:#?}");
+    assert!(
+        credential.before_json().contains("rogue"),
+        "{credential:#?}"
+    );
+    assert!(
+        !credential.after_json().contains("rogue"),
+        "{credential:#?}"
+    );
     for outcome in &outcomes {
         assert_eq!(outcome.request_id.len(), 36, "Graph's id: {outcome:#?}");
         let text = format!("{outcome:?}");

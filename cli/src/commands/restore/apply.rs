@@ -58,9 +58,7 @@ pub(super) async fn watch_restore(
 fn is_finished(restore: &v1::Restore) -> bool {
     matches!(
         restore.state(),
-        RestoreState::Succeeded
-            | RestoreState::SucceededWithWarnings
-            | RestoreState::Cancelled
+        RestoreState::Succeeded | RestoreState::SucceededWithWarnings | RestoreState::Cancelled
     )
 }
 

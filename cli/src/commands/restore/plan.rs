@@ -90,9 +90,10 @@ pub(super) async fn undo(args: &ApplyPlan, global: &Global, output: Output) -> R
         restore: args.name.restore_name(&tenant),
         request_id: client.request_id(),
     });
-    let mut plan = required(client.restores().create_undo_plan(request).await, |answer| {
-        answer.plan
-    })?;
+    let mut plan = required(
+        client.restores().create_undo_plan(request).await,
+        |answer| answer.plan,
+    )?;
     if !args.waiting.detach && plan.state() == PlanState::Running {
         plan = finished(&session, &plan.name).await?;
     }
@@ -312,7 +313,9 @@ fn head(plan: &v1::Plan) -> String {
         ("Estimate", humantime::format_duration(estimate).to_string()),
     ];
     let mapped = options.map_references.iter();
-    let mapped: Vec<String> = mapped.map(|one| format!("{}={}", one.old, one.new)).collect();
+    let mapped: Vec<String> = mapped
+        .map(|one| format!("{}={}", one.old, one.new))
+        .collect();
     let further = [
         ("Undoes", plan.undo_of.clone()),
         ("Properties", plan.properties.join(", ")),

@@ -297,7 +297,10 @@ pub(super) fn made_of(relation: Relation, body: &Body) -> Body {
 }
 
 /// The objects that one ties together, and the unit that an assignment is about.
-pub(super) fn tied<'a>(spec: &'static TypeSpec, body: &'a Body) -> impl Iterator<Item = ObjectId> + 'a {
+pub(super) fn tied<'a>(
+    spec: &'static TypeSpec,
+    body: &'a Body,
+) -> impl Iterator<Item = ObjectId> + 'a {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let ties = spec.ties.iter().filter_map(move |tie| text(tie));
     let unit =

@@ -500,7 +500,10 @@ impl Draft<'_> {
             object: step.object.clone(),
             obstacle,
             part: part.into(),
-            detail: format!("step {} of the restore is not undone: {detail}", step.number),
+            detail: format!(
+                "step {} of the restore is not undone: {detail}",
+                step.number
+            ),
         });
     }
 

@@ -54,7 +54,9 @@ fn undone_as(applied: &[Applied], tenant: &Content, own: &HashSet<ObjectId>) -> 
     let live = live.filter(|object| object.state == ObjectState::Live);
     undo(&Undoing {
         applied,
-        returned: &live.map(|object| (object.id.clone(), object.body())).collect(),
+        returned: &live
+            .map(|object| (object.id.clone(), object.body()))
+            .collect(),
         resolved: &existing(tenant),
         own,
         lacking: &BTreeMap::new(),
@@ -177,7 +179,10 @@ fn roles_are_disabled_before_an_undo_takes_them_away() {
             .map(|id| json!({"id": id, "value": id, "isEnabled": true}))
             .collect();
         let body = json!({"displayName": "App", "appRoles": roles});
-        content(vec![object(ObjectType::Application, 4, ObjectState::Live, body)], vec![])
+        content(
+            vec![object(ObjectType::Application, 4, ObjectState::Live, body)],
+            vec![],
+        )
     };
     let (base, live) = (roles(&["r1", "r2"]), roles(&["r1"]));
     let step = only_step(&base, &live);
@@ -192,7 +197,11 @@ fn roles_are_disabled_before_an_undo_takes_them_away() {
     );
     assert_eq!(plan.steps[1].after, [1]);
     assert_eq!(
-        plan.steps[0].call.body.as_ref().map(|body| &body["appRoles"][1]["isEnabled"]),
+        plan.steps[0]
+            .call
+            .body
+            .as_ref()
+            .map(|body| &body["appRoles"][1]["isEnabled"]),
         Some(&json!(false))
     );
 }
@@ -218,7 +227,11 @@ fn what_was_made_anew_is_removed_by_its_new_id_and_what_was_removed_is_made_anew
     let mut new = old.clone();
     new.insert("id".to_owned(), json!(id(10).as_str()));
     let plan = undone(
-        &[record(made.clone(), Value::Null, Value::Object(new.clone()))],
+        &[record(
+            made.clone(),
+            Value::Null,
+            Value::Object(new.clone()),
+        )],
         &without,
     );
     assert_eq!(
@@ -229,7 +242,11 @@ fn what_was_made_anew_is_removed_by_its_new_id_and_what_was_removed_is_made_anew
         )
     );
     let own = [id(1)].into();
-    let plan = undone_as(&[record(made, Value::Null, Value::Object(new))], &without, &own);
+    let plan = undone_as(
+        &[record(made, Value::Null, Value::Object(new))],
+        &without,
+        &own,
+    );
     assert_eq!(plan.steps, [], "own access is never taken away");
     assert_eq!(plan.exclusions[0].obstacle, Obstacle::OwnAccess);
 
@@ -244,7 +261,10 @@ fn what_cannot_be_undone_is_named() {
     let credential = json!({"keyId": "k", "displayName": "rogue"});
     let app = |credentials: Value| {
         let body = json!({"displayName": "App", "passwordCredentials": credentials});
-        content(vec![object(ObjectType::Application, 4, ObjectState::Live, body)], vec![])
+        content(
+            vec![object(ObjectType::Application, 4, ObjectState::Live, body)],
+            vec![],
+        )
     };
     let (base, live) = (app(json!([])), app(json!([credential])));
     let removal = only_step(&base, &live);
@@ -276,7 +296,12 @@ fn what_cannot_be_undone_is_named() {
 fn a_policy_is_not_undone_to_name_what_does_not_exist() {
     let of = |users: Value| {
         let body = json!({"displayName": "P", "state": "enabled", "conditions": {"users": users}});
-        object(ObjectType::ConditionalAccessPolicy, 7, ObjectState::Live, body)
+        object(
+            ObjectType::ConditionalAccessPolicy,
+            7,
+            ObjectState::Live,
+            body,
+        )
     };
     let gone = "00000000-0000-4000-8000-0000000000aa";
     let before = of(json!({"includeUsers": ["All"], "excludeUsers": [gone]}));
@@ -299,13 +324,22 @@ fn what_was_written_unnoted_is_known_by_what_the_plan_saw() {
     let (_, applied) = restored(&live, &plan);
     assert_eq!(applied.len(), 2);
     for one in &applied {
-        assert_eq!(one.step.planned_before(one.after.as_ref()), one.before, "{one:#?}");
+        assert_eq!(
+            one.step.planned_before(one.after.as_ref()),
+            one.before,
+            "{one:#?}"
+        );
     }
     let deep = |fields: Value| {
         let mut body = json!({"displayName": "P", "state": "enabled"});
         body["conditions"] = fields;
         content(
-            vec![object(ObjectType::ConditionalAccessPolicy, 7, ObjectState::Live, body)],
+            vec![object(
+                ObjectType::ConditionalAccessPolicy,
+                7,
+                ObjectState::Live,
+                body,
+            )],
             vec![],
         )
     };

@@ -10,7 +10,8 @@ const OTHER: &str = "0a1b2c3d-0000-4000-8000-000000000002";
 const NEW: &str = "0a1b2c3d-0000-4000-8000-000000000003";
 
 fn policy(users: &Value) -> Body {
-    let body = json!({"displayName": "Guarded", "state": "enabled", "conditions": {"users": users}});
+    let body =
+        json!({"displayName": "Guarded", "state": "enabled", "conditions": {"users": users}});
     body.as_object().cloned().expect("an object")
 }
 
@@ -30,7 +31,10 @@ fn dropping() -> Chosen {
 fn a_successor_stands_in_every_place_of_the_lost_one() {
     let before = policy(&json!({
         "includeUsers": [LOST.to_uppercase(), OTHER], "excludeUsers": [LOST, NEW]}));
-    let after = mapping().followed(&before).expect("allowed").expect("changed");
+    let after = mapping()
+        .followed(&before)
+        .expect("allowed")
+        .expect("changed");
     assert_eq!(
         users(&after),
         json!({"includeUsers": [NEW, OTHER], "excludeUsers": [NEW]})
@@ -46,7 +50,10 @@ fn a_successor_stands_in_every_place_of_the_lost_one() {
 #[test]
 fn a_user_may_be_left_out_and_nobody_else() {
     let before = policy(&json!({"includeUsers": ["All"], "excludeUsers": [LOST]}));
-    let after = dropping().followed(&before).expect("allowed").expect("changed");
+    let after = dropping()
+        .followed(&before)
+        .expect("allowed")
+        .expect("changed");
     assert_eq!(
         users(&after),
         json!({"includeUsers": ["All"], "excludeUsers": []})
@@ -114,10 +121,18 @@ fn choices_that_contradict_each_other_are_refused() {
 fn a_comparison_afterwards_expects_what_was_chosen_and_nothing_else() {
     let of = |users: &Value| -> Object {
         let body = Value::Object(policy(users));
-        object(ObjectType::ConditionalAccessPolicy, 7, ObjectState::Live, body)
+        object(
+            ObjectType::ConditionalAccessPolicy,
+            7,
+            ObjectState::Live,
+            body,
+        )
     };
     let left = |chosen: &Chosen, before: &Value, after: &Value| {
-        let (base, live) = (content(vec![of(before)], vec![]), content(vec![of(after)], vec![]));
+        let (base, live) = (
+            content(vec![of(before)], vec![]),
+            content(vec![of(after)], vec![]),
+        );
         let changes = diff(&base, &live, &Scope::default()).changes;
         assert!(!changes.is_empty());
         chosen.expected(changes).len()
@@ -130,7 +145,13 @@ fn a_comparison_afterwards_expects_what_was_chosen_and_nothing_else() {
     assert_eq!(left(&dropping(), &base, &dropped), 0);
     assert_eq!(left(&dropping(), &base, &mapped), 1);
     let only = json!({"includeUsers": ["All"], "excludeUsers": [LOST]});
-    assert_eq!(left(&dropping(), &only, &json!({"includeUsers": ["All"]})), 0);
-    assert_eq!(left(&dropping(), &only, &json!({"includeUsers": [OTHER]})), 1);
+    assert_eq!(
+        left(&dropping(), &only, &json!({"includeUsers": ["All"]})),
+        0
+    );
+    assert_eq!(
+        left(&dropping(), &only, &json!({"includeUsers": [OTHER]})),
+        1
+    );
     assert_eq!(left(&Chosen::default(), &base, &dropped), 1);
 }
