@@ -159,7 +159,9 @@ impl Failure {
                 reason::CONSENT_MISSING | reason::CREDENTIAL_REJECTED => {
                     Some("`rewind tenant check` shows what is missing")
                 }
-                reason::PLAN_STALE => Some("make a new plan with `rewind restore plan`"),
+                reason::PLAN_STALE | reason::RESTORE_CANCELLED => {
+                    Some("make a new plan with `rewind restore plan`")
+                }
                 reason::CUSTOM_CLOUD_REFUSED => {
                     Some("the server must run with REWIND_CUSTOM_CLOUDS=allow")
                 }

@@ -63,6 +63,9 @@ pub(crate) fn step(step: &v1::PlanStep) -> String {
             .map(|link| format!("    {}", self::link(link))),
     );
     lines.push(format!("    {} {}", tame(&step.method), tame(&step.path)));
+    if !step.permission.is_empty() {
+        lines.push(format!("    needs {}", tame(&step.permission)));
+    }
     if !step.after.is_empty() {
         let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
         lines.push(format!("    after step {}", after.join(", ")));

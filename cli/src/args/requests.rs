@@ -617,7 +617,11 @@ pub(crate) enum RestoreCommand {
     /// Lists a tenant's plans and restores, newest first
     List,
     /// Lists the steps of a restore that did not succeed
-    Failures(OneRestore),
+    Failures(ListFailures),
+    /// Cancels a restore for good: what is applied stays, nothing more is written
+    Cancel(ApplyPlan),
+    /// Plans the way back to just before a restore; nothing is written
+    Undo(ApplyPlan),
 }
 
 /// Arguments of `rewind restore plan`.
@@ -640,6 +644,8 @@ pub(crate) struct MakePlan {
     /// Only the objects with these ids
     #[arg(long = "id", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) parts: Parts,
     /// What becomes of links, grants, assignments and federated credentials
     #[arg(long, value_name = "MODE", default_value = "rollback")]
     pub(crate) relationships: Relationships,
@@ -648,6 +654,23 @@ pub(crate) struct MakePlan {
     pub(crate) added: Option<Added>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
+}
+
+/// Parts of objects, and what policies name in the place of what is gone for good.
+#[derive(Debug, Args)]
+pub(crate) struct Parts {
+    /// Only these properties, by Graph's names
+    #[arg(long = "property", value_name = "PROPERTY", num_args = 1.., value_delimiter = ',')]
+    pub(crate) properties: Vec<String>,
+    /// Only these links: a relation and the id of the other end
+    #[arg(long = "link", value_name = "REL:ID", value_parser = value::link, num_args = 1.., value_delimiter = ',')]
+    pub(crate) links: Vec<String>,
+    /// Names another object in policies in the place of one that is hard-deleted
+    #[arg(long = "map-reference", value_name = "OLD=NEW", value_parser = value::mapping, num_args = 1.., value_delimiter = ',')]
+    pub(crate) map_references: Vec<(String, String)>,
+    /// Leaves a user who is hard-deleted out of policies
+    #[arg(long = "drop-reference", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
+    pub(crate) drop_references: Vec<String>,
 }
 
 /// What becomes of links, and of what else only ties objects together.
@@ -678,7 +701,18 @@ pub(crate) struct OneRestore {
     pub(crate) name: PlanOrRestore,
 }
 
-/// Arguments of `rewind restore apply` and `resume`.
+/// Arguments of `rewind restore failures`.
+#[derive(Debug, Args)]
+pub(crate) struct ListFailures {
+    /// A full name or a bare id
+    #[arg(value_name = "PLAN_OR_RESTORE", value_parser = plan_or_restore)]
+    pub(crate) name: PlanOrRestore,
+    /// Every step, with what was found before and after it as JSON
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Arguments of `rewind restore apply`, `resume`, `cancel` and `undo`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyPlan {
     /// A full name or a bare id

@@ -87,6 +87,21 @@ pub(crate) fn object_id(text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
+/// A relation and the id of the other end of a link: `members:ID`.
+pub(crate) fn link(text: &str) -> Result<String, String> {
+    proto::convert::model_parts(&[], &[text.to_owned()])
+        .map(|_| text.to_owned())
+        .map_err(|error| error.problem)
+}
+
+/// An id and the one that stands in its place: `OLD=NEW`.
+pub(crate) fn mapping(text: &str) -> Result<(String, String), String> {
+    let (old, new) = text
+        .split_once('=')
+        .ok_or_else(|| "OLD=NEW is expected".to_owned())?;
+    Ok((object_id(old)?, object_id(new)?))
+}
+
 /// Checks that a recipient is an age public key.
 ///
 /// As with [`reference()`], the error keeps silent about what was given: it may be

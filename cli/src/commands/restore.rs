@@ -4,6 +4,7 @@
 //! and list.
 
 pub(crate) mod apply;
+mod cancel;
 pub(crate) mod plan;
 
 use model::TenantId;
@@ -34,7 +35,9 @@ pub(crate) async fn run(
         }
         RestoreCommand::Watch(args) => apply::watch_restore(&args.name, global, output).await,
         RestoreCommand::List => list(global, output).await,
-        RestoreCommand::Failures(args) => apply::failures(&args.name, global, output).await,
+        RestoreCommand::Failures(args) => apply::failures(args, global, output).await,
+        RestoreCommand::Cancel(args) => cancel::cancel(args, global, output).await,
+        RestoreCommand::Undo(args) => plan::undo(args, global, output).await,
     }
 }
 
@@ -169,7 +172,7 @@ fn print(restore: &v1::Restore, output: &Output) -> Result<(), Failure> {
     output.result(
         || to_json("Restore", restore),
         || {
-            fields([
+            let lines = [
                 ("Name", restore.name.clone()),
                 ("State", state(restore)),
                 ("Plan", restore.plan.clone()),
@@ -184,7 +187,14 @@ fn print(restore: &v1::Restore, output: &Output) -> Result<(), Failure> {
                 ("Skipped", restore.skipped.to_string()),
                 ("Verified", yes_no(restore.verified)),
                 ("Verified by", or_dash(&restore.verification_report)),
-            ])
+            ];
+            let further = [
+                ("Applied by", restore.applied_by.join(", ")),
+                ("Cancelled by", restore.cancelled_by.clone()),
+                ("Undoes", restore.undo_of.clone()),
+            ];
+            let told = further.into_iter().filter(|(_, text)| !text.is_empty());
+            fields(lines.into_iter().chain(told))
         },
     )
 }

@@ -227,6 +227,7 @@ pub(crate) fn plan(id: &str, state: PlanState) -> Plan {
         options: Some(PlanOptions {
             added: AddedPolicy::Keep.into(),
             relationships: RelationshipMode::Rollback.into(),
+            ..PlanOptions::default()
         }),
         create_time: at(200),
         step_count: 2,
@@ -255,6 +256,8 @@ pub(crate) fn steps() -> Vec<PlanStep> {
             attributes: vec![attribute("jobTitle", Some("\"Clerk\""), Some("\"Lead\""))],
             method: "PATCH".to_owned(),
             path: "/users/u-1".to_owned(),
+            permission: "User.ReadWrite.All".to_owned(),
+            estimate_seconds: 0.05,
             body_json: Some("{\"jobTitle\":\"Lead\"}".to_owned()),
             after: vec![1],
             ..Default::default()
@@ -297,6 +300,7 @@ pub(crate) fn outcomes() -> Vec<Outcome> {
         time: at(320),
         object: object("user", "u-1", "Ann"),
         action: StepAction::Update.into(),
+        ..Default::default()
     };
     vec![
         outcome(1, OutcomeState::Applied, ""),

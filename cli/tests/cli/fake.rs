@@ -760,6 +760,38 @@ impl RestoreService for Fake {
             }
         )
     }
+    async fn cancel_restore(
+        &self,
+        request: Request<CancelRestoreRequest>,
+    ) -> Result<Response<CancelRestoreResponse>, Status> {
+        let restore = Restore {
+            state: RestoreState::Running.into(),
+            ..self.restore.clone()
+        };
+        method!(
+            self,
+            request,
+            CancelRestoreRequest,
+            CancelRestoreResponse {
+                restore: Some(restore)
+            }
+        )
+    }
+    async fn create_undo_plan(
+        &self,
+        request: Request<CreateUndoPlanRequest>,
+    ) -> Result<Response<CreateUndoPlanResponse>, Status> {
+        let plan = Plan {
+            state: PlanState::Running.into(),
+            ..self.plan.clone()
+        };
+        method!(
+            self,
+            request,
+            CreateUndoPlanRequest,
+            CreateUndoPlanResponse { plan: Some(plan) }
+        )
+    }
     async fn list_restores(
         &self,
         request: Request<ListRestoresRequest>,

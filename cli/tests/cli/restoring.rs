@@ -40,6 +40,7 @@ Steps (2)
     the job title differs
     jobTitle: "Clerk" → "Lead"
     PATCH /users/u-1
+    needs User.ReadWrite.All
     after step 1
 
 Not restored (1)
@@ -70,6 +71,8 @@ fn json_of_a_plan_has_steps_and_exclusions() {
         assert_eq!(json["plan"]["name"], name("plans", "p1"));
         assert_eq!(json["steps"].as_array().map(Vec::len), Some(2));
         assert_eq!(json["steps"][1]["bodyJson"], "{\"jobTitle\":\"Lead\"}");
+        assert_eq!(json["steps"][1]["permission"], "User.ReadWrite.All");
+        assert_eq!(json["steps"][1]["estimateSeconds"], 0.05);
         assert_eq!(json["exclusions"][0]["obstacle"], "OBSTACLE_ADDED_KEPT");
     }
 }
@@ -107,6 +110,102 @@ fn a_plan_is_asked_for_as_the_flags_say() {
     assert_eq!(full["scope"]["types"], serde_json::json!(["user"]));
     assert_eq!(full["options"]["added"], "ADDED_POLICY_SOFT_DELETE");
     assert_eq!(full["options"]["relationships"], "RELATIONSHIP_MODE_MERGE");
+    let (old, new) = (
+        "0a1b2c3d-0000-4000-8000-00000000000a",
+        "0a1b2c3d-0000-4000-8000-00000000000b",
+    );
+    let narrow = asked(&[
+        "--report",
+        "r1",
+        "--id",
+        old,
+        "--property",
+        "jobTitle,department",
+        "--link",
+        &format!("group/members:{new}"),
+        "--map-reference",
+        &format!("{old}={new}"),
+        "--drop-reference",
+        "0a1b2c3d-0000-4000-8000-00000000000c",
+    ]);
+    assert_eq!(
+        narrow["properties"],
+        serde_json::json!(["jobTitle", "department"])
+    );
+    assert_eq!(
+        narrow["links"],
+        serde_json::json!([format!("group/members:{new}")])
+    );
+    assert_eq!(
+        narrow["options"]["mapReferences"],
+        serde_json::json!([{"old": old, "new": new}])
+    );
+    assert_eq!(
+        narrow["options"]["dropReferences"],
+        serde_json::json!(["0a1b2c3d-0000-4000-8000-00000000000c"])
+    );
+    for wrong in [
+        ["--link", "members"],
+        ["--link", "friends:u-1"],
+        ["--map-reference", old],
+    ] {
+        let base = ["restore", "plan", "--report", "r1"];
+        gateway.rewind(&[&base[..], &wrong[..]].concat()).exits(2);
+    }
+}
+
+#[test]
+fn cancel_waits_for_the_end_and_says_what_stays() {
+    for (state, said) in [
+        (
+            RestoreState::Cancelled,
+            "2 of 2 steps are applied and stay; `rewind restore undo p1` plans the way back",
+        ),
+        (RestoreState::Succeeded, "the restore had ended before"),
+    ] {
+        let gateway = Gateway::start(Fake {
+            restore: canned::restore("p1", state, false),
+            ..Fake::default()
+        });
+        let run = gateway
+            .rewind(&["restore", "cancel", "p1", "--output", "json"])
+            .exits(0);
+        assert_eq!(run.json()["state"], state.as_str_name());
+        assert!(run.err.contains(said), "{run:?}");
+        assert_eq!(
+            gateway.fake.last("CancelRestoreRequest")["name"],
+            name("restores", "p1")
+        );
+    }
+}
+
+#[test]
+fn undo_shows_the_plan_that_it_makes() {
+    let gateway = Gateway::start(Fake {
+        plan: proto::v1::Plan {
+            undo_of: name("restores", "p0"),
+            ..canned::plan("p1", proto::v1::PlanState::Ready)
+        },
+        ..Fake::default()
+    });
+    let run = gateway.rewind(&["restore", "undo", "p0"]).exits(0);
+    assert_eq!(
+        gateway.fake.last("CreateUndoPlanRequest")["restore"],
+        name("restores", "p0")
+    );
+    let undoes = format!("Undoes         {}", name("restores", "p0"));
+    assert!(run.out.contains(&undoes), "{}", run.out);
+}
+
+#[test]
+fn steps_that_did_not_succeed_are_named_at_the_end() {
+    let gateway = Gateway::start(Fake {
+        restore: canned::restore("p1", RestoreState::SucceededWithWarnings, true),
+        ..Fake::default()
+    });
+    let run = gateway.rewind(&["restore", "apply", "p1"]).exits(3);
+    let named = "step 3 update (user  Ann  (u-1)): failed: Graph answered 400";
+    assert!(run.err.contains(named), "{}", run.err);
 }
 
 #[test]
@@ -124,6 +223,12 @@ fn apply_exits_by_how_it_went() {
             true,
             3,
             "warning: 1 step did not succeed; `rewind restore failures p1`",
+        ),
+        (
+            RestoreState::Cancelled,
+            false,
+            3,
+            "warning: the restore was cancelled; 2 of 2 steps are applied and stay",
         ),
         (
             RestoreState::Interrupted,
@@ -195,4 +300,9 @@ STEP  STATE     ACTION  OBJECT            TIME                  DETAIL
         .exits(0)
         .json();
     assert_eq!(json.as_array().map(Vec::len), Some(3));
+    let all = gateway
+        .rewind(&["restore", "failures", "p1", "--all", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(all.as_array().map(Vec::len), Some(4));
 }

@@ -20,7 +20,7 @@ use crate::auth::{Credential, Token, Tokens};
 use crate::budget::{Budget, Cost, Manner};
 use crate::cloud::Endpoint;
 use crate::directory::NextLink;
-use crate::error::GraphError;
+use crate::error::{GraphError, clipped};
 use crate::meter;
 use crate::request::{Outcome, Repeat, Request, Take, any_json, anything};
 use crate::retry::{Next, Patience};
@@ -46,6 +46,8 @@ struct Attempt<T> {
     closed: Duration,
     /// The connections that a repetition uses.
     route: Route,
+    /// Graph's id of the request, where it was answered.
+    request_id: Option<String>,
 }
 
 /// The connection to one tenant's Graph.
@@ -138,17 +140,20 @@ impl Client {
         self.send(request, take).await
     }
 
-    /// A write.
+    /// A write; notes Graph's id of each request that is answered, so that the last
+    /// one's is left.
     pub(crate) async fn write(
         &self,
         method: Method,
         relative: &str,
         body: Option<&serde_json::Value>,
+        request_id: &mut Option<String>,
     ) -> Result<Answer, GraphError> {
         let cost = Cost::of(&method, relative);
         let mut request = self.request(method, relative, body, cost);
         request.repeat = Repeat::IfRefused;
-        self.send(request, Arc::new(anything)).await
+        self.send_noting(request, Arc::new(anything), request_id)
+            .await
     }
 
     /// The page behind a next link, which must be on the tenant's own Graph.
@@ -230,6 +235,15 @@ impl Client {
         request: Request,
         take: Take<T>,
     ) -> Result<Answer<T>, GraphError> {
+        self.send_noting(request, take, &mut None).await
+    }
+
+    async fn send_noting<T: Send + 'static>(
+        &self,
+        request: Request,
+        take: Take<T>,
+        request_id: &mut Option<String>,
+    ) -> Result<Answer<T>, GraphError> {
         let mut patience = Patience::new(self.settings.retry);
         let mut route = Route::Usual;
         let mut renewed = false;
@@ -237,6 +251,9 @@ impl Client {
         loop {
             let attempt = self.attempt(&request, route, &take).await?;
             route = attempt.route;
+            if attempt.request_id.is_some() {
+                *request_id = attempt.request_id;
+            }
             let (error, closed, wait) = match attempt.outcome {
                 Outcome::Done(body, _) => {
                     return Ok(Answer {
@@ -328,10 +345,12 @@ impl Client {
             bytes,
         });
         let closed = ticket.heard(heard, self.settings.chance());
+        let request_id = headers.get("request-id").and_then(|id| id.to_str().ok());
         Ok(Attempt {
             outcome,
             token,
             closed,
+            request_id: request_id.map(clipped),
             // Whoever answers 429 is well; a server that fails is not asked
             // again over a connection that leads to it.
             route: if status == Some(429) {

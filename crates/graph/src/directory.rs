@@ -612,15 +612,32 @@ pub trait DirectoryWriter: Directory {
     /// The client id of the application that it writes as.
     fn application(&self) -> &str;
 
-    /// Sends one write and returns the body of the answer, where it has one.
+    /// Sends one write and tells what came of it: the body of the answer, where it
+    /// has one, and Graph's id of the request.
     ///
-    /// `{graph}` in the body is replaced with the version root.
-    ///
-    /// # Errors
+    /// `{graph}` in the body is replaced with the version root. The answer is
     /// [`GraphError::Ambiguous`] where the write may have been carried out;
     /// [`GraphError::Refused`] where this program does not send such a write;
     /// otherwise the [`GraphError`] of the refusal.
-    async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError>;
+    async fn send(&self, call: &Call) -> Sent;
+
+    /// Sends one write and returns the body of the answer, where it has one.
+    ///
+    /// # Errors
+    /// As [`DirectoryWriter::send`] tells.
+    async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError> {
+        self.send(call).await.answer
+    }
+}
+
+/// What came of a write.
+#[derive(Debug)]
+pub struct Sent {
+    /// The body of the answer, where it has one, or why the write failed.
+    pub answer: Result<Option<Value>, GraphError>,
+    /// Graph's id of the last request that was sent for it; `None` where none was
+    /// answered.
+    pub request_id: Option<String>,
 }
 
 #[cfg(test)]

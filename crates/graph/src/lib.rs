@@ -31,7 +31,7 @@ pub use cloud::Endpoint;
 pub use collect::{Mode, Outcome, Progress, Request, Scope, collect, collect_content};
 pub use directory::{
     Announced, AuditPage, ChangeNext, ChangePage, ChangesFrom, Collection, Directory,
-    DirectoryWriter, Fate, NextLink, Owners, Page, Presence, Query, selection,
+    DirectoryWriter, Fate, NextLink, Owners, Page, Presence, Query, Sent, selection,
 };
 pub use error::GraphError;
 pub use guard::refuse_purge;

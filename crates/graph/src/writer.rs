@@ -16,7 +16,7 @@ use crate::auth::Credential;
 use crate::budget::{Budget, LaneUse};
 use crate::cloud::Endpoint;
 use crate::directory::{
-    AuditPage, ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query,
+    AuditPage, ChangePage, ChangesFrom, Directory, DirectoryWriter, NextLink, Page, Query, Sent,
 };
 use crate::error::GraphError;
 use crate::guard::refuse_purge;
@@ -53,7 +53,19 @@ impl DirectoryWriter for GraphWriter {
         &self.application
     }
 
-    async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError> {
+    async fn send(&self, call: &Call) -> Sent {
+        let mut request_id = None;
+        let answer = self.sent(call, &mut request_id).await;
+        Sent { answer, request_id }
+    }
+}
+
+impl GraphWriter {
+    async fn sent(
+        &self,
+        call: &Call,
+        request_id: &mut Option<String>,
+    ) -> Result<Option<Value>, GraphError> {
         refuse_purge(call)?;
         let client = self.reader.client();
         let body = call.body.clone().map(|body| with_root(body, client.root()));
@@ -63,7 +75,9 @@ impl DirectoryWriter for GraphWriter {
             HttpMethod::Put => Method::PUT,
             HttpMethod::Delete => Method::DELETE,
         };
-        let answer = client.write(method, &call.path, body.as_ref()).await?;
+        let answer = client
+            .write(method, &call.path, body.as_ref(), request_id)
+            .await?;
         if answer.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }

@@ -148,6 +148,12 @@ pub enum Obstacle {
     LastAdministrator,
     /// The application that writes lacks a permission for the type.
     PermissionMissing,
+    /// Only parts of objects are asked for, and the object came or went as a whole.
+    WholeObject,
+    /// An undo leaves what is no longer as the restore left it.
+    ChangedSince,
+    /// The journal does not tell what was there before.
+    NotJournalled,
 }
 
 /// One object that differs.

@@ -95,6 +95,8 @@ pub mod reason {
     pub const APPROVAL_REQUIRED: &str = "APPROVAL_REQUIRED";
     /// The plan no longer fits the tenant.
     pub const PLAN_STALE: &str = "PLAN_STALE";
+    /// The restore was cancelled, so its plan is not applied any more.
+    pub const RESTORE_CANCELLED: &str = "RESTORE_CANCELLED";
     /// A policy names an object that does not exist.
     pub const UNRESOLVED_REFERENCE: &str = "UNRESOLVED_REFERENCE";
     /// A credential reference points where it may not.

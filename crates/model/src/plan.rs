@@ -5,11 +5,15 @@
 //! what it expects to find, and everything that will not be done, with the
 //! reason. It never plans a hard delete.
 
+mod cost;
 mod credentials;
 mod links;
 mod objects;
 mod order;
+mod parts;
+mod record;
 mod relations;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -24,7 +28,12 @@ use crate::object::ObjectRef;
 use crate::references::Reference;
 use crate::snapshot::Content;
 
+pub use cost::estimate_seconds;
 pub use links::add_call;
+pub use parts::{InvalidPart, Parts};
+pub(crate) use record::set_at;
+pub use record::{STATE, state};
+pub use undo::{Applied, Undoing, undo};
 
 /// What becomes of objects, and of credentials, that were added since the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,10 +111,7 @@ impl Guard {
     /// `{property}/{entry}`.
     #[must_use]
     pub fn found_in(&self, spec: &TypeSpec, body: &Map<String, Value>) -> Option<String> {
-        let (name, entry) = match self.property.split_once('/') {
-            Some((name, entry)) => (name, Some(entry)),
-            None => (self.property.as_str(), None),
-        };
+        let (name, entry) = self.parts();
         let property = spec.property(name)?;
         let value = canonical::property(property, body.get(name));
         Some(canonical::hash(match entry {
@@ -224,12 +230,25 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     draft.keep_an_administrator();
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;
-    exclusions.sort_by(|a, b| (&a.object, &a.part).cmp(&(&b.object, &b.part)));
+    sort(&mut exclusions);
     Plan {
         steps: order::numbered(draft.steps),
         exclusions,
         risks,
     }
+}
+
+impl Plan {
+    /// Adds what is not done for a reason of its own.
+    pub fn exclude(&mut self, exclusions: Vec<Exclusion>) {
+        self.exclusions.extend(exclusions);
+        sort(&mut self.exclusions);
+    }
+}
+
+/// Orders exclusions by object and part.
+fn sort(exclusions: &mut [Exclusion]) {
+    exclusions.sort_by(|a, b| (&a.object, &a.part).cmp(&(&b.object, &b.part)));
 }
 
 /// What a comparison after a restore shows.

@@ -4,6 +4,10 @@
 
 use serde_json::{Map, Value};
 
+mod chosen;
+
+pub use chosen::{Chosen, InvalidChoice, Refused};
+
 /// What kind of object is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReferenceKind {

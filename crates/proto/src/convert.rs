@@ -10,7 +10,10 @@ mod signal;
 
 pub use audit::{activity, reference};
 pub use diff::{change, counts, model_change, model_scope, scope};
-pub use plan::{exclusion, model_exclusion, model_options, model_step, options, step};
+pub use plan::{
+    exclusion, model_chosen, model_exclusion, model_options, model_parts, model_step, options,
+    step, with_chosen,
+};
 pub use signal::{severity, signal_count};
 
 use chrono::{DateTime, Utc};

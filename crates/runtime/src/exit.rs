@@ -40,9 +40,11 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::APPROVAL_REQUIRED
         | reason::CREDENTIAL_REFERENCE_REFUSED
         | reason::CUSTOM_CLOUD_REFUSED => NOT_PERMITTED,
-        reason::PLAN_STALE | reason::SLOT_TAKEN | reason::ALREADY_EXISTS | reason::CONFLICT => {
-            CONFLICT
-        }
+        reason::PLAN_STALE
+        | reason::RESTORE_CANCELLED
+        | reason::SLOT_TAKEN
+        | reason::ALREADY_EXISTS
+        | reason::CONFLICT => CONFLICT,
         reason::KEY_UNAVAILABLE => UNAVAILABLE,
         reason::STORE_CORRUPT
         | reason::KEY_ERASED

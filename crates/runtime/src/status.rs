@@ -93,6 +93,8 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         | reason::APPROVAL_REQUIRED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::NO_COPY_STORE
+        | reason::RESTORE_CANCELLED
+        | reason::UNRESOLVED_REFERENCE
         | reason::PLAN_STALE => return Code::FailedPrecondition,
         _ => {}
     }

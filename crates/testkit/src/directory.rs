@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use graph::{
     AuditPage, ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, LaneUse, NextLink,
-    Page, Query,
+    Page, Query, Sent,
 };
 use model::call::Call;
 use model::catalogue::{Lane, Reading};
@@ -418,10 +418,16 @@ impl DirectoryWriter for FakeDirectory {
         "00000000-0000-4000-8000-00000000fa4e"
     }
 
-    async fn write(&self, call: &Call) -> Result<Option<Value>, GraphError> {
-        graph::refuse_purge(call)?;
-        self.calls.lock().push(call.clone());
-        self.enter(&Request::Write(call))?;
-        write::apply(&mut self.state.lock(), call)
+    async fn send(&self, call: &Call) -> Sent {
+        let carry_out = || {
+            graph::refuse_purge(call)?;
+            self.calls.lock().push(call.clone());
+            self.enter(&Request::Write(call))?;
+            write::apply(&mut self.state.lock(), call)
+        };
+        Sent {
+            answer: carry_out(),
+            request_id: Some("fake".to_owned()),
+        }
     }
 }

@@ -1,18 +1,16 @@
 //! Applies a plan, wave by wave, with a journal: the intent before each write,
 //! the outcome after it. Killed anywhere, it goes on where the journal ends.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
-use model::plan::{Action, Exclusion, Left, Step, judge};
-use model::snapshot::Kind;
-use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
-use proto::convert::{self, model_scope, timestamp};
+use model::plan::{Action, Exclusion, Step};
+use model::{ObjectRef, ObjectType, PlanId, TenantId};
+use proto::convert::{self, timestamp};
 use proto::v1::{
-    JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
+    Deed, JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
 };
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::{chain, status};
@@ -22,10 +20,9 @@ use tracing::Instrument;
 use crate::documents::Documents;
 use crate::lane::Lane;
 use crate::make_plan::count;
-use crate::{Context, Error, report, step};
-
-/// Steps under way at a time.
-const AT_ONCE: usize = 16;
+use crate::step::{AT_ONCE, Begun, Ending, Trail};
+use crate::verify::Verification;
+use crate::{Context, Error, step};
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;
@@ -34,20 +31,28 @@ const MOST_SKIPPED: usize = 1000;
 type Outcomes = BTreeMap<u32, Outcome>;
 
 /// Starts to apply a plan in the background, or joins the restore that runs. A
-/// finished restore is only shown.
+/// finished restore is only shown; one that is cancelled is refused.
 pub(crate) async fn start(
     context: &Context,
     vault: TenantVault,
     tenant: &TenantId,
     id: &PlanId,
+    caller: String,
 ) -> Result<WatchRestoreResponse, Error> {
     let documents = Documents::new(vault, id.clone());
     let plan = documents.plan().await?;
+    let cancelled = || Error::Cancelled { id: id.to_string() };
     if let Some(result) = documents.result().await? {
+        if result.state() == RestoreState::Cancelled {
+            return Err(cancelled());
+        }
         return Ok(WatchRestoreResponse {
             restore: Some(result),
             phase: "done".to_owned(),
         });
+    }
+    if documents.cancelled().await?.is_some() {
+        return Err(cancelled());
     }
     let mut restore = shown(context, &documents, tenant, &plan).await?;
     restore.state = RestoreState::Running as i32;
@@ -61,7 +66,15 @@ pub(crate) async fn start(
             let span = tracing::info_span!("restore", %tenant, restore = %id);
             let (context, tenant) = (context.clone(), tenant.clone());
             let run = async move {
-                let result = apply(&context, &documents, &tenant, &plan, &job).await;
+                let deed = Deed {
+                    caller,
+                    time: Some(timestamp(context.deps.clock.now())),
+                };
+                let result = async {
+                    documents.sign(&deed).await?;
+                    apply(&context, &documents, &tenant, &plan, &job).await
+                }
+                .await;
                 match &result {
                     Ok(restore) => tracing::info!(
                         verified = restore.verified,
@@ -92,7 +105,11 @@ pub(crate) async fn shown(
     tenant: &TenantId,
     plan: &Plan,
 ) -> Result<Restore, Error> {
-    if let Some(result) = documents.result().await? {
+    if let Some(mut result) = documents.result().await? {
+        if result.state() == RestoreState::Cancelled {
+            // Another process may have noted what it was at only after the end.
+            tally(&mut result, &outcomes(&documents.journal().await?));
+        }
         return Ok(result);
     }
     let name = format!("tenants/{tenant}/restores/{}", documents.id());
@@ -104,22 +121,24 @@ pub(crate) async fn shown(
         return Ok(progress.restore.unwrap_or_default());
     }
     let journal = documents.journal().await?;
-    let state = if journal.is_empty() {
+    let state = if first(&journal).is_none() {
         RestoreState::Planned
     } else {
         RestoreState::Interrupted
     };
     let mut restore = Restore {
-        name,
-        plan: plan.name.clone(),
         state: state as i32,
-        start_time: journal.first().and_then(|entry| entry.time),
-        step_count: plan.step_count,
-        snapshot: plan.snapshot.clone(),
-        ..Restore::default()
+        start_time: first(&journal).and_then(|entry| entry.time),
+        ..base(documents, tenant, plan).await?
     };
     tally(&mut restore, &outcomes(&journal));
     Ok(restore)
+}
+
+/// The entry with which the first step began.
+fn first(journal: &[JournalEntry]) -> Option<&JournalEntry> {
+    let mut entries = journal.iter();
+    entries.find(|entry| !entry.intents.is_empty() || !entry.outcomes.is_empty())
 }
 
 /// The outcomes that a journal tells of.
@@ -157,13 +176,7 @@ async fn apply(
     let directory = (deps.connect)(&record)?;
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;
-    let mut run = Run {
-        context,
-        documents,
-        entries: journal.len(),
-        outcomes: outcomes(&journal),
-        first_open: 0,
-    };
+    let mut run = Run::new(context, documents, &journal);
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
     let ended = run
         .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
@@ -172,29 +185,25 @@ async fn apply(
         .await;
     // Before anything else: the comparison reads the policies anew.
     lane.give_back().await;
-    ended?;
+    if ended? == Course::Cancelled {
+        return end_cancelled(context, documents, tenant, plan).await;
+    }
     job.modify(|value| value.phase = "verifying".to_owned());
     let mut restore = Restore {
-        start_time: documents
-            .journal()
-            .await?
-            .first()
-            .and_then(|entry| entry.time),
-        ..shown_base(tenant, documents, plan)
+        start_time: first(&documents.journal().await?).and_then(|entry| entry.time),
+        ..base(documents, tenant, plan).await?
     };
     tally(&mut restore, &run.outcomes);
     let exclusions = documents.model_exclusions().await?;
     restore.open_matters = open_matters(&exclusions);
-    let planned = steps.iter().map(|step| step.object.id.clone()).collect();
-    let types = steps.iter().map(|step| step.object.object_type).collect();
     let verification = Verification {
         context,
         documents,
+        directory: directory.as_ref(),
         tenant,
         plan,
-        planned,
-        types,
-        exclusions,
+        steps: &steps,
+        exclusions: &exclusions,
     };
     verification.judge(&mut restore).await;
     restore.end_time = Some(timestamp(deps.clock.now()));
@@ -205,6 +214,11 @@ async fn apply(
     } else {
         RestoreState::SucceededWithWarnings
     } as i32;
+    end(documents, restore).await
+}
+
+/// Stores how a restore ended.
+async fn end(documents: &Documents, restore: Restore) -> Result<Restore, Error> {
     match documents.write_result(&restore).await {
         // Another process ended it in the meantime; its result stands.
         Err(Error::Store(StoreError::Exists { .. })) => {
@@ -214,14 +228,52 @@ async fn apply(
     }
 }
 
-fn shown_base(tenant: &TenantId, documents: &Documents, plan: &Plan) -> Restore {
-    Restore {
+/// Ends a restore that is cancelled: what is applied stays.
+pub(crate) async fn end_cancelled(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    plan: &Plan,
+) -> Result<Restore, Error> {
+    let journal = documents.journal().await?;
+    let by = documents.cancelled().await?.unwrap_or_default();
+    let mut restore = Restore {
+        state: RestoreState::Cancelled as i32,
+        start_time: first(&journal).and_then(|entry| entry.time),
+        end_time: Some(timestamp(context.deps.clock.now())),
+        cancelled_by: by.caller,
+        ..base(documents, tenant, plan).await?
+    };
+    tally(&mut restore, &outcomes(&journal));
+    end(documents, restore).await
+}
+
+/// What is the same of a restore wherever it stands.
+async fn base(documents: &Documents, tenant: &TenantId, plan: &Plan) -> Result<Restore, Error> {
+    let mut applied_by: Vec<String> = Vec::new();
+    for deed in documents.signed().await? {
+        if !deed.caller.is_empty() && !applied_by.contains(&deed.caller) {
+            applied_by.push(deed.caller);
+        }
+    }
+    Ok(Restore {
         name: format!("tenants/{tenant}/restores/{}", documents.id()),
         plan: plan.name.clone(),
         step_count: plan.step_count,
         snapshot: plan.snapshot.clone(),
+        undo_of: plan.undo_of.clone(),
+        applied_by,
         ..Restore::default()
-    }
+    })
+}
+
+/// How the carrying out of steps ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// Every step has an outcome.
+    Whole,
+    /// Somebody cancelled the restore.
+    Cancelled,
 }
 
 /// One attempt at a plan.
@@ -231,11 +283,25 @@ struct Run<'a> {
     /// Journal entries that stand.
     entries: usize,
     outcomes: Outcomes,
+    /// Steps that an earlier attempt began and did not note an outcome of.
+    begun: HashSet<u32>,
     /// Every step before this index has an outcome.
     first_open: usize,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Goes on where a journal ends.
+    fn new(context: &'a Context, documents: &'a Documents, journal: &[JournalEntry]) -> Self {
+        Self {
+            context,
+            documents,
+            entries: journal.len(),
+            outcomes: outcomes(journal),
+            begun: open_intents(journal).into_iter().collect(),
+            first_open: 0,
+        }
+    }
+
     /// Carries out all that is left, and has the Conditional Access quota from
     /// the first step that needs it to the last.
     async fn carry_out_all(
@@ -244,8 +310,11 @@ impl Run<'_> {
         directory: &Arc<dyn DirectoryWriter>,
         lane: &mut Lane,
         told: impl Fn(&Outcomes),
-    ) -> Result<(), Error> {
+    ) -> Result<Course, Error> {
         while let Some(wave) = self.next_wave(steps).await? {
+            if self.documents.cancelled().await?.is_some() {
+                return Ok(Course::Cancelled);
+            }
             if wave.iter().any(|step| is_slow(step)) {
                 lane.take().await;
             } else if !steps[self.first_open..].iter().any(is_slow) {
@@ -254,7 +323,7 @@ impl Run<'_> {
             self.carry_out(directory.as_ref(), &wave).await?;
             told(&self.outcomes);
         }
-        Ok(())
+        Ok(Course::Whole)
     }
 
     /// The next steps that may go together: alike, and waiting for nothing.
@@ -296,7 +365,12 @@ impl Run<'_> {
                     break;
                 }
                 let detail = format!("step {failed}, which it needs, did not succeed");
-                skipped.push(self.outcome(step, OutcomeState::Skipped, detail));
+                let ending = Ending {
+                    state: OutcomeState::Skipped,
+                    detail,
+                    trail: Trail::default(),
+                };
+                skipped.push(outcome(self.context, step, ending));
                 continue;
             }
             let alike = wave.first().is_none_or(|first| {
@@ -319,28 +393,23 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let intents = wave.iter().map(|step| number(step.number)).collect();
         self.record(intents, Vec::new()).await?;
-        let endings = wave.iter().map(|step| step::perform(directory, step));
+        let endings = wave.iter().map(|step| {
+            let begun = if self.begun.contains(&step.number) {
+                Begun::Before
+            } else {
+                Begun::Never
+            };
+            step::perform(directory, step, begun)
+        });
         let (mut outcomes, mut interrupted) = (Vec::new(), None);
         for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
             match ending {
-                Ok((state, detail)) => outcomes.push(self.outcome(step, state, detail)),
+                Ok(ending) => outcomes.push(outcome(self.context, step, ending)),
                 Err(error) => interrupted = Some(error),
             }
         }
         self.record(Vec::new(), outcomes).await?;
         interrupted.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    fn outcome(&self, step: &Step, state: OutcomeState, detail: String) -> Outcome {
-        let message = convert::step(step);
-        Outcome {
-            step: number(step.number),
-            state: state as i32,
-            detail,
-            time: Some(timestamp(self.context.deps.clock.now())),
-            object: message.object,
-            action: message.action,
-        }
     }
 
     async fn record(&mut self, intents: Vec<i32>, outcomes: Vec<Outcome>) -> Result<(), Error> {
@@ -349,11 +418,54 @@ impl Run<'_> {
             outcomes,
             time: Some(timestamp(self.context.deps.clock.now())),
         };
-        self.documents.append(self.entries, &entry).await?;
+        while let Err(error) = self.documents.append(self.entries, &entry).await {
+            // Whoever cancels ends the journal; what was written by then belongs in it.
+            let elsewhere = matches!(error, Error::AppliedElsewhere { .. });
+            if !elsewhere || self.documents.cancelled().await?.is_none() {
+                return Err(error);
+            }
+            if entry.outcomes.is_empty() {
+                let id = self.documents.id().to_string();
+                return Err(Error::Cancelled { id });
+            }
+            self.entries += 1;
+        }
         self.entries += 1;
         self.outcomes.extend(outcomes_of(entry));
         Ok(())
     }
+}
+
+/// How a step ended, as the journal keeps it.
+pub(crate) fn outcome(context: &Context, step: &Step, ending: Ending) -> Outcome {
+    let message = convert::step(step);
+    let Ending {
+        state,
+        detail,
+        trail,
+    } = ending;
+    Outcome {
+        step: number(step.number),
+        state: state as i32,
+        detail,
+        time: Some(timestamp(context.deps.clock.now())),
+        object: message.object,
+        action: message.action,
+        request_id: trail.request_id,
+        before_json: trail.before.map(|value| value.to_string()),
+        after_json: trail.after.map(|value| value.to_string()),
+    }
+}
+
+/// The steps that were begun and whose outcome the journal does not hold.
+pub(crate) fn open_intents(journal: &[JournalEntry]) -> Vec<u32> {
+    let ended = outcomes(journal);
+    let intents = journal.iter().flat_map(|entry| &entry.intents);
+    let intents: BTreeSet<u32> = intents.filter_map(|one| u32::try_from(*one).ok()).collect();
+    intents
+        .into_iter()
+        .filter(|number| !ended.contains_key(number))
+        .collect()
 }
 
 /// Whether a step draws on the quota of Conditional Access.
@@ -397,100 +509,4 @@ fn open_matters(exclusions: &[Exclusion]) -> Vec<String> {
         format!("{object_type} \"{name}\" ({id}) {}", exclusion.detail)
     };
     exclusions.iter().filter(open).map(sentence).collect()
-}
-
-/// Waits before a comparison that found something is repeated: lists lag
-/// behind writes.
-const SECOND_LOOKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
-
-/// Whether a report that a kind could not be compared is about one that a restore
-/// answers for: the types that every tenant is backed up for, and those that the plan
-/// writes.
-fn matters(not_compared: &str, written: &HashSet<ObjectType>) -> bool {
-    let name = not_compared.split(": ").next().unwrap_or_default();
-    Kind::from_name(name).is_none_or(|kind| {
-        let object_type = kind.object_type();
-        object_type.is_essential() || written.contains(&object_type)
-    })
-}
-
-/// The comparison of the tenant with the snapshot after a restore.
-struct Verification<'a> {
-    context: &'a Context,
-    documents: &'a Documents,
-    tenant: &'a TenantId,
-    plan: &'a Plan,
-    /// The objects that the plan writes to.
-    planned: HashSet<ObjectId>,
-    /// Their types.
-    types: HashSet<ObjectType>,
-    exclusions: Vec<Exclusion>,
-}
-
-impl Verification<'_> {
-    async fn judge(&self, restore: &mut Restore) {
-        let mut waits = SECOND_LOOKS.into_iter();
-        loop {
-            match self.compare().await {
-                Ok((report, left)) => {
-                    restore.verification_report = report;
-                    restore.verified = left.unexpected.is_empty();
-                    restore.unexpected = left.unexpected;
-                    restore.meanwhile = left.meanwhile;
-                }
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "the restore could not be verified");
-                    restore.verified = false;
-                    let sentence = format!("the tenant could not be compared: {}", chain(&error));
-                    restore.unexpected = vec![sentence];
-                }
-            }
-            let Some(wait) = waits.next().filter(|_| !restore.verified) else {
-                return;
-            };
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn compare(&self) -> Result<(String, Left), Error> {
-        let deps = &self.context.deps;
-        let scope = model_scope(self.plan.scope.as_ref())?;
-        // Named after the attempt: a report of an earlier one is of no use.
-        let request_id = format!("{}-after-{}", self.documents.id(), deps.ids.uuid());
-        let snapshot = &self.plan.snapshot;
-        let report = report::fresh(&deps.differ, self.tenant, snapshot, &scope, request_id).await?;
-        let changes = report::changes(&deps.differ, self.tenant, &report.name).await?;
-        let mut left = judge(&changes, &self.planned, &self.exclusions);
-        let unseen = report.not_compared.iter();
-        let unseen = unseen.filter(|kind| matters(kind, &self.types));
-        left.unexpected
-            .extend(unseen.map(|kind| format!("could not be compared: {kind}")));
-        Ok((report.name, left))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_restore_answers_for_the_types_that_its_plan_writes() {
-        let written = HashSet::from([ObjectType::RoleAssignment]);
-        let check = |not_compared: &str, expected: bool| {
-            assert_eq!(matters(not_compared, &written), expected, "{not_compared}");
-        };
-        check("user: 403 on page 2 in the target", true);
-        check("deleted/group: not read in the base", true);
-        check(
-            "oAuth2PermissionGrant: denied: no consent in the base",
-            false,
-        );
-        check("unifiedRoleAssignment: denied in the target", true);
-        check("deleted/administrativeUnit: not read in the base", false);
-        check(
-            "administrativeUnit/members: ends of type user were not read",
-            false,
-        );
-        check("something new: not read in the base", true);
-    }
 }

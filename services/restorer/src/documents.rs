@@ -1,6 +1,6 @@
 //! What is stored of a restore: the plan's pages first and the plan last, so
-//! that it is whole or not there; then the journal, entry by entry; then the
-//! result.
+//! that it is whole or not there; then who applies it, and the journal, entry by
+//! entry; that it is cancelled; then the result.
 
 use bytes::Bytes;
 use model::PlanId;
@@ -8,8 +8,8 @@ use model::plan::{Exclusion, Step};
 use prost::Message;
 use proto::convert;
 use proto::v1::{
-    Exclusion as ExclusionMessage, JournalEntry, ListPlanExclusionsResponse, ListPlanStepsResponse,
-    Plan, PlanStep, Restore,
+    Deed, Exclusion as ExclusionMessage, JournalEntry, ListPlanExclusionsResponse,
+    ListPlanStepsResponse, Plan, PlanStep, Restore,
 };
 use store::{Area, StoreError, TenantVault};
 
@@ -21,6 +21,8 @@ const PAGE: usize = 1000;
 const PLAN: &str = "plan";
 /// The document that ends a restore.
 const RESULT: &str = "result";
+/// The document that says that a restore is cancelled.
+const CANCEL: &str = "cancel";
 
 /// The documents of one plan and its restore.
 #[derive(Debug, Clone)]
@@ -131,13 +133,40 @@ impl Documents {
         }
     }
 
+    /// Notes who applies the plan or goes on with it.
+    pub(crate) async fn sign(&self, deed: &Deed) -> Result<(), Error> {
+        let mut stood = self.signed().await?.len();
+        loop {
+            stood += 1;
+            match self.put(&format!("applied/{stood:06}"), deed).await {
+                // Somebody else did at the same time.
+                Err(Error::Store(StoreError::Exists { .. })) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Who applied the plan or went on with it, in order.
+    pub(crate) async fn signed(&self) -> Result<Vec<Deed>, Error> {
+        self.pages("applied").await
+    }
+
+    /// Says for good that the restore is cancelled; the first who says so counts.
+    pub(crate) async fn cancel(&self, deed: &Deed) -> Result<(), Error> {
+        match self.put(CANCEL, deed).await {
+            Err(Error::Store(StoreError::Exists { .. })) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Who cancelled the restore; `None` where nobody did.
+    pub(crate) async fn cancelled(&self) -> Result<Option<Deed>, Error> {
+        or_none(self.get(CANCEL).await)
+    }
+
     /// The result; `None` while the restore has none.
     pub(crate) async fn result(&self) -> Result<Option<Restore>, Error> {
-        match self.get(RESULT).await {
-            Ok(restore) => Ok(Some(restore)),
-            Err(Error::Store(StoreError::NotFound { .. })) => Ok(None),
-            Err(error) => Err(error),
-        }
+        or_none(self.get(RESULT).await)
     }
 
     pub(crate) async fn write_result(&self, restore: &Restore) -> Result<(), Error> {
@@ -191,5 +220,13 @@ impl Documents {
             }
         }
         Ok(pages)
+    }
+}
+
+fn or_none<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(document) => Ok(Some(document)),
+        Err(Error::Store(StoreError::NotFound { .. })) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -48,6 +48,21 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// Somebody cancelled the restore, so its plan is not applied any more.
+    #[error("restore {id} was cancelled; make another plan")]
+    Cancelled {
+        /// The plan and restore.
+        id: String,
+    },
+    /// Only what has ended can be undone.
+    #[error("restore {id} has not ended: resume or cancel it before it is undone")]
+    NotEnded {
+        /// The plan and restore.
+        id: String,
+    },
+    /// What was chosen for an object that policies name is not followed.
+    #[error("{0}")]
+    Reference(String),
     /// Another process writes the same journal.
     #[error("restore {id} is being applied by another process")]
     AppliedElsewhere {
@@ -74,7 +89,10 @@ impl Fault for Error {
             Self::CustomCloud => ErrorKind::Denied,
             Self::NoWriter => ErrorKind::Denied,
             Self::Damaged { .. } => ErrorKind::Corrupt,
-            Self::AppliedElsewhere { .. } => ErrorKind::Conflict,
+            Self::AppliedElsewhere { .. } | Self::Cancelled { .. } | Self::NotEnded { .. } => {
+                ErrorKind::Conflict
+            }
+            Self::Reference(_) => ErrorKind::Invalid,
         }
     }
 
@@ -89,7 +107,9 @@ impl Fault for Error {
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
             Self::NoWriter => reason::CONSENT_MISSING,
             Self::Damaged { .. } => reason::STORE_CORRUPT,
-            Self::AppliedElsewhere { .. } => reason::CONFLICT,
+            Self::AppliedElsewhere { .. } | Self::NotEnded { .. } => reason::CONFLICT,
+            Self::Cancelled { .. } => reason::RESTORE_CANCELLED,
+            Self::Reference(_) => reason::UNRESOLVED_REFERENCE,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod apply;
+mod cancel;
 pub mod config;
 mod documents;
 mod error;
@@ -17,6 +18,8 @@ mod relations;
 mod report;
 mod rpc;
 mod step;
+mod undo;
+mod verify;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -4,25 +4,22 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use graph::{DirectoryWriter, GraphError};
-use model::diff::{Change, ChangeKind, Difference, Scope, diff};
-use model::plan::{Options, Situation, plan};
+use model::diff::{Change, ChangeKind, Difference, Direction, Scope, diff};
+use model::plan::{Options, Parts, Situation, estimate_seconds, plan};
+use model::references::Chosen;
 use model::snapshot::Content;
-use model::{Application, ObjectId, ObjectType, PlanId, TenantId, permission};
+use model::{Application, LinkKind, ObjectId, ObjectRef, ObjectType, PlanId, TenantId, permission};
 use proto::convert::{self, timestamp};
 use proto::v1::{Plan, PlanState, Report, ReportState, WatchPlanResponse};
-use runtime::jobs::{JobHandle, Start};
+use runtime::jobs::{Jobs, Progress, Start};
 use runtime::status::status;
+use serde_json::Value;
 use store::{TenantRecord, TenantVault};
 use tracing::Instrument;
 
 use crate::documents::Documents;
 use crate::fresh::{self, Wanted};
 use crate::{Context, Error, references, relations, report};
-
-/// The documented write quota: 3,000 writes in 150 seconds per app and tenant.
-const WRITES_PER_SECOND: usize = 20;
-/// A Conditional Access step reads, writes and reads again at one request a second.
-const SECONDS_PER_POLICY_STEP: usize = 3;
 
 /// Where a plan starts.
 #[derive(Debug, Clone)]
@@ -41,6 +38,10 @@ pub(crate) struct Order {
     pub(crate) origin: Origin,
     pub(crate) scope: Scope,
     pub(crate) options: Options,
+    /// Single properties and links.
+    pub(crate) parts: Parts,
+    /// What was chosen for hard-deleted objects that policies name.
+    pub(crate) chosen: Chosen,
     pub(crate) asked_at: DateTime<Utc>,
 }
 
@@ -50,21 +51,43 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
         name: proto::name::plan(&order.tenant, &order.id),
         state: PlanState::Running as i32,
         scope: Some(convert::scope(&order.scope)),
-        options: Some(convert::options(order.options)),
+        options: Some(convert::with_chosen(
+            convert::options(order.options),
+            &order.chosen,
+        )),
+        properties: order.parts.properties.iter().cloned().collect(),
+        links: order.parts.link_texts(),
         create_time: Some(timestamp(order.asked_at)),
         ..Plan::default()
     };
+    let span = tracing::info_span!("plan", tenant = %order.tenant, plan = %order.id);
+    let (plans, context) = (context.plans.clone(), context.clone());
+    let making = running.clone();
+    in_background(&plans, running, span, |job| async move {
+        make(&context, vault, &order, making, &job).await
+    })
+}
+
+/// Makes a plan in the background, or joins the making of it.
+pub(crate) fn in_background<F>(
+    plans: &Jobs<WatchPlanResponse>,
+    running: Plan,
+    span: tracing::Span,
+    making: impl FnOnce(Progress<WatchPlanResponse>) -> F,
+) -> WatchPlanResponse
+where
+    F: Future<Output = Result<Plan, Error>> + Send + 'static,
+{
     let initial = WatchPlanResponse {
         plan: Some(running.clone()),
         phase: "comparing".to_owned(),
     };
-    match context.plans.start(running.name.clone(), initial.clone()) {
+    match plans.start(running.name, initial.clone()) {
         Start::Running(value) => value,
         Start::New(job) => {
-            let span = tracing::info_span!("plan", tenant = %order.tenant, plan = %order.id);
-            let context = context.clone();
+            let making = making(job.progress());
             let run = async move {
-                let result = make(&context, vault, &order, running, &job).await;
+                let result = making.await;
                 if let Err(error) = &result {
                     tracing::warn!(error = runtime::status::chain(error), "plan not made");
                 }
@@ -85,7 +108,7 @@ async fn make(
     vault: TenantVault,
     order: &Order,
     running: Plan,
-    job: &JobHandle<WatchPlanResponse>,
+    job: &Progress<WatchPlanResponse>,
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
     let record = deps.vault.registered(&order.tenant).await?;
@@ -110,6 +133,7 @@ async fn make(
     let mut reported = report::changes(&deps.differ, &order.tenant, &report.name).await?;
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
+    let (reported, mut whole) = order.parts.narrowed(reported);
     let lacking = lacking(directory.granted().await?.as_ref());
     // Nothing is written to these, so they are as the report says, unread.
     let written = |change: &Change| !lacking.contains_key(&change.object.object_type);
@@ -121,17 +145,36 @@ async fn make(
     let base = vault.read(&vault.manifest(&snapshot).await?).await?;
     let wanted = wanted(&reported, &base);
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
-    let mut difference = compare(&base, &live, &wanted);
-    let resolved = references::resolved(directory.as_ref(), &base, &policies(&difference)).await?;
+    let (now, whole_by_now) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
+    whole.extend(whole_by_now);
+    let drift = drift(&reported, &now);
+    let policies = policies(&now);
+    let (base, told) = if order.chosen.is_empty() {
+        (base, BTreeMap::new())
+    } else {
+        references::followed(directory.as_ref(), base, &policies, &order.chosen).await?
+    };
+    let mut changes = if told.is_empty() {
+        now
+    } else {
+        // What differs from the snapshot as the choices make it.
+        let (changes, _) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
+        changes
+    };
+    let named = references::named(&[&base, &live], &policies);
+    let resolved = references::existing(directory.as_ref(), &named).await?;
     let reader = context.reader_client_id.as_deref();
-    let own = own(directory.as_ref(), &record, reader, &difference).await?;
-
-    let drift = drift(&reported, &difference.changes);
-    difference.changes.extend(left_alone);
-    difference.changes.sort_by(|a, b| a.object.cmp(&b.object));
+    let types = changes.iter().map(|change| change.object.object_type);
+    let own = own(directory.as_ref(), &record, reader, types).await?;
+    changes.extend(left_alone);
+    changes.sort_by(|a, b| a.object.cmp(&b.object));
+    let difference = Difference {
+        changes,
+        not_compared: Vec::new(),
+    };
 
     job.modify(|value| value.phase = "planning".to_owned());
-    let content = plan(&Situation {
+    let mut content = plan(&Situation {
         difference: &difference,
         scope: &scope,
         base: &base,
@@ -141,6 +184,8 @@ async fn make(
         lacking: &lacking,
         options: order.options,
     });
+    content.exclude(whole);
+    tell(&mut content, &told);
     let made = Plan {
         state: PlanState::Ready as i32,
         scope: Some(convert::scope(&scope)),
@@ -149,7 +194,7 @@ async fn make(
         step_count: count(content.steps.len()),
         exclusion_count: count(content.exclusions.len()),
         risks: risks(&content.risks, &report.not_compared),
-        estimate_seconds: estimate(&content),
+        estimate_seconds: estimate_seconds(&content.steps),
         drift,
         ..running
     };
@@ -213,7 +258,9 @@ fn wanted(changes: &[Change], base: &Content) -> Wanted {
 /// The types that an application with these permissions must not write; of one
 /// whose token does not tell, none. The six that every tenant is backed up for are
 /// tried all the same, so that a refusal is seen.
-fn lacking(granted: Option<&BTreeSet<String>>) -> BTreeMap<ObjectType, Vec<&'static str>> {
+pub(crate) fn lacking(
+    granted: Option<&BTreeSet<String>>,
+) -> BTreeMap<ObjectType, Vec<&'static str>> {
     let Some(granted) = granted else {
         return BTreeMap::new();
     };
@@ -227,15 +274,14 @@ fn lacking(granted: Option<&BTreeSet<String>>) -> BTreeMap<ObjectType, Vec<&'sta
 }
 
 /// The objects through which this program has access to the tenant, where the
-/// changes may concern them.
-async fn own(
+/// types of what changes may concern them.
+pub(crate) async fn own(
     directory: &dyn DirectoryWriter,
     record: &TenantRecord,
     installed_reader: Option<&str>,
-    difference: &Difference,
+    mut types: impl Iterator<Item = ObjectType>,
 ) -> Result<HashSet<ObjectId>, GraphError> {
-    let concerned = difference.changes.iter().any(|change| {
-        let object_type = change.object.object_type;
+    let concerned = types.any(|object_type| {
         let holder = [ObjectType::Application, ObjectType::ServicePrincipal];
         object_type.spec().relation.is_some() || holder.contains(&object_type)
     });
@@ -261,9 +307,8 @@ fn compare(base: &Content, live: &Content, wanted: &Wanted) -> Difference {
     diff(&fresh::part_of(base, wanted), live, &scope)
 }
 
-fn policies(difference: &Difference) -> Vec<ObjectId> {
-    let of_type = difference
-        .changes
+fn policies(changes: &[Change]) -> Vec<ObjectId> {
+    let of_type = changes
         .iter()
         .filter(|change| change.object.object_type == ObjectType::ConditionalAccessPolicy);
     of_type.map(|change| change.object.id.clone()).collect()
@@ -276,39 +321,52 @@ fn risks(planned: &[String], not_compared: &[String]) -> Vec<String> {
     planned.iter().cloned().chain(unseen).collect()
 }
 
-fn estimate(plan: &model::plan::Plan) -> i64 {
-    use model::catalogue::Lane;
-    let policy_steps = plan
-        .steps
-        .iter()
-        .filter(|step| step.object.object_type.spec().lane == Lane::ConditionalAccess)
-        .count();
-    let seconds = (plan.steps.len() - policy_steps).div_ceil(WRITES_PER_SECOND)
-        + policy_steps * SECONDS_PER_POLICY_STEP;
-    i64::try_from(seconds).unwrap_or(i64::MAX)
+/// Says at the steps, and among the risks, what was chosen for the objects that
+/// their policies name.
+fn tell(content: &mut model::plan::Plan, told: &BTreeMap<ObjectId, Vec<String>>) {
+    for step in &mut content.steps {
+        let Some(told) = told.get(&step.object.id).map(|told| told.join("; ")) else {
+            continue;
+        };
+        let body = step.call.body.as_ref();
+        if body.is_some_and(|body| body.get("conditions").is_some()) {
+            step.reason = format!("{}; {told}", step.reason);
+            content
+                .risks
+                .push(format!("in policy \"{}\" {told}", step.object.name));
+        }
+    }
 }
 
 /// Where the tenant is no longer as the report says.
 fn drift(reported: &[Change], now: &[Change]) -> Vec<String> {
-    fn shape(change: &Change) -> (ChangeKind, Vec<&str>, usize) {
-        (
-            change.kind,
-            change
-                .attributes
-                .iter()
-                .map(|attribute| attribute.path.as_str())
-                .collect(),
-            change.links.len(),
-        )
+    type Values<'a> = BTreeMap<&'a str, Option<&'a Value>>;
+    type Ends<'a> = BTreeSet<(LinkKind, &'a ObjectId, bool)>;
+    fn shape(change: &Change) -> (ChangeKind, Values<'_>, Ends<'_>) {
+        let values = change.attributes.iter();
+        let values = values.map(|one| (one.path.as_str(), one.after.as_ref()));
+        let ends = change.links.iter();
+        let ends = ends.map(|link| (link.kind, &link.target, link.direction == Direction::Added));
+        (change.kind, values.collect(), ends.collect())
     }
     let now: BTreeMap<&ObjectId, &Change> = now
         .iter()
         .map(|change| (&change.object.id, change))
         .collect();
     let sentence = |change: &Change| {
-        let object = format!("{} \"{}\"", change.object.object_type, change.object.name);
-        match now.get(&change.object.id) {
+        let ObjectRef {
+            object_type,
+            id,
+            name,
+        } = &change.object;
+        let object = format!("{object_type} \"{name}\" ({id})");
+        match now.get(id) {
             None => Some(format!("{object} no longer differs from the snapshot")),
+            Some(current) if current.kind != change.kind => Some(format!(
+                "{object} is {} by now, not {} as the report says",
+                current.kind.name(),
+                change.kind.name()
+            )),
             Some(current) if shape(current) != shape(change) => Some(format!(
                 "{object} differs in another way than the report says"
             )),

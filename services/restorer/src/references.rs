@@ -1,24 +1,31 @@
-//! Which of the objects that policies name exist in the live tenant.
+//! Which of the objects that policies name exist in the live tenant, and which are
+//! proven hard-deleted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use graph::{DirectoryWriter, GraphError};
-use model::references::{Reference, ReferenceKind, references};
+use model::references::{Chosen, Reference, ReferenceKind, references};
 use model::snapshot::Content;
-use model::{ObjectId, ObjectState, ObjectType};
+use model::{Object, ObjectId, ObjectState, ObjectType};
 
-/// Asks the directory for every object that the snapshot's policies among
-/// `policies` name.
-pub(crate) async fn resolved(
+use crate::Error;
+
+/// Every object that the given policies name, in any of the states.
+pub(crate) fn named(states: &[&Content], policies: &[ObjectId]) -> HashSet<Reference> {
+    let bodies = states.iter().flat_map(|content| {
+        policies
+            .iter()
+            .filter_map(|id| content.object(ObjectType::ConditionalAccessPolicy, id))
+            .map(Object::body)
+    });
+    bodies.flat_map(|body| references(&body)).collect()
+}
+
+/// Asks the directory for every object that policies name.
+pub(crate) async fn existing(
     directory: &dyn DirectoryWriter,
-    base: &Content,
-    policies: &[ObjectId],
+    named: &HashSet<Reference>,
 ) -> Result<HashSet<Reference>, GraphError> {
-    let bodies = policies
-        .iter()
-        .filter_map(|id| base.object(ObjectType::ConditionalAccessPolicy, id))
-        .map(|policy| policy.body());
-    let named: HashSet<Reference> = bodies.flat_map(|body| references(&body)).collect();
     let ids = |kinds: &[ReferenceKind]| -> Vec<ObjectId> {
         named
             .iter()
@@ -37,7 +44,7 @@ pub(crate) async fn resolved(
     ]);
     if !principals.is_empty() {
         let existing = or_unknown(directory.existing(&principals).await)?;
-        for reference in &named {
+        for reference in named {
             let wanted = match reference.kind {
                 ReferenceKind::User => "user",
                 ReferenceKind::Group => "group",
@@ -102,4 +109,120 @@ fn or_unknown<T: Default>(answer: Result<T, GraphError>) -> Result<T, GraphError
         }
         other => other,
     }
+}
+
+/// The snapshot with its policies as the choices make them, and what was chosen for
+/// each policy, in sentences.
+///
+/// # Errors
+/// [`Error::Reference`] where a choice is not allowed, or what it is about is not
+/// proven hard-deleted; the [`GraphError`] of a read, which is never taken for proof.
+pub(crate) async fn followed(
+    directory: &dyn DirectoryWriter,
+    mut base: Content,
+    policies: &[ObjectId],
+    chosen: &Chosen,
+) -> Result<(Content, BTreeMap<ObjectId, Vec<String>>), Error> {
+    let refused = |text: String| Error::Reference(text);
+    let mut told = BTreeMap::new();
+    let mut kinds: BTreeMap<String, BTreeSet<ReferenceKind>> = BTreeMap::new();
+    for object in &mut base.objects {
+        let is_policy = object.object_type == ObjectType::ConditionalAccessPolicy;
+        if !is_policy || !policies.contains(&object.id) {
+            continue;
+        }
+        let body = object.body();
+        for one in references(&body) {
+            if chosen.speaks_of(&one.id) {
+                kinds.entry(one.id).or_default().insert(one.kind);
+            }
+        }
+        let followed = chosen
+            .followed(&body)
+            .map_err(|error| refused(error.to_string()))?;
+        if let Some(followed) = followed {
+            told.insert(object.id.clone(), chosen.told_of(&body));
+            *object = Object::from_body(object.object_type, object.state, &followed)
+                .expect("invariant: a policy keeps its id");
+        }
+    }
+    let mapped = chosen.mapped().map(|(old, new)| (old, Some(new)));
+    let dropped = chosen.dropped().map(|old| (old, None));
+    for (old, new) in mapped.chain(dropped) {
+        let Some(kinds) = kinds.get(old) else {
+            return Err(refused(format!(
+                "no policy that the plan is about names {old}"
+            )));
+        };
+        for kind in kinds {
+            prove(directory, &base, *kind, old, new).await?;
+        }
+    }
+    Ok((base, told))
+}
+
+/// Proves that what a policy names is hard-deleted, and that its successor exists.
+async fn prove(
+    directory: &dyn DirectoryWriter,
+    base: &Content,
+    kind: ReferenceKind,
+    old: &str,
+    new: Option<&str>,
+) -> Result<(), Error> {
+    let refused = |text: String| Err(Error::Reference(text));
+    let name = kind.name();
+    let (object_type, id) = match object_of(base, kind, old) {
+        Some(key) => key,
+        None => {
+            return refused(format!(
+                "whether {name} {old} is hard-deleted cannot be proven"
+            ));
+        }
+    };
+    let keys =
+        [ObjectState::Live, ObjectState::Deleted].map(|state| (object_type, state, id.clone()));
+    for ((_, state, _), answer) in keys.iter().zip(directory.read_many(&keys).await?) {
+        if answer?.is_some() {
+            return refused(match state {
+                ObjectState::Live => format!("{name} {old} exists, so policies keep naming it"),
+                ObjectState::Deleted => {
+                    format!("{name} {old} is in the recycle bin: restore it instead")
+                }
+            });
+        }
+    }
+    let Some(new) = new else { return Ok(()) };
+    let successor = Reference {
+        kind,
+        id: new.to_owned(),
+    };
+    let found = existing(directory, &HashSet::from([successor.clone()])).await?;
+    if found.contains(&successor) {
+        return Ok(());
+    }
+    refused(format!(
+        "{name} {new}, which is to stand in the place of {old}, does not exist"
+    ))
+}
+
+/// The object that a policy names, by type and id. Applications are named by their
+/// `appId`, and roles not by objects that have a recycle bin.
+fn object_of(base: &Content, kind: ReferenceKind, id: &str) -> Option<(ObjectType, ObjectId)> {
+    use ReferenceKind as Named;
+    let object_type = match kind {
+        Named::User => ObjectType::User,
+        Named::Group => ObjectType::Group,
+        Named::ServicePrincipal | Named::Application => ObjectType::ServicePrincipal,
+        Named::Location => ObjectType::NamedLocation,
+        Named::Role => return None,
+    };
+    if kind != Named::Application {
+        return Some((object_type, ObjectId::parse(id).ok()?));
+    }
+    let mut objects = base.objects.iter();
+    let of_application = objects.find(|object| {
+        object.object_type == object_type
+            && object.body().get("appId").is_some_and(|held| held == id)
+    });
+    of_application.map(|object| (object_type, object.id.clone()))
 }

@@ -1,17 +1,19 @@
 //! The contract's calls, turned into use cases.
 
+use chrono::{DateTime, Utc};
 use model::{PlanId, TenantId, slot};
-use proto::convert::{InvalidMessage, model_options, model_scope};
+use proto::convert::{InvalidMessage, model_chosen, model_options, model_parts, model_scope};
 use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::{
-    ApplyPlanRequest, ApplyPlanResponse, CheckAccessRequest, CheckAccessResponse,
-    CreatePlanRequest, CreatePlanResponse, GetPlanRequest, GetPlanResponse, GetRestoreRequest,
-    GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse, ListPlanExclusionsRequest,
-    ListPlanExclusionsResponse, ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest,
-    ListRestoresResponse, Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse,
-    WatchRestoreRequest, WatchRestoreResponse,
+    ApplyPlanRequest, ApplyPlanResponse, CancelRestoreRequest, CancelRestoreResponse,
+    CheckAccessRequest, CheckAccessResponse, CreatePlanRequest, CreatePlanResponse,
+    CreateUndoPlanRequest, CreateUndoPlanResponse, GetPlanRequest, GetPlanResponse,
+    GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse,
+    ListPlanExclusionsRequest, ListPlanExclusionsResponse, ListPlanStepsRequest,
+    ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse, Outcome, Plan, Restore,
+    WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest, WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate, paginate_by_key};
@@ -21,7 +23,7 @@ use tonic::{Request, Response, Status};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
-use crate::{Context, Error, access, apply, report};
+use crate::{Context, Error, access, apply, cancel, report, undo};
 
 /// What earlier calls with a request id came to.
 enum Before {
@@ -76,10 +78,10 @@ impl Rpc {
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let scope = model_scope(request.scope.as_ref())?;
         let options = model_options(request.options.as_ref())?;
+        let parts = model_parts(&request.properties, &request.links)?;
+        let chosen = model_chosen(request.options.as_ref())?;
         let vault = deps.vault.tenant(&tenant).await?;
-        let request_id = Some(request.request_id)
-            .filter(|id| !id.is_empty())
-            .unwrap_or_else(|| deps.ids.uuid().to_string());
+        let request_id = self.request_id(request.request_id);
         let left = match self.before(&tenant, &request_id).await? {
             Before::Made(plan) => return Ok(*plan),
             Before::Left(left) => left,
@@ -109,20 +111,48 @@ impl Rpc {
             }
         };
         let asked_at = deps.clock.now();
-        let left = left.iter().map(String::as_str);
-        let id = PlanId::parse(&slot::on_demand_after(left, asked_at, &request_id))
-            .expect("invariant: a slot is a plan id");
+        let id = plan_id(&left, asked_at, &request_id);
         let order = Order {
             tenant,
             id,
             origin,
             scope,
             options,
+            parts,
+            chosen,
             asked_at,
         };
         Ok(make_plan::start(&self.context, vault, order)
             .plan
             .unwrap_or_default())
+    }
+
+    async fn create_undo(&self, request: CreateUndoPlanRequest) -> Result<Plan, Error> {
+        let deps = &self.context.deps;
+        let (tenant, restore) = name::parse_restore("restore", &request.restore)?;
+        let restore =
+            PlanId::parse(restore.as_str()).expect("invariant: a restore's id is its plan's");
+        let vault = deps.vault.tenant(&tenant).await?;
+        let request_id = self.request_id(request.request_id);
+        let left = match self.before(&tenant, &request_id).await? {
+            Before::Made(plan) => return Ok(*plan),
+            Before::Left(left) => left,
+        };
+        let asked_at = deps.clock.now();
+        let order = undo::Order {
+            tenant,
+            id: plan_id(&left, asked_at, &request_id),
+            restore,
+            asked_at,
+        };
+        let started = undo::start(&self.context, vault, order).await?;
+        Ok(started.plan.unwrap_or_default())
+    }
+
+    fn request_id(&self, given: String) -> String {
+        Some(given)
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| self.context.deps.ids.uuid().to_string())
     }
 
     /// What earlier calls with the same request id came to.
@@ -255,14 +285,34 @@ impl Rpc {
         })
     }
 
-    async fn apply(&self, full_name: &str) -> Result<Restore, Error> {
+    async fn cancel(&self, full_name: &str, caller: String) -> Result<Restore, Error> {
+        let (tenant, documents) = self.of_restore("name", full_name).await?;
+        let vault = documents.vault().clone();
+        cancel::start(&self.context, vault, &tenant, documents.id(), caller).await
+    }
+
+    async fn apply(&self, full_name: &str, caller: String) -> Result<Restore, Error> {
         let (tenant, id) = name::parse_plan("name", full_name)?;
         let vault = self.context.deps.vault.tenant(&tenant).await?;
-        Ok(apply::start(&self.context, vault, &tenant, &id)
+        Ok(apply::start(&self.context, vault, &tenant, &id, caller)
             .await?
             .restore
             .unwrap_or_default())
     }
+}
+
+/// The id of a plan that a request makes, after what earlier attempts left.
+fn plan_id(left: &[String], asked_at: DateTime<Utc>, request_id: &str) -> PlanId {
+    let left = left.iter().map(String::as_str);
+    PlanId::parse(&slot::on_demand_after(left, asked_at, request_id))
+        .expect("invariant: a slot is a plan id")
+}
+
+/// Who calls, as the gateway says; empty for a call past it.
+fn caller<T>(request: &Request<T>) -> String {
+    let name = request.metadata().get("x-rewind-caller");
+    let name = name.and_then(|name| name.to_str().ok());
+    name.unwrap_or_default().to_owned()
 }
 
 fn refuse(error: Error) -> Status {
@@ -348,13 +398,39 @@ impl RestoreService for Rpc {
         &self,
         request: Request<ApplyPlanRequest>,
     ) -> Result<Response<ApplyPlanResponse>, Status> {
+        let caller = caller(&request);
         let restore = self
-            .apply(&request.into_inner().name)
+            .apply(&request.into_inner().name, caller)
             .await
             .map_err(refuse)?;
         Ok(Response::new(ApplyPlanResponse {
             restore: Some(restore),
         }))
+    }
+
+    async fn cancel_restore(
+        &self,
+        request: Request<CancelRestoreRequest>,
+    ) -> Result<Response<CancelRestoreResponse>, Status> {
+        let caller = caller(&request);
+        let restore = self
+            .cancel(&request.into_inner().name, caller)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(CancelRestoreResponse {
+            restore: Some(restore),
+        }))
+    }
+
+    async fn create_undo_plan(
+        &self,
+        request: Request<CreateUndoPlanRequest>,
+    ) -> Result<Response<CreateUndoPlanResponse>, Status> {
+        let plan = self
+            .create_undo(request.into_inner())
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(CreateUndoPlanResponse { plan: Some(plan) }))
     }
 
     async fn watch_restore(

@@ -1,23 +1,27 @@
-//! Carries out one step: read again, decide, write, read back.
+//! Carries out one step: read again, decide, write, read back; and tells what it found
+//! before and after.
 //!
 //! A step whose object is already as the step leaves it has nothing to do, so
 //! that repeating a step after a crash does no harm. One whose object is
 //! neither that nor what the plan saw stops as a conflict.
 
-use std::collections::BTreeSet;
+mod look;
+
 use std::time::Duration;
 
 use graph::{DirectoryWriter, GraphError};
-use model::call::{Call, HttpMethod};
-use model::catalogue::Cardinality;
+use model::call::Call;
 use model::diff::Direction;
 use model::plan::{Action, Step, add_call};
-use model::{ObjectId, ObjectState, ObjectType, canonical};
 use proto::v1::OutcomeState;
 use runtime::status::chain;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::{fresh, relations};
+use self::look::{Look, Verdict, look, targets};
+use crate::fresh;
+
+/// Steps under way at a time.
+pub(crate) const AT_ONCE: usize = 16;
 
 /// Waits between reads while Graph replicates a write, 45 seconds in all.
 const WAITS: [Duration; 8] = [
@@ -31,21 +35,47 @@ const WAITS: [Duration; 8] = [
     Duration::from_secs(16),
 ];
 
-/// How a step ended, with a sentence where there is something to say.
-pub(crate) type Ending = (OutcomeState, String);
+/// How a step ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) state: OutcomeState,
+    /// A sentence where there is something to say.
+    pub(crate) detail: String,
+    pub(crate) trail: Trail,
+}
 
-/// What the read before a write says.
-enum Verdict {
-    /// Write this.
-    Write(Call),
-    /// The object is as the step leaves it.
-    Done,
-    /// The object is neither as before nor as after.
-    Conflict(String),
-    /// Nothing can be done.
-    Fail(String),
-    /// The object is not there, which may pass where an earlier step brings it.
-    Missing(String),
+/// What a step leaves for the record.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    /// Graph's id of the last request that wrote; empty where nothing was sent.
+    pub(crate) request_id: String,
+    /// What the step writes, as found before; `None` also where there was none.
+    pub(crate) before: Option<Value>,
+    /// The same as found afterwards.
+    pub(crate) after: Option<Value>,
+}
+
+impl Trail {
+    async fn write(
+        &mut self,
+        directory: &dyn DirectoryWriter,
+        call: &Call,
+    ) -> Result<Option<Value>, GraphError> {
+        let sent = directory.send(call).await;
+        if let Some(id) = sent.request_id {
+            self.request_id = id;
+        }
+        sent.answer
+    }
+}
+
+/// Whether an earlier attempt may have written a step without noting how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It was never tried.
+    Never,
+    /// The journal holds the intent and no outcome.
+    Before,
 }
 
 /// Carries out a step.
@@ -56,13 +86,104 @@ enum Verdict {
 pub(crate) async fn perform(
     directory: &dyn DirectoryWriter,
     step: &Step,
+    begun: Begun,
 ) -> Result<Ending, GraphError> {
-    match attempt(directory, step).await {
-        Err(error) if ends_the_attempt(&error) => Err(error),
-        Err(error) => Ok((OutcomeState::Failed, chain(&error))),
-        Ok(ending) => Ok(ending),
-    }
+    let mut trail = Trail::default();
+    let (state, detail) = match attempt(directory, step, begun, &mut trail).await {
+        Err(error) if ends_the_attempt(&error) => return Err(error),
+        Err(error) => (OutcomeState::Failed, chain(&error)),
+        Ok(ending) => ending,
+    };
+    Ok(Ending {
+        state,
+        detail,
+        trail,
+    })
 }
+
+/// What a step would find if it were carried out now; nothing is written.
+#[derive(Debug)]
+pub(crate) enum Prospect {
+    /// The object is as the step expects it.
+    Ready,
+    /// The object is as the step leaves it.
+    Done,
+    /// It is neither, or cannot be told, in a sentence.
+    Neither(String),
+}
+
+/// Looks at what a step would find now.
+///
+/// # Errors
+/// The [`GraphError`] of a read.
+pub(crate) async fn prospect(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+) -> Result<Prospect, GraphError> {
+    Ok(match look(directory, step).await?.verdict {
+        Verdict::Write(_) => Prospect::Ready,
+        Verdict::Done => Prospect::Done,
+        Verdict::Conflict(detail) | Verdict::Fail(detail) | Verdict::Missing(detail) => {
+            Prospect::Neither(detail)
+        }
+    })
+}
+
+/// Looks at what many steps would find now, in their order.
+///
+/// # Errors
+/// The first [`GraphError`] of a read.
+pub(crate) async fn prospects(
+    directory: &dyn DirectoryWriter,
+    steps: &[&Step],
+) -> Result<Vec<Prospect>, GraphError> {
+    let mut found = Vec::with_capacity(steps.len());
+    for some in steps.chunks(AT_ONCE) {
+        let looks = some.iter().map(|step| prospect(directory, step));
+        for look in futures::future::join_all(looks).await {
+            found.push(look?);
+        }
+    }
+    Ok(found)
+}
+
+/// How a step ended that an earlier attempt began and did not note; nothing is
+/// written.
+///
+/// # Errors
+/// The [`GraphError`] of a read.
+pub(crate) async fn settle(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+) -> Result<Ending, GraphError> {
+    let Look { verdict, found } = look(directory, step).await?;
+    let (state, detail, trail) = match verdict {
+        Verdict::Done => {
+            let trail = Trail {
+                before: step.planned_before(found.as_ref()),
+                after: found,
+                ..Trail::default()
+            };
+            (OutcomeState::Applied, UNNOTED.to_owned(), trail)
+        }
+        Verdict::Write(_) => {
+            let detail = "cancelled before it was written".to_owned();
+            (OutcomeState::Skipped, detail, Trail::default())
+        }
+        Verdict::Conflict(detail) | Verdict::Fail(detail) | Verdict::Missing(detail) => {
+            let detail = format!("cancelled while it was tried: {detail}");
+            (OutcomeState::Skipped, detail, Trail::default())
+        }
+    };
+    Ok(Ending {
+        state,
+        detail,
+        trail,
+    })
+}
+
+/// What is said of a write whose answer was not journalled.
+const UNNOTED: &str = "an earlier attempt wrote it; it was read back";
 
 /// Whether an error says nothing about the step.
 fn ends_the_attempt(error: &GraphError) -> bool {
@@ -73,20 +194,37 @@ fn ends_the_attempt(error: &GraphError) -> bool {
     credential || error.kind().is_retryable()
 }
 
-async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending, GraphError> {
+async fn attempt(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    begun: Begun,
+    trail: &mut Trail,
+) -> Result<(OutcomeState, String), GraphError> {
     let mut waits = WAITS.into_iter();
     let (mut written, mut maybe_written) = (false, false);
     loop {
         // What an earlier step of the plan did may not be known everywhere yet.
         let lags = written || !step.after.is_empty();
-        let problem = match verdict(directory, step).await? {
+        let Look { verdict, found } = look(directory, step).await?;
+        if written || maybe_written {
+            trail.after = found;
+        } else {
+            trail.before = found;
+        }
+        let problem = match verdict {
             Verdict::Done if written => return Ok((OutcomeState::Applied, String::new())),
             Verdict::Done if maybe_written => {
                 let lost = "the answer was lost; the write was read back".to_owned();
                 return Ok((OutcomeState::Applied, lost));
             }
+            Verdict::Done if begun == Begun::Before => {
+                trail.after = trail.before.take();
+                trail.before = step.planned_before(trail.after.as_ref());
+                return Ok((OutcomeState::Applied, UNNOTED.to_owned()));
+            }
             Verdict::Done => {
-                let already = "was as the snapshot says already".to_owned();
+                trail.after = trail.before.clone();
+                let already = "was as the step leaves it already".to_owned();
                 return Ok((OutcomeState::AlreadyDone, already));
             }
             Verdict::Conflict(detail) if !lags => return Ok((OutcomeState::Conflict, detail)),
@@ -99,7 +237,7 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
             }
             Verdict::Missing(detail) | Verdict::Conflict(detail) => detail,
             Verdict::Write(_) if written => "was written, but reads do not show it".to_owned(),
-            Verdict::Write(call) => match directory.write(&call).await {
+            Verdict::Write(call) => match trail.write(directory, &call).await {
                 Ok(_) => {
                     written = true;
                     continue;
@@ -111,7 +249,7 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
                 }
                 Err(error) if may_pass(&error, step) => chain(&error),
                 Err(error) if ends_the_attempt(&error) => return Err(error),
-                Err(error) => return refused(directory, step, error).await,
+                Err(error) => return refused(directory, step, error, trail).await,
             },
         };
         let Some(wait) = waits.next() else {
@@ -127,7 +265,8 @@ async fn refused(
     directory: &dyn DirectoryWriter,
     step: &Step,
     error: GraphError,
-) -> Result<Ending, GraphError> {
+    trail: &mut Trail,
+) -> Result<(OutcomeState, String), GraphError> {
     let wanted = targets(step, Direction::Added);
     if let Some(kind) = step.links.first().map(|link| link.kind)
         && step.action == Action::AddLinks
@@ -137,18 +276,21 @@ async fn refused(
         let mut problems = Vec::new();
         for target in wanted.into_iter().filter(|id| !present.contains(*id)) {
             let call = add_call(kind, &step.object.id, std::slice::from_ref(target));
-            match directory.write(&call).await {
+            match trail.write(directory, &call).await {
                 Ok(_) => {}
                 Err(error) if ends_the_attempt(&error) => return Err(error),
                 Err(error) => problems.push(format!("{target}: {}", chain(&error))),
             }
         }
         if !problems.is_empty() {
+            trail.after = look(directory, step).await?.found;
             let detail = format!("{} of the links: {}", problems.len(), problems.join("; "));
             return Ok((OutcomeState::Failed, detail));
         }
     }
-    match verdict(directory, step).await? {
+    let Look { verdict, found } = look(directory, step).await?;
+    trail.after = found;
+    match verdict {
         Verdict::Done => Ok((OutcomeState::Applied, String::new())),
         _ => Ok((OutcomeState::Failed, chain(&error))),
     }
@@ -176,208 +318,4 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
         }
         _ => false,
     }
-}
-
-async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    match step.action {
-        Action::RestoreDeleted => restore_deleted(directory, step).await,
-        Action::Update | Action::DisableEntries | Action::Untrust => update(directory, step).await,
-        Action::SoftDelete => soft_delete(directory, step).await,
-        Action::AddLinks => or_missing(add_links(directory, step).await),
-        Action::RemoveLink => or_missing(remove_link(directory, step).await),
-        Action::MakeAnew => make_anew(directory, step).await,
-        Action::RemoveRelation => remove_relation(directory, step).await,
-        Action::RemoveCredential => remove_credential(directory, step).await,
-    }
-}
-
-/// The object whose links are asked for may not be known everywhere yet.
-fn or_missing(verdict: Result<Verdict, GraphError>) -> Result<Verdict, GraphError> {
-    match verdict {
-        Err(GraphError::NotFound { .. }) => Ok(Verdict::Missing("does not exist".to_owned())),
-        other => other,
-    }
-}
-
-async fn body(
-    directory: &dyn DirectoryWriter,
-    step: &Step,
-    state: ObjectState,
-) -> Result<Option<Map<String, Value>>, GraphError> {
-    if step.object.object_type.spec().relation.is_some() {
-        return relations::named(directory, step).await;
-    }
-    let object = fresh::object(directory, step.object.object_type, &step.object.id, state).await?;
-    Ok(object.map(|object| object.body()))
-}
-
-fn write(step: &Step) -> Verdict {
-    Verdict::Write(step.call.clone())
-}
-
-async fn restore_deleted(
-    directory: &dyn DirectoryWriter,
-    step: &Step,
-) -> Result<Verdict, GraphError> {
-    if body(directory, step, ObjectState::Live).await?.is_some() {
-        return Ok(Verdict::Done);
-    }
-    match body(directory, step, ObjectState::Deleted).await? {
-        Some(_) => Ok(write(step)),
-        None => Ok(Verdict::Missing(
-            "is neither live nor in the recycle bin any more".to_owned(),
-        )),
-    }
-}
-
-async fn update(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    let Some(body) = body(directory, step, ObjectState::Live).await? else {
-        return Ok(Verdict::Missing("does not exist any more".to_owned()));
-    };
-    let spec = step.object.object_type.spec();
-    let mut done = true;
-    for guard in &step.guards {
-        let Some(current) = guard.found_in(spec, &body) else {
-            return Ok(Verdict::Fail(format!(
-                "property {} is not in the catalogue",
-                guard.property
-            )));
-        };
-        if current != guard.after {
-            done = false;
-            if current != guard.before {
-                return Ok(Verdict::Conflict(format!(
-                    "{} was changed since the plan was made",
-                    guard.property
-                )));
-            }
-        }
-    }
-    Ok(if done { Verdict::Done } else { write(step) })
-}
-
-async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    let Some(body) = body(directory, step, ObjectState::Live).await? else {
-        return Ok(Verdict::Done);
-    };
-    let seen = step.guards.first().map(|guard| guard.before.as_str());
-    if seen == Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
-        return Ok(write(step));
-    }
-    Ok(Verdict::Conflict(
-        "was changed since the plan was made, so it is not deleted".to_owned(),
-    ))
-}
-
-async fn make_anew(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    let Some(body) = relations::alike(directory, step).await? else {
-        return Ok(write(step));
-    };
-    let wanted = step.guards.first().map(|guard| guard.after.as_str());
-    if wanted == Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
-        return Ok(Verdict::Done);
-    }
-    Ok(Verdict::Conflict(
-        "stands there again since the plan was made, and says something else".to_owned(),
-    ))
-}
-
-async fn remove_relation(
-    directory: &dyn DirectoryWriter,
-    step: &Step,
-) -> Result<Verdict, GraphError> {
-    let Some(body) = relations::named(directory, step).await? else {
-        return Ok(Verdict::Done);
-    };
-    let seen = step.guards.first().map(|guard| guard.before.as_str());
-    if seen != Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
-        let changed = "was changed since the plan was made, so it is not removed";
-        return Ok(Verdict::Conflict(changed.to_owned()));
-    }
-    if step.object.object_type == ObjectType::RoleAssignment
-        && relations::is_last_administrator(directory, &body).await?
-    {
-        let last = "is the last assignment of the role of Global Administrator by now";
-        return Ok(Verdict::Conflict(last.to_owned()));
-    }
-    Ok(write(step))
-}
-
-/// A password is known by its key id; of keys the whole list is written.
-async fn remove_credential(
-    directory: &dyn DirectoryWriter,
-    step: &Step,
-) -> Result<Verdict, GraphError> {
-    if step.call.method == HttpMethod::Patch {
-        return update(directory, step).await;
-    }
-    let Some(body) = body(directory, step, ObjectState::Live).await? else {
-        return Ok(Verdict::Missing("does not exist any more".to_owned()));
-    };
-    let named = step.call.body.as_ref().and_then(|body| body.get("keyId"));
-    let guard = step.guards.first();
-    let Some((guard, named)) = guard.zip(named) else {
-        return Ok(Verdict::Fail("the step names no credential".to_owned()));
-    };
-    let property = step.object.object_type.spec().property(&guard.property);
-    let held = property.and_then(|it| canonical::property(it, body.get(it.name)));
-    let held = held.as_ref().and_then(Value::as_array);
-    let mut held = held.into_iter().flatten();
-    Ok(match held.find(|one| one.get("keyId") == Some(named)) {
-        None => Verdict::Done,
-        Some(one) if canonical::hash(Some(one)) == guard.before => write(step),
-        Some(_) => Verdict::Conflict("was changed since the plan was made".to_owned()),
-    })
-}
-
-/// The targets of a step's links in one direction.
-fn targets(step: &Step, direction: Direction) -> BTreeSet<&ObjectId> {
-    step.links
-        .iter()
-        .filter(|link| link.direction == direction)
-        .map(|link| &link.target)
-        .collect()
-}
-
-async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    let Some(kind) = step.links.first().map(|link| link.kind) else {
-        return Ok(Verdict::Fail("the step names no link".to_owned()));
-    };
-    let present = fresh::ends(directory, kind, &step.object.id).await?;
-    let wanted = targets(step, Direction::Added);
-    let missing: Vec<ObjectId> = wanted
-        .iter()
-        .filter(|id| !present.contains(**id))
-        .map(|id| (*id).clone())
-        .collect();
-    if missing.is_empty() {
-        return Ok(Verdict::Done);
-    }
-    if kind.spec().cardinality == Cardinality::One {
-        let replaced = targets(step, Direction::Removed);
-        if let Some(third) = present.iter().find(|id| !replaced.contains(id)) {
-            return Ok(Verdict::Conflict(format!(
-                "{} was set to {third} since the plan was made",
-                kind.name()
-            )));
-        }
-    }
-    // Adding what is there already would fail the whole write.
-    Ok(Verdict::Write(if missing.len() == wanted.len() {
-        step.call.clone()
-    } else {
-        add_call(kind, &step.object.id, &missing)
-    }))
-}
-
-async fn remove_link(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
-    let Some(link) = step.links.first() else {
-        return Ok(Verdict::Fail("the step names no link".to_owned()));
-    };
-    let present = fresh::ends(directory, link.kind, &step.object.id).await?;
-    Ok(if present.contains(&link.target) {
-        write(step)
-    } else {
-        Verdict::Done
-    })
 }

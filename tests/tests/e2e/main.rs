@@ -3,15 +3,19 @@
 
 mod access;
 mod actors;
+mod cancel;
 mod contract;
 mod crowd;
 mod drift;
 mod lanes;
 mod quotas;
+mod references;
 mod relations;
 mod reports;
 mod restore;
 mod sandbox;
+mod scope;
 mod shared;
 mod story;
 mod trouble;
+mod undo;

@@ -61,11 +61,11 @@ pub(crate) fn ids(
         .collect()
 }
 
-fn cloud_user(body: &Value) -> bool {
+pub(crate) fn cloud_user(body: &Value) -> bool {
     body["onPremisesSyncEnabled"] != json!(true) && body["userType"] == json!("Member")
 }
 
-fn property(sandbox: &Sandbox, graph_type: &str, id: &str, name: &str) -> Value {
+pub(crate) fn property(sandbox: &Sandbox, graph_type: &str, id: &str, name: &str) -> Value {
     sandbox.simulator.dump(TENANT)["objects"][graph_type][id][name].clone()
 }
 
@@ -199,7 +199,7 @@ async fn a_policy_whose_exclusion_is_lost_is_left_alone() -> anyhow::Result<()> 
 }
 
 /// Deletes a user for good, which the product's own client refuses to do.
-async fn purge(sandbox: &Sandbox, user: &str) -> anyhow::Result<()> {
+pub(crate) async fn purge(sandbox: &Sandbox, user: &str) -> anyhow::Result<()> {
     let base = sandbox.graph.url();
     let form = [
         ("client_id", simulator::INTRUDER_CLIENT_ID),

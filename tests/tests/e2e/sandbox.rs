@@ -375,6 +375,11 @@ impl Sandbox {
             .into_inner()
             .plan
             .unwrap_or_default();
+        self.made(started).await
+    }
+
+    /// Waits for a plan that was started.
+    async fn made(&self, started: Plan) -> Result<(Plan, Vec<PlanStep>, Vec<Exclusion>), Status> {
         let watch = self
             .restores()
             .watch_plan(WatchPlanRequest { name: started.name })
@@ -416,6 +421,7 @@ impl Sandbox {
         let options = PlanOptions {
             added: AddedPolicy::SoftDelete as i32,
             relationships: RelationshipMode::Rollback as i32,
+            ..PlanOptions::default()
         };
         CreatePlanRequest {
             parent: parent(),
@@ -450,6 +456,61 @@ impl Sandbox {
             .last()
             .and_then(|message| message.restore)
             .unwrap_or_default())
+    }
+
+    /// Cancels a restore and waits for the end.
+    pub(crate) async fn cancel(
+        &self,
+        mut restores: RestoreServiceClient<Door>,
+        restore: &str,
+    ) -> Result<Restore, Status> {
+        let request = CancelRestoreRequest {
+            name: restore.to_owned(),
+            request_id: self.request_id(),
+        };
+        let answer = restores.cancel_restore(request).await?.into_inner();
+        let name = answer.restore.unwrap_or_default().name;
+        let watch = restores.watch_restore(WatchRestoreRequest { name }).await?;
+        let messages: Vec<WatchRestoreResponse> = watch.into_inner().try_collect().await?;
+        let last = messages.into_iter().last();
+        Ok(last.and_then(|message| message.restore).unwrap_or_default())
+    }
+
+    /// Makes the plan that undoes a restore.
+    pub(crate) async fn undo(
+        &self,
+        restore: &str,
+    ) -> Result<(Plan, Vec<PlanStep>, Vec<Exclusion>), Status> {
+        let request = CreateUndoPlanRequest {
+            restore: restore.to_owned(),
+            request_id: self.request_id(),
+        };
+        let answer = self.restores().create_undo_plan(request).await?;
+        self.made(answer.into_inner().plan.unwrap_or_default())
+            .await
+    }
+
+    /// Another replica of the restorer, which shares nothing with the first but the
+    /// store.
+    pub(crate) async fn another_restorer(
+        &self,
+    ) -> anyhow::Result<(RestoreServiceClient<Door>, tokio_util::sync::DropGuard)> {
+        let shared: Arc<dyn Source> = Arc::new(self.source.clone());
+        let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+        let config = restorer::Config::read(&Settings::load(&self.source)?)?;
+        let deps = restorer::Deps {
+            vault: self.vault.clone(),
+            clock: Arc::new(SystemClock),
+            connect: restorer::config::connect(&config, shared, Arc::clone(&ids))?,
+            ids,
+            differ: self.differ.clone().into(),
+        };
+        let app = restorer::App::build(&config, deps, listener().await?)?;
+        let channel = runtime::connect(&url(app.address()), None)?;
+        let stop = CancellationToken::new();
+        tokio::spawn(app.run(stop.clone()));
+        let door = InterceptedService::new(channel, Bearer(TOKEN));
+        Ok((RestoreServiceClient::new(door), stop.drop_guard()))
     }
 
     pub(crate) async fn outcomes(&self, restore: &str) -> anyhow::Result<Vec<Outcome>> {

@@ -9,8 +9,8 @@ use runtime::exit;
 use serde_json::Value;
 
 use super::{PlanOrRestore, print};
-use crate::args::{ApplyPlan, Global};
-use crate::client::{PAGE, all_pages, required};
+use crate::args::{ApplyPlan, Global, ListFailures};
+use crate::client::{Client, PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::{Update, watch};
@@ -39,7 +39,7 @@ pub(super) async fn apply(
         restore = ended(&session, &restore.name).await?;
     }
     print(&restore, &output)?;
-    Ok(verdict(&restore, &output))
+    conclude(&session, &restore).await
 }
 
 /// Waits for the end of a restore that was started before.
@@ -52,14 +52,41 @@ pub(super) async fn watch_restore(
     let tenant = session.tenant(name.tenant()).await?;
     let restore = ended(&session, &name.restore_name(&tenant)).await?;
     print(&restore, &output)?;
-    Ok(verdict(&restore, &output))
+    conclude(&session, &restore).await
 }
 
 fn is_finished(restore: &v1::Restore) -> bool {
     matches!(
         restore.state(),
-        RestoreState::Succeeded | RestoreState::SucceededWithWarnings
+        RestoreState::Succeeded | RestoreState::SucceededWithWarnings | RestoreState::Cancelled
     )
+}
+
+/// Steps that are named where a restore ends with some that did not succeed.
+const NAMED: usize = 20;
+
+/// Says what is to be said about the end of a restore, and names the steps that did
+/// not succeed.
+async fn conclude(session: &Session, restore: &v1::Restore) -> Result<u8, Failure> {
+    let output = &session.output;
+    let code = verdict(restore, output);
+    if restore.conflicts + restore.failed + restore.skipped > 0 {
+        let failures = not_succeeded(session, &restore.name).await?;
+        for outcome in failures.iter().take(NAMED) {
+            output.warning(&format!(
+                "step {} {} ({}): {}: {}",
+                outcome.step,
+                word(outcome.action().as_str_name(), "STEP_ACTION_"),
+                render::object(outcome.object.as_ref()),
+                word(outcome.state().as_str_name(), "OUTCOME_STATE_"),
+                tame(&outcome.detail)
+            ));
+        }
+        if failures.len() > NAMED {
+            output.warning(&format!("and {} more", failures.len() - NAMED));
+        }
+    }
+    Ok(code)
 }
 
 /// Waits for the end of a restore.
@@ -122,7 +149,12 @@ fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
                 ));
             }
             for difference in &restore.unexpected {
-                output.warning(&format!("not as in the snapshot: {difference}"));
+                let wanted = if restore.undo_of.is_empty() {
+                    "not as in the snapshot"
+                } else {
+                    "not undone"
+                };
+                output.warning(&format!("{wanted}: {difference}"));
             }
             if !restore.verified && restore.unexpected.is_empty() {
                 output.warning("the tenant was not verified against the snapshot");
@@ -135,6 +167,13 @@ fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
             ));
             exit::UNAVAILABLE
         }
+        RestoreState::Cancelled => {
+            output.warning(&format!(
+                "the restore was cancelled; {} of {} steps are applied and stay, and `rewind restore undo {id}` plans the way back",
+                restore.applied, restore.step_count
+            ));
+            exit::WARNINGS
+        }
         RestoreState::Planned => {
             output.note(&format!(
                 "nothing is applied yet; `rewind restore apply {id}` begins"
@@ -146,36 +185,20 @@ fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
     }
 }
 
-/// Lists the steps that did not succeed.
+/// Lists the steps that did not succeed, or all.
 pub(super) async fn failures(
-    name: &PlanOrRestore,
+    args: &ListFailures,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
     let session = Session::open(global, output).await?;
-    let parent = &name.restore_name(&session.tenant(name.tenant()).await?);
-    let client = &session.client;
-    let states = [
-        OutcomeState::Conflict,
-        OutcomeState::Failed,
-        OutcomeState::Skipped,
-    ]
-    .map(i32::from);
-    let outcomes = all_pages(|page_token| async move {
-        let message = v1::ListOutcomesRequest {
-            parent: parent.clone(),
-            page_size: PAGE,
-            page_token,
-            states: states.to_vec(),
-        };
-        let answer = client
-            .restores()
-            .list_outcomes(client.unary(message))
-            .await?
-            .into_inner();
-        Ok((answer.outcomes, answer.next_page_token))
-    })
-    .await?;
+    let tenant = session.tenant(args.name.tenant()).await?;
+    let restore = args.name.restore_name(&tenant);
+    let outcomes = if args.all {
+        outcomes(&session.client, &restore, &[]).await?
+    } else {
+        not_succeeded(&session, &restore).await?
+    };
     output.result(
         || {
             Value::Array(
@@ -193,6 +216,41 @@ pub(super) async fn failures(
         },
     )?;
     Ok(exit::DONE)
+}
+
+/// The outcomes of the steps that did not succeed.
+async fn not_succeeded(session: &Session, restore: &str) -> Result<Vec<v1::Outcome>, Failure> {
+    let client = &session.client;
+    let states = [
+        OutcomeState::Conflict,
+        OutcomeState::Failed,
+        OutcomeState::Skipped,
+    ]
+    .map(i32::from);
+    outcomes(client, restore, &states).await
+}
+
+/// The outcomes of a restore in some states, of all where none is named.
+async fn outcomes(
+    client: &Client,
+    restore: &str,
+    states: &[i32],
+) -> Result<Vec<v1::Outcome>, Failure> {
+    all_pages(|page_token| async move {
+        let message = v1::ListOutcomesRequest {
+            parent: restore.to_owned(),
+            page_size: PAGE,
+            page_token,
+            states: states.to_vec(),
+        };
+        let answer = client
+            .restores()
+            .list_outcomes(client.unary(message))
+            .await?
+            .into_inner();
+        Ok((answer.outcomes, answer.next_page_token))
+    })
+    .await
 }
 
 fn row(outcome: &v1::Outcome) -> [String; 6] {

@@ -8,7 +8,7 @@ use proto::v1::{self, AddedPolicy, Obstacle, PlanState, RelationshipMode};
 use runtime::exit;
 use serde_json::json;
 
-use crate::args::{Added, Global, MakePlan, Relationships};
+use crate::args::{Added, ApplyPlan, Global, MakePlan, Parts, Relationships};
 use crate::client::{PAGE, all_pages, required};
 use crate::commands::diff::snapshot_name;
 use crate::failure::Failure;
@@ -53,8 +53,10 @@ pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Re
             .map(|snapshot| snapshot_name(&tenant, snapshot))
             .unwrap_or_default(),
         scope,
-        options: Some(options(added, args.relationships)),
+        options: Some(options(added, args.relationships, &args.parts)),
         request_id: client.request_id(),
+        properties: args.parts.properties.clone(),
+        links: args.parts.links.clone(),
     });
     let mut plan = required(client.restores().create_plan(request).await, |answer| {
         answer.plan
@@ -79,6 +81,29 @@ pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Re
     })
 }
 
+/// Plans the way back from a restore.
+pub(super) async fn undo(args: &ApplyPlan, global: &Global, output: Output) -> Result<u8, Failure> {
+    let session = Session::open(global, output).await?;
+    let tenant = session.tenant(args.name.tenant()).await?;
+    let client = &session.client;
+    let request = client.unary(v1::CreateUndoPlanRequest {
+        restore: args.name.restore_name(&tenant),
+        request_id: client.request_id(),
+    });
+    let mut plan = required(
+        client.restores().create_undo_plan(request).await,
+        |answer| answer.plan,
+    )?;
+    if !args.waiting.detach && plan.state() == PlanState::Running {
+        plan = finished(&session, &plan.name).await?;
+    }
+    print(&session, &plan).await?;
+    Ok(match plan.state() {
+        PlanState::Ready | PlanState::Running => exit::DONE,
+        PlanState::Failed | PlanState::Unspecified => exit::FAILED,
+    })
+}
+
 fn ask(output: &Output) -> Result<Added, Failure> {
     let answer = output.ask("objects added since the snapshot: keep them, or soft-delete those that can be? [keep/soft-delete] (keep)");
     match answer.as_str() {
@@ -90,7 +115,12 @@ fn ask(output: &Output) -> Result<Added, Failure> {
     }
 }
 
-fn options(added: Added, relationships: Relationships) -> v1::PlanOptions {
+fn options(added: Added, relationships: Relationships, parts: &Parts) -> v1::PlanOptions {
+    let mapped = parts.map_references.iter();
+    let mapped = mapped.map(|(old, new)| v1::MappedReference {
+        old: old.clone(),
+        new: new.clone(),
+    });
     let added = match added {
         Added::Keep => AddedPolicy::Keep,
         Added::SoftDelete => AddedPolicy::SoftDelete,
@@ -103,6 +133,9 @@ fn options(added: Added, relationships: Relationships) -> v1::PlanOptions {
     v1::PlanOptions {
         added: added.into(),
         relationships: relationships.into(),
+        map_references: mapped.collect(),
+        drop_references: parts.drop_references.clone(),
+        ..v1::PlanOptions::default()
     }
 }
 
@@ -247,7 +280,7 @@ fn text(plan: &v1::Plan, steps: &[v1::PlanStep], exclusions: &[v1::Exclusion]) -
 }
 
 fn head(plan: &v1::Plan) -> String {
-    let options = plan.options.unwrap_or_default();
+    let options = plan.options.clone().unwrap_or_default();
     let added = match options.added() {
         AddedPolicy::SoftDelete => "soft-delete",
         AddedPolicy::Keep | AddedPolicy::Unspecified => "keep",
@@ -259,18 +292,18 @@ fn head(plan: &v1::Plan) -> String {
     };
     let estimate =
         std::time::Duration::from_secs(u64::try_from(plan.estimate_seconds).unwrap_or(0));
-    fields([
+    let or_dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let lines = [
         ("Name", plan.name.clone()),
         ("State", word(plan.state().as_str_name(), "PLAN_STATE_")),
-        ("Snapshot", plan.snapshot.clone()),
-        (
-            "Report",
-            if plan.report.is_empty() {
-                "-".to_owned()
-            } else {
-                plan.report.clone()
-            },
-        ),
+        ("Snapshot", or_dash(&plan.snapshot)),
+        ("Report", or_dash(&plan.report)),
         ("Scope", render::scope(plan.scope.as_ref())),
         ("Added objects", added.to_owned()),
         ("Relationships", relationships.to_owned()),
@@ -278,7 +311,20 @@ fn head(plan: &v1::Plan) -> String {
         ("Steps", plan.step_count.to_string()),
         ("Exclusions", plan.exclusion_count.to_string()),
         ("Estimate", humantime::format_duration(estimate).to_string()),
-    ])
+    ];
+    let mapped = options.map_references.iter();
+    let mapped: Vec<String> = mapped
+        .map(|one| format!("{}={}", one.old, one.new))
+        .collect();
+    let further = [
+        ("Undoes", plan.undo_of.clone()),
+        ("Properties", plan.properties.join(", ")),
+        ("Links", plan.links.join(", ")),
+        ("References mapped", mapped.join(", ")),
+        ("References dropped", options.drop_references.join(", ")),
+    ];
+    let told = further.into_iter().filter(|(_, text)| !text.is_empty());
+    fields(lines.into_iter().chain(told))
 }
 
 /// One exclusion, for people.

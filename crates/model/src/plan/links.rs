@@ -93,7 +93,10 @@ impl Draft<'_> {
         for link in &self.situation.base.links {
             let returns = self.returning.contains_key(&link.source)
                 || self.returning.contains_key(&link.target);
+            // A member of a group that is not asked for comes back as Graph brings it.
+            let asked_for = (self.situation.scope).holds(link.kind.source_type(), &link.source);
             if !returns
+                || !asked_for
                 || !self.is_written(link.kind.source_type())
                 || !self.will_exist(link.kind.source_type(), &link.source)
                 || !self.writable_source(link.kind, &link.source)
@@ -185,12 +188,6 @@ impl Draft<'_> {
     }
 
     fn remove_link(&mut self, change: &Change, link: &LinkChange) {
-        let spec = link.kind.spec();
-        let holder = link.kind.source_type().spec().item_path(&change.object.id);
-        let path = match spec.cardinality {
-            Cardinality::One => format!("{holder}/{}/$ref", spec.relation),
-            Cardinality::Many => format!("{holder}/{}/{}/$ref", spec.relation, link.target),
-        };
         self.steps.push(Sketch {
             action: Action::RemoveLink,
             object: change.object.clone(),
@@ -201,11 +198,7 @@ impl Draft<'_> {
                 ..link.clone()
             }],
             guards: Vec::new(),
-            call: Call {
-                method: HttpMethod::Delete,
-                path,
-                body: None,
-            },
+            call: remove_call(link.kind, &change.object.id, &link.target),
             needs: Vec::new(),
             needs_links_of: Vec::new(),
         });
@@ -286,5 +279,20 @@ pub fn add_call(kind: LinkKind, source: &ObjectId, targets: &[ObjectId]) -> Call
                 json!({ (format!("{}@odata.bind", spec.relation)): many.iter().map(reference).collect::<Vec<_>>() }),
             ),
         },
+    }
+}
+
+/// The Graph call that removes one link.
+pub(super) fn remove_call(kind: LinkKind, source: &ObjectId, target: &ObjectId) -> Call {
+    let spec = kind.spec();
+    let holder = kind.source_type().spec().item_path(source);
+    let path = match spec.cardinality {
+        Cardinality::One => format!("{holder}/{}/$ref", spec.relation),
+        Cardinality::Many => format!("{holder}/{}/{target}/$ref", spec.relation),
+    };
+    Call {
+        method: HttpMethod::Delete,
+        path,
+        body: None,
     }
 }

@@ -294,15 +294,7 @@ impl Draft<'_> {
             .object_type
             .spec()
             .item_path(&change.object.id);
-        let value = canonical::writable(property, target, current);
-        let call = Call {
-            method: HttpMethod::Post,
-            path: format!("{item}/{action}"),
-            body: Some(Value::Object(Body::from_iter([(
-                property.name.to_owned(),
-                value,
-            )]))),
-        };
+        let call = action_call(&item, action, property, target, current);
         self.write_apart(change, attributes, guard(property, current, target), call);
     }
 
@@ -336,15 +328,6 @@ impl Draft<'_> {
                 }
                 continue;
             };
-            let whole = Property {
-                write: Write::Plain,
-                spelling: None,
-                ..*property
-            };
-            let mut body = canonical::writable(&whole, Some(&target), Some(&current));
-            if let Some(body) = body.as_object_mut() {
-                body.remove("id");
-            }
             let hash = |body: &Body| canonical::property(property, body.get(property.name));
             let hash = |body| canonical::hash(hash(body).as_ref().and_then(|value| value.get(id)));
             let guard = Guard {
@@ -357,11 +340,7 @@ impl Draft<'_> {
                 .object_type
                 .spec()
                 .item_path(&change.object.id);
-            let call = Call {
-                method: HttpMethod::Patch,
-                path: format!("{item}/{}/{id}", property.name),
-                body: Some(body),
-            };
+            let call = entry_call(&item, property, id, &target, &current);
             self.write_apart(change, &attributes, guard, call);
         }
     }
@@ -447,39 +426,12 @@ impl Draft<'_> {
         base: &Body,
         live: &mut Body,
     ) {
-        let list = if property.name == "api" {
-            "/oauth2PermissionScopes"
-        } else {
-            ""
-        };
-        let entries = |body: &Body| {
-            body.get(property.name)
-                .and_then(|value| value.pointer(list))
-                .and_then(Value::as_array)
-                .cloned()
-        };
-        let wanted = entries(base).unwrap_or_default();
-        let Some(mut current) = entries(live) else {
-            return;
-        };
-        let mut switched = false;
-        for entry in &mut current {
-            if entry.get("isEnabled") == Some(&Value::Bool(true)) && !wanted.contains(entry) {
-                entry["isEnabled"] = Value::Bool(false);
-                switched = true;
-            }
-        }
-        if !switched {
-            return;
-        }
         let before = live.get(property.name).cloned();
-        if let Some(place) = live
-            .get_mut(property.name)
-            .and_then(|value| value.pointer_mut(list))
-        {
-            *place = Value::Array(current.clone());
-        }
-        let after = live.get(property.name).cloned();
+        let Some(after) = switched_off(property, base.get(property.name), before.as_ref()) else {
+            return;
+        };
+        live.insert(property.name.to_owned(), after.clone());
+        let after = Some(after);
         let mut body = typed(spec, base);
         let value = canonical::writable(property, after.as_ref(), before.as_ref());
         body.insert(property.name.to_owned(), value);
@@ -590,8 +542,15 @@ impl Draft<'_> {
         } else {
             Vec::new()
         };
-        let (excluded, stricter) = (exclusions(base), enforces_more(change));
-        let missing: Vec<Reference> = references(base)
+        // What is not written stays as it is.
+        let writes_conditions = change.kind != ChangeKind::Modified
+            || change
+                .attributes
+                .iter()
+                .any(|attribute| attribute.property() == "conditions");
+        let wanted = if writes_conditions { base } else { live };
+        let (excluded, stricter) = (exclusions(wanted), enforces_more(change));
+        let missing: Vec<Reference> = references(wanted)
             .into_iter()
             .filter(|one| !self.situation.resolved.contains(one) && !self.returns(one))
             // One that named nothing in the snapshot either is no worse than it was.
@@ -751,6 +710,76 @@ pub(super) fn guard(property: &Property, live: Option<&Value>, target: Option<&V
         before: hash(live),
         after: hash(target),
     }
+}
+
+/// The call by which an action of an object takes a property.
+pub(super) fn action_call(
+    item: &str,
+    action: &str,
+    property: &Property,
+    target: Option<&Value>,
+    current: Option<&Value>,
+) -> Call {
+    let value = canonical::writable(property, target, current);
+    Call {
+        method: HttpMethod::Post,
+        path: format!("{item}/{action}"),
+        body: Some(Value::Object(Body::from_iter([(
+            property.name.to_owned(),
+            value,
+        )]))),
+    }
+}
+
+/// The call that sets one entry of a property back, which has a path of its own.
+pub(super) fn entry_call(
+    item: &str,
+    property: &Property,
+    id: &str,
+    target: &Value,
+    current: &Value,
+) -> Call {
+    let whole = Property {
+        write: Write::Plain,
+        spelling: None,
+        ..*property
+    };
+    let mut body = canonical::writable(&whole, Some(target), Some(current));
+    if let Some(body) = body.as_object_mut() {
+        body.remove("id");
+    }
+    Call {
+        method: HttpMethod::Patch,
+        path: format!("{item}/{}/{id}", property.name),
+        body: Some(body),
+    }
+}
+
+/// A property with the entries switched off that are not wanted as they are; `None`
+/// where none is on.
+pub(super) fn switched_off(
+    property: &Property,
+    wanted: Option<&Value>,
+    current: Option<&Value>,
+) -> Option<Value> {
+    let list = if property.name == "api" {
+        "/oauth2PermissionScopes"
+    } else {
+        ""
+    };
+    let entries = |value: Option<&Value>| value?.pointer(list)?.as_array().cloned();
+    let wanted = entries(wanted).unwrap_or_default();
+    let mut entries = entries(current)?;
+    let mut switched = false;
+    for entry in &mut entries {
+        if entry.get("isEnabled") == Some(&Value::Bool(true)) && !wanted.contains(entry) {
+            entry["isEnabled"] = Value::Bool(false);
+            switched = true;
+        }
+    }
+    let mut value = current?.clone();
+    *value.pointer_mut(list)? = Value::Array(entries);
+    switched.then_some(value)
 }
 
 /// The start of a write's body: polymorphic types must say which they are.

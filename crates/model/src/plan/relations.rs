@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{Action, Added, Draft, Guard, Relationships, Sketch};
 use crate::call::{Call, HttpMethod};
 use crate::canonical;
-use crate::catalogue::{GLOBAL_ADMINISTRATOR, OWNER, ObjectType, Reading, TypeSpec};
+use crate::catalogue::{GLOBAL_ADMINISTRATOR, OWNER, ObjectType, Reading, Relation, TypeSpec};
 use crate::diff::{AttributeChange, Change, ChangeKind, Obstacle, attribute_changes};
 use crate::id::ObjectId;
 use crate::object::{Object, ObjectRef, ObjectState, name_with};
@@ -141,12 +141,7 @@ impl Draft<'_> {
             });
             return;
         }
-        let body: Body = relation
-            .made_of
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), base.get(*name)?.clone())))
-            .filter(|(_, value)| !value.is_null())
-            .collect();
+        let body = made_of(relation, base);
         self.note_privilege(object, base);
         self.steps.push(Sketch {
             action: Action::MakeAnew,
@@ -291,8 +286,21 @@ impl Draft<'_> {
     }
 }
 
+/// What a request to make one anew says.
+pub(super) fn made_of(relation: Relation, body: &Body) -> Body {
+    relation
+        .made_of
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())))
+        .filter(|(_, value)| !value.is_null())
+        .collect()
+}
+
 /// The objects that one ties together, and the unit that an assignment is about.
-fn tied<'a>(spec: &'static TypeSpec, body: &'a Body) -> impl Iterator<Item = ObjectId> + 'a {
+pub(super) fn tied<'a>(
+    spec: &'static TypeSpec,
+    body: &'a Body,
+) -> impl Iterator<Item = ObjectId> + 'a {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let ties = spec.ties.iter().filter_map(move |tie| text(tie));
     let unit =
@@ -302,7 +310,7 @@ fn tied<'a>(spec: &'static TypeSpec, body: &'a Body) -> impl Iterator<Item = Obj
 }
 
 /// Where one is made.
-fn place(spec: &TypeSpec, body: &Body) -> Option<String> {
+pub(super) fn place(spec: &TypeSpec, body: &Body) -> Option<String> {
     match spec.reading {
         Reading::Contained { .. } => {
             let owner = body.get(OWNER).and_then(Value::as_str)?;
@@ -320,7 +328,7 @@ pub(super) fn relation_path(spec: &TypeSpec, live: &Body) -> Option<String> {
 }
 
 /// Whether a body is the assignment of the highest role over the whole tenant.
-fn is_administrator(body: &Body) -> bool {
+pub(super) fn is_administrator(body: &Body) -> bool {
     let is = |name: &str, value: &str| body.get(name).is_some_and(|held| held == value);
     is("roleDefinitionId", GLOBAL_ADMINISTRATOR) && is("directoryScopeId", "/")
 }

@@ -790,5 +790,7 @@ fn a_member_that_comes_back_is_made_sure_of_in_its_unit() {
     );
 }
 
+mod parts;
 mod policies;
 mod relations;
+mod undo;

@@ -1,7 +1,8 @@
 //! Steps, exclusions and choices of a restore plan.
 
 use model::call::{Call, HttpMethod};
-use model::plan::{Action, Added, Exclusion, Guard, Options, Relationships, Step};
+use model::plan::{Action, Added, Exclusion, Guard, Options, Parts, Relationships, Step};
+use model::references::Chosen;
 
 use super::InvalidMessage;
 use super::diff::{
@@ -38,6 +39,8 @@ pub fn step(step: &Step) -> v1::PlanStep {
                 after: guard.after.clone(),
             })
             .collect(),
+        permission: step.permissions().join(", "),
+        estimate_seconds: step.estimate_seconds(),
     }
 }
 
@@ -164,5 +167,50 @@ pub fn options(options: Options) -> v1::PlanOptions {
     v1::PlanOptions {
         added: added as i32,
         relationships: relationships as i32,
+        ..v1::PlanOptions::default()
     }
+}
+
+/// What was chosen for hard-deleted objects that policies name.
+///
+/// # Errors
+/// [`InvalidMessage`] for an id that is none, and for choices that contradict each
+/// other.
+pub fn model_chosen(options: Option<&v1::PlanOptions>) -> Result<Chosen, InvalidMessage> {
+    let Some(options) = options else {
+        return Ok(Chosen::default());
+    };
+    let mapped = options.map_references.iter();
+    let mapped = mapped.map(|one| (one.old.as_str(), one.new.as_str()));
+    let dropped = options.drop_references.iter().map(String::as_str);
+    Chosen::new(mapped, dropped)
+        .map_err(|error| InvalidMessage::new("options.map_references", error))
+}
+
+/// The choices of a plan with those for hard-deleted objects.
+#[must_use]
+pub fn with_chosen(options: v1::PlanOptions, chosen: &Chosen) -> v1::PlanOptions {
+    let mapped = chosen.mapped().map(|(old, new)| v1::MappedReference {
+        old: old.to_owned(),
+        new: new.to_owned(),
+    });
+    v1::PlanOptions {
+        map_references: mapped.collect(),
+        drop_references: chosen.dropped().map(str::to_owned).collect(),
+        ..options
+    }
+}
+
+/// The parts of objects that a request or a plan names.
+///
+/// # Errors
+/// [`InvalidMessage`] for a property or a link that no object has.
+pub fn model_parts(properties: &[String], links: &[String]) -> Result<Parts, InvalidMessage> {
+    Parts::parse(properties, links).map_err(|error| {
+        let field = match error {
+            model::plan::InvalidPart::Property(_) => "properties",
+            model::plan::InvalidPart::Link(_) => "links",
+        };
+        InvalidMessage::new(field, error)
+    })
 }

@@ -145,6 +145,18 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "Permission missing",
             "The application that restores lacks a permission for objects of the type.",
         ),
+        Obstacle::WholeObject => (
+            "Whole object",
+            "Only parts of objects are asked for, and the object as a whole came or went.",
+        ),
+        Obstacle::ChangedSince => (
+            "Changed since",
+            "An undo leaves it, since it is no longer as the restore left it.",
+        ),
+        Obstacle::NotJournalled => (
+            "Not in the journal",
+            "An undo leaves it, since the journal does not tell what was there before.",
+        ),
         Obstacle::Unspecified => (
             "Another reason",
             "The reason is newer than the program that wrote this page.",

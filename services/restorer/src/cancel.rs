@@ -1,0 +1,139 @@
+//! Cancels a restore: what is applied stays, and nothing more is written.
+//!
+//! A mark in the store says so, which whoever applies the plan looks at before each
+//! wave. Where nobody does in this process, the journal is closed by an entry that
+//! comes in the place of the next one; a process elsewhere then writes no more. What
+//! was begun and has no outcome is looked at, so that the record is true.
+
+use std::time::Duration;
+
+use model::{PlanId, TenantId};
+use proto::convert::timestamp;
+use proto::v1::{Deed, JournalEntry, Plan, Restore, RestoreState, WatchRestoreResponse};
+use runtime::jobs::Start;
+use runtime::status::{chain, status};
+use store::TenantVault;
+use tracing::Instrument;
+
+use crate::apply::{self, end_cancelled, open_intents, outcome};
+use crate::documents::Documents;
+use crate::{Context, Error, step};
+
+/// How long another process may take to note how the steps ended that it is at.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the journal is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(250);
+/// Cancels a restore, and ends it in the background where nobody applies it here. A
+/// restore that has ended is only shown.
+pub(crate) async fn start(
+    context: &Context,
+    vault: TenantVault,
+    tenant: &TenantId,
+    id: &PlanId,
+    caller: String,
+) -> Result<Restore, Error> {
+    let documents = Documents::new(vault, id.clone());
+    let plan = documents.plan().await?;
+    if documents.result().await?.is_some() {
+        return apply::shown(context, &documents, tenant, &plan).await;
+    }
+    let deed = Deed {
+        caller,
+        time: Some(timestamp(context.deps.clock.now())),
+    };
+    documents.cancel(&deed).await?;
+    let mut restore = apply::shown(context, &documents, tenant, &plan).await?;
+    if restore.end_time.is_some() {
+        return Ok(restore);
+    }
+    restore.state = RestoreState::Running as i32;
+    let initial = WatchRestoreResponse {
+        restore: Some(restore.clone()),
+        phase: "cancelling".to_owned(),
+    };
+    match context.restores.start(restore.name.clone(), initial) {
+        Start::Running(_) => {}
+        Start::New(job) => {
+            let span = tracing::info_span!("cancel", %tenant, restore = %id);
+            let (context, tenant) = (context.clone(), tenant.clone());
+            let run = async move {
+                let result = settle(&context, &documents, &tenant, &plan).await;
+                match &result {
+                    Ok(restore) => tracing::info!(applied = restore.applied, "restore cancelled"),
+                    Err(error) => {
+                        tracing::warn!(error = chain(error), "restore not cancelled yet");
+                    }
+                }
+                let done = |restore| WatchRestoreResponse {
+                    restore: Some(restore),
+                    phase: "done".to_owned(),
+                };
+                job.finish(result.map(done).map_err(|error| status(&error)));
+            };
+            tokio::spawn(run.instrument(span));
+        }
+    }
+    Ok(restore)
+}
+
+/// Ends a restore that nobody applies in this process.
+async fn settle(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    plan: &Plan,
+) -> Result<Restore, Error> {
+    let (mut seen, mut since) = (0, tokio::time::Instant::now());
+    loop {
+        if let Some(result) = documents.result().await? {
+            return Ok(result);
+        }
+        let journal = documents.journal().await?;
+        if journal.len() > seen {
+            (seen, since) = (journal.len(), tokio::time::Instant::now());
+        }
+        let open = open_intents(&journal);
+        if !open.is_empty() && since.elapsed() < PATIENCE {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        }
+        let entry = JournalEntry {
+            outcomes: found(context, documents, tenant, &open).await?,
+            time: Some(timestamp(context.deps.clock.now())),
+            ..JournalEntry::default()
+        };
+        match documents.append(journal.len(), &entry).await {
+            Ok(()) => return end_cancelled(context, documents, tenant, plan).await,
+            // Somebody is at it, and sees the mark before going on.
+            Err(Error::AppliedElsewhere { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How the steps ended that were begun and not noted, by what is found now.
+async fn found(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+    open: &[u32],
+) -> Result<Vec<proto::v1::Outcome>, Error> {
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let record = context.deps.vault.registered(tenant).await?;
+    let directory = (context.deps.connect)(&record)?;
+    let mut steps = documents.model_steps().await?;
+    steps.retain(|step| open.contains(&step.number));
+    let mut outcomes = Vec::with_capacity(steps.len());
+    for some in steps.chunks(step::AT_ONCE) {
+        let looks = some
+            .iter()
+            .map(|step| step::settle(directory.as_ref(), step));
+        let looks = futures::future::join_all(looks).await;
+        for (step, ending) in some.iter().zip(looks) {
+            outcomes.push(outcome(context, step, ending?));
+        }
+    }
+    Ok(outcomes)
+}

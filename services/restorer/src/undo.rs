@@ -1,0 +1,229 @@
+//! Makes the plan that undoes a restore: read its journal, invert what was applied,
+//! look at each object whether it is still as the restore left it, store.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use graph::DirectoryWriter;
+use model::diff::Obstacle;
+use model::plan::{Action, Applied, Exclusion, Step, Undoing, estimate_seconds, undo};
+use model::references::{Reference, references};
+use model::{ObjectId, ObjectState, ObjectType, PlanId, TenantId};
+use proto::convert::timestamp;
+use proto::v1::{Outcome, OutcomeState, Plan, PlanState, RestoreState, WatchPlanResponse};
+use serde_json::{Map, Value};
+use store::TenantVault;
+
+use crate::documents::Documents;
+use crate::make_plan::{self, count, lacking, own};
+use crate::step::Prospect;
+use crate::{Context, Error, apply, references, step};
+
+/// What an undo is about, validated.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) tenant: TenantId,
+    /// The plan to make.
+    pub(crate) id: PlanId,
+    /// The restore to undo, by the id of its plan.
+    pub(crate) restore: PlanId,
+    pub(crate) asked_at: DateTime<Utc>,
+}
+
+/// Starts the making of the plan in the background.
+///
+/// # Errors
+/// `NotFound` where there is no such restore; `NotEnded` where it has not ended.
+pub(crate) async fn start(
+    context: &Context,
+    vault: TenantVault,
+    order: Order,
+) -> Result<WatchPlanResponse, Error> {
+    let restored = Documents::new(vault.clone(), order.restore.clone());
+    let plan = restored.plan().await?;
+    let restore = apply::shown(context, &restored, &order.tenant, &plan).await?;
+    let ended = matches!(
+        restore.state(),
+        RestoreState::Succeeded | RestoreState::SucceededWithWarnings | RestoreState::Cancelled
+    );
+    if !ended {
+        return Err(Error::NotEnded {
+            id: order.restore.to_string(),
+        });
+    }
+    let running = Plan {
+        name: proto::name::plan(&order.tenant, &order.id),
+        state: PlanState::Running as i32,
+        create_time: Some(timestamp(order.asked_at)),
+        undo_of: restore.name,
+        ..Plan::default()
+    };
+    let span = tracing::info_span!("undo", tenant = %order.tenant, plan = %order.id);
+    let (plans, context) = (context.plans.clone(), context.clone());
+    let making = running.clone();
+    Ok(make_plan::in_background(
+        &plans,
+        running,
+        span,
+        |_| async move { make(&context, vault, &restored, &order, making).await },
+    ))
+}
+
+async fn make(
+    context: &Context,
+    vault: TenantVault,
+    restored: &Documents,
+    order: &Order,
+    running: Plan,
+) -> Result<Plan, Error> {
+    let deps = &context.deps;
+    let record = deps.vault.registered(&order.tenant).await?;
+    let directory = (deps.connect)(&record)?;
+    let directory = directory.as_ref();
+    let outcomes = apply::outcomes(&restored.journal().await?);
+    let applied: Vec<Applied> = restored
+        .model_steps()
+        .await?
+        .into_iter()
+        .filter_map(|step| {
+            let outcome = outcomes.get(&step.number)?;
+            has_written(&step, outcome).then(|| recorded(step, outcome))
+        })
+        .collect();
+    let returned = returned(directory, &applied).await?;
+    let named = applied
+        .iter()
+        .filter_map(|one| one.before.as_ref()?.as_object());
+    let named: HashSet<Reference> = named.flat_map(references).collect();
+    let resolved = references::existing(directory, &named).await?;
+    let reader = context.reader_client_id.as_deref();
+    let types = applied.iter().map(|one| one.step.object.object_type);
+    let own = own(directory, &record, reader, types).await?;
+    let lacking = lacking(directory.granted().await?.as_ref());
+    let mut content = undo(&Undoing {
+        applied: &applied,
+        returned: &returned,
+        resolved: &resolved,
+        own: &own,
+        lacking: &lacking,
+    });
+    let (steps, changed) = still_fitting(directory, std::mem::take(&mut content.steps)).await?;
+    content.steps = steps;
+    content.exclude(changed);
+    let made = Plan {
+        state: PlanState::Ready as i32,
+        step_count: count(content.steps.len()),
+        exclusion_count: count(content.exclusions.len()),
+        risks: content.risks.clone(),
+        estimate_seconds: estimate_seconds(&content.steps),
+        ..running
+    };
+    Documents::new(vault, order.id.clone())
+        .write_plan(&made, &content)
+        .await?;
+    Ok(made)
+}
+
+/// Whether a step changed anything. Of links, some may have been added although
+/// others were refused.
+fn has_written(step: &Step, outcome: &Outcome) -> bool {
+    let in_part = step.action == Action::AddLinks
+        && outcome.after_json.is_some()
+        && outcome.before_json != outcome.after_json;
+    match outcome.state() {
+        OutcomeState::Applied => true,
+        OutcomeState::Failed => in_part,
+        _ => false,
+    }
+}
+
+fn recorded(step: Step, outcome: &Outcome) -> Applied {
+    // What cannot be read is as if it were not journalled, and named as such.
+    let value = |json: &Option<String>| serde_json::from_str::<Value>(json.as_deref()?).ok();
+    Applied {
+        before: value(&outcome.before_json),
+        after: value(&outcome.after_json),
+        step,
+    }
+}
+
+/// The objects that the restore brought back, as they are now.
+async fn returned(
+    directory: &dyn DirectoryWriter,
+    applied: &[Applied],
+) -> Result<HashMap<ObjectId, Map<String, Value>>, Error> {
+    let keys: Vec<(ObjectType, ObjectState, ObjectId)> = applied
+        .iter()
+        .filter(|one| one.step.action == Action::RestoreDeleted)
+        .map(|one| &one.step.object)
+        .map(|object| (object.object_type, ObjectState::Live, object.id.clone()))
+        .collect();
+    let mut bodies = HashMap::new();
+    for answer in directory.read_many(&keys).await? {
+        if let Some(object) = answer? {
+            bodies.insert(object.id.clone(), object.body());
+        }
+    }
+    Ok(bodies)
+}
+
+/// The steps whose objects are still as the restore left them, and what is left out
+/// since they are not. A step that waits for another on the same object can only be
+/// told when its turn comes.
+async fn still_fitting(
+    directory: &dyn DirectoryWriter,
+    steps: Vec<Step>,
+) -> Result<(Vec<Step>, Vec<Exclusion>), Error> {
+    let first: Vec<&Step> = steps.iter().filter(|step| !follows(step, &steps)).collect();
+    let prospects = step::prospects(directory, &first).await?;
+    let numbers = first.iter().map(|step| step.number);
+    let mut looks: HashMap<u32, Prospect> = numbers.zip(prospects).collect();
+    let (mut kept, mut excluded) = (Vec::<Step>::new(), Vec::new());
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let mut lost = BTreeSet::new();
+    for mut step in steps {
+        let prospect = match looks.remove(&step.number) {
+            Some(prospect) => prospect,
+            // What it follows is left out: it is the next on its object.
+            None if step.after.iter().any(|number| lost.contains(number)) => {
+                step::prospect(directory, &step).await?
+            }
+            None => Prospect::Ready,
+        };
+        match prospect {
+            Prospect::Ready => {
+                let number = u32::try_from(kept.len() + 1)
+                    .expect("invariant: a plan has fewer than four billion steps");
+                numbers.insert(step.number, number);
+                step.number = number;
+                let after = step.after.iter();
+                step.after = after.filter_map(|one| numbers.get(one).copied()).collect();
+                kept.push(step);
+            }
+            // Somebody has undone it.
+            Prospect::Done => {}
+            Prospect::Neither(detail) => {
+                lost.insert(step.number);
+                excluded.push(Exclusion {
+                    detail: format!("{}: {detail}", step.reason),
+                    object: step.object,
+                    obstacle: Obstacle::ChangedSince,
+                    part: String::new(),
+                });
+            }
+        }
+    }
+    Ok((kept, excluded))
+}
+
+/// Whether a step waits for an earlier one on the same object, or for one that brings
+/// an object back.
+fn follows(step: &Step, steps: &[Step]) -> bool {
+    let before = step.after.iter().filter_map(|number| {
+        let index = usize::try_from(*number).ok()?.checked_sub(1)?;
+        steps.get(index)
+    });
+    before
+        .into_iter()
+        .any(|other| other.object == step.object || other.action == Action::RestoreDeleted)
+}
