@@ -227,6 +227,7 @@ pub(crate) fn plan(id: &str, state: PlanState) -> Plan {
         options: Some(PlanOptions {
             added: AddedPolicy::Keep.into(),
             relationships: RelationshipMode::Rollback.into(),
+            ..PlanOptions::default()
         }),
         create_time: at(200),
         step_count: 2,
@@ -234,6 +235,22 @@ pub(crate) fn plan(id: &str, state: PlanState) -> Plan {
         risks: vec!["a policy changes who may sign in".to_owned()],
         estimate_seconds: 61,
         ..Default::default()
+    }
+}
+
+/// A plan that a second person has approved.
+pub(crate) fn approved(plan: Plan) -> Plan {
+    Plan {
+        author: "anna".to_owned(),
+        hash: "5eed".to_owned(),
+        approval_required: vec!["it changes Conditional Access".to_owned()],
+        approval: Some(Approval {
+            approver: "ben".to_owned(),
+            create_time: at(250),
+            expire_time: at(86_650),
+            plan_hash: "5eed".to_owned(),
+        }),
+        ..plan
     }
 }
 

@@ -209,6 +209,7 @@ impl TenantService for Fake {
     ) -> Result<Response<UpdateTenantResponse>, Status> {
         let tenant = self.tenants.first().map(|tenant| Tenant {
             drift_watch: request.get_ref().drift_watch().to_owned(),
+            approval: request.get_ref().approval().to_owned(),
             ..tenant.clone()
         });
         method!(
@@ -758,6 +759,18 @@ impl RestoreService for Fake {
             GetRestoreResponse {
                 restore: Some(self.restore.clone())
             }
+        )
+    }
+    async fn approve_plan(
+        &self,
+        request: Request<ApprovePlanRequest>,
+    ) -> Result<Response<ApprovePlanResponse>, Status> {
+        let plan = canned::approved(self.plan.clone());
+        method!(
+            self,
+            request,
+            ApprovePlanRequest,
+            ApprovePlanResponse { plan: Some(plan) }
         )
     }
     async fn list_restores(

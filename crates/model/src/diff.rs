@@ -148,6 +148,10 @@ pub enum Obstacle {
     LastAdministrator,
     /// The application that writes lacks a permission for the type.
     PermissionMissing,
+    /// Writing the policy could lock people out.
+    LockoutRisk,
+    /// The policy is written in report-only mode, for a person to enable.
+    ReportOnly,
 }
 
 /// One object that differs.

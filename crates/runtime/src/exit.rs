@@ -38,11 +38,15 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::PERMISSION_DENIED
         | reason::CREDENTIAL_REJECTED
         | reason::APPROVAL_REQUIRED
+        | reason::APPROVAL_OF_OWN_PLAN
         | reason::CREDENTIAL_REFERENCE_REFUSED
         | reason::CUSTOM_CLOUD_REFUSED => NOT_PERMITTED,
-        reason::PLAN_STALE | reason::SLOT_TAKEN | reason::ALREADY_EXISTS | reason::CONFLICT => {
-            CONFLICT
-        }
+        reason::PLAN_STALE
+        | reason::APPROVAL_EXPIRED
+        | reason::APPROVAL_STALE
+        | reason::SLOT_TAKEN
+        | reason::ALREADY_EXISTS
+        | reason::CONFLICT => CONFLICT,
         reason::KEY_UNAVAILABLE => UNAVAILABLE,
         reason::STORE_CORRUPT
         | reason::KEY_ERASED
@@ -103,6 +107,9 @@ mod tests {
             (reason::SNAPSHOT_INCOMPLETE, 1),
             (reason::SLOT_TAKEN, 6),
             (reason::APPROVAL_REQUIRED, 5),
+            (reason::APPROVAL_OF_OWN_PLAN, 5),
+            (reason::APPROVAL_EXPIRED, 6),
+            (reason::APPROVAL_STALE, 6),
             (reason::PLAN_STALE, 6),
             (reason::UNRESOLVED_REFERENCE, 1),
             (reason::CREDENTIAL_REFERENCE_REFUSED, 5),

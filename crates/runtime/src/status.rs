@@ -90,9 +90,10 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         reason::LICENCE_REQUIRED
         | reason::CONSENT_MISSING
         | reason::KEY_ERASED
-        | reason::APPROVAL_REQUIRED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::NO_COPY_STORE
+        | reason::APPROVAL_EXPIRED
+        | reason::APPROVAL_STALE
         | reason::PLAN_STALE => return Code::FailedPrecondition,
         _ => {}
     }

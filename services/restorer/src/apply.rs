@@ -22,7 +22,7 @@ use tracing::Instrument;
 use crate::documents::Documents;
 use crate::lane::Lane;
 use crate::make_plan::count;
-use crate::{Context, Error, report, step};
+use crate::{Context, Error, approve, report, step};
 
 /// Steps under way at a time.
 const AT_ONCE: usize = 16;
@@ -35,6 +35,9 @@ type Outcomes = BTreeMap<u32, Outcome>;
 
 /// Starts to apply a plan in the background, or joins the restore that runs. A
 /// finished restore is only shown.
+///
+/// # Errors
+/// Where the plan needs an approval that counts and has none.
 pub(crate) async fn start(
     context: &Context,
     vault: TenantVault,
@@ -48,6 +51,10 @@ pub(crate) async fn start(
             restore: Some(result),
             phase: "done".to_owned(),
         });
+    }
+    let name = format!("tenants/{tenant}/restores/{id}");
+    if !context.restores.is_running(&name) {
+        approve::ensure(context, &documents, tenant, &plan).await?;
     }
     let mut restore = shown(context, &documents, tenant, &plan).await?;
     restore.state = RestoreState::Running as i32;
@@ -385,7 +392,10 @@ fn open_matters(exclusions: &[Exclusion]) -> Vec<String> {
     let open = |exclusion: &&Exclusion| {
         matches!(
             exclusion.obstacle,
-            Obstacle::CredentialAdded | Obstacle::UnresolvedReference
+            Obstacle::CredentialAdded
+                | Obstacle::UnresolvedReference
+                | Obstacle::LockoutRisk
+                | Obstacle::ReportOnly
         )
     };
     let sentence = |exclusion: &Exclusion| {

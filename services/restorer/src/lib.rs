@@ -6,12 +6,15 @@
 
 mod access;
 mod apply;
+mod approve;
 pub mod config;
 mod documents;
 mod error;
 mod fresh;
 mod lane;
+mod lockout;
 mod make_plan;
+mod privileged;
 mod references;
 mod relations;
 mod report;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use graph::{DirectoryWriter, GraphError};
 use model::diff::{Change, ChangeKind, Difference, Scope, diff};
+use model::lockout::Accounts;
 use model::plan::{Options, Situation, plan};
 use model::snapshot::Content;
 use model::{Application, ObjectId, ObjectType, PlanId, TenantId, permission};
@@ -17,7 +18,7 @@ use tracing::Instrument;
 
 use crate::documents::Documents;
 use crate::fresh::{self, Wanted};
-use crate::{Context, Error, references, relations, report};
+use crate::{Context, Error, approve, lockout, privileged, references, relations, report};
 
 /// The documented write quota: 3,000 writes in 150 seconds per app and tenant.
 const WRITES_PER_SECOND: usize = 20;
@@ -41,6 +42,8 @@ pub(crate) struct Order {
     pub(crate) origin: Origin,
     pub(crate) scope: Scope,
     pub(crate) options: Options,
+    /// Who asks; empty where the call came past the gateway.
+    pub(crate) author: String,
     pub(crate) asked_at: DateTime<Utc>,
 }
 
@@ -52,6 +55,7 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
         scope: Some(convert::scope(&order.scope)),
         options: Some(convert::options(order.options)),
         create_time: Some(timestamp(order.asked_at)),
+        author: order.author.clone(),
         ..Plan::default()
     };
     let initial = WatchPlanResponse {
@@ -126,6 +130,18 @@ async fn make(
     let reader = context.reader_client_id.as_deref();
     let own = own(directory.as_ref(), &record, reader, &difference).await?;
 
+    let assignments = if difference.changes.is_empty() {
+        None
+    } else {
+        privileged::assignments(directory.as_ref()).await?
+    };
+    let holders = privileged::holders(directory.as_ref(), &base, assignments.as_deref()).await?;
+    let accounts = if puts_policies_back(&difference) {
+        lockout::accounts(directory.as_ref(), &record.break_glass, assignments).await?
+    } else {
+        Accounts::default()
+    };
+
     let drift = drift(&reported, &difference.changes);
     difference.changes.extend(left_alone);
     difference.changes.sort_by(|a, b| a.object.cmp(&b.object));
@@ -139,6 +155,7 @@ async fn make(
         resolved: &resolved,
         own: &own,
         lacking: &lacking,
+        accounts: &accounts,
         options: order.options,
     });
     let made = Plan {
@@ -153,10 +170,11 @@ async fn make(
         drift,
         ..running
     };
-    Documents::new(vault, order.id.clone())
-        .write_plan(&made, &content)
-        .await?;
-    Ok(made)
+    let grounds = privileged::grounds(&content.steps, holders.as_ref());
+    let grounds = convert::grounds(&grounds, &record.approval);
+    let documents = Documents::new(vault, order.id.clone());
+    let made = documents.write_plan(made, &content, &grounds).await?;
+    approve::shown(context, &documents, &order.tenant, made).await
 }
 
 /// The part of a report that a plan asks for; what the plan leaves open is as
@@ -267,6 +285,14 @@ fn policies(difference: &Difference) -> Vec<ObjectId> {
         .iter()
         .filter(|change| change.object.object_type == ObjectType::ConditionalAccessPolicy);
     of_type.map(|change| change.object.id.clone()).collect()
+}
+
+/// Whether a plan may write a Conditional Access policy.
+fn puts_policies_back(difference: &Difference) -> bool {
+    difference.changes.iter().any(|change| {
+        change.object.object_type == ObjectType::ConditionalAccessPolicy
+            && matches!(change.kind, ChangeKind::Modified | ChangeKind::SoftDeleted)
+    })
 }
 
 fn risks(planned: &[String], not_compared: &[String]) -> Vec<String> {

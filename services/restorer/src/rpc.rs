@@ -6,12 +6,13 @@ use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::{
-    ApplyPlanRequest, ApplyPlanResponse, CheckAccessRequest, CheckAccessResponse,
-    CreatePlanRequest, CreatePlanResponse, GetPlanRequest, GetPlanResponse, GetRestoreRequest,
-    GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse, ListPlanExclusionsRequest,
-    ListPlanExclusionsResponse, ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest,
-    ListRestoresResponse, Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse,
-    WatchRestoreRequest, WatchRestoreResponse,
+    ApplyPlanRequest, ApplyPlanResponse, ApprovePlanRequest, ApprovePlanResponse,
+    CheckAccessRequest, CheckAccessResponse, CreatePlanRequest, CreatePlanResponse, GetPlanRequest,
+    GetPlanResponse, GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest,
+    ListOutcomesResponse, ListPlanExclusionsRequest, ListPlanExclusionsResponse,
+    ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse,
+    Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest,
+    WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate, paginate_by_key};
@@ -21,7 +22,7 @@ use tonic::{Request, Response, Status};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
-use crate::{Context, Error, access, apply, report};
+use crate::{Context, Error, access, apply, approve, report};
 
 /// What earlier calls with a request id came to.
 enum Before {
@@ -71,7 +72,7 @@ impl Rpc {
         Ok((tenant, documents))
     }
 
-    async fn create(&self, request: CreatePlanRequest) -> Result<Plan, Error> {
+    async fn create(&self, author: String, request: CreatePlanRequest) -> Result<Plan, Error> {
         let deps = &self.context.deps;
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let scope = model_scope(request.scope.as_ref())?;
@@ -118,6 +119,7 @@ impl Rpc {
             origin,
             scope,
             options,
+            author,
             asked_at,
         };
         Ok(make_plan::start(&self.context, vault, order)
@@ -158,8 +160,18 @@ impl Rpc {
         {
             return Ok(progress.plan.unwrap_or_default());
         }
-        let (_, documents) = self.of_plan("name", full_name).await?;
-        documents.plan().await
+        let (tenant, documents) = self.of_plan("name", full_name).await?;
+        let plan = documents.plan().await?;
+        approve::shown(&self.context, &documents, &tenant, plan).await
+    }
+
+    async fn approve(
+        &self,
+        caller: Option<String>,
+        request: &ApprovePlanRequest,
+    ) -> Result<Plan, Error> {
+        let (tenant, documents) = self.of_plan("name", &request.name).await?;
+        approve::approve(&self.context, &documents, &tenant, caller, request).await
     }
 
     async fn watch_plan(&self, full_name: &str) -> Result<Watch<WatchPlanResponse>, Error> {
@@ -278,7 +290,9 @@ impl RestoreService for Rpc {
         &self,
         request: Request<CreatePlanRequest>,
     ) -> Result<Response<CreatePlanResponse>, Status> {
-        let plan = self.create(request.into_inner()).await.map_err(refuse)?;
+        let author = runtime::caller::of(&request).unwrap_or_default();
+        let plan = self.create(author, request.into_inner()).await;
+        let plan = plan.map_err(refuse)?;
         Ok(Response::new(CreatePlanResponse { plan: Some(plan) }))
     }
 
@@ -342,6 +356,17 @@ impl RestoreService for Rpc {
             })
         };
         Ok(Response::new(read.await.map_err(refuse)?))
+    }
+
+    async fn approve_plan(
+        &self,
+        request: Request<ApprovePlanRequest>,
+    ) -> Result<Response<ApprovePlanResponse>, Status> {
+        let caller = runtime::caller::of(&request);
+        let plan = self.approve(caller, request.get_ref()).await;
+        Ok(Response::new(ApprovePlanResponse {
+            plan: Some(plan.map_err(refuse)?),
+        }))
     }
 
     async fn apply_plan(

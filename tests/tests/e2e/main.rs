@@ -3,10 +3,12 @@
 
 mod access;
 mod actors;
+mod approvals;
 mod contract;
 mod crowd;
 mod drift;
 mod lanes;
+mod lockout;
 mod quotas;
 mod relations;
 mod reports;

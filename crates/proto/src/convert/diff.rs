@@ -114,7 +114,8 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     LinkEndMissing => LinkEndMissing, RelationshipsSkipped => RelationshipsSkipped,
     CredentialAdded => CredentialAdded, ExchangeManaged => ExchangeManaged,
     TypeNotRestored => TypeNotRestored, OwnAccess => OwnAccess,
-    LastAdministrator => LastAdministrator, PermissionMissing => PermissionMissing);
+    LastAdministrator => LastAdministrator, PermissionMissing => PermissionMissing,
+    LockoutRisk => LockoutRisk, ReportOnly => ReportOnly);
 
 fn class(class: Class) -> i32 {
     let class = match class {
