@@ -12,12 +12,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand,
-    DriftWatch, EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot,
-    HowDeep, ImportKeys, KeysCommand, ListFailures, ListSignals, MakePlan, Named, OneReport,
-    OneTenant, Parts, PlanOrRestore, Relationships, RepairSnapshots, ReportFormat, RestoreCommand,
-    SearchSnapshot, Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand,
-    StoreCommand, TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
+    AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
+    CopySnapshots, CreateDiff, DiffCommand, DriftWatch, EraseKeys, ExportDiff, ExportFormat,
+    ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
+    ListSignals, MakePlan, Named, OneReport, OneTenant, Parts, PlanOrRestore, Relationships,
+    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowSignal,
+    ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand,
+    UpdateTenant, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

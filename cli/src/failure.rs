@@ -159,6 +159,16 @@ impl Failure {
                 reason::CONSENT_MISSING | reason::CREDENTIAL_REJECTED => {
                     Some("`rewind tenant check` shows what is missing")
                 }
+                reason::APPROVAL_REQUIRED => Some(
+                    "somebody else approves it with `rewind restore approve`; `rewind restore show` says why",
+                ),
+                reason::APPROVAL_EXPIRED => {
+                    Some("let it be approved anew with `rewind restore approve`")
+                }
+                reason::APPROVAL_STALE => {
+                    Some("read the plan with `rewind restore show`, then let it be approved")
+                }
+                reason::APPROVAL_OF_OWN_PLAN => Some("somebody else has to approve it"),
                 reason::PLAN_STALE | reason::RESTORE_CANCELLED => {
                     Some("make a new plan with `rewind restore plan`")
                 }

@@ -21,6 +21,20 @@ use tokio_util::sync::CancellationToken;
 
 /// The file, below the data folder, that holds the token of the operator.
 const TOKEN_FILE: &str = "operator.token";
+/// The file, beside it, that holds the token of a second person.
+const APPROVER_FILE: &str = "approver.token";
+/// The file that says who the second person is and what others there are; whoever runs
+/// the installation may add to it.
+const TOKENS_FILE: &str = "tokens.toml";
+/// What it says at first.
+const TOKENS: &str = r#"# Who may call beside the operator; read when the installation starts.
+# Two entries of one name are one person, who cannot approve plans of their own.
+
+[[token]]
+name = "approver"
+roles = ["reader", "approver"]
+token = "file:approver.token"
+"#;
 /// What the embedded services still take from the environment.
 const FROM_ENVIRONMENT: [&str; 14] = [
     "REWIND_CREDENTIAL_",
@@ -45,6 +59,8 @@ pub(crate) struct Installation {
     pub(crate) url: String,
     /// The file that holds the operator's token.
     pub(crate) token_file: PathBuf,
+    /// The file that holds the token of a second person, who approves plans.
+    pub(crate) approver_file: PathBuf,
     services: JoinSet<anyhow::Result<()>>,
     stop: CancellationToken,
 }
@@ -91,7 +107,10 @@ impl Installation {
     ) -> anyhow::Result<Self> {
         runtime::tls::install_provider();
         let data = prepare(data)?;
-        let token_file = operator_token(&data)?;
+        let token_file = token(&data, TOKEN_FILE)?;
+        let approver_file = token(&data, APPROVER_FILE)?;
+        let tokens_file = data.join(TOKENS_FILE);
+        create_private(&tokens_file, TOKENS)?;
         let key_file = data.join("key");
         key(&key_file, &data.join("store"))
             .with_context(|| format!("the key file {} cannot be had", key_file.display()))?;
@@ -142,6 +161,7 @@ impl Installation {
             ("REWIND_DIFFER_URL", differ_url),
             ("REWIND_RESTORER_URL", restorer_url),
             ("REWIND_DEVELOPMENT_TOKEN_FILE", text(&token_file)),
+            ("REWIND_TOKENS_FILE", text(&tokens_file)),
         ]);
         let config = gateway::Config::read(&Settings::load(&door)?)?;
         let app = gateway::App::open(&config, Arc::new(door.clone()))
@@ -152,6 +172,7 @@ impl Installation {
         Ok(Self {
             url,
             token_file,
+            approver_file,
             services,
             stop,
         })
@@ -260,8 +281,8 @@ fn key(path: &Path, store: &Path) -> Result<Kek, Ended> {
     })
 }
 
-fn operator_token(data: &Path) -> anyhow::Result<PathBuf> {
-    let path = data.join(TOKEN_FILE);
+fn token(data: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let path = data.join(name);
     let token = format!("{}{}", SystemIds.uuid().simple(), SystemIds.uuid().simple());
     create_private(&path, &token)?;
     Ok(path)

@@ -113,6 +113,9 @@ pub(crate) struct UpdateTenant {
     pub(crate) tenant: OneTenant,
     #[command(flatten)]
     pub(crate) drift: DriftWatch,
+    /// Which restore plans need a second person: off, on, or on with changes=N, conditional-access=off, privileged=off, expires=Nh
+    #[arg(long, value_name = "POLICY", value_parser = value::approval)]
+    pub(crate) approval: Option<String>,
 }
 
 /// What is watched after each daily snapshot.
@@ -289,6 +292,9 @@ pub(crate) struct AddTenant {
     /// Which snapshots are kept, such as recent=5,weeks=4,months=12; also days, floor-days, minimum
     #[arg(long, value_name = "NAME=N,…", value_parser = value::retention)]
     pub(crate) retention: Option<String>,
+    /// Which restore plans need a second person: off, on, or on with changes=N, conditional-access=off, privileged=off, expires=Nh [default: off]
+    #[arg(long, value_name = "POLICY", value_parser = value::approval)]
+    pub(crate) approval: Option<String>,
     #[command(flatten)]
     pub(crate) drift: DriftWatch,
 }
@@ -608,6 +614,8 @@ pub(crate) enum RestoreCommand {
     Plan(Box<MakePlan>),
     /// Shows a plan with its steps and exclusions, or a restore by its full name
     Show(OneRestore),
+    /// Approves somebody else's plan, so that it may be applied
+    Approve(ApprovePlan),
     /// Applies a plan
     Apply(ApplyPlan),
     /// Goes on with a restore where an earlier attempt ended
@@ -652,6 +660,12 @@ pub(crate) struct MakePlan {
     /// What becomes of objects, passwords and keys added since the snapshot; kept where absent
     #[arg(long, value_name = "POLICY")]
     pub(crate) added: Option<Added>,
+    /// In which state Conditional Access policies are written
+    #[arg(long, value_name = "STATE", default_value = "snapshot")]
+    pub(crate) ca_state: CaState,
+    /// Plans what would be left out for its risk; may be repeated
+    #[arg(long = "accept-risk", value_name = "RISK", num_args = 1)]
+    pub(crate) accepted_risks: Vec<AcceptedRisk>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }
@@ -671,6 +685,33 @@ pub(crate) struct Parts {
     /// Leaves a user who is hard-deleted out of policies
     #[arg(long = "drop-reference", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) drop_references: Vec<String>,
+}
+
+/// In which state Conditional Access policies are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CaState {
+    /// As in the snapshot
+    Snapshot,
+    /// Enabled ones in report-only mode, for a person to enable
+    ReportOnly,
+}
+
+/// A risk that keeps steps out of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AcceptedRisk {
+    /// Break-glass accounts, or all Global Administrators, may be unable to sign in
+    Lockout,
+}
+
+/// Arguments of `rewind restore approve`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovePlan {
+    /// A full name or a bare id
+    #[arg(value_name = "PLAN", value_parser = plan_or_restore)]
+    pub(crate) name: PlanOrRestore,
+    /// The plan's hash as it was read; refused where the plan has another
+    #[arg(long, value_name = "HASH", default_value = "")]
+    pub(crate) hash: String,
 }
 
 /// What becomes of links, and of what else only ties objects together.

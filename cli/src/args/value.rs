@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::drift::{InvalidWatch, Watch};
 use model::retention::{InvalidPolicy, Policy};
-use model::{ObjectId, ObjectType, ProofKind, TenantId};
+use model::{ObjectId, ObjectType, ProofKind, TenantId, approval};
 use runtime::credentials::WORKLOAD_IDENTITY;
 
 /// An `http://` or `https://` URL, without a trailing slash.
@@ -56,6 +56,14 @@ pub(crate) fn tenant(text: &str) -> Result<TenantId, String> {
 /// A retention policy.
 pub(crate) fn retention(text: &str) -> Result<String, String> {
     let policy: Result<Policy, InvalidPolicy> = text.parse();
+    policy
+        .map(|policy| policy.to_string())
+        .map_err(|error| error.to_string())
+}
+
+/// A policy of approval.
+pub(crate) fn approval(text: &str) -> Result<String, String> {
+    let policy: Result<approval::Policy, approval::InvalidPolicy> = text.parse();
     policy
         .map(|policy| policy.to_string())
         .map_err(|error| error.to_string())

@@ -1,9 +1,10 @@
 //! `rewind restore …`: plans restores, applies plans, and tells how they went.
 //!
-//! Planning is in `plan`, applying in `apply`; this module owns what both name
+//! Planning is in `plan`, approving in `approve`, applying in `apply`; this module owns what both name
 //! and list.
 
 pub(crate) mod apply;
+mod approve;
 mod cancel;
 pub(crate) mod plan;
 
@@ -30,6 +31,7 @@ pub(crate) async fn run(
     match command {
         RestoreCommand::Plan(args) => plan::make(args, global, output).await,
         RestoreCommand::Show(args) => show(&args.name, global, output).await,
+        RestoreCommand::Approve(args) => approve::approve(args, global, output).await,
         RestoreCommand::Apply(args) | RestoreCommand::Resume(args) => {
             apply::apply(args, global, output).await
         }

@@ -64,6 +64,7 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         break_glass_ids: args.break_glass.clone(),
         retention: args.retention.clone().unwrap_or_default(),
         drift_watch: watched(&args.drift)?.unwrap_or_default(),
+        approval: args.approval.clone().unwrap_or_default(),
         ..Default::default()
     };
     let session = Session::open(global, output).await?;
@@ -90,14 +91,16 @@ fn watched(args: &DriftWatch) -> Result<Option<String>, Failure> {
 }
 
 async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<u8, Failure> {
-    let Some(drift_watch) = watched(&args.drift)? else {
+    let drift_watch = watched(&args.drift)?;
+    if drift_watch.is_none() && args.approval.is_none() {
         return Err(Failure::usage("nothing to change is named"));
-    };
+    }
     let session = Session::open(global, output).await?;
     let name = proto::name::tenant(&session.tenant(args.tenant.tenant.as_ref()).await?);
     let request = session.client.unary(v1::UpdateTenantRequest {
         name,
-        drift_watch: Some(drift_watch),
+        drift_watch,
+        approval: args.approval.clone(),
         request_id: session.client.request_id(),
     });
     let tenant = required(
@@ -214,6 +217,7 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Break glass", or_dash(&tenant.break_glass_ids.join(", "))),
                 ("Retention", or_dash(&tenant.retention)),
                 ("Drift watch", or_dash(&tenant.drift_watch)),
+                ("Approval", or_dash(&tenant.approval)),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
             fields(rows.into_iter().chain(consents.into_iter().flatten()))

@@ -238,6 +238,22 @@ pub(crate) fn plan(id: &str, state: PlanState) -> Plan {
     }
 }
 
+/// A plan that a second person has approved.
+pub(crate) fn approved(plan: Plan) -> Plan {
+    Plan {
+        author: "anna".to_owned(),
+        hash: "5eed".to_owned(),
+        approval_required: vec!["it changes Conditional Access".to_owned()],
+        approval: Some(Approval {
+            approver: "ben".to_owned(),
+            create_time: at(250),
+            expire_time: at(86_650),
+            plan_hash: "5eed".to_owned(),
+        }),
+        ..plan
+    }
+}
+
 pub(crate) fn steps() -> Vec<PlanStep> {
     vec![
         PlanStep {

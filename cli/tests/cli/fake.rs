@@ -209,6 +209,7 @@ impl TenantService for Fake {
     ) -> Result<Response<UpdateTenantResponse>, Status> {
         let tenant = self.tenants.first().map(|tenant| Tenant {
             drift_watch: request.get_ref().drift_watch().to_owned(),
+            approval: request.get_ref().approval().to_owned(),
             ..tenant.clone()
         });
         method!(
@@ -790,6 +791,18 @@ impl RestoreService for Fake {
             request,
             CreateUndoPlanRequest,
             CreateUndoPlanResponse { plan: Some(plan) }
+        )
+    }
+    async fn approve_plan(
+        &self,
+        request: Request<ApprovePlanRequest>,
+    ) -> Result<Response<ApprovePlanResponse>, Status> {
+        let plan = canned::approved(self.plan.clone());
+        method!(
+            self,
+            request,
+            ApprovePlanRequest,
+            ApprovePlanResponse { plan: Some(plan) }
         )
     }
     async fn list_restores(

@@ -23,7 +23,12 @@ Report         tenants/0a1b2c3d-0000-4000-8000-000000000001/reports/r1
 Scope          everything
 Added objects  keep
 Relationships  rollback
+Policy state   snapshot
+Accepted       -
 Made           2026-11-18T11:10:00Z
+Author         -
+Hash           -
+Approval       not needed
 Steps          2
 Exclusions     1
 Estimate       1m 1s
@@ -96,6 +101,12 @@ fn a_plan_is_asked_for_as_the_flags_say() {
         plain["options"]["relationships"],
         "RELATIONSHIP_MODE_ROLLBACK"
     );
+    assert_eq!(plain["options"]["caState"], "CA_STATE_SNAPSHOT");
+    assert!(
+        plain["options"]["acceptedRisks"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+    );
     let full = asked(&[
         "--report",
         "r1",
@@ -105,7 +116,16 @@ fn a_plan_is_asked_for_as_the_flags_say() {
         "merge",
         "--added",
         "soft-delete",
+        "--ca-state",
+        "report-only",
+        "--accept-risk",
+        "lockout",
     ]);
+    assert_eq!(full["options"]["caState"], "CA_STATE_REPORT_ONLY");
+    assert_eq!(
+        full["options"]["acceptedRisks"],
+        serde_json::json!(["RISK_LOCKOUT"])
+    );
     assert_eq!(full["report"], name("reports", "r1"));
     assert_eq!(full["scope"]["types"], serde_json::json!(["user"]));
     assert_eq!(full["options"]["added"], "ADDED_POLICY_SOFT_DELETE");
@@ -209,6 +229,53 @@ fn steps_that_did_not_succeed_are_named_at_the_end() {
 }
 
 #[test]
+fn a_plan_is_approved_as_it_was_read() {
+    let gateway = Gateway::start(Fake::default());
+    let run = gateway
+        .rewind(&["restore", "approve", "p1", "--hash", "5eed"])
+        .exits(0);
+    let asked = gateway.fake.last("ApprovePlanRequest");
+    assert_eq!(
+        (&asked["name"], &asked["planHash"]),
+        (&name("plans", "p1").into(), &"5eed".into())
+    );
+    let approval = "Approval       by ben on 2026-11-18T11:10:50Z, to begin before 2026-11-19T11:10:50Z; needed, since it changes Conditional Access\n";
+    assert!(
+        run.out.contains(approval) && run.out.contains("Author         anna\n"),
+        "{}",
+        run.out
+    );
+    assert!(run.err.contains("`rewind restore apply p1`"), "{}", run.err);
+    let json = gateway
+        .rewind(&["restore", "approve", "p1", "--output", "json"])
+        .exits(0)
+        .json();
+    assert_eq!(json["approval"]["approver"], "ben");
+}
+
+#[test]
+fn a_plan_that_needs_a_second_person_says_so() {
+    let waiting = proto::v1::Plan {
+        approval: None,
+        ..canned::approved(canned::plan("p1", proto::v1::PlanState::Ready))
+    };
+    let gateway = Gateway::start(Fake {
+        plan: waiting,
+        ..Fake::default()
+    });
+    let run = gateway
+        .rewind(&["restore", "plan", "--snapshot", "latest"])
+        .exits(0);
+    let approval = "Approval       needed, since it changes Conditional Access\n";
+    assert!(run.out.contains(approval), "{}", run.out);
+    assert!(
+        run.err.contains("`rewind restore approve p1`"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
 fn apply_exits_by_how_it_went() {
     for (state, verified, expected, said) in [
         (RestoreState::Succeeded, true, 0, ""),
@@ -305,4 +372,27 @@ STEP  STATE     ACTION  OBJECT            TIME                  DETAIL
         .exits(0)
         .json();
     assert_eq!(all.as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn who_approves_is_set_when_a_tenant_is_added_and_later() {
+    let gateway = Gateway::start(Fake::default());
+    let add = |more: &[&str]| {
+        let base = ["tenant", "add", "--id", TENANT, "--name", "Contoso"];
+        gateway.rewind(&[&base[..], more].concat()).exits(0);
+        gateway.fake.last("CreateTenantRequest")["tenant"]["approval"].clone()
+    };
+    assert_eq!(add(&[]), "");
+    assert_eq!(
+        add(&["--approval", "on,changes=100,expires=8h"]),
+        "on,expires=8h"
+    );
+
+    let run = gateway
+        .rewind(&["tenant", "update", "--approval", "on"])
+        .exits(0);
+    assert!(run.out.contains("Approval      on"), "{run:?}");
+    let asked = gateway.fake.last("UpdateTenantRequest");
+    assert_eq!(asked["approval"], "on");
+    assert!(asked.get("driftWatch").is_none(), "what is not named stays");
 }

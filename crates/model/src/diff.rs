@@ -154,6 +154,10 @@ pub enum Obstacle {
     ChangedSince,
     /// The journal does not tell what was there before.
     NotJournalled,
+    /// Writing the policy could lock people out.
+    LockoutRisk,
+    /// The policy is written in report-only mode, for a person to enable.
+    ReportOnly,
 }
 
 /// One object that differs.

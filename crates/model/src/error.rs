@@ -93,7 +93,13 @@ pub mod reason {
     pub const SLOT_TAKEN: &str = "SLOT_TAKEN";
     /// The plan needs a second person's approval.
     pub const APPROVAL_REQUIRED: &str = "APPROVAL_REQUIRED";
-    /// The plan no longer fits the tenant.
+    /// The approval of the plan was given too long ago.
+    pub const APPROVAL_EXPIRED: &str = "APPROVAL_EXPIRED";
+    /// The approval is for another plan than the one that is stored.
+    pub const APPROVAL_STALE: &str = "APPROVAL_STALE";
+    /// Nobody approves a plan of their own.
+    pub const APPROVAL_OF_OWN_PLAN: &str = "APPROVAL_OF_OWN_PLAN";
+    /// The plan is of no use any more: it has to be made anew.
     pub const PLAN_STALE: &str = "PLAN_STALE";
     /// The restore was cancelled, so its plan is not applied any more.
     pub const RESTORE_CANCELLED: &str = "RESTORE_CANCELLED";

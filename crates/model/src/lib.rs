@@ -1,10 +1,12 @@
 //! What a tenant's directory is made of, and what follows from two states of it.
 //!
 //! Owns the catalogue of object types, the canonical form, the difference of
-//! two states, the rules for drift, the restore plan, the names of slots, and the error kinds.
+//! two states, the rules for drift, the restore plan, who has to approve it, whom policies
+//! lock out, the names of slots, and the error kinds.
 //! Everything here is a function of values: no I/O, no clock, no async.
 
 pub mod application;
+pub mod approval;
 pub mod audit;
 pub mod call;
 pub mod canonical;
@@ -18,6 +20,7 @@ mod fixture;
 pub mod id;
 pub mod json;
 pub mod licence;
+pub mod lockout;
 pub mod names;
 pub mod object;
 pub mod permission;

@@ -8,11 +8,13 @@
 mod cost;
 mod credentials;
 mod links;
+mod lockout;
 mod objects;
 mod order;
 mod parts;
 mod record;
 mod relations;
+mod states;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -24,6 +26,7 @@ use crate::canonical;
 use crate::catalogue::{Class, ObjectType, TypeSpec};
 use crate::diff::{AttributeChange, Change, ChangeKind, Difference, LinkChange, Obstacle, Scope};
 use crate::id::ObjectId;
+use crate::lockout::Accounts;
 use crate::object::ObjectRef;
 use crate::references::Reference;
 use crate::snapshot::Content;
@@ -58,6 +61,27 @@ pub enum Relationships {
     Skip,
 }
 
+/// In which state Conditional Access policies are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CaState {
+    /// As in the snapshot.
+    #[default]
+    Snapshot,
+    /// Those that were enabled in report-only mode, for a person to enable.
+    ReportOnly,
+}
+
+/// What becomes of policies that could keep break-glass accounts, or every Global
+/// Administrator, from signing in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lockout {
+    /// They stay as they are.
+    #[default]
+    Refused,
+    /// They are written, and the plan says whom they could lock out.
+    Accepted,
+}
+
 /// The choices that a plan is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
@@ -65,6 +89,10 @@ pub struct Options {
     pub added: Added,
     /// Links, and objects that only tie others together.
     pub relationships: Relationships,
+    /// Conditional Access policies.
+    pub ca_state: CaState,
+    /// Policies that could lock people out.
+    pub lockout: Lockout,
 }
 
 /// What a step does.
@@ -157,6 +185,9 @@ pub struct Exclusion {
     pub detail: String,
 }
 
+/// The state of a Conditional Access policy that is evaluated and binds nobody.
+const REPORT_ONLY: &str = "enabledForReportingButNotEnforced";
+
 /// How an [`Exclusion`] and a verification name a link.
 #[must_use]
 pub fn link_part(link: &LinkChange) -> String {
@@ -192,6 +223,8 @@ pub struct Situation<'a> {
     /// The types that the application must not write, with the permissions that it
     /// lacks.
     pub lacking: &'a BTreeMap<ObjectType, Vec<&'static str>>,
+    /// The accounts that must be able to sign in; looked at where policies are written.
+    pub accounts: &'a Accounts,
     /// The choices.
     pub options: Options,
 }
@@ -228,6 +261,7 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     draft.links();
     draft.returning_relations();
     draft.keep_an_administrator();
+    draft.keep_the_ways_in();
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;
     sort(&mut exclusions);
@@ -265,7 +299,11 @@ pub struct Left {
 /// out to do and what it left alone.
 #[must_use]
 pub fn judge(left: &[Change], planned: &HashSet<ObjectId>, exclusions: &[Exclusion]) -> Left {
-    let excluded: HashSet<(&ObjectId, &str)> = exclusions
+    let (report_only, rest): (Vec<&Exclusion>, Vec<&Exclusion>) = exclusions
+        .iter()
+        .partition(|exclusion| exclusion.obstacle == Obstacle::ReportOnly);
+    let report_only: HashSet<&ObjectId> = report_only.iter().map(|it| &it.object.id).collect();
+    let excluded: HashSet<(&ObjectId, &str)> = rest
         .iter()
         .map(|exclusion| (&exclusion.object.id, exclusion.part.as_str()))
         .collect();
@@ -290,7 +328,11 @@ pub fn judge(left: &[Change], planned: &HashSet<ObjectId>, exclusions: &[Exclusi
             list.push(sentence);
             continue;
         }
-        let attributes = change.attributes.iter();
+        // A state that is neither the snapshot's nor report-only, as was planned, counts.
+        let attributes = change.attributes.iter().filter(|attribute| {
+            let as_planned = attribute.after.as_ref().is_some_and(|it| it == REPORT_ONLY);
+            !(as_planned && report_only.contains(id) && attribute.path == "state")
+        });
         let attributes = attributes
             .map(|attribute| (attribute.path.clone(), attribute.class == Class::Restorable));
         let links = change.links.iter().map(|link| (link_part(link), true));

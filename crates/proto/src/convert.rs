@@ -3,11 +3,13 @@
 //! Each pair stands in one file per subject; a message that does not fit the
 //! model gives an [`InvalidMessage`] with the path of the field.
 
+mod approval;
 mod audit;
 mod diff;
 mod plan;
 mod signal;
 
+pub use approval::{approval, grounds, model_approval, model_grounds};
 pub use audit::{activity, reference};
 pub use diff::{change, counts, model_change, model_scope, scope};
 pub use plan::{

@@ -38,10 +38,13 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::PERMISSION_DENIED
         | reason::CREDENTIAL_REJECTED
         | reason::APPROVAL_REQUIRED
+        | reason::APPROVAL_OF_OWN_PLAN
         | reason::CREDENTIAL_REFERENCE_REFUSED
         | reason::CUSTOM_CLOUD_REFUSED => NOT_PERMITTED,
         reason::PLAN_STALE
         | reason::RESTORE_CANCELLED
+        | reason::APPROVAL_EXPIRED
+        | reason::APPROVAL_STALE
         | reason::SLOT_TAKEN
         | reason::ALREADY_EXISTS
         | reason::CONFLICT => CONFLICT,
@@ -105,6 +108,9 @@ mod tests {
             (reason::SNAPSHOT_INCOMPLETE, 1),
             (reason::SLOT_TAKEN, 6),
             (reason::APPROVAL_REQUIRED, 5),
+            (reason::APPROVAL_OF_OWN_PLAN, 5),
+            (reason::APPROVAL_EXPIRED, 6),
+            (reason::APPROVAL_STALE, 6),
             (reason::PLAN_STALE, 6),
             (reason::UNRESOLVED_REFERENCE, 1),
             (reason::CREDENTIAL_REFERENCE_REFUSED, 5),

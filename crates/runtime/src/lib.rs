@@ -2,10 +2,12 @@
 //!
 //! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
 //! and bounded drain, the choice among a service's replicas, the one mapping of errors
-//! to statuses and exit codes, the registry of running jobs, paging, the allocator of
-//! every program, and the seams for time and identity. It knows no service, no message and no tenant, and it never
+//! to statuses and exit codes, the registry of running jobs, paging, who calls, the
+//! allocator of every program, and the seams for time and identity. It knows no
+//! service, no message and no tenant, and it never
 //! writes anything.
 
+pub mod caller;
 pub mod clock;
 pub mod config;
 pub mod credentials;

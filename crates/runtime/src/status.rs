@@ -90,11 +90,12 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         reason::LICENCE_REQUIRED
         | reason::CONSENT_MISSING
         | reason::KEY_ERASED
-        | reason::APPROVAL_REQUIRED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::NO_COPY_STORE
         | reason::RESTORE_CANCELLED
         | reason::UNRESOLVED_REFERENCE
+        | reason::APPROVAL_EXPIRED
+        | reason::APPROVAL_STALE
         | reason::PLAN_STALE => return Code::FailedPrecondition,
         _ => {}
     }

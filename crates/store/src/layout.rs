@@ -16,6 +16,8 @@ pub enum Area {
     Reports,
     /// Restore plans, journals and results.
     Restores,
+    /// Approvals of restore plans.
+    Approvals,
     /// Signals.
     Signals,
     /// How far what goes on from day to day has come.
@@ -24,7 +26,13 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 4] = [Self::Reports, Self::Restores, Self::Signals, Self::Cursors];
+    pub const ALL: [Self; 5] = [
+        Self::Reports,
+        Self::Restores,
+        Self::Approvals,
+        Self::Signals,
+        Self::Cursors,
+    ];
 
     /// The folder's name.
     #[must_use]
@@ -32,6 +40,7 @@ impl Area {
         match self {
             Self::Reports => "reports",
             Self::Restores => "restores",
+            Self::Approvals => "approvals",
             Self::Signals => "signals",
             Self::Cursors => "cursors",
         }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use model::drift::Watch;
 use model::retention::Policy;
-use model::{Application, ObjectId, TenantId};
+use model::{Application, ObjectId, TenantId, approval};
 
 /// A registered tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct TenantRecord {
     pub retention: Policy,
     /// What is watched after each daily snapshot.
     pub drift_watch: Watch,
+    /// Which restore plans need a second person.
+    pub approval: approval::Policy,
     /// Whether the tenant is served.
     pub state: TenantState,
     /// When it was registered.

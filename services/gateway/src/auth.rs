@@ -77,6 +77,9 @@ pub enum InvalidToken {
     /// The bearer's name is not fit for a header.
     #[error("the name of a token's bearer must be of letters, digits and ._@-")]
     Name,
+    /// Nobody could tell whose it is.
+    #[error("two people have the same token")]
+    Twice,
 }
 
 /// The known tokens.
@@ -104,6 +107,35 @@ impl Tokens {
             .map(Self)
     }
 
+    /// No token at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Arc::new([]))
+    }
+
+    /// A token of which only the digest is known.
+    ///
+    /// # Errors
+    /// [`InvalidToken::Name`] where the bearer's name cannot be used.
+    pub fn by_digest(digest: blake3::Hash, caller: Caller) -> Result<Self, InvalidToken> {
+        check_name(&caller.name)?;
+        Ok(Self(Arc::new([(digest, Arc::new(caller))])))
+    }
+
+    /// These tokens and others.
+    ///
+    /// # Errors
+    /// [`InvalidToken::Twice`] where one is in both.
+    pub fn and(&self, others: &Self) -> Result<Self, InvalidToken> {
+        let is_known = |digest| self.0.iter().any(|(known, _)| known == digest);
+        if others.0.iter().any(|(digest, _)| is_known(digest)) {
+            return Err(InvalidToken::Twice);
+        }
+        Ok(Self(
+            self.0.iter().chain(others.0.iter()).cloned().collect(),
+        ))
+    }
+
     /// The bearer of a token. Every known token is compared, each in constant time.
     #[must_use]
     pub fn authenticate(&self, token: &str) -> Option<Arc<Caller>> {
@@ -126,16 +158,22 @@ fn known(token: Token) -> Result<(blake3::Hash, Arc<Caller>), InvalidToken> {
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(InvalidToken::Characters);
     }
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"._@-".contains(&b);
-    if token.name.is_empty() || !token.name.bytes().all(fits) {
-        return Err(InvalidToken::Name);
-    }
+    check_name(&token.name)?;
     let caller = Caller {
         name: token.name,
         roles: token.roles,
         tenants: token.tenants,
     };
     Ok((blake3::hash(text.as_bytes()), Arc::new(caller)))
+}
+
+/// The name goes into a header.
+fn check_name(name: &str) -> Result<(), InvalidToken> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"._@-".contains(&b);
+    if name.is_empty() || !name.bytes().all(fits) {
+        return Err(InvalidToken::Name);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

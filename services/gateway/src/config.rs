@@ -5,6 +5,7 @@
 
 use crate::auth::{Tenants, Token, Tokens};
 use crate::consent::Applications;
+use crate::tokens_file;
 use proto::v1::Role;
 use runtime::Replicas;
 use runtime::config::{Common, ConfigError, Settings, TlsPaths};
@@ -12,9 +13,10 @@ use runtime::serve::ConnectError;
 use runtime::tls::{Tls, TlsError};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tonic::transport::Channel;
 
+const TOKENS_FILE: &str = "REWIND_TOKENS_FILE";
 const TOKEN_FILE: &str = "REWIND_DEVELOPMENT_TOKEN_FILE";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 
@@ -29,6 +31,8 @@ pub struct Config {
     pub installed: Applications,
     /// `REWIND_DEVELOPMENT_TOKEN_FILE`: a token that may do everything.
     pub development_token_file: Option<PathBuf>,
+    /// `REWIND_TOKENS_FILE`: the tokens of several people, each with roles and tenants.
+    pub tokens_file: Option<PathBuf>,
 }
 
 /// Where the services behind the gateway are.
@@ -80,40 +84,52 @@ impl Config {
             peers,
             installed: Applications::read(settings)?,
             development_token_file: settings.path(TOKEN_FILE),
+            tokens_file: settings.path(TOKENS_FILE),
         };
         settings.finish()?;
         Ok(config)
     }
 
-    /// Who may call. There is no other authentication yet, so without the file
+    /// Who may call. There is no other authentication yet, so without one of the files
     /// nobody could.
     ///
     /// # Errors
-    /// [`ConfigError`] where the file is not named, cannot be read or holds no
+    /// [`ConfigError`] where neither file is named, or one cannot be read or holds no
     /// fit token.
     pub fn tokens(&self) -> Result<Tokens, ConfigError> {
-        let path = self
-            .development_token_file
-            .as_ref()
-            .ok_or_else(|| ConfigError::Missing {
-                key: TOKEN_FILE.to_owned(),
-            })?;
-        let text = std::fs::read_to_string(path).map(SecretString::from);
-        let text = text.map_err(|error| ConfigError::invalid(TOKEN_FILE, error))?;
-        let token = Token {
-            token: SecretString::from(text.expose_secret().trim()),
-            name: "development".to_owned(),
-            roles: [
-                Role::Reader,
-                Role::Administrator,
-                Role::Approver,
-                Role::Operator,
-            ]
-            .into(),
-            tenants: Tenants::All,
-        };
-        Tokens::new(vec![token]).map_err(|error| ConfigError::invalid(TOKEN_FILE, error))
+        let of_people = self.tokens_file.as_ref().map(|path| {
+            tokens_file::read(path).map_err(|error| ConfigError::invalid(TOKENS_FILE, error))
+        });
+        let development = self.development_token_file.as_deref().map(development);
+        match (of_people.transpose()?, development.transpose()?) {
+            (None, None) => Err(ConfigError::Missing {
+                key: format!("{TOKENS_FILE} or {TOKEN_FILE}"),
+            }),
+            (Some(tokens), None) | (None, Some(tokens)) => Ok(tokens),
+            (Some(people), Some(development)) => people
+                .and(&development)
+                .map_err(|error| ConfigError::invalid(TOKENS_FILE, error)),
+        }
     }
+}
+
+/// The token that may do everything.
+fn development(path: &Path) -> Result<Tokens, ConfigError> {
+    let text = std::fs::read_to_string(path).map(SecretString::from);
+    let text = text.map_err(|error| ConfigError::invalid(TOKEN_FILE, error))?;
+    let token = Token {
+        token: SecretString::from(text.expose_secret().trim()),
+        name: "development".to_owned(),
+        roles: [
+            Role::Reader,
+            Role::Administrator,
+            Role::Approver,
+            Role::Operator,
+        ]
+        .into(),
+        tenants: Tenants::All,
+    };
+    Tokens::new(vec![token]).map_err(|error| ConfigError::invalid(TOKEN_FILE, error))
 }
 
 /// The connections to the services behind the gateway.
@@ -198,7 +214,7 @@ mod tests {
         let config = read(&FULL).expect("valid");
         assert_eq!(
             config.tokens().expect_err("none").to_string(),
-            "REWIND_DEVELOPMENT_TOKEN_FILE is not set"
+            "REWIND_TOKENS_FILE or REWIND_DEVELOPMENT_TOKEN_FILE is not set"
         );
         assert_eq!(
             config.common.required_key().expect_err("none").to_string(),
@@ -226,6 +242,39 @@ mod tests {
         assert_eq!(
             (caller.name.as_str(), caller.roles.len()),
             ("development", 4)
+        );
+    }
+
+    #[test]
+    fn people_have_tokens_beside_that_of_development() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("operator.token"), "0123456789abcdef\n").expect("written");
+        std::fs::write(path("ben.token"), "fedcba9876543210\n").expect("written");
+        let entry =
+            "[[token]]\nname = \"ben\"\nroles = [\"approver\"]\ntoken = \"file:ben.token\"\n";
+        std::fs::write(path("tokens.toml"), entry).expect("written");
+        let people = Config {
+            tokens_file: Some(path("tokens.toml")),
+            ..read(&FULL).expect("valid")
+        };
+        let both = Config {
+            development_token_file: Some(path("operator.token")),
+            ..people.clone()
+        };
+        for config in [&people, &both] {
+            let tokens = config.tokens().expect("fit");
+            let name = |token| tokens.authenticate(token).map(|caller| caller.name.clone());
+            assert_eq!(name("fedcba9876543210").as_deref(), Some("ben"));
+            assert_eq!(
+                name("0123456789abcdef").is_some(),
+                config.development_token_file.is_some()
+            );
+        }
+        std::fs::write(path("ben.token"), "0123456789abcdef\n").expect("written");
+        assert_eq!(
+            both.tokens().expect_err("the same").to_string(),
+            "REWIND_TOKENS_FILE is not valid: two people have the same token"
         );
     }
 

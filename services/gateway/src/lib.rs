@@ -16,6 +16,7 @@ mod registration;
 mod request;
 mod rpc;
 mod tenants;
+mod tokens_file;
 
 pub use auth::{Caller, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};

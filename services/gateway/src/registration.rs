@@ -8,7 +8,7 @@ use crate::error::GatewayError;
 use chrono::{DateTime, Utc};
 use model::drift::{InvalidWatch, Watch};
 use model::retention::{InvalidPolicy, Policy};
-use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId};
+use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId, approval as approvals};
 use proto::v1::{AppCredential, Tenant};
 use runtime::credentials::{CredentialReference, Kind};
 use store::{TenantRecord, TenantState};
@@ -49,6 +49,7 @@ pub(crate) fn record(
         break_glass: break_glass(&tenant.break_glass_ids)?,
         retention: retention(&tenant.retention)?,
         drift_watch: drift_watch("tenant.drift_watch", &tenant.drift_watch)?,
+        approval: approval("tenant.approval", &tenant.approval)?,
         state: TenantState::Active,
         created_at: now,
     })
@@ -128,6 +129,7 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         create_time: Some(proto::convert::timestamp(record.created_at)),
         retention: record.retention.to_string(),
         drift_watch: record.drift_watch.to_string(),
+        approval: record.approval.to_string(),
     }
 }
 
@@ -276,6 +278,18 @@ pub(crate) fn drift_watch(field: &str, text: &str) -> Result<Watch, GatewayError
     }
     text.parse()
         .map_err(|error: InvalidWatch| GatewayError::invalid(field, error))
+}
+
+/// Reads which restore plans need a second person; by default where `text` is empty.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn approval(field: &str, text: &str) -> Result<approvals::Policy, GatewayError> {
+    if text.is_empty() {
+        return Ok(approvals::Policy::default());
+    }
+    text.parse()
+        .map_err(|error: approvals::InvalidPolicy| GatewayError::invalid(field, error))
 }
 
 /// A mistyped id here would protect nobody, so only GUIDs are taken.

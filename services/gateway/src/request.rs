@@ -31,7 +31,7 @@ const PASSED_ON: [&str; 4] = [
 ];
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const CALLER: HeaderName = HeaderName::from_static("x-rewind-caller");
+const CALLER: HeaderName = HeaderName::from_static(runtime::caller::HEADER);
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Who calls and under which id; what handlers inside the gateway find in the

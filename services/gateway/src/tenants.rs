@@ -86,12 +86,18 @@ impl Registry {
         let drift_watch = request.drift_watch.as_deref();
         let drift_watch = drift_watch.map(|text| registration::drift_watch("drift_watch", text));
         let drift_watch = drift_watch.transpose()?;
+        let approval = request.approval.as_deref();
+        let approval = approval.map(|text| registration::approval("approval", text));
+        let approval = approval.transpose()?;
         loop {
             let found = self.vault.tenant_record(tenant).await?;
             let mut record = found.ok_or_else(|| GatewayError::NotRegistered(tenant.clone()))?;
             let before = record.value.clone();
             if let Some(watch) = &drift_watch {
                 record.value.drift_watch = watch.clone();
+            }
+            if let Some(policy) = approval {
+                record.value.approval = policy;
             }
             if record.value == before {
                 return Ok(before);

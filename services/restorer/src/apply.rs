@@ -22,7 +22,7 @@ use crate::lane::Lane;
 use crate::make_plan::count;
 use crate::step::{AT_ONCE, Begun, Ending, Trail};
 use crate::verify::Verification;
-use crate::{Context, Error, step};
+use crate::{Context, Error, approve, step};
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;
@@ -32,6 +32,9 @@ type Outcomes = BTreeMap<u32, Outcome>;
 
 /// Starts to apply a plan in the background, or joins the restore that runs. A
 /// finished restore is only shown; one that is cancelled is refused.
+///
+/// # Errors
+/// Where the plan needs an approval that counts and has none, or was cancelled.
 pub(crate) async fn start(
     context: &Context,
     vault: TenantVault,
@@ -53,6 +56,10 @@ pub(crate) async fn start(
     }
     if documents.cancelled().await?.is_some() {
         return Err(cancelled());
+    }
+    let name = format!("tenants/{tenant}/restores/{id}");
+    if !context.restores.is_running(&name) {
+        approve::ensure(context, &documents, tenant, &plan).await?;
     }
     let mut restore = shown(context, &documents, tenant, &plan).await?;
     restore.state = RestoreState::Running as i32;
@@ -497,7 +504,10 @@ fn open_matters(exclusions: &[Exclusion]) -> Vec<String> {
     let open = |exclusion: &&Exclusion| {
         matches!(
             exclusion.obstacle,
-            Obstacle::CredentialAdded | Obstacle::UnresolvedReference
+            Obstacle::CredentialAdded
+                | Obstacle::UnresolvedReference
+                | Obstacle::LockoutRisk
+                | Obstacle::ReportOnly
         )
     };
     let sentence = |exclusion: &Exclusion| {

@@ -8,8 +8,8 @@ use model::plan::{Exclusion, Step};
 use prost::Message;
 use proto::convert;
 use proto::v1::{
-    Deed, Exclusion as ExclusionMessage, JournalEntry, ListPlanExclusionsResponse,
-    ListPlanStepsResponse, Plan, PlanStep, Restore,
+    Approval, ApprovalGrounds, Deed, Exclusion as ExclusionMessage, JournalEntry,
+    ListPlanExclusionsResponse, ListPlanStepsResponse, Plan, PlanStep, Restore,
 };
 use store::{Area, StoreError, TenantVault};
 
@@ -17,6 +17,8 @@ use crate::Error;
 
 /// Steps or exclusions in one stored page.
 const PAGE: usize = 1000;
+/// The document with what approval policies look at in a plan.
+const GROUNDS: &str = "grounds";
 /// The document that makes a plan visible.
 const PLAN: &str = "plan";
 /// The document that ends a restore.
@@ -45,18 +47,21 @@ impl Documents {
         &self.id
     }
 
-    /// Stores a plan.
+    /// Stores a plan, and gives it the hash over all that is stored of it.
     pub(crate) async fn write_plan(
         &self,
-        plan: &Plan,
+        plan: Plan,
         content: &model::plan::Plan,
-    ) -> Result<(), Error> {
+        grounds: &ApprovalGrounds,
+    ) -> Result<Plan, Error> {
+        let mut digest = Digest::default();
         for (number, steps) in (1..).zip(content.steps.chunks(PAGE)) {
             let page = ListPlanStepsResponse {
                 steps: steps.iter().map(convert::step).collect(),
                 next_page_token: String::new(),
             };
-            self.put(&format!("steps/{number:06}"), &page).await?;
+            let name = format!("steps/{number:06}");
+            digest.add(&name, &self.put(&name, &page).await?);
         }
         for (number, exclusions) in (1..).zip(content.exclusions.chunks(PAGE)) {
             let exclusions = exclusions.iter().map(convert::exclusion).collect();
@@ -64,9 +69,84 @@ impl Documents {
                 exclusions,
                 next_page_token: String::new(),
             };
-            self.put(&format!("exclusions/{number:06}"), &page).await?;
+            let name = format!("exclusions/{number:06}");
+            digest.add(&name, &self.put(&name, &page).await?);
         }
-        self.put(PLAN, plan).await
+        digest.add(GROUNDS, &self.put(GROUNDS, grounds).await?);
+        let plan = Plan {
+            hash: digest.over(&plan),
+            ..plan
+        };
+        self.put(PLAN, &plan).await?;
+        Ok(plan)
+    }
+
+    /// Checks that what is stored of a plan is what its hash was made of.
+    pub(crate) async fn verify(&self, plan: &Plan) -> Result<(), Error> {
+        let mut digest = Digest::default();
+        for folder in ["steps", "exclusions"] {
+            for number in 1.. {
+                let name = format!("{folder}/{number:06}");
+                match self.raw(&name).await {
+                    Ok(bytes) => digest.add(&name, &bytes),
+                    Err(Error::Store(StoreError::NotFound { .. })) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        digest.add(GROUNDS, &self.raw(GROUNDS).await?);
+        if digest.over(plan) == plan.hash {
+            return Ok(());
+        }
+        Err(self.damaged("its steps or exclusions are not those that its hash is of"))
+    }
+
+    /// What approval policies look at in a plan; `None` for one that was made before
+    /// there were any.
+    pub(crate) async fn grounds(&self) -> Result<Option<ApprovalGrounds>, Error> {
+        self.if_there(GROUNDS).await
+    }
+
+    /// The approvals of the plan, the oldest first.
+    pub(crate) async fn approvals(&self) -> Result<Vec<model::approval::Approval>, Error> {
+        let mut approvals = Vec::new();
+        for number in 1.. {
+            let (id, name) = (self.id.as_str(), approval_name(number));
+            match self.vault.get(Area::Approvals, id, &name).await {
+                Ok(bytes) => {
+                    let message = Approval::decode(bytes).map_err(|error| self.damaged(error))?;
+                    let approval = convert::model_approval(&message);
+                    approvals.push(approval.map_err(|error| self.damaged(error))?);
+                }
+                Err(StoreError::NotFound { .. }) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(approvals)
+    }
+
+    /// Adds an approval after so many; whether it was the first to have that place.
+    pub(crate) async fn add_approval(
+        &self,
+        stood: usize,
+        approval: &model::approval::Approval,
+    ) -> Result<bool, Error> {
+        let bytes = Bytes::from(convert::approval(approval).encode_to_vec());
+        let name = approval_name(stood + 1);
+        let put = self
+            .vault
+            .put(Area::Approvals, self.id.as_str(), &name, bytes);
+        match put.await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Exists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether somebody has begun to apply the plan.
+    pub(crate) async fn has_begun(&self) -> Result<bool, Error> {
+        let first: Option<JournalEntry> = self.if_there("journal/000001").await?;
+        Ok(first.is_some())
     }
 
     pub(crate) async fn plan(&self) -> Result<Plan, Error> {
@@ -129,7 +209,7 @@ impl Documents {
             Err(Error::Store(StoreError::Exists { .. })) => Err(Error::AppliedElsewhere {
                 id: self.id.to_string(),
             }),
-            other => other,
+            other => other.map(drop),
         }
     }
 
@@ -161,16 +241,16 @@ impl Documents {
 
     /// Who cancelled the restore; `None` where nobody did.
     pub(crate) async fn cancelled(&self) -> Result<Option<Deed>, Error> {
-        or_none(self.get(CANCEL).await)
+        self.if_there(CANCEL).await
     }
 
     /// The result; `None` while the restore has none.
     pub(crate) async fn result(&self) -> Result<Option<Restore>, Error> {
-        or_none(self.get(RESULT).await)
+        self.if_there(RESULT).await
     }
 
     pub(crate) async fn write_result(&self, restore: &Restore) -> Result<(), Error> {
-        self.put(RESULT, restore).await
+        self.put(RESULT, restore).await.map(drop)
     }
 
     fn counted(&self, found: usize, expected: i32, what: &str) -> Result<(), Error> {
@@ -189,24 +269,32 @@ impl Documents {
         }
     }
 
-    async fn put(&self, name: &str, message: &impl Message) -> Result<(), Error> {
-        Ok(self
-            .vault
-            .put(
-                Area::Restores,
-                self.id.as_str(),
-                name,
-                Bytes::from(message.encode_to_vec()),
-            )
-            .await?)
+    /// Creates a document and answers what was written.
+    async fn put(&self, name: &str, message: &impl Message) -> Result<Bytes, Error> {
+        let bytes = Bytes::from(message.encode_to_vec());
+        let id = self.id.as_str();
+        self.vault
+            .put(Area::Restores, id, name, bytes.clone())
+            .await?;
+        Ok(bytes)
+    }
+
+    async fn raw(&self, name: &str) -> Result<Bytes, Error> {
+        let id = self.id.as_str();
+        Ok(self.vault.get(Area::Restores, id, name).await?)
     }
 
     async fn get<M: Message + Default>(&self, name: &str) -> Result<M, Error> {
-        let bytes = self
-            .vault
-            .get(Area::Restores, self.id.as_str(), name)
-            .await?;
+        let bytes = self.raw(name).await?;
         M::decode(bytes).map_err(|error| self.damaged(error))
+    }
+
+    async fn if_there<M: Message + Default>(&self, name: &str) -> Result<Option<M>, Error> {
+        match self.get(name).await {
+            Ok(message) => Ok(Some(message)),
+            Err(Error::Store(StoreError::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Numbered pages from 1 until one is missing.
@@ -223,10 +311,33 @@ impl Documents {
     }
 }
 
-fn or_none<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
-    match answer {
-        Ok(document) => Ok(Some(document)),
-        Err(Error::Store(StoreError::NotFound { .. })) => Ok(None),
-        Err(error) => Err(error),
+fn approval_name(number: usize) -> String {
+    format!("{number:06}")
+}
+
+/// The hash of a plan: BLAKE3 over its documents as they are stored, each after its
+/// name and both after their lengths, and at last the plan itself without what is
+/// added to it when it is shown.
+#[derive(Default)]
+struct Digest(blake3::Hasher);
+
+impl Digest {
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        for part in [name.as_bytes(), bytes] {
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            self.0.update(&length.to_le_bytes());
+            self.0.update(part);
+        }
+    }
+
+    fn over(mut self, plan: &Plan) -> String {
+        let bare = Plan {
+            hash: String::new(),
+            approval_required: Vec::new(),
+            approval: None,
+            ..plan.clone()
+        };
+        self.add(PLAN, &bare.encode_to_vec());
+        self.0.finalize().to_hex().to_string()
     }
 }

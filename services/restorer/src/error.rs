@@ -69,6 +69,49 @@ pub enum Error {
         /// The plan and restore.
         id: String,
     },
+    /// The plan needs a second person, and nobody has agreed to it.
+    #[error("plan {id} needs the approval of a second person: {reasons}")]
+    ApprovalRequired {
+        /// The plan.
+        id: String,
+        /// Why.
+        reasons: String,
+    },
+    /// The approval was given too long ago.
+    #[error("the approval of plan {id} by {approver} counted until {until}")]
+    ApprovalExpired {
+        /// The plan.
+        id: String,
+        /// Who gave it.
+        approver: String,
+        /// Until when it counted.
+        until: String,
+    },
+    /// The approval is for another plan than the one that is stored.
+    #[error("{approval} is for another version of plan {id} than the one that is stored")]
+    ApprovalStale {
+        /// The plan.
+        id: String,
+        /// Which approval.
+        approval: String,
+    },
+    /// The author of a plan is no second person.
+    #[error("plan {id} was made by {author}, who cannot approve it")]
+    OwnPlan {
+        /// The plan.
+        id: String,
+        /// Who made it, and calls.
+        author: String,
+    },
+    /// A call that says nothing of its caller cannot approve anything.
+    #[error("the call names no caller; approvals go through the gateway")]
+    NoCaller,
+    /// Nobody knows who made the plan, so that nobody can be a second person.
+    #[error("plan {id} does not say who made it, so nobody can approve it; make it anew")]
+    NoAuthor {
+        /// The plan.
+        id: String,
+    },
 }
 
 impl From<tonic::Status> for Error {
@@ -89,9 +132,15 @@ impl Fault for Error {
             Self::CustomCloud => ErrorKind::Denied,
             Self::NoWriter => ErrorKind::Denied,
             Self::Damaged { .. } => ErrorKind::Corrupt,
-            Self::AppliedElsewhere { .. } | Self::Cancelled { .. } | Self::NotEnded { .. } => {
-                ErrorKind::Conflict
+            Self::ApprovalRequired { .. } | Self::OwnPlan { .. } | Self::NoCaller => {
+                ErrorKind::Denied
             }
+            Self::AppliedElsewhere { .. }
+            | Self::ApprovalExpired { .. }
+            | Self::ApprovalStale { .. }
+            | Self::Cancelled { .. }
+            | Self::NotEnded { .. }
+            | Self::NoAuthor { .. } => ErrorKind::Conflict,
             Self::Reference(_) => ErrorKind::Invalid,
         }
     }
@@ -110,6 +159,12 @@ impl Fault for Error {
             Self::AppliedElsewhere { .. } | Self::NotEnded { .. } => reason::CONFLICT,
             Self::Cancelled { .. } => reason::RESTORE_CANCELLED,
             Self::Reference(_) => reason::UNRESOLVED_REFERENCE,
+            Self::ApprovalRequired { .. } => reason::APPROVAL_REQUIRED,
+            Self::ApprovalExpired { .. } => reason::APPROVAL_EXPIRED,
+            Self::ApprovalStale { .. } => reason::APPROVAL_STALE,
+            Self::OwnPlan { .. } => reason::APPROVAL_OF_OWN_PLAN,
+            Self::NoCaller => reason::PERMISSION_DENIED,
+            Self::NoAuthor { .. } => reason::PLAN_STALE,
         }
     }
 }

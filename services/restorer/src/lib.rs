@@ -6,13 +6,16 @@
 
 mod access;
 mod apply;
+mod approve;
 mod cancel;
 pub mod config;
 mod documents;
 mod error;
 mod fresh;
 mod lane;
+mod lockout;
 mod make_plan;
+mod privileged;
 mod references;
 mod relations;
 mod report;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use chrono::{DateTime, Utc};
 use graph::{DirectoryWriter, GraphError};
 use model::diff::{Change, ChangeKind, Difference, Direction, Scope, diff};
+use model::lockout::Accounts;
 use model::plan::{Options, Parts, Situation, estimate_seconds, plan};
 use model::references::Chosen;
 use model::snapshot::Content;
@@ -19,7 +20,7 @@ use tracing::Instrument;
 
 use crate::documents::Documents;
 use crate::fresh::{self, Wanted};
-use crate::{Context, Error, references, relations, report};
+use crate::{Context, Error, approve, lockout, privileged, references, relations, report};
 
 /// Where a plan starts.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub(crate) struct Order {
     pub(crate) parts: Parts,
     /// What was chosen for hard-deleted objects that policies name.
     pub(crate) chosen: Chosen,
+    /// Who asks; empty where the call came past the gateway.
+    pub(crate) author: String,
     pub(crate) asked_at: DateTime<Utc>,
 }
 
@@ -58,6 +61,7 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
         properties: order.parts.properties.iter().cloned().collect(),
         links: order.parts.link_texts(),
         create_time: Some(timestamp(order.asked_at)),
+        author: order.author.clone(),
         ..Plan::default()
     };
     let span = tracing::info_span!("plan", tenant = %order.tenant, plan = %order.id);
@@ -166,6 +170,17 @@ async fn make(
     let reader = context.reader_client_id.as_deref();
     let types = changes.iter().map(|change| change.object.object_type);
     let own = own(directory.as_ref(), &record, reader, types).await?;
+    let assignments = if changes.is_empty() {
+        None
+    } else {
+        privileged::assignments(directory.as_ref()).await?
+    };
+    let holders = privileged::holders(directory.as_ref(), &base, assignments.as_deref()).await?;
+    let accounts = if puts_policies_back(&changes) {
+        lockout::accounts(directory.as_ref(), &record.break_glass, assignments).await?
+    } else {
+        Accounts::default()
+    };
     changes.extend(left_alone);
     changes.sort_by(|a, b| a.object.cmp(&b.object));
     let difference = Difference {
@@ -182,6 +197,7 @@ async fn make(
         resolved: &resolved,
         own: &own,
         lacking: &lacking,
+        accounts: &accounts,
         options: order.options,
     });
     content.exclude(whole);
@@ -198,10 +214,11 @@ async fn make(
         drift,
         ..running
     };
-    Documents::new(vault, order.id.clone())
-        .write_plan(&made, &content)
-        .await?;
-    Ok(made)
+    let grounds = privileged::grounds(&content.steps, holders.as_ref());
+    let grounds = convert::grounds(&grounds, &record.approval);
+    let documents = Documents::new(vault, order.id.clone());
+    let made = documents.write_plan(made, &content, &grounds).await?;
+    approve::shown(context, &documents, &order.tenant, made).await
 }
 
 /// The part of a report that a plan asks for; what the plan leaves open is as
@@ -312,6 +329,14 @@ fn policies(changes: &[Change]) -> Vec<ObjectId> {
         .iter()
         .filter(|change| change.object.object_type == ObjectType::ConditionalAccessPolicy);
     of_type.map(|change| change.object.id.clone()).collect()
+}
+
+/// Whether a plan may write a Conditional Access policy.
+fn puts_policies_back(changes: &[Change]) -> bool {
+    changes.iter().any(|change| {
+        change.object.object_type == ObjectType::ConditionalAccessPolicy
+            && matches!(change.kind, ChangeKind::Modified | ChangeKind::SoftDeleted)
+    })
 }
 
 fn risks(planned: &[String], not_compared: &[String]) -> Vec<String> {

@@ -7,13 +7,14 @@ use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::{
-    ApplyPlanRequest, ApplyPlanResponse, CancelRestoreRequest, CancelRestoreResponse,
-    CheckAccessRequest, CheckAccessResponse, CreatePlanRequest, CreatePlanResponse,
-    CreateUndoPlanRequest, CreateUndoPlanResponse, GetPlanRequest, GetPlanResponse,
-    GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse,
-    ListPlanExclusionsRequest, ListPlanExclusionsResponse, ListPlanStepsRequest,
-    ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse, Outcome, Plan, Restore,
-    WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest, WatchRestoreResponse,
+    ApplyPlanRequest, ApplyPlanResponse, ApprovePlanRequest, ApprovePlanResponse,
+    CancelRestoreRequest, CancelRestoreResponse, CheckAccessRequest, CheckAccessResponse,
+    CreatePlanRequest, CreatePlanResponse, CreateUndoPlanRequest, CreateUndoPlanResponse,
+    GetPlanRequest, GetPlanResponse, GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest,
+    ListOutcomesResponse, ListPlanExclusionsRequest, ListPlanExclusionsResponse,
+    ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse,
+    Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest,
+    WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate, paginate_by_key};
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
-use crate::{Context, Error, access, apply, cancel, report, undo};
+use crate::{Context, Error, access, apply, approve, cancel, report, undo};
 
 /// What earlier calls with a request id came to.
 enum Before {
@@ -73,7 +74,7 @@ impl Rpc {
         Ok((tenant, documents))
     }
 
-    async fn create(&self, request: CreatePlanRequest) -> Result<Plan, Error> {
+    async fn create(&self, author: String, request: CreatePlanRequest) -> Result<Plan, Error> {
         let deps = &self.context.deps;
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let scope = model_scope(request.scope.as_ref())?;
@@ -120,6 +121,7 @@ impl Rpc {
             options,
             parts,
             chosen,
+            author,
             asked_at,
         };
         Ok(make_plan::start(&self.context, vault, order)
@@ -127,7 +129,11 @@ impl Rpc {
             .unwrap_or_default())
     }
 
-    async fn create_undo(&self, request: CreateUndoPlanRequest) -> Result<Plan, Error> {
+    async fn create_undo(
+        &self,
+        author: String,
+        request: CreateUndoPlanRequest,
+    ) -> Result<Plan, Error> {
         let deps = &self.context.deps;
         let (tenant, restore) = name::parse_restore("restore", &request.restore)?;
         let restore =
@@ -143,6 +149,7 @@ impl Rpc {
             tenant,
             id: plan_id(&left, asked_at, &request_id),
             restore,
+            author,
             asked_at,
         };
         let started = undo::start(&self.context, vault, order).await?;
@@ -188,8 +195,18 @@ impl Rpc {
         {
             return Ok(progress.plan.unwrap_or_default());
         }
-        let (_, documents) = self.of_plan("name", full_name).await?;
-        documents.plan().await
+        let (tenant, documents) = self.of_plan("name", full_name).await?;
+        let plan = documents.plan().await?;
+        approve::shown(&self.context, &documents, &tenant, plan).await
+    }
+
+    async fn approve(
+        &self,
+        caller: Option<String>,
+        request: &ApprovePlanRequest,
+    ) -> Result<Plan, Error> {
+        let (tenant, documents) = self.of_plan("name", &request.name).await?;
+        approve::approve(&self.context, &documents, &tenant, caller, request).await
     }
 
     async fn watch_plan(&self, full_name: &str) -> Result<Watch<WatchPlanResponse>, Error> {
@@ -308,13 +325,6 @@ fn plan_id(left: &[String], asked_at: DateTime<Utc>, request_id: &str) -> PlanId
         .expect("invariant: a slot is a plan id")
 }
 
-/// Who calls, as the gateway says; empty for a call past it.
-fn caller<T>(request: &Request<T>) -> String {
-    let name = request.metadata().get("x-rewind-caller");
-    let name = name.and_then(|name| name.to_str().ok());
-    name.unwrap_or_default().to_owned()
-}
-
 fn refuse(error: Error) -> Status {
     status(&error)
 }
@@ -328,7 +338,9 @@ impl RestoreService for Rpc {
         &self,
         request: Request<CreatePlanRequest>,
     ) -> Result<Response<CreatePlanResponse>, Status> {
-        let plan = self.create(request.into_inner()).await.map_err(refuse)?;
+        let author = runtime::caller::of(&request).unwrap_or_default();
+        let plan = self.create(author, request.into_inner()).await;
+        let plan = plan.map_err(refuse)?;
         Ok(Response::new(CreatePlanResponse { plan: Some(plan) }))
     }
 
@@ -394,11 +406,22 @@ impl RestoreService for Rpc {
         Ok(Response::new(read.await.map_err(refuse)?))
     }
 
+    async fn approve_plan(
+        &self,
+        request: Request<ApprovePlanRequest>,
+    ) -> Result<Response<ApprovePlanResponse>, Status> {
+        let caller = runtime::caller::of(&request);
+        let plan = self.approve(caller, request.get_ref()).await;
+        Ok(Response::new(ApprovePlanResponse {
+            plan: Some(plan.map_err(refuse)?),
+        }))
+    }
+
     async fn apply_plan(
         &self,
         request: Request<ApplyPlanRequest>,
     ) -> Result<Response<ApplyPlanResponse>, Status> {
-        let caller = caller(&request);
+        let caller = runtime::caller::of(&request).unwrap_or_default();
         let restore = self
             .apply(&request.into_inner().name, caller)
             .await
@@ -412,7 +435,7 @@ impl RestoreService for Rpc {
         &self,
         request: Request<CancelRestoreRequest>,
     ) -> Result<Response<CancelRestoreResponse>, Status> {
-        let caller = caller(&request);
+        let caller = runtime::caller::of(&request).unwrap_or_default();
         let restore = self
             .cancel(&request.into_inner().name, caller)
             .await
@@ -426,8 +449,9 @@ impl RestoreService for Rpc {
         &self,
         request: Request<CreateUndoPlanRequest>,
     ) -> Result<Response<CreateUndoPlanResponse>, Status> {
+        let author = runtime::caller::of(&request).unwrap_or_default();
         let plan = self
-            .create_undo(request.into_inner())
+            .create_undo(author, request.into_inner())
             .await
             .map_err(refuse)?;
         Ok(Response::new(CreateUndoPlanResponse { plan: Some(plan) }))

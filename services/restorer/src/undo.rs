@@ -8,8 +8,9 @@ use graph::DirectoryWriter;
 use model::diff::Obstacle;
 use model::plan::{Action, Applied, Exclusion, Step, Undoing, estimate_seconds, undo};
 use model::references::{Reference, references};
+use model::snapshot::Content;
 use model::{ObjectId, ObjectState, ObjectType, PlanId, TenantId};
-use proto::convert::timestamp;
+use proto::convert::{self, timestamp};
 use proto::v1::{Outcome, OutcomeState, Plan, PlanState, RestoreState, WatchPlanResponse};
 use serde_json::{Map, Value};
 use store::TenantVault;
@@ -17,7 +18,7 @@ use store::TenantVault;
 use crate::documents::Documents;
 use crate::make_plan::{self, count, lacking, own};
 use crate::step::Prospect;
-use crate::{Context, Error, apply, references, step};
+use crate::{Context, Error, apply, approve, privileged, references, step};
 
 /// What an undo is about, validated.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(crate) struct Order {
     pub(crate) id: PlanId,
     /// The restore to undo, by the id of its plan.
     pub(crate) restore: PlanId,
+    /// Who asks; empty where the call came past the gateway.
+    pub(crate) author: String,
     pub(crate) asked_at: DateTime<Utc>,
 }
 
@@ -56,6 +59,7 @@ pub(crate) async fn start(
         state: PlanState::Running as i32,
         create_time: Some(timestamp(order.asked_at)),
         undo_of: restore.name,
+        author: order.author.clone(),
         ..Plan::default()
     };
     let span = tracing::info_span!("undo", tenant = %order.tenant, plan = %order.id);
@@ -118,10 +122,18 @@ async fn make(
         estimate_seconds: estimate_seconds(&content.steps),
         ..running
     };
-    Documents::new(vault, order.id.clone())
-        .write_plan(&made, &content)
-        .await?;
-    Ok(made)
+    let holders = match content.steps.is_empty() {
+        true => None,
+        false => {
+            let assignments = privileged::assignments(directory).await?;
+            privileged::holders(directory, &Content::default(), assignments.as_deref()).await?
+        }
+    };
+    let grounds = privileged::grounds(&content.steps, holders.as_ref());
+    let grounds = convert::grounds(&grounds, &record.approval);
+    let documents = Documents::new(vault, order.id.clone());
+    let made = documents.write_plan(made, &content, &grounds).await?;
+    approve::shown(context, &documents, &order.tenant, made).await
 }
 
 /// Whether a step changed anything. Of links, some may have been added although

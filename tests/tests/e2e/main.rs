@@ -3,11 +3,13 @@
 
 mod access;
 mod actors;
+mod approvals;
 mod cancel;
 mod contract;
 mod crowd;
 mod drift;
 mod lanes;
+mod lockout;
 mod quotas;
 mod references;
 mod relations;

@@ -31,6 +31,8 @@ use tonic::{Request, Status};
 const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
 /// The token of somebody who may do everything for another tenant.
 const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
+/// The token of somebody who may read and approve.
+const APPROVER: &str = "a-third-token-of-the-tests-with-32-characters";
 /// The practice tenant.
 pub(crate) const TENANT: &str = "5a1d0000-0000-4000-8000-000000000001";
 
@@ -61,6 +63,10 @@ pub(crate) struct Sandbox {
     pub(crate) door: Door,
     /// The same door for somebody of another tenant.
     pub(crate) strange: Door,
+    /// The same door for a second person, called `approver`.
+    pub(crate) second: Door,
+    /// The restorer itself, past the gateway.
+    pub(crate) restorer: Channel,
     /// The differ itself.
     pub(crate) differ: Channel,
     pub(crate) vault: Vault,
@@ -186,6 +192,12 @@ impl Sandbox {
             roles: all.into(),
             tenants: Tenants::Only([TenantId::parse(ELSEWHERE)?].into()),
         };
+        let approver = Token {
+            token: SecretString::from(APPROVER),
+            name: "approver".to_owned(),
+            roles: [Role::Reader, Role::Approver].into(),
+            tenants: Tenants::All,
+        };
         let deps = gateway::Deps {
             vault: vault.clone(),
             clock,
@@ -193,14 +205,15 @@ impl Sandbox {
             backends: gateway::Backends {
                 snapshotter,
                 differ: differ.clone().into(),
-                restorer,
+                restorer: restorer.clone(),
             },
-            tokens: Tokens::new(vec![token, stranger])?,
+            tokens: Tokens::new(vec![token, stranger, approver])?,
         };
         let app = gateway::App::build(&config, deps, listener().await?)?;
         let channel = runtime::connect(&url(app.address()), None)?;
         let door = InterceptedService::new(channel.clone(), Bearer(TOKEN));
-        let strange = InterceptedService::new(channel, Bearer(STRANGER));
+        let strange = InterceptedService::new(channel.clone(), Bearer(STRANGER));
+        let second = InterceptedService::new(channel, Bearer(APPROVER));
         tokio::spawn(app.run(stop.clone()));
         Ok(Self {
             simulator,
@@ -208,6 +221,8 @@ impl Sandbox {
             graph,
             door,
             strange,
+            second,
+            restorer,
             differ,
             vault,
             source,

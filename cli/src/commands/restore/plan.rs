@@ -4,11 +4,12 @@
 //! steps, exclusions. Nothing here writes to a tenant.
 
 use proto::json::to_json;
-use proto::v1::{self, AddedPolicy, Obstacle, PlanState, RelationshipMode};
+use proto::v1::{self, AddedPolicy, Obstacle, PlanState, RelationshipMode, Risk};
 use runtime::exit;
 use serde_json::json;
 
-use crate::args::{Added, ApplyPlan, Global, MakePlan, Parts, Relationships};
+use super::approve;
+use crate::args::{AcceptedRisk, Added, ApplyPlan, CaState, Global, MakePlan, Relationships};
 use crate::client::{PAGE, all_pages, required};
 use crate::commands::diff::snapshot_name;
 use crate::failure::Failure;
@@ -17,7 +18,7 @@ use crate::progress::{Update, watch};
 use crate::render;
 use crate::session::{Session, agreed, scope};
 use crate::table::fields;
-use crate::text::{count, shorten, tame, time, word};
+use crate::text::{count, id_of, shorten, tame, time, word};
 
 /// Makes a plan and waits for it.
 pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Result<u8, Failure> {
@@ -53,7 +54,7 @@ pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Re
             .map(|snapshot| snapshot_name(&tenant, snapshot))
             .unwrap_or_default(),
         scope,
-        options: Some(options(added, args.relationships, &args.parts)),
+        options: Some(options(args, added)),
         request_id: client.request_id(),
         properties: args.parts.properties.clone(),
         links: args.parts.links.clone(),
@@ -73,6 +74,12 @@ pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Re
         );
         output.note(&format!(
             "{objects}; a plan with `--added soft-delete` takes back what can be"
+        ));
+    }
+    if !plan.approval_required.is_empty() && plan.approval.is_none() {
+        output.note(&format!(
+            "before it is applied, somebody else has to approve it: `rewind restore approve {}`",
+            id_of(&plan.name)
         ));
     }
     Ok(match plan.state() {
@@ -115,8 +122,8 @@ fn ask(output: &Output) -> Result<Added, Failure> {
     }
 }
 
-fn options(added: Added, relationships: Relationships, parts: &Parts) -> v1::PlanOptions {
-    let mapped = parts.map_references.iter();
+fn options(args: &MakePlan, added: Added) -> v1::PlanOptions {
+    let mapped = args.parts.map_references.iter();
     let mapped = mapped.map(|(old, new)| v1::MappedReference {
         old: old.clone(),
         new: new.clone(),
@@ -125,17 +132,25 @@ fn options(added: Added, relationships: Relationships, parts: &Parts) -> v1::Pla
         Added::Keep => AddedPolicy::Keep,
         Added::SoftDelete => AddedPolicy::SoftDelete,
     };
-    let relationships = match relationships {
+    let relationships = match args.relationships {
         Relationships::Rollback => RelationshipMode::Rollback,
         Relationships::Merge => RelationshipMode::Merge,
         Relationships::Skip => RelationshipMode::Skip,
     };
+    let ca_state = match args.ca_state {
+        CaState::Snapshot => v1::CaState::Snapshot,
+        CaState::ReportOnly => v1::CaState::ReportOnly,
+    };
+    let risks = args.accepted_risks.iter().map(|risk| match risk {
+        AcceptedRisk::Lockout => Risk::Lockout.into(),
+    });
     v1::PlanOptions {
         added: added.into(),
         relationships: relationships.into(),
+        ca_state: ca_state.into(),
+        accepted_risks: risks.collect(),
         map_references: mapped.collect(),
-        drop_references: parts.drop_references.clone(),
-        ..v1::PlanOptions::default()
+        drop_references: args.parts.drop_references.clone(),
     }
 }
 
@@ -279,7 +294,8 @@ fn text(plan: &v1::Plan, steps: &[v1::PlanStep], exclusions: &[v1::Exclusion]) -
     blocks.join("\n\n")
 }
 
-fn head(plan: &v1::Plan) -> String {
+/// A plan's own fields.
+pub(super) fn head(plan: &v1::Plan) -> String {
     let options = plan.options.clone().unwrap_or_default();
     let added = match options.added() {
         AddedPolicy::SoftDelete => "soft-delete",
@@ -289,6 +305,10 @@ fn head(plan: &v1::Plan) -> String {
         RelationshipMode::Merge => "merge",
         RelationshipMode::Skip => "skip",
         RelationshipMode::Rollback | RelationshipMode::Unspecified => "rollback",
+    };
+    let ca_state = match options.ca_state() {
+        v1::CaState::ReportOnly => "report-only",
+        v1::CaState::Snapshot | v1::CaState::Unspecified => "snapshot",
     };
     let estimate =
         std::time::Duration::from_secs(u64::try_from(plan.estimate_seconds).unwrap_or(0));
@@ -307,7 +327,12 @@ fn head(plan: &v1::Plan) -> String {
         ("Scope", render::scope(plan.scope.as_ref())),
         ("Added objects", added.to_owned()),
         ("Relationships", relationships.to_owned()),
+        ("Policy state", ca_state.to_owned()),
+        ("Accepted", accepted(&options)),
         ("Made", time(plan.create_time.as_ref())),
+        ("Author", or_dash(&plan.author)),
+        ("Hash", or_dash(&plan.hash)),
+        ("Approval", approve::told(plan)),
         ("Steps", plan.step_count.to_string()),
         ("Exclusions", plan.exclusion_count.to_string()),
         ("Estimate", humantime::format_duration(estimate).to_string()),
@@ -325,6 +350,22 @@ fn head(plan: &v1::Plan) -> String {
     ];
     let told = further.into_iter().filter(|(_, text)| !text.is_empty());
     fields(lines.into_iter().chain(told))
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn accepted(options: &v1::PlanOptions) -> String {
+    let risks = options.accepted_risks();
+    let names: Vec<String> = risks
+        .map(|risk| word(risk.as_str_name(), "RISK_"))
+        .collect();
+    or_dash(&names.join(", "))
 }
 
 /// One exclusion, for people.

@@ -100,7 +100,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn put_back(&mut self, change: &Change) {
-        let (Some(base), Some(mut live)) = self.sides(change) else {
+        let (Some(mut base), Some(mut live)) = self.sides(change) else {
             return;
         };
         let spec = change.object.object_type.spec();
@@ -124,9 +124,11 @@ impl Draft<'_> {
         if change.kind == ChangeKind::SoftDeleted {
             self.bring_back(change);
             live = back_from_bin(spec, &base, live);
+            self.note_old_content(change, &base, &live);
             // What differs once the object is back, not while it is in the bin.
             attributes = attribute_changes(spec, Some(&base), Some(&live));
         }
+        self.choose_state(change, &mut base, &live, &mut attributes);
         self.set_back(change, spec, &base, &live, &attributes);
     }
 

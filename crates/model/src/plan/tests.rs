@@ -11,6 +11,8 @@ use crate::object::{Link, Object, ObjectState};
 const ROLLBACK: Options = Options {
     added: Added::SoftDelete,
     relationships: Relationships::Rollback,
+    ca_state: CaState::Snapshot,
+    lockout: Lockout::Refused,
 };
 
 /// What policies may name: the live users and groups.
@@ -46,6 +48,18 @@ fn planned_as(
     own: &HashSet<ObjectId>,
     lacking: &BTreeMap<ObjectType, Vec<&'static str>>,
 ) -> Plan {
+    planned_for(base, live, options, own, lacking, &Accounts::default())
+}
+
+/// The same where certain accounts must be able to sign in.
+fn planned_for(
+    base: &Content,
+    live: &Content,
+    options: Options,
+    own: &HashSet<ObjectId>,
+    lacking: &BTreeMap<ObjectType, Vec<&'static str>>,
+    accounts: &Accounts,
+) -> Plan {
     let difference = diff(base, live, &Scope::default());
     plan(&Situation {
         difference: &difference,
@@ -55,6 +69,7 @@ fn planned_as(
         resolved: &existing(live),
         own,
         lacking,
+        accounts,
         options,
     })
 }
@@ -790,7 +805,9 @@ fn a_member_that_comes_back_is_made_sure_of_in_its_unit() {
     );
 }
 
+mod lockout;
 mod parts;
 mod policies;
 mod relations;
+mod states;
 mod undo;

@@ -115,6 +115,7 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     CredentialAdded => CredentialAdded, ExchangeManaged => ExchangeManaged,
     TypeNotRestored => TypeNotRestored, OwnAccess => OwnAccess,
     LastAdministrator => LastAdministrator, PermissionMissing => PermissionMissing,
+    LockoutRisk => LockoutRisk, ReportOnly => ReportOnly,
     WholeObject => WholeObject, ChangedSince => ChangedSince, NotJournalled => NotJournalled);
 
 fn class(class: Class) -> i32 {

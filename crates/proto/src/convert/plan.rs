@@ -1,7 +1,9 @@
 //! Steps, exclusions and choices of a restore plan.
 
 use model::call::{Call, HttpMethod};
-use model::plan::{Action, Added, Exclusion, Guard, Options, Parts, Relationships, Step};
+use model::plan::{
+    Action, Added, CaState, Exclusion, Guard, Lockout, Options, Parts, Relationships, Step,
+};
 use model::references::Chosen;
 
 use super::InvalidMessage;
@@ -146,9 +148,26 @@ pub fn model_options(options: Option<&v1::PlanOptions>) -> Result<Options, Inval
         Ok(v1::RelationshipMode::Skip) => Relationships::Skip,
         Err(error) => return Err(InvalidMessage::new("options.relationships", error)),
     };
+    let ca_state = match v1::CaState::try_from(options.ca_state) {
+        Ok(v1::CaState::Unspecified | v1::CaState::Snapshot) => CaState::Snapshot,
+        Ok(v1::CaState::ReportOnly) => CaState::ReportOnly,
+        Err(error) => return Err(InvalidMessage::new("options.ca_state", error)),
+    };
+    let mut lockout = Lockout::Refused;
+    for risk in &options.accepted_risks {
+        match v1::Risk::try_from(*risk) {
+            Ok(v1::Risk::Lockout) => lockout = Lockout::Accepted,
+            Ok(v1::Risk::Unspecified) | Err(_) => {
+                let problem = format!("{risk} is no risk");
+                return Err(InvalidMessage::new("options.accepted_risks", problem));
+            }
+        }
+    }
     Ok(Options {
         added,
         relationships,
+        ca_state,
+        lockout,
     })
 }
 
@@ -164,9 +183,19 @@ pub fn options(options: Options) -> v1::PlanOptions {
         Relationships::Merge => v1::RelationshipMode::Merge,
         Relationships::Skip => v1::RelationshipMode::Skip,
     };
+    let ca_state = match options.ca_state {
+        CaState::Snapshot => v1::CaState::Snapshot,
+        CaState::ReportOnly => v1::CaState::ReportOnly,
+    };
+    let accepted_risks = match options.lockout {
+        Lockout::Refused => Vec::new(),
+        Lockout::Accepted => vec![v1::Risk::Lockout as i32],
+    };
     v1::PlanOptions {
         added: added as i32,
         relationships: relationships as i32,
+        ca_state: ca_state as i32,
+        accepted_risks,
         ..v1::PlanOptions::default()
     }
 }

@@ -1,7 +1,7 @@
 use model::call::{Call, HttpMethod};
 use model::catalogue::Class;
 use model::diff::{AttributeChange, Change, ChangeKind, Direction, LinkChange, Obstacle};
-use model::plan::{Action, Exclusion, Guard, Step};
+use model::plan::{Action, CaState, Exclusion, Guard, Lockout, Options, Step};
 use model::{LinkKind, ObjectId, ObjectRef, ObjectType};
 use serde_json::json;
 
@@ -57,6 +57,8 @@ fn changes_come_back_as_they_went() {
                 Obstacle::OwnAccess,
                 Obstacle::LastAdministrator,
                 Obstacle::PermissionMissing,
+                Obstacle::LockoutRisk,
+                Obstacle::ReportOnly,
             ]
             .into(),
         };
@@ -176,4 +178,60 @@ fn what_does_not_fit_names_its_field() {
         Err("object".to_owned())
     );
     assert_eq!(model_scope(None), Ok(model::diff::Scope::default()));
+}
+
+#[test]
+fn choices_come_back_as_they_went_and_what_is_not_set_is_the_default() {
+    for ca_state in [CaState::Snapshot, CaState::ReportOnly] {
+        for lockout in [Lockout::Refused, Lockout::Accepted] {
+            let original = Options {
+                ca_state,
+                lockout,
+                ..Options::default()
+            };
+            assert_eq!(model_options(Some(&options(original))), Ok(original));
+        }
+    }
+    let unset = v1::PlanOptions::default();
+    assert_eq!(model_options(Some(&unset)), Ok(Options::default()));
+    for risk in [0, 7] {
+        let unknown = v1::PlanOptions {
+            accepted_risks: vec![risk],
+            ..unset.clone()
+        };
+        let error = model_options(Some(&unknown)).expect_err("unknown");
+        assert_eq!(error.field, "options.accepted_risks", "{risk}");
+    }
+    let unknown = v1::PlanOptions {
+        ca_state: 9,
+        ..unset
+    };
+    let error = model_options(Some(&unknown)).expect_err("unknown");
+    assert_eq!(error.field, "options.ca_state");
+}
+
+#[test]
+fn approvals_and_their_grounds_come_back_as_they_went() {
+    let original = model::approval::Approval {
+        approver: "ben".to_owned(),
+        given_at: DateTime::UNIX_EPOCH,
+        expires_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(24),
+        plan_hash: "h".to_owned(),
+    };
+    assert_eq!(model_approval(&approval(&original)), Ok(original));
+    let without_times = v1::Approval::default();
+    let error = model_approval(&without_times).expect_err("no time");
+    assert_eq!(error.field, "approval.create_time");
+
+    let original = model::approval::Grounds {
+        steps: 3,
+        conditional_access: true,
+        privileged: vec![object()],
+        holders_unknown: true,
+    };
+    let policy = "on,changes=7".parse().expect("a policy");
+    let message = grounds(&original, &policy);
+    assert_eq!(model_grounds(&message, 3), Ok((original, policy)));
+    let damaged = v1::ApprovalGrounds::default();
+    assert!(model_grounds(&damaged, 3).is_err());
 }

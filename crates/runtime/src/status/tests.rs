@@ -66,6 +66,8 @@ fn every_kind_has_its_status() {
         render(ErrorKind::Conflict, reason::CONFLICT),
         render(ErrorKind::Conflict, reason::ALREADY_EXISTS),
         render(ErrorKind::Conflict, reason::PLAN_STALE),
+        render(ErrorKind::Conflict, reason::APPROVAL_EXPIRED),
+        render(ErrorKind::Conflict, reason::APPROVAL_STALE),
         render(ErrorKind::Denied, reason::PERMISSION_DENIED),
         render(ErrorKind::Denied, reason::UNAUTHENTICATED),
         render(ErrorKind::Denied, reason::LICENCE_REQUIRED),
@@ -84,11 +86,13 @@ fn every_kind_has_its_status() {
     Aborted "outer: inner" reason=CONFLICT retry=None fields=[]
     AlreadyExists "outer: inner" reason=ALREADY_EXISTS retry=None fields=[]
     FailedPrecondition "outer: inner" reason=PLAN_STALE retry=None fields=[]
+    FailedPrecondition "outer: inner" reason=APPROVAL_EXPIRED retry=None fields=[]
+    FailedPrecondition "outer: inner" reason=APPROVAL_STALE retry=None fields=[]
     PermissionDenied "outer: inner" reason=PERMISSION_DENIED retry=None fields=[]
     Unauthenticated "outer: inner" reason=UNAUTHENTICATED retry=None fields=[]
     FailedPrecondition "outer: inner" reason=LICENCE_REQUIRED retry=None fields=[]
     FailedPrecondition "outer: inner" reason=CONSENT_MISSING retry=None fields=[]
-    FailedPrecondition "outer: inner" reason=APPROVAL_REQUIRED retry=None fields=[]
+    PermissionDenied "outer: inner" reason=APPROVAL_REQUIRED retry=None fields=[]
     FailedPrecondition "outer: inner" reason=SNAPSHOT_INCOMPLETE retry=None fields=[]
     ResourceExhausted "outer: inner" reason=GRAPH_THROTTLED retry=Some(30s) fields=[]
     ResourceExhausted "outer: inner" reason=GRAPH_THROTTLED retry=Some(5s) fields=[]

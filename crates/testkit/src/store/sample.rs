@@ -7,7 +7,7 @@ use model::retention::Policy;
 use model::snapshot::{Completeness, Content, Kind, Method};
 use model::{
     Application, Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, Proof, ProofKind,
-    SnapshotId, TenantId,
+    SnapshotId, TenantId, approval,
 };
 use serde_json::json;
 use store::{SnapshotMeta, TenantRecord, TenantState, Trigger};
@@ -51,6 +51,7 @@ pub fn record(id: &TenantId) -> TenantRecord {
         break_glass: vec![object_id(1, 0)],
         retention: Policy::default(),
         drift_watch: Watch::default(),
+        approval: approval::Policy::default(),
         state: TenantState::Active,
         created_at: moment(0),
     }

@@ -58,6 +58,7 @@ async fn a_registration_is_kept_and_shown() {
         create_time: created.create_time,
         retention: "recent=5,days=0,weeks=0,months=0,floor-days=0,minimum=1".to_owned(),
         drift_watch: "on".to_owned(),
+        approval: "off".to_owned(),
         ..tenant(A)
     };
     let consent = |client: &str, state: &str| {
@@ -126,6 +127,7 @@ async fn what_is_watched_can_be_changed_and_nothing_else_is() {
             name: name.to_owned(),
             drift_watch: drift_watch.map(str::to_owned),
             request_id: "r".to_owned(),
+            ..UpdateTenantRequest::default()
         };
         let answer = client(&sandbox)
             .update_tenant(with(OPERATOR, request))
@@ -165,10 +167,44 @@ async fn what_is_watched_can_be_changed_and_nothing_else_is() {
     let request = UpdateTenantRequest {
         name: first.name,
         drift_watch: Some("off".to_owned()),
-        request_id: String::new(),
+        ..UpdateTenantRequest::default()
     };
     let foreign = client(&sandbox).update_tenant(with(OWNER_B, request)).await;
     assert_eq!(foreign.expect_err("refused").code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn who_approves_can_be_changed_and_nothing_else_is() {
+    let sandbox = sandbox().await;
+    let strict = Tenant {
+        approval: "on,changes=10".to_owned(),
+        ..tenant(A)
+    };
+    let first = create(&sandbox, strict).await.expect("registered");
+    assert_eq!(first.approval, "on,changes=10");
+    let update = async |approval: &str| {
+        let request = UpdateTenantRequest {
+            name: first.name.clone(),
+            approval: Some(approval.to_owned()),
+            ..UpdateTenantRequest::default()
+        };
+        let answer = client(&sandbox)
+            .update_tenant(with(OPERATOR, request))
+            .await;
+        answer.map(|answer| answer.into_inner().tenant.expect("there"))
+    };
+    let changed = Tenant {
+        approval: "on,expires=8h".to_owned(),
+        ..first.clone()
+    };
+    assert_eq!(update("on,expires=8h").await.expect("updated"), changed);
+    let default = update("").await.expect("updated");
+    assert_eq!(default.approval, "off");
+    let malformed = update("on,expires=9d").await.expect_err("no hours");
+    assert_eq!(
+        told(&malformed),
+        "INVALID_ARGUMENT approval: \"9d\" is no time from 1h to 720h"
+    );
 }
 
 #[tokio::test]

@@ -6,10 +6,14 @@ use crate::catalogue::{GLOBAL_ADMINISTRATOR, OWNER};
 const MERGE: Options = Options {
     added: Added::Keep,
     relationships: Relationships::Merge,
+    ca_state: CaState::Snapshot,
+    lockout: Lockout::Refused,
 };
 const SKIP: Options = Options {
     added: Added::Keep,
     relationships: Relationships::Skip,
+    ca_state: CaState::Snapshot,
+    lockout: Lockout::Refused,
 };
 
 fn live_object(object_type: ObjectType, n: u8, body: Value) -> Object {

@@ -157,6 +157,14 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "Not in the journal",
             "An undo leaves it, since the journal does not tell what was there before.",
         ),
+        Obstacle::LockoutRisk => (
+            "Lockout risk",
+            "Writing the policy could keep break-glass accounts, or every Global Administrator, from signing in.",
+        ),
+        Obstacle::ReportOnly => (
+            "Report-only",
+            "The policy is written in report-only mode; a person has to enable it.",
+        ),
         Obstacle::Unspecified => (
             "Another reason",
             "The reason is newer than the program that wrote this page.",
