@@ -1,10 +1,11 @@
 //! Applies a plan, wave by wave, with a journal: the intent before each write,
 //! the outcome after it. Killed anywhere, it goes on where the journal ends.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
 use model::plan::{Action, Exclusion, Left, Step, judge};
@@ -17,15 +18,22 @@ use proto::v1::{
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::{chain, status};
 use store::{StoreError, TenantVault};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::documents::Documents;
+use crate::gather::Gathered;
 use crate::lane::Lane;
-use crate::make_plan::count;
-use crate::{Context, Error, report, step};
+use crate::step::{self, Past};
+use crate::{Context, Error, report};
 
-/// Steps under way at a time.
-const AT_ONCE: usize = 16;
+/// Steps under way at a time. With so many, the quota is used while the writes of
+/// some are not seen everywhere yet.
+const AT_ONCE: usize = 200;
+
+/// Of these, steps between their look at the object and their write: at the documented
+/// quota, about a second.
+const LOOKING: usize = 20;
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;
@@ -118,7 +126,7 @@ pub(crate) async fn shown(
         snapshot: plan.snapshot.clone(),
         ..Restore::default()
     };
-    tally(&mut restore, &outcomes(&journal));
+    tally(&mut restore, outcomes(&journal).values());
     Ok(restore)
 }
 
@@ -129,20 +137,42 @@ pub(crate) fn outcomes(journal: &[JournalEntry]) -> Outcomes {
         .collect()
 }
 
-fn tally(restore: &mut Restore, outcomes: &Outcomes) {
-    let of = |state: OutcomeState| {
-        count(
-            outcomes
-                .values()
-                .filter(|outcome| outcome.state() == state)
-                .count(),
-        )
-    };
-    restore.applied = of(OutcomeState::Applied);
-    restore.already_done = of(OutcomeState::AlreadyDone);
-    restore.conflicts = of(OutcomeState::Conflict);
-    restore.failed = of(OutcomeState::Failed);
-    restore.skipped = of(OutcomeState::Skipped);
+/// The steps that a journal says were to be carried out.
+fn intended(journal: &[JournalEntry]) -> HashSet<u32> {
+    let intents = journal.iter().flat_map(|entry| &entry.intents);
+    intents
+        .filter_map(|step| u32::try_from(*step).ok())
+        .collect()
+}
+
+/// The objects that steps bring back from the recycle bin.
+fn returns(steps: &[Step]) -> HashMap<u32, ObjectId> {
+    let returns = steps
+        .iter()
+        .filter(|step| step.action == Action::RestoreDeleted);
+    returns
+        .map(|step| (step.number, step.object.id.clone()))
+        .collect()
+}
+
+/// When a restore began to write.
+fn begun(journal: &[JournalEntry]) -> Option<DateTime<Utc>> {
+    let time = journal.first().and_then(|entry| entry.time);
+    time.as_ref().and_then(convert::time)
+}
+
+/// Adds to the counts of a restore how its steps ended.
+fn tally<'o>(restore: &mut Restore, outcomes: impl IntoIterator<Item = &'o Outcome>) {
+    for outcome in outcomes {
+        *match outcome.state() {
+            OutcomeState::Applied => &mut restore.applied,
+            OutcomeState::AlreadyDone => &mut restore.already_done,
+            OutcomeState::Conflict => &mut restore.conflicts,
+            OutcomeState::Failed => &mut restore.failed,
+            OutcomeState::Skipped => &mut restore.skipped,
+            OutcomeState::Unspecified => continue,
+        } += 1;
+    }
 }
 
 async fn apply(
@@ -163,11 +193,21 @@ async fn apply(
         entries: journal.len(),
         outcomes: outcomes(&journal),
         first_open: 0,
+        intended: intended(&journal),
+        returned: returns(&steps).into_values().collect(),
+        returns: returns(&steps),
+        begun: begun(&journal),
+        untold: Vec::new(),
     };
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
     let ended = run
         .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
-            job.modify(|value| tally(value.restore.get_or_insert_default(), outcomes));
+            job.modify(|value| {
+                tally(
+                    value.restore.get_or_insert_default(),
+                    outcomes.iter().copied(),
+                );
+            });
         })
         .await;
     // Before anything else: the comparison reads the policies anew.
@@ -175,14 +215,10 @@ async fn apply(
     ended?;
     job.modify(|value| value.phase = "verifying".to_owned());
     let mut restore = Restore {
-        start_time: documents
-            .journal()
-            .await?
-            .first()
-            .and_then(|entry| entry.time),
+        start_time: run.begun.map(timestamp),
         ..shown_base(tenant, documents, plan)
     };
-    tally(&mut restore, &run.outcomes);
+    tally(&mut restore, run.outcomes.values());
     let exclusions = documents.model_exclusions().await?;
     restore.open_matters = open_matters(&exclusions);
     let planned = steps.iter().map(|step| step.object.id.clone()).collect();
@@ -233,6 +269,16 @@ struct Run<'a> {
     outcomes: Outcomes,
     /// Every step before this index has an outcome.
     first_open: usize,
+    /// The steps that earlier attempts meant to carry out.
+    intended: HashSet<u32>,
+    /// The objects that steps bring back, by the number of the step.
+    returns: HashMap<u32, ObjectId>,
+    /// The same objects.
+    returned: HashSet<ObjectId>,
+    /// When the first attempt began to write.
+    begun: Option<DateTime<Utc>>,
+    /// The steps whose outcomes nobody was told of yet.
+    untold: Vec<u32>,
 }
 
 impl Run<'_> {
@@ -243,16 +289,19 @@ impl Run<'_> {
         steps: &[Step],
         directory: &Arc<dyn DirectoryWriter>,
         lane: &mut Lane,
-        told: impl Fn(&Outcomes),
+        told: impl Fn(&[&Outcome]),
     ) -> Result<(), Error> {
+        let slow = steps.iter().rposition(is_slow);
         while let Some(wave) = self.next_wave(steps).await? {
             if wave.iter().any(|step| is_slow(step)) {
                 lane.take().await;
-            } else if !steps[self.first_open..].iter().any(is_slow) {
+            } else if slow.is_none_or(|slow| slow < self.first_open) {
                 lane.give_back().await;
             }
             self.carry_out(directory.as_ref(), &wave).await?;
-            told(&self.outcomes);
+            let untold = std::mem::take(&mut self.untold);
+            let untold = untold.iter().filter_map(|step| self.outcomes.get(step));
+            told(&untold.collect::<Vec<_>>());
         }
         Ok(())
     }
@@ -319,7 +368,10 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let intents = wave.iter().map(|step| number(step.number)).collect();
         self.record(intents, Vec::new()).await?;
-        let endings = wave.iter().map(|step| step::perform(directory, step));
+        let (gathered, turns) = (Gathered::new(directory), Semaphore::new(LOOKING));
+        let endings = wave.iter();
+        let past = |step: &Step| self.past(step);
+        let endings = endings.map(|step| step::perform(&gathered, step, past(step), &turns));
         let (mut outcomes, mut interrupted) = (Vec::new(), None);
         for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
             match ending {
@@ -329,6 +381,17 @@ impl Run<'_> {
         }
         self.record(Vec::new(), outcomes).await?;
         interrupted.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// What is known of a step before it is tried.
+    fn past(&self, step: &Step) -> Past<'_> {
+        let mut returned = step.after.iter().filter_map(|step| self.returns.get(step));
+        let about = |id: &ObjectId| step.action == Action::MakeAnew || *id == step.object.id;
+        Past {
+            intended: self.intended.contains(&step.number),
+            came_back: returned.any(about),
+            returned: &self.returned,
+        }
     }
 
     fn outcome(&self, step: &Step, state: OutcomeState, detail: String) -> Outcome {
@@ -344,19 +407,23 @@ impl Run<'_> {
     }
 
     async fn record(&mut self, intents: Vec<i32>, outcomes: Vec<Outcome>) -> Result<(), Error> {
+        let now = self.context.deps.clock.now();
         let entry = JournalEntry {
             intents,
             outcomes,
-            time: Some(timestamp(self.context.deps.clock.now())),
+            time: Some(timestamp(now)),
         };
         self.documents.append(self.entries, &entry).await?;
         self.entries += 1;
-        self.outcomes.extend(outcomes_of(entry));
+        self.begun.get_or_insert(now);
+        for (step, outcome) in outcomes_of(entry) {
+            self.untold.push(step);
+            self.outcomes.insert(step, outcome);
+        }
         Ok(())
     }
 }
 
-/// Whether a step draws on the quota of Conditional Access.
 /// Whether a step goes alone: in a lane where requests wait for one another, or since
 /// whether an administrator is left is looked at right before.
 fn goes_alone(step: &Step) -> bool {
@@ -365,6 +432,7 @@ fn goes_alone(step: &Step) -> bool {
     takes_a_role || is_slow(step)
 }
 
+/// Whether a step draws on the quota of Conditional Access.
 fn is_slow(step: &Step) -> bool {
     step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
 }

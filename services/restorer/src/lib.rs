@@ -10,6 +10,7 @@ pub mod config;
 mod documents;
 mod error;
 mod fresh;
+mod gather;
 mod lane;
 mod make_plan;
 mod references;

@@ -42,9 +42,10 @@ pub(crate) async fn resolved(
                 ReferenceKind::User => "user",
                 ReferenceKind::Group => "group",
                 ReferenceKind::ServicePrincipal => "servicePrincipal",
-                ReferenceKind::Role | ReferenceKind::Application | ReferenceKind::Location => {
-                    continue;
-                }
+                ReferenceKind::Role
+                | ReferenceKind::Application
+                | ReferenceKind::Location
+                | ReferenceKind::Strength => continue,
             };
             let answers = |(id, object_type): (&ObjectId, &String)| {
                 id.as_str().eq_ignore_ascii_case(&reference.id) && object_type.ends_with(wanted)
@@ -76,16 +77,22 @@ pub(crate) async fn resolved(
                 .cloned(),
         );
     }
-    let locations: Vec<_> = ids(&[ReferenceKind::Location])
-        .into_iter()
-        .map(|id| (ObjectType::NamedLocation, ObjectState::Live, id))
-        .collect();
-    for ((_, _, id), answer) in locations.iter().zip(directory.read_many(&locations).await?) {
-        if answer?.is_some() {
-            found.insert(Reference {
-                kind: ReferenceKind::Location,
-                id: id.as_str().to_ascii_lowercase(),
-            });
+    for (kind, object_type) in [
+        (ReferenceKind::Location, ObjectType::NamedLocation),
+        (
+            ReferenceKind::Strength,
+            ObjectType::AuthenticationStrengthPolicy,
+        ),
+    ] {
+        let keys: Vec<_> = ids(&[kind])
+            .into_iter()
+            .map(|id| (object_type, ObjectState::Live, id))
+            .collect();
+        for ((_, _, id), answer) in keys.iter().zip(directory.read_many(&keys).await?) {
+            if answer?.is_some() {
+                let id = id.as_str().to_ascii_lowercase();
+                found.insert(Reference { kind, id });
+            }
         }
     }
     Ok(found)

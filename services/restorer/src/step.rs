@@ -4,7 +4,7 @@
 //! that repeating a step after a crash does no harm. One whose object is
 //! neither that nor what the plan saw stops as a conflict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use graph::{DirectoryWriter, GraphError};
@@ -16,6 +16,7 @@ use model::{ObjectId, ObjectState, ObjectType, canonical};
 use proto::v1::OutcomeState;
 use runtime::status::chain;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use crate::{fresh, relations};
 
@@ -40,6 +41,8 @@ enum Verdict {
     Write(Call),
     /// The object is as the step leaves it.
     Done,
+    /// It is there, and not all is as the step would leave it, for a later plan.
+    Left(String),
     /// The object is neither as before nor as after.
     Conflict(String),
     /// Nothing can be done.
@@ -48,7 +51,21 @@ enum Verdict {
     Missing(String),
 }
 
-/// Carries out a step.
+/// What is known of a step from the plan and from earlier attempts at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past<'a> {
+    /// An earlier attempt meant to carry it out, and no more is known of that.
+    pub(crate) intended: bool,
+    /// An earlier step brings back what it is about: nobody could see what hangs on it
+    /// while it was in the recycle bin.
+    pub(crate) came_back: bool,
+    /// All that the plan brings back: links to these were out of sight as well.
+    pub(crate) returned: &'a HashSet<ObjectId>,
+}
+
+/// Carries out a step. `turns` bounds how many steps are between their look and their
+/// write, so that little time passes from one to the other however many steps wait for
+/// the quota.
 ///
 /// # Errors
 /// Where Graph or the credential is out of order as a whole: the step has not
@@ -56,8 +73,10 @@ enum Verdict {
 pub(crate) async fn perform(
     directory: &dyn DirectoryWriter,
     step: &Step,
+    past: Past<'_>,
+    turns: &Semaphore,
 ) -> Result<Ending, GraphError> {
-    match attempt(directory, step).await {
+    match attempt(directory, step, past, turns).await {
         Err(error) if ends_the_attempt(&error) => Err(error),
         Err(error) => Ok((OutcomeState::Failed, chain(&error))),
         Ok(ending) => Ok(ending),
@@ -73,13 +92,30 @@ fn ends_the_attempt(error: &GraphError) -> bool {
     credential || error.kind().is_retryable()
 }
 
-async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending, GraphError> {
+async fn attempt(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+    turns: &Semaphore,
+) -> Result<Ending, GraphError> {
     let mut waits = WAITS.into_iter();
     let (mut written, mut maybe_written) = (false, false);
     loop {
-        // What an earlier step of the plan did may not be known everywhere yet.
-        let lags = written || !step.after.is_empty();
-        let problem = match verdict(directory, step).await? {
+        // Who has written only reads; and who waits has no turn.
+        let turn = match written {
+            false => Some(
+                turns
+                    .acquire()
+                    .await
+                    .expect("invariant: it is never closed"),
+            ),
+            true => None,
+        };
+        // It may have been carried out, and not be known everywhere yet.
+        let doubtful = maybe_written || past.intended;
+        // The same of what an earlier step of the plan did.
+        let lags = written || doubtful || !step.after.is_empty();
+        let problem = match verdict(directory, step, past).await? {
             Verdict::Done if written => return Ok((OutcomeState::Applied, String::new())),
             Verdict::Done if maybe_written => {
                 let lost = "the answer was lost; the write was read back".to_owned();
@@ -89,6 +125,7 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
                 let already = "was as the snapshot says already".to_owned();
                 return Ok((OutcomeState::AlreadyDone, already));
             }
+            Verdict::Left(detail) => return Ok((OutcomeState::AlreadyDone, detail)),
             Verdict::Conflict(detail) if !lags => return Ok((OutcomeState::Conflict, detail)),
             Verdict::Missing(detail) | Verdict::Fail(detail) if !lags => {
                 return Ok((OutcomeState::Failed, detail));
@@ -111,9 +148,13 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
                 }
                 Err(error) if may_pass(&error, step) => chain(&error),
                 Err(error) if ends_the_attempt(&error) => return Err(error),
-                Err(error) => return refused(directory, step, error).await,
+                // Refused perhaps because it was carried out: a second deletion finds
+                // nothing, and a second link is there already.
+                Err(error) if doubtful && waits.len() > 0 => chain(&error),
+                Err(error) => return refused(directory, step, past, error).await,
             },
         };
+        drop(turn);
         let Some(wait) = waits.next() else {
             return Ok((OutcomeState::Failed, problem));
         };
@@ -126,6 +167,7 @@ async fn attempt(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ending,
 async fn refused(
     directory: &dyn DirectoryWriter,
     step: &Step,
+    past: Past<'_>,
     error: GraphError,
 ) -> Result<Ending, GraphError> {
     let wanted = targets(step, Direction::Added);
@@ -148,7 +190,7 @@ async fn refused(
             return Ok((OutcomeState::Failed, detail));
         }
     }
-    match verdict(directory, step).await? {
+    match verdict(directory, step, past).await? {
         Verdict::Done => Ok((OutcomeState::Applied, String::new())),
         _ => Ok((OutcomeState::Failed, chain(&error))),
     }
@@ -178,14 +220,18 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
     }
 }
 
-async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+async fn verdict(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+) -> Result<Verdict, GraphError> {
     match step.action {
         Action::RestoreDeleted => restore_deleted(directory, step).await,
         Action::Update | Action::DisableEntries | Action::Untrust => update(directory, step).await,
         Action::SoftDelete => soft_delete(directory, step).await,
-        Action::AddLinks => or_missing(add_links(directory, step).await),
+        Action::AddLinks => or_missing(add_links(directory, step, past).await),
         Action::RemoveLink => or_missing(remove_link(directory, step).await),
-        Action::MakeAnew => make_anew(directory, step).await,
+        Action::MakeAnew => make_anew(directory, step, past).await,
         Action::RemoveRelation => remove_relation(directory, step).await,
         Action::RemoveCredential => remove_credential(directory, step).await,
     }
@@ -269,13 +315,21 @@ async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ver
     ))
 }
 
-async fn make_anew(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+async fn make_anew(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+) -> Result<Verdict, GraphError> {
     let Some(body) = relations::alike(directory, step).await? else {
         return Ok(write(step));
     };
     let wanted = step.guards.first().map(|guard| guard.after.as_str());
     if wanted == Some(canonical::body_hash(step.object.object_type.spec(), &body).as_str()) {
         return Ok(Verdict::Done);
+    }
+    if past.came_back {
+        let differs = "came back with what it belongs to and says something else than the snapshot; a second plan sets it back";
+        return Ok(Verdict::Left(differs.to_owned()));
     }
     Ok(Verdict::Conflict(
         "stands there again since the plan was made, and says something else".to_owned(),
@@ -339,7 +393,11 @@ fn targets(step: &Step, direction: Direction) -> BTreeSet<&ObjectId> {
         .collect()
 }
 
-async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict, GraphError> {
+async fn add_links(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+) -> Result<Verdict, GraphError> {
     let Some(kind) = step.links.first().map(|link| link.kind) else {
         return Ok(Verdict::Fail("the step names no link".to_owned()));
     };
@@ -353,9 +411,11 @@ async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdi
     if missing.is_empty() {
         return Ok(Verdict::Done);
     }
-    if kind.spec().cardinality == Cardinality::One {
+    // One that came back may have had another before it was deleted.
+    if kind.spec().cardinality == Cardinality::One && !past.came_back {
         let replaced = targets(step, Direction::Removed);
-        if let Some(third) = present.iter().find(|id| !replaced.contains(id)) {
+        let unseen = |id: &ObjectId| replaced.contains(id) || past.returned.contains(id);
+        if let Some(third) = present.iter().find(|id| !unseen(id)) {
             return Ok(Verdict::Conflict(format!(
                 "{} was set to {third} since the plan was made",
                 kind.name()
@@ -380,4 +440,83 @@ async fn remove_link(directory: &dyn DirectoryWriter, step: &Step) -> Result<Ver
     } else {
         Verdict::Done
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::ObjectRef;
+
+    use super::*;
+
+    fn step(action: Action, after: Vec<u32>) -> Step {
+        Step {
+            number: 2,
+            action,
+            object: ObjectRef {
+                object_type: ObjectType::Group,
+                id: ObjectId::parse("00000000-0000-4000-8000-000000000001").expect("an id"),
+                name: "G".to_owned(),
+            },
+            reason: String::new(),
+            attributes: Vec::new(),
+            links: Vec::new(),
+            guards: Vec::new(),
+            call: Call {
+                method: HttpMethod::Patch,
+                path: "/groups/1".to_owned(),
+                body: None,
+            },
+            after,
+        }
+    }
+
+    #[test]
+    fn refusals_of_a_directory_that_lags_may_pass_and_others_do_not() {
+        let path = || "/groups/1".to_owned();
+        let refused = |message: &str| GraphError::BadRequest {
+            code: "Request_BadRequest".to_owned(),
+            message: message.to_owned(),
+            request_id: "r".to_owned(),
+            path: path(),
+        };
+        let check = |error: &GraphError, action, after: Vec<u32>, expected| {
+            let passes = may_pass(error, &step(action, after));
+            assert_eq!(passes, expected, "{error} in {action:?}");
+        };
+        let conflict = GraphError::Conflict {
+            code: "c".to_owned(),
+            message: "m".to_owned(),
+            path: path(),
+        };
+        let gone = GraphError::NotFound { path: path() };
+        check(&conflict, Action::Update, vec![], true);
+        check(&gone, Action::AddLinks, vec![1], true);
+        check(&gone, Action::AddLinks, vec![], false);
+        let lagging = refused(
+            "Resource 'x' does not exist or one of its queried reference-property objects are not present.",
+        );
+        check(&lagging, Action::AddLinks, vec![1], true);
+        check(&lagging, Action::AddLinks, vec![], false);
+        check(
+            &refused("Not a valid reference update."),
+            Action::AddLinks,
+            vec![1],
+            true,
+        );
+        let made = refused("Permission being assigned already exists on the object");
+        check(&made, Action::MakeAnew, vec![], true);
+        check(&made, Action::Update, vec![1], false);
+        let denied = GraphError::Denied {
+            code: "Authorization_RequestDenied".to_owned(),
+            message: "Insufficient privileges to complete the operation.".to_owned(),
+            path: path(),
+        };
+        check(&denied, Action::Update, vec![1], false);
+        check(
+            &refused("Invalid property 'x'."),
+            Action::Update,
+            vec![1],
+            false,
+        );
+    }
 }

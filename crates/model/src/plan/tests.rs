@@ -791,4 +791,5 @@ fn a_member_that_comes_back_is_made_sure_of_in_its_unit() {
 }
 
 mod policies;
+mod quirks;
 mod relations;
