@@ -15,6 +15,7 @@ mod least;
 mod machine;
 mod page;
 mod process;
+mod restore;
 mod sdk;
 mod size;
 mod table;
@@ -28,6 +29,8 @@ pub(crate) enum Bench {
     Collect(collect::Arguments),
     /// Reports on tenants of several sizes of which little, more and much changed.
     Differ(differ::Arguments),
+    /// A restore of many changes, at the documented quotas in simulated time and without any.
+    Restore(restore::Arguments),
     /// Five days in the vault beside restic and borg, and reads of single objects.
     Vault(vault::Arguments),
 }
@@ -37,6 +40,7 @@ pub(crate) fn run(repo: &Repo, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Collect(arguments) => collect::run(repo, arguments),
         Bench::Differ(arguments) => differ::run(repo, arguments),
+        Bench::Restore(arguments) => restore::run(repo, arguments),
         Bench::Vault(arguments) => vault::run(repo, arguments),
     }
 }

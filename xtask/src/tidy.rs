@@ -16,6 +16,7 @@ mod laws;
 mod links;
 mod markdown;
 mod paths;
+mod quirks;
 mod reasons;
 mod rust;
 mod source;
@@ -43,9 +44,10 @@ pub(crate) fn run(repo: &Repo) -> Result<()> {
 
 type Check = fn(&Tree) -> Vec<Finding>;
 
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 6] = [
     source::check,
     laws::check,
+    quirks::check,
     reasons::check,
     paths::check,
     links::check,

@@ -21,7 +21,7 @@ use crate::budget::LaneUse;
 use crate::error::GraphError;
 
 /// Where the next page is; opaque, since it may hold a skip token.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct NextLink(String);
 
 impl NextLink {

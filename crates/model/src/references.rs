@@ -23,6 +23,8 @@ pub enum ReferenceKind {
     ServicePrincipal,
     /// A named location, by id.
     Location,
+    /// An authentication strength, by id.
+    Strength,
 }
 
 impl ReferenceKind {
@@ -36,6 +38,7 @@ impl ReferenceKind {
             Self::Application => "application",
             Self::ServicePrincipal => "service principal",
             Self::Location => "named location",
+            Self::Strength => "authentication strength",
         }
     }
 }
@@ -50,7 +53,7 @@ pub struct Reference {
 }
 
 /// Where policies name objects.
-const PLACES: [(&str, ReferenceKind); 12] = [
+const PLACES: [(&str, ReferenceKind); 13] = [
     ("/conditions/users/includeUsers", ReferenceKind::User),
     ("/conditions/users/excludeUsers", ReferenceKind::User),
     ("/conditions/users/includeGroups", ReferenceKind::Group),
@@ -81,6 +84,10 @@ const PLACES: [(&str, ReferenceKind); 12] = [
         "/conditions/locations/excludeLocations",
         ReferenceKind::Location,
     ),
+    (
+        "/grantControls/authenticationStrength/id",
+        ReferenceKind::Strength,
+    ),
 ];
 
 /// The all-zero GUID stands for the multifactor-authentication trusted IPs.
@@ -104,11 +111,11 @@ fn named(policy: &Map<String, Value>, part: &str) -> Vec<Reference> {
         .iter()
         .filter(|(place, _)| place.contains(part))
         .flat_map(|(place, kind)| {
-            let ids = conditions
-                .pointer(place)
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
+            let ids = match conditions.pointer(place) {
+                Some(Value::Array(ids)) => ids.clone(),
+                Some(id) => vec![id.clone()],
+                None => Vec::new(),
+            };
             ids.into_iter().filter_map(move |id| {
                 Some(Reference {
                     kind: *kind,
@@ -132,6 +139,20 @@ fn object_id(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_strength_is_named_by_the_controls() {
+        let id = "0a1b2c3d-0000-4000-8000-000000000001";
+        let body = json!({"conditions": {"users": {"includeUsers": ["All"]}},
+            "grantControls": {"authenticationStrength": {"id": id, "displayName": "Strong"}}});
+        let body = body.as_object().expect("object");
+        let strength = Reference {
+            kind: ReferenceKind::Strength,
+            id: id.to_owned(),
+        };
+        assert_eq!(references(body), [strength]);
+        assert_eq!(exclusions(body), []);
+    }
 
     #[test]
     fn literals_name_nothing() {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::http::Call;
 use crate::http::reply::Reply;
+use crate::mutate::Reach;
 use crate::populate::Population;
 use crate::simulator::{Shared, Simulator, TenantHandle};
 
@@ -61,7 +62,9 @@ fn route(simulator: &Simulator, call: &Call) -> Result<Value, Refusal> {
         ("POST", ["mutate"]) => {
             let wanted: Mutate = body(call)?;
             let tenant = tenant(simulator, wanted.tenant.as_deref())?;
-            Ok(json!({ "changes": tenant.mutate(wanted.seed, wanted.changes) }))
+            Ok(
+                json!({ "changes": tenant.mutate_within(wanted.reach, wanted.seed, wanted.changes) }),
+            )
         }
         ("GET", ["faults"]) => Ok(settings::faults(simulator)),
         ("PUT", ["faults"]) => Ok(settings::set_faults(simulator, body(call)?)),
@@ -175,6 +178,8 @@ struct Mutate {
     #[serde(default)]
     seed: u64,
     changes: usize,
+    #[serde(default)]
+    reach: Reach,
 }
 
 fn set_delta(simulator: &Simulator, wanted: settings::Delta) -> Result<Value, Refusal> {

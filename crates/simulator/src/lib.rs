@@ -52,6 +52,7 @@ pub use hook::{Hook, RequestInfo};
 pub use http::audits::AuditLog;
 pub use http::delta::traps::DeltaTraps;
 pub use load::{LoadError, LoadReport};
+pub use mutate::Reach;
 pub use populate::{Populated, Population};
 pub use simulator::{ServerHandle, Simulator, TenantHandle};
 pub use state::history::DeltaExpiry;

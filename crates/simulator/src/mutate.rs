@@ -7,12 +7,15 @@
 mod conditional;
 mod links;
 mod objects;
+mod policies;
+mod properties;
 mod relations;
 mod settings;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -24,6 +27,33 @@ use crate::ids::Ids;
 use crate::odata;
 use crate::state::State;
 use crate::tenant::{Actor, App, Tenant, all_roles};
+
+/// How far random changes go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reach {
+    /// What happens in a tenant from day to day, of every sort.
+    #[default]
+    Daily,
+    /// That, and every property and link that a caller may write at all.
+    Everything,
+    /// The daily changes of directory objects and of what ties them together alone: nothing of
+    /// Conditional Access, of which a tenant has little, and no settings.
+    Directory,
+}
+
+impl Reach {
+    fn moves(self) -> Vec<(usize, Move)> {
+        let directory = [objects::MOVES, links::MOVES, relations::MOVES];
+        let policies = [conditional::MOVES, settings::MOVES];
+        let rest = [properties::MOVES, policies::MOVES];
+        match self {
+            Self::Directory => directory.concat(),
+            Self::Daily => [directory.concat(), policies.concat()].concat(),
+            Self::Everything => [directory.concat(), policies.concat(), rest.concat()].concat(),
+        }
+    }
+}
 
 /// One sort of change: says what it did, or nothing when it found nothing to do.
 type Move = fn(&mut Mutator<'_>) -> Option<String>;
@@ -39,7 +69,7 @@ struct Mutator<'a> {
 }
 
 /// Makes up to `changes` changes; fewer only where a tenant has next to nothing to change.
-pub(crate) fn mutate(tenant: &Tenant, seed: u64, changes: usize) -> Vec<String> {
+pub(crate) fn mutate(tenant: &Tenant, reach: Reach, seed: u64, changes: usize) -> Vec<String> {
     let mut mutator = Mutator {
         tenant,
         actor: Actor {
@@ -53,14 +83,7 @@ pub(crate) fn mutate(tenant: &Tenant, seed: u64, changes: usize) -> Vec<String> 
         },
         ids: Ids::seeded(seed),
     };
-    let moves: Vec<(usize, Move)> = [
-        objects::MOVES,
-        links::MOVES,
-        relations::MOVES,
-        conditional::MOVES,
-        settings::MOVES,
-    ]
-    .concat();
+    let moves = reach.moves();
     let total: usize = moves.iter().map(|(weight, _)| weight).sum();
     let mut made = Vec::with_capacity(changes);
     for _ in 0..changes.saturating_mul(PATIENCE) {

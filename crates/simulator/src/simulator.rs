@@ -25,6 +25,7 @@ use crate::http::delta::traps::DeltaTraps;
 use crate::http::token::Session;
 use crate::ids::Ids;
 use crate::load::{LoadError, LoadReport};
+use crate::mutate::Reach;
 use crate::populate::{Populated, Population};
 use crate::state::history::DeltaExpiry;
 use crate::state::replicas::Replication;
@@ -281,7 +282,12 @@ impl TenantHandle {
     /// and state as writes over HTTP, and says what each did. The same seed on the same state
     /// makes the same changes.
     pub fn mutate(&self, seed: u64, changes: usize) -> Vec<String> {
-        crate::mutate::mutate(&self.tenant, seed, changes)
+        self.mutate_within(Reach::Daily, seed, changes)
+    }
+
+    /// The same, going as far as is said.
+    pub fn mutate_within(&self, reach: Reach, seed: u64, changes: usize) -> Vec<String> {
+        crate::mutate::mutate(&self.tenant, reach, seed, changes)
     }
 
     /// The number of live objects of a Graph type, such as `"user"`.

@@ -3,3 +3,4 @@
 pub mod directory;
 pub mod key_vault;
 pub mod store;
+pub mod time;

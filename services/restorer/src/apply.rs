@@ -1,13 +1,14 @@
 //! Applies a plan, wave by wave, with a journal: the intent before each write,
 //! the outcome after it. Killed anywhere, it goes on where the journal ends.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
 use model::plan::{Action, Exclusion, Step};
-use model::{ObjectRef, ObjectType, PlanId, TenantId};
+use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
 use proto::convert::{self, timestamp};
 use proto::v1::{
     Deed, JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
@@ -15,14 +16,19 @@ use proto::v1::{
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::{chain, status};
 use store::{StoreError, TenantVault};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::documents::Documents;
+use crate::gather::Gathered;
 use crate::lane::Lane;
-use crate::make_plan::count;
-use crate::step::{AT_ONCE, Begun, Ending, Trail};
+use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::verify::Verification;
 use crate::{Context, Error, approve, cancel, step};
+
+/// Of these, steps between their look at the object and their write: at the documented
+/// quota, about a second.
+const LOOKING: usize = 20;
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;
@@ -115,7 +121,15 @@ pub(crate) async fn shown(
     if let Some(mut result) = documents.result().await? {
         if result.state() == RestoreState::Cancelled {
             // Another process may have noted what it was at only after the end.
-            tally(&mut result, &outcomes(&documents.journal().await?));
+            result = Restore {
+                applied: 0,
+                already_done: 0,
+                conflicts: 0,
+                failed: 0,
+                skipped: 0,
+                ..result
+            };
+            tally(&mut result, outcomes(&documents.journal().await?).values());
         }
         return Ok(result);
     }
@@ -138,7 +152,7 @@ pub(crate) async fn shown(
         start_time: first(&journal).and_then(|entry| entry.time),
         ..base(documents, tenant, plan).await?
     };
-    tally(&mut restore, &outcomes(&journal));
+    tally(&mut restore, outcomes(&journal).values());
     Ok(restore)
 }
 
@@ -155,20 +169,34 @@ pub(crate) fn outcomes(journal: &[JournalEntry]) -> Outcomes {
         .collect()
 }
 
-fn tally(restore: &mut Restore, outcomes: &Outcomes) {
-    let of = |state: OutcomeState| {
-        count(
-            outcomes
-                .values()
-                .filter(|outcome| outcome.state() == state)
-                .count(),
-        )
-    };
-    restore.applied = of(OutcomeState::Applied);
-    restore.already_done = of(OutcomeState::AlreadyDone);
-    restore.conflicts = of(OutcomeState::Conflict);
-    restore.failed = of(OutcomeState::Failed);
-    restore.skipped = of(OutcomeState::Skipped);
+/// The objects that steps bring back from the recycle bin.
+fn returns(steps: &[Step]) -> HashMap<u32, ObjectId> {
+    let returns = steps
+        .iter()
+        .filter(|step| step.action == Action::RestoreDeleted);
+    returns
+        .map(|step| (step.number, step.object.id.clone()))
+        .collect()
+}
+
+/// When a restore began to write.
+fn begun(journal: &[JournalEntry]) -> Option<DateTime<Utc>> {
+    let time = first(journal).and_then(|entry| entry.time);
+    time.as_ref().and_then(convert::time)
+}
+
+/// Adds to the counts of a restore how its steps ended.
+fn tally<'o>(restore: &mut Restore, outcomes: impl IntoIterator<Item = &'o Outcome>) {
+    for outcome in outcomes {
+        *match outcome.state() {
+            OutcomeState::Applied => &mut restore.applied,
+            OutcomeState::AlreadyDone => &mut restore.already_done,
+            OutcomeState::Conflict => &mut restore.conflicts,
+            OutcomeState::Failed => &mut restore.failed,
+            OutcomeState::Skipped => &mut restore.skipped,
+            OutcomeState::Unspecified => continue,
+        } += 1;
+    }
 }
 
 async fn apply(
@@ -183,11 +211,16 @@ async fn apply(
     let directory = (deps.connect)(&record)?;
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;
-    let mut run = Run::new(context, documents, &journal);
+    let mut run = Run::new(context, documents, &steps, &journal);
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
     let ended = run
         .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
-            job.modify(|value| tally(value.restore.get_or_insert_default(), outcomes));
+            job.modify(|value| {
+                tally(
+                    value.restore.get_or_insert_default(),
+                    outcomes.iter().copied(),
+                );
+            });
         })
         .await;
     // Before anything else: the comparison reads the policies anew.
@@ -197,10 +230,10 @@ async fn apply(
     }
     job.modify(|value| value.phase = "verifying".to_owned());
     let mut restore = Restore {
-        start_time: first(&documents.journal().await?).and_then(|entry| entry.time),
+        start_time: run.begun.map(timestamp),
         ..base(documents, tenant, plan).await?
     };
-    tally(&mut restore, &run.outcomes);
+    tally(&mut restore, run.outcomes.values());
     let exclusions = documents.model_exclusions().await?;
     restore.open_matters = open_matters(&exclusions);
     let verification = Verification {
@@ -251,7 +284,7 @@ pub(crate) async fn end_cancelled(
         cancelled_by: by.caller,
         ..base(documents, tenant, plan).await?
     };
-    tally(&mut restore, &outcomes(&journal));
+    tally(&mut restore, outcomes(&journal).values());
     end(documents, restore).await
 }
 
@@ -290,22 +323,40 @@ struct Run<'a> {
     /// Journal entries that stand.
     entries: usize,
     outcomes: Outcomes,
-    /// Steps that an earlier attempt began and did not note an outcome of.
-    begun: HashSet<u32>,
+    /// Steps that an earlier attempt meant to carry out and did not note an outcome of.
+    intended: HashSet<u32>,
     /// Every step before this index has an outcome.
     first_open: usize,
+    /// The objects that steps bring back, by the number of the step.
+    returns: HashMap<u32, ObjectId>,
+    /// The same objects.
+    returned: HashSet<ObjectId>,
+    /// When the first attempt began to write.
+    begun: Option<DateTime<Utc>>,
+    /// The steps whose outcomes nobody was told of yet.
+    untold: Vec<u32>,
 }
 
 impl<'a> Run<'a> {
     /// Goes on where a journal ends.
-    fn new(context: &'a Context, documents: &'a Documents, journal: &[JournalEntry]) -> Self {
+    fn new(
+        context: &'a Context,
+        documents: &'a Documents,
+        steps: &[Step],
+        journal: &[JournalEntry],
+    ) -> Self {
+        let returns = returns(steps);
         Self {
             context,
             documents,
             entries: journal.len(),
             outcomes: outcomes(journal),
-            begun: open_intents(journal).into_iter().collect(),
+            intended: open_intents(journal).into_iter().collect(),
             first_open: 0,
+            returned: returns.values().cloned().collect(),
+            returns,
+            begun: begun(journal),
+            untold: Vec::new(),
         }
     }
 
@@ -316,19 +367,22 @@ impl<'a> Run<'a> {
         steps: &[Step],
         directory: &Arc<dyn DirectoryWriter>,
         lane: &mut Lane,
-        told: impl Fn(&Outcomes),
+        told: impl Fn(&[&Outcome]),
     ) -> Result<Course, Error> {
+        let slow = steps.iter().rposition(is_slow);
         while let Some(wave) = self.next_wave(steps).await? {
             if self.documents.cancelled().await?.is_some() {
                 return Ok(Course::Cancelled);
             }
             if wave.iter().any(|step| is_slow(step)) {
                 lane.take().await;
-            } else if !steps[self.first_open..].iter().any(is_slow) {
+            } else if slow.is_none_or(|slow| slow < self.first_open) {
                 lane.give_back().await;
             }
             self.carry_out(directory.as_ref(), &wave).await?;
-            told(&self.outcomes);
+            let untold = std::mem::take(&mut self.untold);
+            let untold = untold.iter().filter_map(|step| self.outcomes.get(step));
+            told(&untold.collect::<Vec<_>>());
         }
         Ok(Course::Whole)
     }
@@ -400,14 +454,10 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         let intents = wave.iter().map(|step| number(step.number)).collect();
         self.record(intents, Vec::new()).await?;
-        let endings = wave.iter().map(|step| {
-            let begun = if self.begun.contains(&step.number) {
-                Begun::Before
-            } else {
-                Begun::Never
-            };
-            step::perform(directory, step, begun)
-        });
+        let (gathered, turns) = (Gathered::new(directory), Semaphore::new(LOOKING));
+        let endings = wave.iter();
+        let past = |step: &Step| self.past(step);
+        let endings = endings.map(|step| step::perform(&gathered, step, past(step), &turns));
         let (mut outcomes, mut interrupted) = (Vec::new(), None);
         for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
             match ending {
@@ -419,11 +469,23 @@ impl<'a> Run<'a> {
         interrupted.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// What is known of a step before it is tried.
+    fn past(&self, step: &Step) -> Past<'_> {
+        let mut returned = step.after.iter().filter_map(|step| self.returns.get(step));
+        let about = |id: &ObjectId| step.action == Action::MakeAnew || *id == step.object.id;
+        Past {
+            intended: self.intended.contains(&step.number),
+            came_back: returned.any(about),
+            returned: Some(&self.returned),
+        }
+    }
+
     async fn record(&mut self, intents: Vec<i32>, outcomes: Vec<Outcome>) -> Result<(), Error> {
+        let now = self.context.deps.clock.now();
         let entry = JournalEntry {
             intents,
             outcomes,
-            time: Some(timestamp(self.context.deps.clock.now())),
+            time: Some(timestamp(now)),
         };
         while let Err(error) = self.documents.append(self.entries, &entry).await {
             // Whoever cancels ends the journal; what was written by then belongs in it.
@@ -438,7 +500,11 @@ impl<'a> Run<'a> {
             self.entries += 1;
         }
         self.entries += 1;
-        self.outcomes.extend(outcomes_of(entry));
+        self.begun.get_or_insert(now);
+        for (step, outcome) in outcomes_of(entry) {
+            self.untold.push(step);
+            self.outcomes.insert(step, outcome);
+        }
         Ok(())
     }
 }
@@ -475,7 +541,6 @@ pub(crate) fn open_intents(journal: &[JournalEntry]) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a step draws on the quota of Conditional Access.
 /// Whether a step goes alone: in a lane where requests wait for one another, or since
 /// whether an administrator is left is looked at right before.
 fn goes_alone(step: &Step) -> bool {
@@ -484,6 +549,7 @@ fn goes_alone(step: &Step) -> bool {
     takes_a_role || is_slow(step)
 }
 
+/// Whether a step draws on the quota of Conditional Access.
 fn is_slow(step: &Step) -> bool {
     step.object.object_type.spec().lane == model::catalogue::Lane::ConditionalAccess
 }

@@ -11,6 +11,7 @@ use proto::v1::{
     Approval, ApprovalGrounds, Deed, Exclusion as ExclusionMessage, JournalEntry,
     ListPlanExclusionsResponse, ListPlanStepsResponse, Plan, PlanStep, Restore,
 };
+use runtime::page::Window;
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
@@ -159,6 +160,49 @@ impl Documents {
         let steps: Vec<PlanStep> = pages.into_iter().flat_map(|page| page.steps).collect();
         self.counted(steps.len(), self.plan().await?.step_count, "steps")?;
         Ok(steps)
+    }
+
+    /// The steps in a window, as messages: only the pages that hold them are read.
+    pub(crate) async fn steps_in(
+        &self,
+        window: Window,
+        total: usize,
+    ) -> Result<Vec<PlanStep>, Error> {
+        let items = |page: ListPlanStepsResponse| page.steps;
+        self.within(window, total, "steps", items).await
+    }
+
+    /// The same of exclusions.
+    pub(crate) async fn exclusions_in(
+        &self,
+        window: Window,
+        total: usize,
+    ) -> Result<Vec<ExclusionMessage>, Error> {
+        let items = |page: ListPlanExclusionsResponse| page.exclusions;
+        self.within(window, total, "exclusions", items).await
+    }
+
+    /// What a window shows of stored pages, which are numbered from 1.
+    async fn within<M: Message + Default, T>(
+        &self,
+        window: Window,
+        total: usize,
+        name: &str,
+        items: fn(M) -> Vec<T>,
+    ) -> Result<Vec<T>, Error> {
+        let end = total.min(window.offset.saturating_add(window.limit));
+        let (mut found, mut at) = (Vec::new(), window.offset);
+        while at < end {
+            let page: M = self.get(&format!("{name}/{:06}", at / PAGE + 1)).await?;
+            let before = found.len();
+            let rest = items(page).into_iter().skip(at % PAGE);
+            found.extend(rest.take(end - at));
+            if found.len() == before {
+                return Err(self.damaged(format!("{name} are missing from {at} on")));
+            }
+            at += found.len() - before;
+        }
+        Ok(found)
     }
 
     /// The steps, in order.

@@ -12,6 +12,7 @@ pub mod config;
 mod documents;
 mod error;
 mod fresh;
+mod gather;
 mod lane;
 mod lockout;
 mod make_plan;

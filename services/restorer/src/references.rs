@@ -49,9 +49,10 @@ pub(crate) async fn existing(
                 ReferenceKind::User => "user",
                 ReferenceKind::Group => "group",
                 ReferenceKind::ServicePrincipal => "servicePrincipal",
-                ReferenceKind::Role | ReferenceKind::Application | ReferenceKind::Location => {
-                    continue;
-                }
+                ReferenceKind::Role
+                | ReferenceKind::Application
+                | ReferenceKind::Location
+                | ReferenceKind::Strength => continue,
             };
             let answers = |(id, object_type): (&ObjectId, &String)| {
                 id.as_str().eq_ignore_ascii_case(&reference.id) && object_type.ends_with(wanted)
@@ -83,16 +84,22 @@ pub(crate) async fn existing(
                 .cloned(),
         );
     }
-    let locations: Vec<_> = ids(&[ReferenceKind::Location])
-        .into_iter()
-        .map(|id| (ObjectType::NamedLocation, ObjectState::Live, id))
-        .collect();
-    for ((_, _, id), answer) in locations.iter().zip(directory.read_many(&locations).await?) {
-        if answer?.is_some() {
-            found.insert(Reference {
-                kind: ReferenceKind::Location,
-                id: id.as_str().to_ascii_lowercase(),
-            });
+    for (kind, object_type) in [
+        (ReferenceKind::Location, ObjectType::NamedLocation),
+        (
+            ReferenceKind::Strength,
+            ObjectType::AuthenticationStrengthPolicy,
+        ),
+    ] {
+        let keys: Vec<_> = ids(&[kind])
+            .into_iter()
+            .map(|id| (object_type, ObjectState::Live, id))
+            .collect();
+        for ((_, _, id), answer) in keys.iter().zip(directory.read_many(&keys).await?) {
+            if answer?.is_some() {
+                let id = id.as_str().to_ascii_lowercase();
+                found.insert(Reference { kind, id });
+            }
         }
     }
     Ok(found)
@@ -179,8 +186,12 @@ async fn prove(
             ));
         }
     };
-    let keys =
-        [ObjectState::Live, ObjectState::Deleted].map(|state| (object_type, state, id.clone()));
+    let has_bin = object_type.spec().deleted.is_some();
+    let states = [ObjectState::Live, ObjectState::Deleted];
+    let states = states.into_iter().take(if has_bin { 2 } else { 1 });
+    let keys: Vec<_> = states
+        .map(|state| (object_type, state, id.clone()))
+        .collect();
     for ((_, state, _), answer) in keys.iter().zip(directory.read_many(&keys).await?) {
         if answer?.is_some() {
             return refused(match state {
@@ -214,6 +225,7 @@ fn object_of(base: &Content, kind: ReferenceKind, id: &str) -> Option<(ObjectTyp
         Named::Group => ObjectType::Group,
         Named::ServicePrincipal | Named::Application => ObjectType::ServicePrincipal,
         Named::Location => ObjectType::NamedLocation,
+        Named::Strength => ObjectType::AuthenticationStrengthPolicy,
         Named::Role => return None,
     };
     if kind != Named::Application {

@@ -17,7 +17,7 @@ use proto::v1::{
     WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
-use runtime::page::{Order as Sorting, paginate, paginate_by_key};
+use runtime::page::{Order as Sorting, Window, paginate, paginate_by_key};
 use runtime::status::status;
 use store::{Area, StoreError};
 use tonic::{Request, Response, Status};
@@ -373,14 +373,11 @@ impl RestoreService for Rpc {
         let request = request.into_inner();
         let read = async {
             let (_, documents) = self.of_plan("parent", &request.parent).await?;
-            let page = paginate(
-                documents.steps().await?,
-                request.page_size,
-                &request.page_token,
-            )?;
+            let window = Window::read(request.page_size, &request.page_token)?;
+            let total = usize::try_from(documents.plan().await?.step_count).unwrap_or_default();
             Ok(ListPlanStepsResponse {
-                steps: page.items,
-                next_page_token: page.next_page_token,
+                steps: documents.steps_in(window, total).await?,
+                next_page_token: window.next_page_token(total),
             })
         };
         Ok(Response::new(read.await.map_err(refuse)?))
@@ -393,14 +390,12 @@ impl RestoreService for Rpc {
         let request = request.into_inner();
         let read = async {
             let (_, documents) = self.of_plan("parent", &request.parent).await?;
-            let page = paginate(
-                documents.exclusions().await?,
-                request.page_size,
-                &request.page_token,
-            )?;
+            let window = Window::read(request.page_size, &request.page_token)?;
+            let plan = documents.plan().await?;
+            let total = usize::try_from(plan.exclusion_count).unwrap_or_default();
             Ok(ListPlanExclusionsResponse {
-                exclusions: page.items,
-                next_page_token: page.next_page_token,
+                exclusions: documents.exclusions_in(window, total).await?,
+                next_page_token: window.next_page_token(total),
             })
         };
         Ok(Response::new(read.await.map_err(refuse)?))

@@ -7,21 +7,25 @@
 
 mod look;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use graph::{DirectoryWriter, GraphError};
+use model::ObjectId;
 use model::call::Call;
 use model::diff::Direction;
 use model::plan::{Action, Step, add_call};
 use proto::v1::OutcomeState;
 use runtime::status::chain;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use self::look::{Look, Verdict, look, targets};
 use crate::fresh;
 
-/// Steps under way at a time.
-pub(crate) const AT_ONCE: usize = 16;
+/// Steps under way at a time. With so many, the quota is used while the writes of
+/// some are not seen everywhere yet.
+pub(crate) const AT_ONCE: usize = 200;
 
 /// Waits between reads while Graph replicates a write, 45 seconds in all.
 const WAITS: [Duration; 8] = [
@@ -69,16 +73,21 @@ impl Trail {
     }
 }
 
-/// Whether an earlier attempt may have written a step without noting how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// It was never tried.
-    Never,
-    /// The journal holds the intent and no outcome.
-    Before,
+/// What is known of a step from the plan and from earlier attempts at it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Past<'a> {
+    /// An earlier attempt meant to carry it out, and no more is known of that.
+    pub(crate) intended: bool,
+    /// An earlier step brings back what it is about: nobody could see what hangs on it
+    /// while it was in the recycle bin.
+    pub(crate) came_back: bool,
+    /// All that the plan brings back: links to these were out of sight as well.
+    pub(crate) returned: Option<&'a HashSet<ObjectId>>,
 }
 
-/// Carries out a step.
+/// Carries out a step. `turns` bounds how many steps are between their look and their
+/// write, so that little time passes from one to the other however many steps wait for
+/// the quota.
 ///
 /// # Errors
 /// Where Graph or the credential is out of order as a whole: the step has not
@@ -86,10 +95,11 @@ pub(crate) enum Begun {
 pub(crate) async fn perform(
     directory: &dyn DirectoryWriter,
     step: &Step,
-    begun: Begun,
+    past: Past<'_>,
+    turns: &Semaphore,
 ) -> Result<Ending, GraphError> {
     let mut trail = Trail::default();
-    let (state, detail) = match attempt(directory, step, begun, &mut trail).await {
+    let (state, detail) = match attempt(directory, step, past, turns, &mut trail).await {
         Err(error) if ends_the_attempt(&error) => return Err(error),
         Err(error) => (OutcomeState::Failed, chain(&error)),
         Ok(ending) => ending,
@@ -120,13 +130,16 @@ pub(crate) async fn prospect(
     directory: &dyn DirectoryWriter,
     step: &Step,
 ) -> Result<Prospect, GraphError> {
-    Ok(match look(directory, step).await?.verdict {
-        Verdict::Write(_) => Prospect::Ready,
-        Verdict::Done => Prospect::Done,
-        Verdict::Conflict(detail) | Verdict::Fail(detail) | Verdict::Missing(detail) => {
-            Prospect::Neither(detail)
-        }
-    })
+    Ok(
+        match look(directory, step, Past::default()).await?.verdict {
+            Verdict::Write(_) => Prospect::Ready,
+            Verdict::Done => Prospect::Done,
+            Verdict::Left(detail)
+            | Verdict::Conflict(detail)
+            | Verdict::Fail(detail)
+            | Verdict::Missing(detail) => Prospect::Neither(detail),
+        },
+    )
 }
 
 /// Looks at what many steps would find now, in their order.
@@ -156,7 +169,7 @@ pub(crate) async fn settle(
     directory: &dyn DirectoryWriter,
     step: &Step,
 ) -> Result<Ending, GraphError> {
-    let Look { verdict, found } = look(directory, step).await?;
+    let Look { verdict, found } = look(directory, step, Past::default()).await?;
     let (state, detail, trail) = match verdict {
         Verdict::Done => {
             let trail = Trail {
@@ -170,7 +183,10 @@ pub(crate) async fn settle(
             let detail = "cancelled before it was written".to_owned();
             (OutcomeState::Skipped, detail, Trail::default())
         }
-        Verdict::Conflict(detail) | Verdict::Fail(detail) | Verdict::Missing(detail) => {
+        Verdict::Left(detail)
+        | Verdict::Conflict(detail)
+        | Verdict::Fail(detail)
+        | Verdict::Missing(detail) => {
             let detail = format!("cancelled while it was tried: {detail}");
             (OutcomeState::Skipped, detail, Trail::default())
         }
@@ -197,15 +213,28 @@ fn ends_the_attempt(error: &GraphError) -> bool {
 async fn attempt(
     directory: &dyn DirectoryWriter,
     step: &Step,
-    begun: Begun,
+    past: Past<'_>,
+    turns: &Semaphore,
     trail: &mut Trail,
 ) -> Result<(OutcomeState, String), GraphError> {
     let mut waits = WAITS.into_iter();
     let (mut written, mut maybe_written) = (false, false);
     loop {
-        // What an earlier step of the plan did may not be known everywhere yet.
-        let lags = written || !step.after.is_empty();
-        let Look { verdict, found } = look(directory, step).await?;
+        // Who has written only reads; and who waits has no turn.
+        let turn = match written {
+            false => Some(
+                turns
+                    .acquire()
+                    .await
+                    .expect("invariant: it is never closed"),
+            ),
+            true => None,
+        };
+        // It may have been carried out, and not be known everywhere yet.
+        let doubtful = maybe_written || past.intended;
+        // The same of what an earlier step of the plan did.
+        let lags = written || doubtful || !step.after.is_empty();
+        let Look { verdict, found } = look(directory, step, past).await?;
         if written || maybe_written {
             trail.after = found;
         } else {
@@ -217,7 +246,7 @@ async fn attempt(
                 let lost = "the answer was lost; the write was read back".to_owned();
                 return Ok((OutcomeState::Applied, lost));
             }
-            Verdict::Done if begun == Begun::Before => {
+            Verdict::Done if past.intended => {
                 trail.after = trail.before.take();
                 trail.before = step.planned_before(trail.after.as_ref());
                 return Ok((OutcomeState::Applied, UNNOTED.to_owned()));
@@ -226,6 +255,10 @@ async fn attempt(
                 trail.after = trail.before.clone();
                 let already = "was as the step leaves it already".to_owned();
                 return Ok((OutcomeState::AlreadyDone, already));
+            }
+            Verdict::Left(detail) => {
+                trail.after = trail.before.clone();
+                return Ok((OutcomeState::AlreadyDone, detail));
             }
             Verdict::Conflict(detail) if !lags => return Ok((OutcomeState::Conflict, detail)),
             Verdict::Missing(detail) | Verdict::Fail(detail) if !lags => {
@@ -249,9 +282,13 @@ async fn attempt(
                 }
                 Err(error) if may_pass(&error, step) => chain(&error),
                 Err(error) if ends_the_attempt(&error) => return Err(error),
-                Err(error) => return refused(directory, step, error, trail).await,
+                // Refused perhaps because it was carried out: a second deletion finds
+                // nothing, and a second link is there already.
+                Err(error) if doubtful && waits.len() > 0 => chain(&error),
+                Err(error) => return refused(directory, step, past, error, trail).await,
             },
         };
+        drop(turn);
         let Some(wait) = waits.next() else {
             return Ok((OutcomeState::Failed, problem));
         };
@@ -264,6 +301,7 @@ async fn attempt(
 async fn refused(
     directory: &dyn DirectoryWriter,
     step: &Step,
+    past: Past<'_>,
     error: GraphError,
     trail: &mut Trail,
 ) -> Result<(OutcomeState, String), GraphError> {
@@ -283,12 +321,12 @@ async fn refused(
             }
         }
         if !problems.is_empty() {
-            trail.after = look(directory, step).await?.found;
+            trail.after = look(directory, step, past).await?.found;
             let detail = format!("{} of the links: {}", problems.len(), problems.join("; "));
             return Ok((OutcomeState::Failed, detail));
         }
     }
-    let Look { verdict, found } = look(directory, step).await?;
+    let Look { verdict, found } = look(directory, step, past).await?;
     trail.after = found;
     match verdict {
         Verdict::Done => Ok((OutcomeState::Applied, String::new())),
@@ -317,5 +355,85 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
                         || message.contains("Not a valid reference update"))
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::call::HttpMethod;
+    use model::{ObjectRef, ObjectType};
+
+    use super::*;
+
+    fn step(action: Action, after: Vec<u32>) -> Step {
+        Step {
+            number: 2,
+            action,
+            object: ObjectRef {
+                object_type: ObjectType::Group,
+                id: ObjectId::parse("00000000-0000-4000-8000-000000000001").expect("an id"),
+                name: "G".to_owned(),
+            },
+            reason: String::new(),
+            attributes: Vec::new(),
+            links: Vec::new(),
+            guards: Vec::new(),
+            call: Call {
+                method: HttpMethod::Patch,
+                path: "/groups/1".to_owned(),
+                body: None,
+            },
+            after,
+        }
+    }
+
+    #[test]
+    fn refusals_of_a_directory_that_lags_may_pass_and_others_do_not() {
+        let path = || "/groups/1".to_owned();
+        let refused = |message: &str| GraphError::BadRequest {
+            code: "Request_BadRequest".to_owned(),
+            message: message.to_owned(),
+            request_id: "r".to_owned(),
+            path: path(),
+        };
+        let check = |error: &GraphError, action, after: Vec<u32>, expected| {
+            let passes = may_pass(error, &step(action, after));
+            assert_eq!(passes, expected, "{error} in {action:?}");
+        };
+        let conflict = GraphError::Conflict {
+            code: "c".to_owned(),
+            message: "m".to_owned(),
+            path: path(),
+        };
+        let gone = GraphError::NotFound { path: path() };
+        check(&conflict, Action::Update, vec![], true);
+        check(&gone, Action::AddLinks, vec![1], true);
+        check(&gone, Action::AddLinks, vec![], false);
+        let lagging = refused(
+            "Resource 'x' does not exist or one of its queried reference-property objects are not present.",
+        );
+        check(&lagging, Action::AddLinks, vec![1], true);
+        check(&lagging, Action::AddLinks, vec![], false);
+        check(
+            &refused("Not a valid reference update."),
+            Action::AddLinks,
+            vec![1],
+            true,
+        );
+        let made = refused("Permission being assigned already exists on the object");
+        check(&made, Action::MakeAnew, vec![], true);
+        check(&made, Action::Update, vec![1], false);
+        let denied = GraphError::Denied {
+            code: "Authorization_RequestDenied".to_owned(),
+            message: "Insufficient privileges to complete the operation.".to_owned(),
+            path: path(),
+        };
+        check(&denied, Action::Update, vec![1], false);
+        check(
+            &refused("Invalid property 'x'."),
+            Action::Update,
+            vec![1],
+            false,
+        );
     }
 }

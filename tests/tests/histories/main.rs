@@ -9,9 +9,13 @@
     reason = "a test that fails by panicking is a good test, and one that measures says what"
 )]
 
+mod house;
 mod large;
+#[expect(dead_code, reason = "the benchmark counts what is written")]
+mod mortal;
 mod oracle;
 mod reports;
+mod restores;
 mod vault;
 mod world;
 

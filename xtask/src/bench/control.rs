@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) units: u64,
     /// Bytes of the answers.
     pub(crate) bytes: u64,
+    /// Requests that changed something or tried to.
+    pub(crate) writes: u64,
     /// Tokens handed out, one request to the login each.
     pub(crate) tokens: u64,
     /// Requests by route, those inside batches too.
@@ -40,7 +42,12 @@ impl Control {
 
     /// Change the tenant; how many changes were made.
     pub(crate) fn mutate(&self, seed: u64, changes: u64) -> Result<u64> {
-        let body = json!({ "seed": seed, "changes": changes });
+        self.mutate_within("daily", seed, changes)
+    }
+
+    /// The same, going as far as a word of the control API says.
+    pub(crate) fn mutate_within(&self, reach: &str, seed: u64, changes: u64) -> Result<u64> {
+        let body = json!({ "seed": seed, "changes": changes, "reach": reach });
         let answer = self.ask("POST", "mutate", &body.to_string())?;
         let made = answer["changes"].as_array().context("no list of changes")?;
         Ok(made.len() as u64)
@@ -100,6 +107,7 @@ fn asked(stats: &Value) -> Option<Asked> {
         requests: stats["received"].as_u64()?,
         units: stats["units"].as_u64()?,
         bytes: stats["bytes"].as_u64()?,
+        writes: stats["writes"].as_u64()?,
         tokens: stats["tokens"].as_u64()?,
         routes,
     })

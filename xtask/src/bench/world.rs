@@ -23,17 +23,22 @@ pub(crate) const READER: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad001";
 pub(crate) const SECRET: &str = "practice-reader-secret";
 /// The variable that holds the secret.
 const SECRET_NAME: &str = "REWIND_CREDENTIAL_READER_PRACTICE";
+/// Its published writer.
+const WRITER: &str = "5e1f0a52-7c1d-4f7e-9a54-0d1f6b5ad002";
+const WRITER_SECRET: &str = "practice-writer-secret";
+const WRITER_SECRET_NAME: &str = "REWIND_CREDENTIAL_WRITER_PRACTICE";
+/// What the client answers where it finished with warnings.
+const WARNINGS: i32 = 3;
 /// 32 bytes of zero: a key that protects nothing.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-/// A service that is not measured.
-const NOBODY: &str = "http://127.0.0.1:9";
 /// The packages that hold the programs.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 5] = [
     "rewind",
     "rewind-gateway",
     "rewind-snapshotter",
     "rewind-differ",
+    "rewind-restorer",
 ];
 
 /// Which quotas a service keeps.
@@ -63,6 +68,8 @@ pub(crate) struct World {
     folder: TempDir,
     listen: SocketAddr,
     differ_listen: SocketAddr,
+    restorer: PathBuf,
+    restorer_listen: SocketAddr,
     gateway: String,
     /// The practice tenant's process.
     pub(crate) simulator: Process,
@@ -85,7 +92,7 @@ pub(crate) fn build(repo: &Repo) -> Result<()> {
 }
 
 impl World {
-    /// Start everything but the snapshotter and the differ, and register the tenant.
+    /// Start everything but the snapshotter, the differ and the restorer, and register the tenant.
     pub(crate) fn start(repo: &Repo, users: u64, groups: u64) -> Result<Self> {
         let rewind = repo.released("rewind");
         let folder = tempfile::tempdir().context("no temporary folder")?;
@@ -102,12 +109,12 @@ impl World {
         let (simulator, simulator_url) = Process::announced("the simulator", &mut simulate)?;
         let made_in = start.elapsed().as_secs_f64();
         let (listen, differ_listen) = (free_address()?, free_address()?);
-        let door = free_address()?;
+        let (door, restorer_listen) = (free_address()?, free_address()?);
         let mut serve = command(&repo.released("rewind-gateway"));
         common(&mut serve, folder.path(), door)
             .env("REWIND_SNAPSHOTTER_URL", format!("http://{listen}"))
             .env("REWIND_DIFFER_URL", format!("http://{differ_listen}"))
-            .env("REWIND_RESTORER_URL", NOBODY)
+            .env("REWIND_RESTORER_URL", format!("http://{restorer_listen}"))
             .env("REWIND_DEVELOPMENT_TOKEN_FILE", folder.path().join("token"));
         let gateway = Process::listening("the gateway", &mut serve, door)?;
         let world = Self {
@@ -117,6 +124,8 @@ impl World {
             folder,
             listen,
             differ_listen,
+            restorer: repo.released("rewind-restorer"),
+            restorer_listen,
             gateway: format!("http://{door}"),
             control: Control::at(&simulator_url),
             simulator,
@@ -131,10 +140,17 @@ impl World {
     fn register(&self) -> Result<()> {
         let graph = format!("{}/v1.0", self.simulator_url);
         let secret = format!("env:{SECRET_NAME}");
+        let writer_secret = format!("env:{WRITER_SECRET_NAME}");
         let mut add = self.client();
         add.args(["tenant", "add", "--id", TENANT, "--name", "Bench"])
             .args(["--graph-url", &graph, "--login-url", &self.simulator_url])
-            .args(["--reader-client-id", READER, "--reader-secret", &secret]);
+            .args(["--reader-client-id", READER, "--reader-secret", &secret])
+            .args([
+                "--writer-client-id",
+                WRITER,
+                "--writer-secret",
+                &writer_secret,
+            ]);
         exec::output(&mut add).map(drop)
     }
 
@@ -155,6 +171,34 @@ impl World {
             .env("REWIND_GRAPH_LIMITS", limits.name())
             .env(SECRET_NAME, SECRET);
         Process::listening("the differ", &mut serve, self.differ_listen)
+    }
+
+    /// A restorer of its own.
+    pub(crate) fn restorer(&self, limits: Limits) -> Result<Process> {
+        let mut serve = command(&self.restorer);
+        common(&mut serve, self.folder.path(), self.restorer_listen)
+            .env(
+                "REWIND_DIFFER_URL",
+                format!("http://{}", self.differ_listen),
+            )
+            .env("REWIND_GRAPH_LIMITS", limits.name())
+            .env(WRITER_SECRET_NAME, WRITER_SECRET);
+        Process::listening("the restorer", &mut serve, self.restorer_listen)
+    }
+
+    /// Ask for something of a restore and wait for it; what the client prints, also where it finished with warnings.
+    pub(crate) fn restore(&self, words: &[&str]) -> Result<Value> {
+        let mut ask = self.client();
+        ask.arg("restore").args(words).args(["--output", "json"]);
+        let output = ask.output().context("could not start the client")?;
+        let good = output.status.success() || output.status.code() == Some(WARNINGS);
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            good,
+            "restore {words:?} failed with {}: {said}",
+            output.status
+        );
+        serde_json::from_slice(&output.stdout).context("the client printed no JSON")
     }
 
     /// Make a report and wait for it; the report as the client prints it.

@@ -86,7 +86,8 @@ fn citations(law: &Law<'_>, tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
-fn exists(cited: &str, tree: &Tree) -> bool {
+/// Whether a test that is cited as `path.rs::name` is there.
+pub(super) fn exists(cited: &str, tree: &Tree) -> bool {
     let Some((path, name)) = cited.split_once("::") else {
         return false;
     };

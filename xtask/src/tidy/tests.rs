@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::arrows::{Crates, Edge, Member, Use};
-use super::{File, Finding, Tree, arrows, laws, links, paths, reasons, rust, source};
+use super::{File, Finding, Tree, arrows, laws, links, paths, quirks, reasons, rust, source};
 
 fn tree(files: &[(&str, &str)]) -> Tree {
     let files = files
@@ -157,6 +157,30 @@ fn a_law_is_held_by_tests_that_exist() {
         check(laws::check, &[("ARCHITECTURE.md", page), held], expected);
     }
     check(laws::check, &[held], &["ARCHITECTURE.md:1: the page"]);
+}
+
+// === quirks
+
+#[test]
+fn each_quirk_cites_tests_that_exist_or_says_why_none() {
+    let held = ("a/t.rs", "#[test]\nfn it_holds() {}\n");
+    let page = "\
+| what | held by |
+|------|---------|
+| one | `a/t.rs::it_holds` |
+| two | none: nothing is written |
+| three | `a/t.rs::it_is_gone`, `a/t.rs::it_holds` |
+| four | |
+";
+    check(
+        quirks::check,
+        &[("docs/quirks.md", page), held],
+        &[
+            "docs/quirks.md:5: cites `a/t.rs::it_is_gone`",
+            "docs/quirks.md:6: the row cites no test",
+        ],
+    );
+    check(quirks::check, &[held], &[]);
 }
 
 // === reasons

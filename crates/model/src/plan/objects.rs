@@ -573,6 +573,7 @@ impl Draft<'_> {
             Kind::Group => ObjectType::Group,
             Kind::ServicePrincipal => ObjectType::ServicePrincipal,
             Kind::Location => ObjectType::NamedLocation,
+            Kind::Strength => ObjectType::AuthenticationStrengthPolicy,
             Kind::Application | Kind::Role => return true,
         };
         let base = self.situation.base;

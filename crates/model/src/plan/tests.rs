@@ -808,6 +808,7 @@ fn a_member_that_comes_back_is_made_sure_of_in_its_unit() {
 mod lockout;
 mod parts;
 mod policies;
+mod quirks;
 mod relations;
 mod states;
 mod undo;

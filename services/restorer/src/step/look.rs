@@ -10,6 +10,7 @@ use model::plan::{self, Action, Step, add_call};
 use model::{LinkKind, ObjectId, ObjectState, ObjectType, canonical};
 use serde_json::{Map, Value};
 
+use super::Past;
 use crate::{fresh, relations};
 
 /// What the read before a write says, and what it found of what the step writes.
@@ -33,6 +34,8 @@ pub(super) enum Verdict {
     Write(Call),
     /// The object is as the step leaves it.
     Done,
+    /// It is there, and not all is as the step would leave it, for a later plan.
+    Left(String),
     /// The object is neither as before nor as after.
     Conflict(String),
     /// Nothing can be done.
@@ -42,14 +45,18 @@ pub(super) enum Verdict {
 }
 
 /// Reads what a step writes, and decides.
-pub(super) async fn look(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, GraphError> {
+pub(super) async fn look(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+) -> Result<Look, GraphError> {
     match step.action {
         Action::RestoreDeleted => restore_deleted(directory, step).await,
         Action::Update | Action::DisableEntries | Action::Untrust => update(directory, step).await,
         Action::SoftDelete => soft_delete(directory, step).await,
-        Action::AddLinks => or_missing(add_links(directory, step).await),
+        Action::AddLinks => or_missing(add_links(directory, step, past).await),
         Action::RemoveLink => or_missing(remove_link(directory, step).await),
-        Action::MakeAnew => make_anew(directory, step).await,
+        Action::MakeAnew => make_anew(directory, step, past).await,
         Action::RemoveRelation => remove_relation(directory, step).await,
         Action::RemoveCredential => remove_credential(directory, step).await,
     }
@@ -131,7 +138,11 @@ async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Loo
     Ok(verdict.having(Some(plan::state(ObjectState::Live))))
 }
 
-async fn make_anew(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, GraphError> {
+async fn make_anew(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+) -> Result<Look, GraphError> {
     let Some(body) = relations::alike(directory, step).await? else {
         return Ok(write(step).having(None));
     };
@@ -139,6 +150,9 @@ async fn make_anew(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look,
     let now = canonical::body_hash(step.object.object_type.spec(), &body);
     let verdict = if wanted == Some(now.as_str()) {
         Verdict::Done
+    } else if past.came_back {
+        let differs = "came back with what it belongs to and says something else than the snapshot; a second plan sets it back";
+        Verdict::Left(differs.to_owned())
     } else {
         let other = "stands there again since the plan was made, and says something else";
         Verdict::Conflict(other.to_owned())
@@ -216,7 +230,11 @@ async fn present(
     Ok(Some((link.kind, present)))
 }
 
-async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, GraphError> {
+async fn add_links(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    past: Past<'_>,
+) -> Result<Look, GraphError> {
     let Some((kind, present)) = present(directory, step).await? else {
         return Ok(Verdict::Fail("the step names no link".to_owned()).having(None));
     };
@@ -230,9 +248,12 @@ async fn add_links(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look,
     if missing.is_empty() {
         return Ok(Verdict::Done.having(found));
     }
-    if kind.spec().cardinality == Cardinality::One {
+    // One that came back may have had another before it was deleted.
+    if kind.spec().cardinality == Cardinality::One && !past.came_back {
         let replaced = targets(step, Direction::Removed);
-        if let Some(third) = present.iter().find(|id| !replaced.contains(id)) {
+        let returned = |id: &ObjectId| past.returned.is_some_and(|all| all.contains(id));
+        let unseen = |id: &ObjectId| replaced.contains(id) || returned(id);
+        if let Some(third) = present.iter().find(|id| !unseen(id)) {
             let name = kind.name();
             let set = format!("{name} was set to {third} since the plan was made");
             return Ok(Verdict::Conflict(set).having(found));
