@@ -187,7 +187,12 @@ fn can_be_avoided(conditions: &Value) -> bool {
         let named = texts(conditions, place);
         !named.is_empty() && !named.iter().any(|one| one.eq_ignore_ascii_case(all))
     };
+    // Everywhere but in some places, such as a list of countries: those are left.
+    let spared = ["/locations/excludeLocations", "/platforms/excludePlatforms"]
+        .iter()
+        .any(|place| !texts(conditions, place).is_empty());
     at_risk
+        || spared
         || only("/locations/includeLocations", "All")
         || only("/platforms/includePlatforms", "all")
 }

@@ -199,7 +199,7 @@ async fn an_exclusion_through_nested_groups_is_seen() -> anyhow::Result<()> {
 async fn report_only_brings_policies_back_without_enforcing_them() -> anyhow::Result<()> {
     let (scene, snapshot) = Scene::new("enabled", "mfa").await?;
     scene
-        .change(json!({"state": "disabled", "description": "wrong"}))
+        .change(json!({"state": "disabled", "displayName": "Theirs"}))
         .await?;
     scene.delete().await?;
     let (plan, steps, exclusions) = scene.plan(&snapshot, reporting()).await?;
@@ -233,8 +233,8 @@ async fn report_only_brings_policies_back_without_enforcing_them() -> anyhow::Re
     assert_eq!(restore.state(), RestoreState::SucceededWithWarnings);
     assert_eq!(scene.state(), json!("enabledForReportingButNotEnforced"));
     assert_eq!(
-        policy(&scene.sandbox, &scene.policy)["description"],
-        Value::Null
+        policy(&scene.sandbox, &scene.policy)["displayName"],
+        json!("Ours")
     );
 
     // Once more, without the mode: it is enforced again.

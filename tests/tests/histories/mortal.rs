@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use graph::{
     AuditPage, ChangePage, ChangesFrom, Directory, DirectoryWriter, GraphError, GraphWriter,
-    LaneUse, NextLink, Page, Sent, Query,
+    LaneUse, NextLink, Page, Query, Sent,
 };
 use model::call::Call;
 use model::{Object, ObjectId, ObjectState, ObjectType};

@@ -212,11 +212,17 @@ fn what_can_be_avoided_keeps_out_at_times_and_what_is_not_known_always() {
         (
             "locations",
             json!({"includeLocations": ["All"], "excludeLocations": [id(9).as_str()]}),
-            true,
+            false,
         ),
+        ("locations", json!({"includeLocations": ["All"]}), true),
         ("locations", Value::Null, true),
         ("platforms", json!({"includePlatforms": ["linux"]}), false),
         ("platforms", json!({"includePlatforms": ["all"]}), true),
+        (
+            "platforms",
+            json!({"includePlatforms": ["all"], "excludePlatforms": ["windows"]}),
+            false,
+        ),
         (
             "devices",
             json!({"deviceFilter": {"mode": "exclude", "rule": "x"}}),
