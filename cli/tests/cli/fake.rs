@@ -831,7 +831,7 @@ impl RestoreService for Fake {
         let wanted = request.get_ref().states.clone();
         let all: Vec<Outcome> = canned::outcomes()
             .into_iter()
-            .filter(|outcome| wanted.contains(&outcome.state))
+            .filter(|outcome| wanted.is_empty() || wanted.contains(&outcome.state))
             .collect();
         let (outcomes, next_page_token) = page(&all, &request.get_ref().page_token);
         method!(
