@@ -12,12 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DiffCommand,
-    DriftWatch, EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot,
-    HowDeep, ImportKeys, KeysCommand, ListSignals, MakePlan, Named, OneReport, OneTenant,
-    PlanOrRestore, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
-    Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
-    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
+    AddTenant, Added, Against, ApplyPlan, ChangeKind, CopySnapshots, CreateDiff, DeletedCommand,
+    DiffCommand, DriftWatch, EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot,
+    HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListSignals, MakePlan, Named, OneReport,
+    OneTenant, PlanOrRestore, Relationships, RepairSnapshots, ReportFormat, RestoreCommand,
+    SearchSnapshot, Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -112,6 +112,9 @@ pub(crate) enum Command {
     /// Plans restores, applies plans, and tells how they went
     #[command(subcommand)]
     Restore(RestoreCommand),
+    /// Tells what lies in a tenant's recycle bins
+    #[command(subcommand)]
+    Deleted(DeletedCommand),
     /// Looks after the keys that open the tenants' data
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -349,6 +349,7 @@ impl Stage {
         let options = v1::PlanOptions {
             added: AddedPolicy::SoftDelete.into(),
             relationships: RelationshipMode::Rollback.into(),
+            ..v1::PlanOptions::default()
         };
         let request = client.unary(v1::CreatePlanRequest {
             parent: parent(),

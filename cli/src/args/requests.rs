@@ -601,6 +601,13 @@ impl ReportFormat {
     }
 }
 
+/// `rewind deleted …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeletedCommand {
+    /// Lists what was soft-deleted, with who did it and how long it can be restored
+    List,
+}
+
 /// `rewind restore …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum RestoreCommand {
@@ -646,6 +653,9 @@ pub(crate) struct MakePlan {
     /// What becomes of objects, passwords and keys added since the snapshot; kept where absent
     #[arg(long, value_name = "POLICY")]
     pub(crate) added: Option<Added>,
+    /// Makes other objects in place of those that are hard-deleted, under new ids
+    #[arg(long)]
+    pub(crate) recreate_hard_deleted: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

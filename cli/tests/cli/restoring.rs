@@ -102,7 +102,10 @@ fn a_plan_is_asked_for_as_the_flags_say() {
         "merge",
         "--added",
         "soft-delete",
+        "--recreate-hard-deleted",
     ]);
+    assert_eq!(plain["options"]["recreateHardDeleted"], false);
+    assert_eq!(full["options"]["recreateHardDeleted"], true);
     assert_eq!(full["report"], name("reports", "r1"));
     assert_eq!(full["scope"]["types"], serde_json::json!(["user"]));
     assert_eq!(full["options"]["added"], "ADDED_POLICY_SOFT_DELETE");

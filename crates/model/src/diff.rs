@@ -148,6 +148,8 @@ pub enum Obstacle {
     LastAdministrator,
     /// The application that writes lacks a permission for the type.
     PermissionMissing,
+    /// It is hard-deleted, and nothing can be made in its place.
+    NotRecreatable,
 }
 
 /// One object that differs.

@@ -18,6 +18,7 @@ mod fixture;
 pub mod id;
 pub mod json;
 pub mod licence;
+pub mod lineage;
 pub mod names;
 pub mod object;
 pub mod permission;

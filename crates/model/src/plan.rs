@@ -9,7 +9,9 @@ mod credentials;
 mod links;
 mod objects;
 mod order;
+mod recreate;
 mod relations;
+mod rename;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -25,6 +27,7 @@ use crate::references::Reference;
 use crate::snapshot::Content;
 
 pub use links::add_call;
+pub use rename::referring;
 
 /// What becomes of objects, and of credentials, that were added since the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +52,16 @@ pub enum Relationships {
     Skip,
 }
 
+/// What becomes of objects that are hard-deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HardDeleted {
+    /// They stay away; the plan lists them.
+    #[default]
+    Leave,
+    /// Others are made in their place, under new ids.
+    MakeAnew,
+}
+
 /// The choices that a plan is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
@@ -56,6 +69,8 @@ pub struct Options {
     pub added: Added,
     /// Links, and objects that only tie others together.
     pub relationships: Relationships,
+    /// Objects that are hard-deleted.
+    pub hard_deleted: HardDeleted,
 }
 
 /// What a step does.
@@ -81,6 +96,8 @@ pub enum Action {
     RemoveRelation,
     /// Removes a credential that was added since.
     RemoveCredential,
+    /// Makes an object in place of one that is hard-deleted.
+    Recreate,
 }
 
 /// What a property must be before a step, and is after it, as canonical hashes.
@@ -136,6 +153,9 @@ pub struct Step {
     pub call: Call,
     /// Steps that must have succeeded before.
     pub after: Vec<u32>,
+    /// The ids among those that it names, `appId`s included, that stand for objects
+    /// which other steps make anew.
+    pub made_anew: Vec<ObjectId>,
 }
 
 /// Something that is not done.
@@ -193,9 +213,11 @@ pub struct Situation<'a> {
 /// Plans a restore.
 #[must_use]
 pub fn plan(situation: &Situation<'_>) -> Plan {
+    let anew = recreate::MadeAnew::of(situation);
     let mut draft = Draft {
         situation,
-        returning: returning(situation),
+        returning: returning(situation, &anew),
+        anew,
         lost: HashSet::new(),
         steps: Vec::new(),
         exclusions: Vec::new(),
@@ -222,6 +244,8 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     draft.links();
     draft.returning_relations();
     draft.keep_an_administrator();
+    draft.point_at_new();
+    draft.name_made_anew();
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;
     exclusions.sort_by(|a, b| (&a.object, &a.part).cmp(&(&b.object, &b.part)));
@@ -292,8 +316,10 @@ pub fn judge(left: &[Change], planned: &HashSet<ObjectId>, exclusions: &[Exclusi
     judged
 }
 
-/// The soft-deleted objects that the plan may bring back.
-fn returning(situation: &Situation<'_>) -> HashMap<ObjectId, ObjectRef> {
+/// The soft-deleted objects that the plan may bring back, and those that it makes anew.
+fn returning(situation: &Situation<'_>, anew: &recreate::MadeAnew) -> HashMap<ObjectId, ObjectRef> {
+    let anew = anew.objects();
+    let anew = anew.map(|(id, object)| (id.clone(), object.clone()));
     let changes = situation.difference.changes.iter();
     changes
         .filter(|change| change.kind == ChangeKind::SoftDeleted)
@@ -305,6 +331,7 @@ fn returning(situation: &Situation<'_>) -> HashMap<ObjectId, ObjectRef> {
                 .all(|obstacle| !change.obstacles.contains(obstacle))
         })
         .map(|change| (change.object.id.clone(), change.object.clone()))
+        .chain(anew)
         .collect()
 }
 
@@ -322,12 +349,16 @@ struct Sketch {
     needs: Vec<ObjectId>,
     /// Groups whose links must be back before this step.
     needs_links_of: Vec<ObjectId>,
+    /// See [`Step::made_anew`].
+    made_anew: Vec<ObjectId>,
 }
 
 #[derive(Debug)]
 struct Draft<'a> {
     situation: &'a Situation<'a>,
     returning: HashMap<ObjectId, ObjectRef>,
+    /// Those of them that are made anew.
+    anew: recreate::MadeAnew,
     /// Deleted objects that cannot come back.
     lost: HashSet<ObjectId>,
     steps: Vec<Sketch>,

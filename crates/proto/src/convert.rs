@@ -9,7 +9,7 @@ mod plan;
 mod signal;
 
 pub use audit::{activity, reference};
-pub use diff::{change, counts, model_change, model_scope, scope};
+pub use diff::{change, counts, model_change, model_scope, object_ref, scope};
 pub use plan::{exclusion, model_exclusion, model_options, model_step, options, step};
 pub use signal::{severity, signal_count};
 

@@ -20,11 +20,19 @@ pub enum Area {
     Signals,
     /// How far what goes on from day to day has come.
     Cursors,
+    /// Which object was made anew in place of which.
+    Lineage,
 }
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 4] = [Self::Reports, Self::Restores, Self::Signals, Self::Cursors];
+    pub const ALL: [Self; 5] = [
+        Self::Reports,
+        Self::Restores,
+        Self::Signals,
+        Self::Cursors,
+        Self::Lineage,
+    ];
 
     /// The folder's name.
     #[must_use]
@@ -34,6 +42,7 @@ impl Area {
             Self::Restores => "restores",
             Self::Signals => "signals",
             Self::Cursors => "cursors",
+            Self::Lineage => "lineage",
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use graph::DirectoryWriter;
+use graph::{DirectoryWriter, GraphError};
 use model::diff::Obstacle;
+use model::lineage::{Entry, Lineage};
 use model::plan::{Action, Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
 use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
@@ -22,6 +23,7 @@ use tracing::Instrument;
 use crate::documents::Documents;
 use crate::lane::Lane;
 use crate::make_plan::count;
+use crate::recreate::{self, Ended, Made, Making};
 use crate::{Context, Error, report, step};
 
 /// Steps under way at a time.
@@ -162,6 +164,11 @@ async fn apply(
         documents,
         entries: journal.len(),
         outcomes: outcomes(&journal),
+        asked: journal
+            .iter()
+            .flat_map(|entry| entry.intents.clone())
+            .collect(),
+        lineage: documents.vault().lineage().await?,
         first_open: 0,
     };
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
@@ -183,9 +190,16 @@ async fn apply(
         ..shown_base(tenant, documents, plan)
     };
     tally(&mut restore, &run.outcomes);
-    let exclusions = documents.model_exclusions().await?;
+    let mut exclusions = documents.model_exclusions().await?;
     restore.open_matters = open_matters(&exclusions);
-    let planned = steps.iter().map(|step| step.object.id.clone()).collect();
+    // The comparison speaks of what was made anew by its new id.
+    let lineage = &run.lineage;
+    let planned = steps.iter().map(|step| lineage.current(&step.object.id));
+    let planned = planned.collect();
+    for exclusion in &mut exclusions {
+        exclusion.object.id = lineage.current(&exclusion.object.id);
+        exclusion.part = lineage.text(&exclusion.part).into_owned();
+    }
     let types = steps.iter().map(|step| step.object.object_type).collect();
     let verification = Verification {
         context,
@@ -231,6 +245,10 @@ struct Run<'a> {
     /// Journal entries that stand.
     entries: usize,
     outcomes: Outcomes,
+    /// Steps that earlier attempts meant to write.
+    asked: HashSet<i32>,
+    /// What was made anew in the tenant so far.
+    lineage: Lineage,
     /// Every step before this index has an outcome.
     first_open: usize,
 }
@@ -319,16 +337,62 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let intents = wave.iter().map(|step| number(step.number)).collect();
         self.record(intents, Vec::new()).await?;
-        let endings = wave.iter().map(|step| step::perform(directory, step));
+        let endings = wave.iter().map(|step| self.perform(directory, step));
         let (mut outcomes, mut interrupted) = (Vec::new(), None);
+        let mut made_anew = Vec::new();
         for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
             match ending {
-                Ok((state, detail)) => outcomes.push(self.outcome(step, state, detail)),
+                Ok(((state, detail), made)) => {
+                    let mut outcome = self.outcome(step, state, detail);
+                    if let Some(made) = made {
+                        outcome.new_id = made.new.to_string();
+                        made_anew.push(self.entry(step, made));
+                    }
+                    outcomes.push(outcome);
+                }
                 Err(error) => interrupted = Some(error),
             }
         }
+        // Before the outcome: what is written down as made must be found by its new id.
+        self.documents.vault().add_lineage(&made_anew).await?;
+        self.lineage = self.lineage.with(made_anew);
         self.record(Vec::new(), outcomes).await?;
         interrupted.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Carries out one step, in the ids that stand for what was made anew.
+    async fn perform(
+        &self,
+        directory: &dyn DirectoryWriter,
+        step: &Step,
+    ) -> Result<Ended, GraphError> {
+        let step = match step.in_new_ids(&self.lineage) {
+            Ok(step) => step,
+            Err(unmade) => {
+                let detail = format!("names {unmade}, in whose place nothing was made");
+                return Ok(((OutcomeState::Failed, detail), None));
+            }
+        };
+        if step.action != Action::Recreate {
+            return Ok((step::perform(directory, &step).await?, None));
+        }
+        let making = Making {
+            ids: self.context.deps.ids.as_ref(),
+            lineage: &self.lineage,
+            was_asked: self.asked.contains(&number(step.number)),
+        };
+        recreate::perform(directory, &step, &making).await
+    }
+
+    fn entry(&self, step: &Step, made: Made) -> Entry {
+        Entry {
+            object_type: step.object.object_type,
+            old: step.object.id.clone(),
+            new: made.new,
+            app_ids: made.app_ids,
+            made: self.context.deps.clock.now(),
+            restore: self.documents.id().clone(),
+        }
     }
 
     fn outcome(&self, step: &Step, state: OutcomeState, detail: String) -> Outcome {
@@ -340,6 +404,7 @@ impl Run<'_> {
             time: Some(timestamp(self.context.deps.clock.now())),
             object: message.object,
             action: message.action,
+            new_id: String::new(),
         }
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod fresh;
 mod lane;
 mod make_plan;
+mod recreate;
 mod references;
 mod relations;
 mod report;

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::{fresh, relations};
 
 /// Waits between reads while Graph replicates a write, 45 seconds in all.
-const WAITS: [Duration; 8] = [
+pub(crate) const WAITS: [Duration; 8] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
@@ -65,7 +65,7 @@ pub(crate) async fn perform(
 }
 
 /// Whether an error says nothing about the step.
-fn ends_the_attempt(error: &GraphError) -> bool {
+pub(crate) fn ends_the_attempt(error: &GraphError) -> bool {
     let credential = matches!(
         error,
         GraphError::CredentialRejected { .. } | GraphError::CredentialUnusable { .. }
@@ -169,7 +169,9 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
             ];
             let may_be_there = step.action == Action::MakeAnew
                 && is_there.iter().any(|text| message.contains(text));
+            // What is new may not be known everywhere yet.
             may_be_there
+                || !step.made_anew.is_empty()
                 || !step.after.is_empty()
                     && (message.contains("queried reference-property objects are not present")
                         || message.contains("Not a valid reference update"))
@@ -188,6 +190,9 @@ async fn verdict(directory: &dyn DirectoryWriter, step: &Step) -> Result<Verdict
         Action::MakeAnew => make_anew(directory, step).await,
         Action::RemoveRelation => remove_relation(directory, step).await,
         Action::RemoveCredential => remove_credential(directory, step).await,
+        Action::Recreate => Ok(Verdict::Fail(
+            "what is made anew is not written like others".to_owned(),
+        )),
     }
 }
 

@@ -416,6 +416,7 @@ impl Sandbox {
         let options = PlanOptions {
             added: AddedPolicy::SoftDelete as i32,
             relationships: RelationshipMode::Rollback as i32,
+            ..PlanOptions::default()
         };
         CreatePlanRequest {
             parent: parent(),

@@ -312,6 +312,7 @@ impl Restorer {
         let options = PlanOptions {
             added: AddedPolicy::SoftDelete as i32,
             relationships: RelationshipMode::Rollback as i32,
+            ..PlanOptions::default()
         };
         let request = CreatePlanRequest {
             parent: parent(),

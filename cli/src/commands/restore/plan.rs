@@ -53,7 +53,10 @@ pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Re
             .map(|snapshot| snapshot_name(&tenant, snapshot))
             .unwrap_or_default(),
         scope,
-        options: Some(options(added, args.relationships)),
+        options: Some(v1::PlanOptions {
+            recreate_hard_deleted: args.recreate_hard_deleted,
+            ..options(added, args.relationships)
+        }),
         request_id: client.request_id(),
     });
     let mut plan = required(client.restores().create_plan(request).await, |answer| {
@@ -103,6 +106,7 @@ fn options(added: Added, relationships: Relationships) -> v1::PlanOptions {
     v1::PlanOptions {
         added: added.into(),
         relationships: relationships.into(),
+        ..v1::PlanOptions::default()
     }
 }
 
@@ -259,7 +263,9 @@ fn head(plan: &v1::Plan) -> String {
     };
     let estimate =
         std::time::Duration::from_secs(u64::try_from(plan.estimate_seconds).unwrap_or(0));
-    fields([
+    let hard_deleted = options.recreate_hard_deleted;
+    let hard_deleted = hard_deleted.then(|| ("Hard-deleted", "made anew".to_owned()));
+    let rows = [
         ("Name", plan.name.clone()),
         ("State", word(plan.state().as_str_name(), "PLAN_STATE_")),
         ("Snapshot", plan.snapshot.clone()),
@@ -278,7 +284,8 @@ fn head(plan: &v1::Plan) -> String {
         ("Steps", plan.step_count.to_string()),
         ("Exclusions", plan.exclusion_count.to_string()),
         ("Estimate", humantime::format_duration(estimate).to_string()),
-    ])
+    ];
+    fields(rows.into_iter().chain(hard_deleted))
 }
 
 /// One exclusion, for people.

@@ -11,6 +11,7 @@ use crate::object::{Link, Object, ObjectState};
 const ROLLBACK: Options = Options {
     added: Added::SoftDelete,
     relationships: Relationships::Rollback,
+    hard_deleted: HardDeleted::Leave,
 };
 
 /// What policies may name: the live users and groups.
@@ -791,4 +792,5 @@ fn a_member_that_comes_back_is_made_sure_of_in_its_unit() {
 }
 
 mod policies;
+mod recreate;
 mod relations;

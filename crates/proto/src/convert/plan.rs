@@ -1,7 +1,8 @@
 //! Steps, exclusions and choices of a restore plan.
 
+use model::ObjectId;
 use model::call::{Call, HttpMethod};
-use model::plan::{Action, Added, Exclusion, Guard, Options, Relationships, Step};
+use model::plan::{Action, Added, Exclusion, Guard, HardDeleted, Options, Relationships, Step};
 
 use super::InvalidMessage;
 use super::diff::{
@@ -13,7 +14,7 @@ use crate::v1;
 closed_set!(action, model_action, Action, v1::StepAction, "action",
     RestoreDeleted => RestoreDeleted, DisableEntries => DisableEntries, Update => Update, AddLinks => AddLinks,
     RemoveLink => RemoveLink, Untrust => Untrust, SoftDelete => SoftDelete, MakeAnew => MakeAnew,
-    RemoveRelation => RemoveRelation, RemoveCredential => RemoveCredential);
+    RemoveRelation => RemoveRelation, RemoveCredential => RemoveCredential, Recreate => Recreate);
 
 /// A step as a message.
 #[must_use]
@@ -38,6 +39,7 @@ pub fn step(step: &Step) -> v1::PlanStep {
                 after: guard.after.clone(),
             })
             .collect(),
+        made_anew: step.made_anew.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -95,6 +97,11 @@ pub fn model_step(step: &v1::PlanStep) -> Result<Step, InvalidMessage> {
             .iter()
             .map(|one| model_number(*one))
             .collect::<Result<_, _>>()?,
+        made_anew: step
+            .made_anew
+            .iter()
+            .map(|id| ObjectId::parse(id).map_err(|error| InvalidMessage::new("made_anew", error)))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -143,9 +150,15 @@ pub fn model_options(options: Option<&v1::PlanOptions>) -> Result<Options, Inval
         Ok(v1::RelationshipMode::Skip) => Relationships::Skip,
         Err(error) => return Err(InvalidMessage::new("options.relationships", error)),
     };
+    let hard_deleted = if options.recreate_hard_deleted {
+        HardDeleted::MakeAnew
+    } else {
+        HardDeleted::Leave
+    };
     Ok(Options {
         added,
         relationships,
+        hard_deleted,
     })
 }
 
@@ -164,5 +177,6 @@ pub fn options(options: Options) -> v1::PlanOptions {
     v1::PlanOptions {
         added: added as i32,
         relationships: relationships as i32,
+        recreate_hard_deleted: options.hard_deleted == HardDeleted::MakeAnew,
     }
 }

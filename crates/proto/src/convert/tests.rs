@@ -57,6 +57,7 @@ fn changes_come_back_as_they_went() {
                 Obstacle::OwnAccess,
                 Obstacle::LastAdministrator,
                 Obstacle::PermissionMissing,
+                Obstacle::NotRecreatable,
             ]
             .into(),
         };
@@ -77,6 +78,7 @@ fn steps_and_exclusions_come_back_as_they_went() {
         Action::MakeAnew,
         Action::RemoveRelation,
         Action::RemoveCredential,
+        Action::Recreate,
     ] {
         let original = Step {
             number: 7,
@@ -96,6 +98,7 @@ fn steps_and_exclusions_come_back_as_they_went() {
                 body: Some(json!({"a": null})),
             },
             after: vec![1, 2],
+            made_anew: vec![object().id],
         };
         assert_eq!(model_step(&step(&original)), Ok(original));
     }

@@ -6,10 +6,12 @@ use crate::catalogue::{GLOBAL_ADMINISTRATOR, OWNER};
 const MERGE: Options = Options {
     added: Added::Keep,
     relationships: Relationships::Merge,
+    hard_deleted: HardDeleted::Leave,
 };
 const SKIP: Options = Options {
     added: Added::Keep,
     relationships: Relationships::Skip,
+    hard_deleted: HardDeleted::Leave,
 };
 
 fn live_object(object_type: ObjectType, n: u8, body: Value) -> Object {

@@ -145,6 +145,10 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "Permission missing",
             "The application that restores lacks a permission for objects of the type.",
         ),
+        Obstacle::NotRecreatable => (
+            "Cannot be made anew",
+            "It is hard-deleted, and nothing can be made in its place.",
+        ),
         Obstacle::Unspecified => (
             "Another reason",
             "The reason is newer than the program that wrote this page.",
