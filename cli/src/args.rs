@@ -13,9 +13,9 @@ use model::TenantId;
 
 pub(crate) use requests::{
     AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
-    CopySnapshots, CreateDiff, DiffCommand, DriftWatch, EraseKeys, ExportDiff, ExportFormat,
-    ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
-    ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, Relationships,
+    CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, DriftWatch, EraseKeys, ExportDiff,
+    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
+    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, Relationships,
     RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowSignal,
     ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand,
     UpdateTenant, VerifySnapshots,
@@ -113,6 +113,9 @@ pub(crate) enum Command {
     /// Plans restores, applies plans, and tells how they went
     #[command(subcommand)]
     Restore(RestoreCommand),
+    /// Tells what lies in a tenant's recycle bins
+    #[command(subcommand)]
+    Deleted(DeletedCommand),
     /// Looks after the keys that open the tenants' data
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -173,7 +173,8 @@ pub(crate) fn activity(activity: &v1::Activity) -> String {
     told
 }
 
-fn initiator(by: Option<&v1::Initiator>) -> String {
+/// Who did something.
+pub(crate) fn initiator(by: Option<&v1::Initiator>) -> String {
     let Some(by) = by else {
         return "nobody that the log names".to_owned();
     };

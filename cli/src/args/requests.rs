@@ -607,6 +607,13 @@ impl ReportFormat {
     }
 }
 
+/// `rewind deleted …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeletedCommand {
+    /// Lists what was soft-deleted, with who did it and how long it can be restored
+    List,
+}
+
 /// `rewind restore …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum RestoreCommand {
@@ -666,6 +673,9 @@ pub(crate) struct MakePlan {
     /// Plans what would be left out for its risk; may be repeated
     #[arg(long = "accept-risk", value_name = "RISK", num_args = 1)]
     pub(crate) accepted_risks: Vec<AcceptedRisk>,
+    /// Makes other objects in place of those that are hard-deleted, under new ids
+    #[arg(long)]
+    pub(crate) recreate_hard_deleted: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

@@ -463,3 +463,35 @@ pub(crate) fn signals() -> Vec<Signal> {
         },
     ]
 }
+
+/// What lies in the recycle bins: one that leaves soon, and one of which little is known.
+pub(crate) fn deleted() -> Vec<DeletedObject> {
+    let object = |r#type: &str, id: &str, name: &str| {
+        Some(ObjectRef {
+            r#type: r#type.to_owned(),
+            id: id.to_owned(),
+            display_name: name.to_owned(),
+        })
+    };
+    let by = Initiator {
+        r#type: InitiatorType::User.into(),
+        id: "m-1".to_owned(),
+        display_name: "mallory@contoso.com".to_owned(),
+        ..Initiator::default()
+    };
+    vec![
+        DeletedObject {
+            object: object("user", "u-1", "Adele"),
+            delete_time: at(0),
+            expire_time: at(30 * 86_400),
+            days_left: 3,
+            deletion: Some(activity(0, "Delete user", Some(by), &[])),
+            in_latest_snapshot: true,
+            expires_soon: true,
+        },
+        DeletedObject {
+            object: object("namedLocation", "l-1", "Office"),
+            ..DeletedObject::default()
+        },
+    ]
+}

@@ -610,6 +610,24 @@ impl DiffService for Fake {
             }
         )
     }
+    async fn list_deleted_objects(
+        &self,
+        request: Request<ListDeletedObjectsRequest>,
+    ) -> Result<Response<ListDeletedObjectsResponse>, Status> {
+        let (deleted_objects, next_page_token) =
+            page(&canned::deleted(), &request.get_ref().page_token);
+        method!(
+            self,
+            request,
+            ListDeletedObjectsRequest,
+            ListDeletedObjectsResponse {
+                deleted_objects,
+                next_page_token,
+                not_read: vec!["deleted/group: denied".to_owned()],
+                ..ListDeletedObjectsResponse::default()
+            }
+        )
+    }
     async fn list_changes(
         &self,
         request: Request<ListChangesRequest>,

@@ -5,6 +5,7 @@
 
 mod canned;
 mod copying;
+mod deleted;
 mod errors;
 mod exporting;
 mod fake;

@@ -120,12 +120,15 @@ fn a_plan_is_asked_for_as_the_flags_say() {
         "report-only",
         "--accept-risk",
         "lockout",
+        "--recreate-hard-deleted",
     ]);
     assert_eq!(full["options"]["caState"], "CA_STATE_REPORT_ONLY");
     assert_eq!(
         full["options"]["acceptedRisks"],
         serde_json::json!(["RISK_LOCKOUT"])
     );
+    assert_eq!(plain["options"]["recreateHardDeleted"], false);
+    assert_eq!(full["options"]["recreateHardDeleted"], true);
     assert_eq!(full["report"], name("reports", "r1"));
     assert_eq!(full["scope"]["types"], serde_json::json!(["user"]));
     assert_eq!(full["options"]["added"], "ADDED_POLICY_SOFT_DELETE");

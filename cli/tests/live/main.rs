@@ -10,6 +10,7 @@ mod demo;
 mod export;
 mod keys;
 mod kill;
+mod recreate;
 mod signals;
 mod support;
 mod verify;

@@ -396,6 +396,10 @@ impl Client {
         }
         if request.method == Method::GET {
             builder = builder.header("Prefer", PREFER);
+        } else if request.method == Method::PATCH && request.path.ends_with("')") {
+            // "Upsert group", "Upsert application": by an alternate key only what is to
+            // be made is written.
+            builder = builder.header("Prefer", "create-if-missing");
         }
         if let Some(body) = &request.body {
             builder = builder

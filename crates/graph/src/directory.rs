@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use model::audit::Entry;
 use model::call::Call;
+use model::catalogue::creation::Key;
 use model::catalogue::{Cardinality, LinkRead, Reading};
 use model::snapshot::Kind;
 use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
@@ -137,6 +138,16 @@ pub enum Query {
         property: &'static str,
         /// The value.
         value: ObjectId,
+    },
+    /// The live object of a type that has a value in a property which no two share;
+    /// [`GraphError::NotFound`] where there is none.
+    Keyed {
+        /// The type.
+        object_type: ObjectType,
+        /// The property.
+        key: Key,
+        /// The value, in any case.
+        value: String,
     },
     /// The objects whose links of a kind end at one object of a type. Items of
     /// other types may be among them.
@@ -294,7 +305,8 @@ impl Query {
             Self::Links { kind, .. } | Self::Sources { kind, .. } => Kind::Links(*kind),
             Self::Ids(object_type)
             | Self::Contained(object_type, _)
-            | Self::With { object_type, .. } => Kind::Objects(*object_type),
+            | Self::With { object_type, .. }
+            | Self::Keyed { object_type, .. } => Kind::Objects(*object_type),
             Self::Expanded(collection, _) => collection.kind(),
         }
     }
@@ -382,6 +394,21 @@ impl Query {
                     object_type.spec().list_path.to_owned(),
                     [select(*object_type), Some(filter), None],
                 ))
+            }
+            Self::Keyed {
+                object_type,
+                key,
+                value,
+            } => {
+                refuse_contained(*object_type)?;
+                let (list, value) = (object_type.spec().list_path, encoded(value));
+                let path = match key {
+                    Key::SignInName => format!("{list}/{value}"),
+                    Key::UniqueName | Key::AppId => {
+                        format!("{list}({}='{value}')", key.property())
+                    }
+                };
+                Ok(with_options(path, [select(*object_type), None, None]))
             }
             Self::Sources {
                 kind,
@@ -495,6 +522,21 @@ fn top(object_type: ObjectType) -> Option<String> {
         .spec()
         .page_size
         .map(|size| format!("$top={size}"))
+}
+
+/// A value as a part of a path: what is no letter or digit is percent-encoded, a
+/// quotation mark doubled, as OData has it.
+fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.replace('\'', "''").bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@') {
+            text.push(char::from(byte));
+        } else {
+            let digit = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+            text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    text
 }
 
 fn with_options(path: String, options: [Option<String>; 3]) -> String {
@@ -704,6 +746,32 @@ mod tests {
         assert_eq!(
             links(LinkKind::AdministrativeUnitMembers),
             format!("/directory/administrativeUnits/{id}/members?$select=id&$top=999")
+        );
+    }
+
+    #[test]
+    fn one_object_is_read_by_its_key() {
+        let url = |object_type, key, value: &str| {
+            let value = value.to_owned();
+            let query = Query::Keyed {
+                object_type,
+                key,
+                value,
+            };
+            let url = query.url().unwrap();
+            url.split('?').next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(
+            url(ObjectType::User, Key::SignInName, "o'neil#ext@a.b"),
+            "/users/o%27%27neil%23ext@a.b"
+        );
+        assert_eq!(
+            url(ObjectType::Group, Key::UniqueName, "rewind-1"),
+            "/groups(uniqueName='rewind-1')"
+        );
+        assert_eq!(
+            url(ObjectType::ServicePrincipal, Key::AppId, "1-2"),
+            "/servicePrincipals(appId='1-2')"
         );
     }
 

@@ -204,6 +204,7 @@ fn page_of(query: &Query, body: &[u8], path: &str) -> Result<Page, GraphError> {
         Query::Objects(object_type) if object_type.spec().reading == Reading::Singleton => {
             wire::singleton(body, path)
         }
+        Query::Keyed { .. } => wire::singleton(body, path),
         _ => wire::page(body, path),
     }
 }

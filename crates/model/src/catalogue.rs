@@ -9,6 +9,7 @@
 use serde_json::{Map, Value};
 
 mod conditional_access;
+pub mod creation;
 mod grants;
 pub mod page;
 pub mod permissions;

@@ -158,6 +158,8 @@ pub enum Obstacle {
     LockoutRisk,
     /// The policy is written in report-only mode, for a person to enable.
     ReportOnly,
+    /// It is hard-deleted, and nothing can be made in its place.
+    NotRecreatable,
 }
 
 /// One object that differs.

@@ -20,6 +20,7 @@ mod fixture;
 pub mod id;
 pub mod json;
 pub mod licence;
+pub mod lineage;
 pub mod lockout;
 pub mod names;
 pub mod object;

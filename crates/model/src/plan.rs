@@ -13,7 +13,9 @@ mod objects;
 mod order;
 mod parts;
 mod record;
+mod recreate;
 mod relations;
+mod rename;
 mod states;
 mod undo;
 
@@ -36,6 +38,7 @@ pub use links::add_call;
 pub use parts::{InvalidPart, Parts};
 pub(crate) use record::set_at;
 pub use record::{STATE, state};
+pub use rename::referring;
 pub use undo::{Applied, Undoing, undo};
 
 /// What becomes of objects, and of credentials, that were added since the snapshot.
@@ -82,6 +85,16 @@ pub enum Lockout {
     Accepted,
 }
 
+/// What becomes of objects that are hard-deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HardDeleted {
+    /// They stay away; the plan lists them.
+    #[default]
+    Leave,
+    /// Others are made in their place, under new ids.
+    MakeAnew,
+}
+
 /// The choices that a plan is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
@@ -93,6 +106,8 @@ pub struct Options {
     pub ca_state: CaState,
     /// Policies that could lock people out.
     pub lockout: Lockout,
+    /// Objects that are hard-deleted.
+    pub hard_deleted: HardDeleted,
 }
 
 /// What a step does.
@@ -118,6 +133,8 @@ pub enum Action {
     RemoveRelation,
     /// Removes a credential that was added since.
     RemoveCredential,
+    /// Makes an object in place of one that is hard-deleted.
+    Recreate,
 }
 
 /// What a property must be before a step, and is after it, as canonical hashes.
@@ -170,6 +187,9 @@ pub struct Step {
     pub call: Call,
     /// Steps that must have succeeded before.
     pub after: Vec<u32>,
+    /// The ids among those that it names, `appId`s included, that stand for objects
+    /// which other steps make anew.
+    pub made_anew: Vec<ObjectId>,
 }
 
 /// Something that is not done.
@@ -232,9 +252,11 @@ pub struct Situation<'a> {
 /// Plans a restore.
 #[must_use]
 pub fn plan(situation: &Situation<'_>) -> Plan {
+    let anew = recreate::MadeAnew::of(situation);
     let mut draft = Draft {
         situation,
-        returning: returning(situation),
+        returning: returning(situation, &anew),
+        anew,
         lost: HashSet::new(),
         steps: Vec::new(),
         exclusions: Vec::new(),
@@ -262,6 +284,8 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     draft.returning_relations();
     draft.keep_an_administrator();
     draft.keep_the_ways_in();
+    draft.point_at_new();
+    draft.name_made_anew();
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;
     sort(&mut exclusions);
@@ -353,8 +377,10 @@ pub fn judge(left: &[Change], planned: &HashSet<ObjectId>, exclusions: &[Exclusi
     judged
 }
 
-/// The soft-deleted objects that the plan may bring back.
-fn returning(situation: &Situation<'_>) -> HashMap<ObjectId, ObjectRef> {
+/// The soft-deleted objects that the plan may bring back, and those that it makes anew.
+fn returning(situation: &Situation<'_>, anew: &recreate::MadeAnew) -> HashMap<ObjectId, ObjectRef> {
+    let anew = anew.objects();
+    let anew = anew.map(|(id, object)| (id.clone(), object.clone()));
     let changes = situation.difference.changes.iter();
     changes
         .filter(|change| change.kind == ChangeKind::SoftDeleted)
@@ -366,6 +392,7 @@ fn returning(situation: &Situation<'_>) -> HashMap<ObjectId, ObjectRef> {
                 .all(|obstacle| !change.obstacles.contains(obstacle))
         })
         .map(|change| (change.object.id.clone(), change.object.clone()))
+        .chain(anew)
         .collect()
 }
 
@@ -383,12 +410,16 @@ struct Sketch {
     needs: Vec<ObjectId>,
     /// Groups whose links must be back before this step.
     needs_links_of: Vec<ObjectId>,
+    /// See [`Step::made_anew`].
+    made_anew: Vec<ObjectId>,
 }
 
 #[derive(Debug)]
 struct Draft<'a> {
     situation: &'a Situation<'a>,
     returning: HashMap<ObjectId, ObjectRef>,
+    /// Those of them that are made anew.
+    anew: recreate::MadeAnew,
     /// Deleted objects that cannot come back.
     lost: HashSet<ObjectId>,
     steps: Vec<Sketch>,

@@ -22,16 +22,19 @@ pub enum Area {
     Signals,
     /// How far what goes on from day to day has come.
     Cursors,
+    /// Which object was made anew in place of which.
+    Lineage,
 }
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Reports,
         Self::Restores,
         Self::Approvals,
         Self::Signals,
         Self::Cursors,
+        Self::Lineage,
     ];
 
     /// The folder's name.
@@ -43,6 +46,7 @@ impl Area {
             Self::Approvals => "approvals",
             Self::Signals => "signals",
             Self::Cursors => "cursors",
+            Self::Lineage => "lineage",
         }
     }
 }

@@ -13,6 +13,7 @@ mod documents;
 mod fate;
 mod find;
 mod lane;
+mod lineage;
 mod look_up;
 mod prune;
 mod raw;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use graph::{Directory, GraphError};
 use model::TenantId;
 use model::audit::{self, Entry, LATE, Log, Sought};
@@ -27,6 +27,10 @@ const PAGES: usize = 100;
 /// For how long it is read: as long as the rest of the report took, between these.
 const LEAST: Duration = Duration::from_secs(5);
 const MOST: Duration = Duration::from_secs(60);
+/// How much the log's clock may differ from that of what it tells of.
+pub(crate) const SKEW: TimeDelta = TimeDelta::minutes(5);
+/// How old a log may be that tells of what lies in the recycle bins.
+const OF_BIN: TimeDelta = TimeDelta::minutes(1);
 /// About the bytes of an entry in memory.
 const ENTRY_BYTES: u64 = 512;
 
@@ -86,18 +90,26 @@ pub(crate) async fn tell(
     if order.target.is_some() {
         reading.until = window.1.min(now);
     }
-    let (entries, note) = reading.read(context, &order.tenant, &record).await;
-    let rewind = writer(context, &record);
-    let log = Log::new(entries.iter());
-    let told = |sought: &Sought| {
-        let told = log.tell(sought);
-        let activity = |entry: &&Entry| activity(entry, rewind);
-        Told {
-            activities: told.entries.iter().map(activity).collect(),
-            more: i32::try_from(told.more).unwrap_or(i32::MAX),
-        }
+    reading.tell(context, &record, sought).await
+}
+
+/// What the log tells of each object in the recycle bins, in their order; nothing where
+/// they are empty. Without a snapshot that tells the licence, the log is taken to reach
+/// back as far as that of any.
+pub(crate) async fn of_bin(
+    context: &Context,
+    record: &TenantRecord,
+    licence: Option<Licence>,
+    sought: &[Sought],
+    now: DateTime<Utc>,
+) -> (Option<v1::AuditLog>, Vec<Told>) {
+    let Some(window) = Sought::window(sought) else {
+        return (None, Vec::new());
     };
-    (Some(note), sought.iter().map(told).collect())
+    let mut reading = Reading::of(window, licence.unwrap_or(Licence::P1), now);
+    reading.allowed = MOST;
+    reading.new_enough = now - OF_BIN;
+    reading.tell(context, record, sought).await
 }
 
 /// The id of the application with which restores are written.
@@ -161,6 +173,27 @@ impl Reading {
             allowed: LEAST,
             short,
         }
+    }
+
+    /// What the log tells of each that is sought, and how far it was read.
+    async fn tell(
+        self,
+        context: &Context,
+        record: &TenantRecord,
+        sought: &[Sought],
+    ) -> (Option<v1::AuditLog>, Vec<Told>) {
+        let (entries, note) = self.read(context, &record.id, record).await;
+        let rewind = writer(context, record);
+        let log = Log::new(entries.iter());
+        let told = |sought: &Sought| {
+            let told = log.tell(sought);
+            let activity = |entry: &&Entry| activity(entry, rewind);
+            Told {
+                activities: told.entries.iter().map(activity).collect(),
+                more: i32::try_from(told.more).unwrap_or(i32::MAX),
+            }
+        };
+        (Some(note), sought.iter().map(told).collect())
     }
 
     /// Reads what is not kept.

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use model::audit::Sought;
 use model::diff::{ChangeKind, Difference, Scope, diff};
+use model::lineage::Lineage;
 use model::names::{self, Named};
 use model::snapshot::{Completeness, Content};
 use model::{Object, ObjectId, ObjectType, ReportId, SnapshotId, TenantId};
@@ -117,11 +118,15 @@ async fn make(
         Some(manifest) => {
             report.method = "snapshot".to_owned();
             report.target_time = Some(timestamp(manifest.meta.started));
-            compare(context, vault, order, manifest, job).await?
+            let lineage = vault.lineage().await?;
+            compare(context, vault, &lineage, order, manifest, job).await?
         }
         None => {
             let (live, source) = live(context, vault, order, job).await?;
-            let compared = compare(context, &live.aside.vault, order, &live.manifest, job).await?;
+            // Read after the tenant: what is made anew while that is read is known, too.
+            let lineage = vault.lineage().await?;
+            let reader = &live.aside.vault;
+            let compared = compare(context, reader, &lineage, order, &live.manifest, job).await?;
             let vanished = vanished(&order.base, &compared.difference);
             let (live, source, compared) = match vanished.is_empty() || live.since.is_none() {
                 true => (live, source, compared),
@@ -133,8 +138,9 @@ async fn make(
                     let live = live::read(context, vault, Freshness::Whole, job, None, &order.base)
                         .await?;
                     context.caches.keep(&order.tenant, &live).await;
+                    let (reader, lineage) = (&live.aside.vault, vault.lineage().await?);
                     let compared =
-                        compare(context, &live.aside.vault, order, &live.manifest, job).await?;
+                        compare(context, reader, &lineage, order, &live.manifest, job).await?;
                     (live, Source::Graph, compared)
                 }
             };
@@ -191,19 +197,29 @@ pub(crate) struct Compared {
 async fn compare(
     context: &Context,
     vault: &TenantVault,
+    lineage: &Lineage,
     order: &Order,
     target: &Manifest,
     job: &JobHandle<WatchReportResponse>,
 ) -> Result<Arc<Compared>, Error> {
     progress::enter(job, "comparing");
-    let (base, scope) = (&order.base, order.scope.clone());
+    let (base, scope) = (&order.base, lineage.widened(&order.scope));
+    let key = fingerprint(base, target, &order.scope, lineage);
+    // What the live tenant says stands as it is: an id that names nothing any more is to
+    // be seen.
+    let of_target = order.target.as_ref();
+    let of_target = of_target.map(|manifest| lineage.since(manifest.meta.started));
+    let (of_base, all) = (lineage.since(base.meta.started), lineage.clone());
     let work = async {
         let between = vault.between(base, target, &scope).await?;
         let (objects, narrowed) = (between.compared, between.shared);
         let compared = tokio::task::spawn_blocking(move || {
-            let difference = diff(&between.base, &between.target, &scope);
+            let mut base = of_base.content(between.base);
+            let target = of_target.unwrap_or_default().content(between.target);
+            all.settle(&mut base, &target);
+            let difference = diff(&base, &target, &scope);
             Compared {
-                sought: Sought::of(&difference.changes, &between.base, &between.target),
+                sought: Sought::of(&difference.changes, &base, &target),
                 references: Vec::new(),
                 difference,
                 objects,
@@ -214,7 +230,6 @@ async fn compare(
         compared.references = names_in(vault, base, target, &compared.difference).await?;
         Ok(Arc::new(compared))
     };
-    let key = fingerprint(base, target, &order.scope);
     context.caches.difference(&order.tenant, &key, work).await
 }
 
@@ -274,7 +289,7 @@ async fn principals_of(
 }
 
 /// What a comparison depends on, and nothing else.
-fn fingerprint(base: &Manifest, target: &Manifest, scope: &Scope) -> String {
+fn fingerprint(base: &Manifest, target: &Manifest, scope: &Scope, lineage: &Lineage) -> String {
     let mut hasher = blake3::Hasher::new();
     for manifest in [base, target] {
         for run in &manifest.runs {
@@ -287,6 +302,9 @@ fn fingerprint(base: &Manifest, target: &Manifest, scope: &Scope) -> String {
         hasher.update(b"\n\n");
     }
     hasher.update(format!("{scope:?}").as_bytes());
+    for entry in lineage.entries() {
+        hasher.update(format!("\n{} {}", entry.old, entry.new).as_bytes());
+    }
     hasher.finalize().to_hex().to_string()
 }
 

@@ -8,6 +8,7 @@ mod audit;
 mod cache;
 pub mod config;
 mod create;
+mod deleted;
 mod error;
 mod filter;
 mod live;
@@ -69,6 +70,7 @@ pub(crate) struct Context {
     pub(crate) jobs: Jobs<WatchReportResponse>,
     pub(crate) caches: cache::Caches,
     pub(crate) logs: audit::Logs,
+    pub(crate) listings: deleted::Listings,
     pub(crate) metrics: Metrics,
     /// The installation's application that writes, by its id alone.
     pub(crate) writer_client_id: Option<String>,
@@ -124,6 +126,7 @@ impl App {
             jobs: Jobs::new(),
             caches: cache::Caches::new(config.cache_bytes, &metrics),
             logs: audit::Logs::new(config.cache_bytes / 8, &metrics),
+            listings: deleted::Listings::new(config.cache_bytes / 16, &metrics),
             metrics,
             writer_client_id: config.writer_client_id.clone(),
         });

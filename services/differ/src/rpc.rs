@@ -10,7 +10,8 @@ use proto::v1::diff_service_server::DiffService;
 use proto::v1::{
     CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
     GetReportRequest, GetReportResponse, ListChangesRequest, ListChangesResponse,
-    ListReportsRequest, ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
+    ListDeletedObjectsRequest, ListDeletedObjectsResponse, ListReportsRequest, ListReportsResponse,
+    Report, WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
@@ -22,7 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::create::{self, Order};
 use crate::filter::Filter;
 use crate::live::Freshness;
-use crate::{Context, Error, progress, reports};
+use crate::{Context, Error, deleted, progress, reports};
 
 /// The oldest live state that may be asked for.
 const LONGEST_AGE: TimeDelta = TimeDelta::days(30);
@@ -258,6 +259,17 @@ impl DiffService for Rpc {
     ) -> Result<Response<ListReportsResponse>, Status> {
         Ok(Response::new(
             self.list(request.into_inner()).await.map_err(refuse)?,
+        ))
+    }
+
+    async fn list_deleted_objects(
+        &self,
+        request: Request<ListDeletedObjectsRequest>,
+    ) -> Result<Response<ListDeletedObjectsResponse>, Status> {
+        Ok(Response::new(
+            deleted::list(&self.context, request.into_inner())
+                .await
+                .map_err(refuse)?,
         ))
     }
 

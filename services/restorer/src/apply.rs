@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use graph::DirectoryWriter;
+use graph::{DirectoryWriter, GraphError};
 use model::diff::Obstacle;
+use model::lineage::{Entry, Lineage};
 use model::plan::{Action, Exclusion, Step};
 use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
 use proto::convert::{self, timestamp};
@@ -22,6 +23,7 @@ use tracing::Instrument;
 use crate::documents::Documents;
 use crate::gather::Gathered;
 use crate::lane::Lane;
+use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::verify::Verification;
 use crate::{Context, Error, approve, cancel, step};
@@ -211,7 +213,8 @@ async fn apply(
     let directory = (deps.connect)(&record)?;
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;
-    let mut run = Run::new(context, documents, &steps, &journal);
+    let lineage = documents.vault().lineage().await?;
+    let mut run = Run::new(context, documents, &steps, &journal, lineage);
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
     let ended = run
         .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
@@ -244,6 +247,7 @@ async fn apply(
         plan,
         steps: &steps,
         exclusions: &exclusions,
+        lineage: &run.lineage,
     };
     verification.judge(&mut restore).await;
     restore.end_time = Some(timestamp(deps.clock.now()));
@@ -325,6 +329,8 @@ struct Run<'a> {
     outcomes: Outcomes,
     /// Steps that an earlier attempt meant to carry out and did not note an outcome of.
     intended: HashSet<u32>,
+    /// What was made anew in the tenant so far.
+    lineage: Lineage,
     /// Every step before this index has an outcome.
     first_open: usize,
     /// The objects that steps bring back, by the number of the step.
@@ -344,6 +350,7 @@ impl<'a> Run<'a> {
         documents: &'a Documents,
         steps: &[Step],
         journal: &[JournalEntry],
+        lineage: Lineage,
     ) -> Self {
         let returns = returns(steps);
         Self {
@@ -356,6 +363,7 @@ impl<'a> Run<'a> {
             returned: returns.values().cloned().collect(),
             returns,
             begun: begun(journal),
+            lineage,
             untold: Vec::new(),
         }
     }
@@ -456,17 +464,70 @@ impl<'a> Run<'a> {
         self.record(intents, Vec::new()).await?;
         let (gathered, turns) = (Gathered::new(directory), Semaphore::new(LOOKING));
         let endings = wave.iter();
-        let past = |step: &Step| self.past(step);
-        let endings = endings.map(|step| step::perform(&gathered, step, past(step), &turns));
+        let endings = endings.map(|step| self.perform(&gathered, step, &turns));
         let (mut outcomes, mut interrupted) = (Vec::new(), None);
+        let mut made_anew = Vec::new();
         for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
             match ending {
-                Ok(ending) => outcomes.push(outcome(self.context, step, ending)),
+                Ok((ending, made)) => {
+                    let mut outcome = outcome(self.context, step, ending);
+                    if let Some(made) = made {
+                        outcome.new_id = made.new.to_string();
+                        made_anew.push(self.entry(step, made));
+                    }
+                    outcomes.push(outcome);
+                }
                 Err(error) => interrupted = Some(error),
             }
         }
+        // Before the outcome: what is written down as made must be found by its new id.
+        self.documents.vault().add_lineage(&made_anew).await?;
+        self.lineage = self.lineage.with(made_anew);
         self.record(Vec::new(), outcomes).await?;
         interrupted.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Carries out one step, in the ids that stand for what was made anew.
+    async fn perform(
+        &self,
+        directory: &dyn DirectoryWriter,
+        step: &Step,
+        turns: &Semaphore,
+    ) -> Result<(Ending, Option<Made>), GraphError> {
+        let past = self.past(step);
+        let ended = |state, detail| Ending {
+            state,
+            detail,
+            trail: Trail::default(),
+        };
+        let step = match step.in_new_ids(&self.lineage) {
+            Ok(step) => step,
+            Err(unmade) => {
+                let detail = format!("names {unmade}, in whose place nothing was made");
+                return Ok((ended(OutcomeState::Failed, detail), None));
+            }
+        };
+        if step.action != Action::Recreate {
+            return Ok((step::perform(directory, &step, past, turns).await?, None));
+        }
+        let making = Making {
+            ids: self.context.deps.ids.as_ref(),
+            lineage: &self.lineage,
+            was_asked: past.intended,
+        };
+        let ((state, detail), made) = recreate::perform(directory, &step, &making).await?;
+        Ok((ended(state, detail), made))
+    }
+
+    fn entry(&self, step: &Step, made: Made) -> Entry {
+        Entry {
+            object_type: step.object.object_type,
+            old: step.object.id.clone(),
+            new: made.new,
+            app_ids: made.app_ids,
+            made: self.context.deps.clock.now(),
+            restore: self.documents.id().clone(),
+        }
     }
 
     /// What is known of a step before it is tried.
@@ -527,6 +588,7 @@ pub(crate) fn outcome(context: &Context, step: &Step, ending: Ending) -> Outcome
         request_id: trail.request_id,
         before_json: trail.before.map(|value| value.to_string()),
         after_json: trail.after.map(|value| value.to_string()),
+        new_id: String::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod lane;
 mod lockout;
 mod make_plan;
 mod privileged;
+mod recreate;
 mod references;
 mod relations;
 mod report;

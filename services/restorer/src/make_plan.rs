@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use graph::{DirectoryWriter, GraphError};
 use model::diff::{Change, ChangeKind, Difference, Direction, Scope, diff};
 use model::lockout::Accounts;
-use model::plan::{Options, Parts, Situation, estimate_seconds, plan};
+use model::plan::{HardDeleted, Options, Parts, Situation, estimate_seconds, plan, referring};
 use model::references::Chosen;
 use model::snapshot::Content;
 use model::{Application, LinkKind, ObjectId, ObjectRef, ObjectType, PlanId, TenantId, permission};
@@ -134,8 +134,13 @@ async fn make(
     if report.state() != ReportState::Succeeded {
         return Err(convert::InvalidMessage::new("report", "the report is not finished").into());
     }
-    let mut reported = report::changes(&deps.differ, &order.tenant, &report.name).await?;
+    let reported = report::changes(&deps.differ, &order.tenant, &report.name).await?;
+    // An older report knows nothing of what was made anew since.
+    let lineage = vault.lineage().await?;
+    let reported = reported.into_iter().map(|change| lineage.change(change));
+    let mut reported: Vec<Change> = reported.collect();
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
+    let scope = lineage.widened(&scope);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
     let (reported, mut whole) = order.parts.narrowed(reported);
     let lacking = lacking(directory.granted().await?.as_ref());
@@ -146,9 +151,15 @@ async fn make(
 
     job.modify(|value| value.phase = "reading".to_owned());
     let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
-    let base = vault.read(&vault.manifest(&snapshot).await?).await?;
-    let wanted = wanted(&reported, &base);
+    let manifest = vault.manifest(&snapshot).await?;
+    let base = vault.read(&manifest).await?;
+    let mut base = lineage.since(manifest.meta.started).content(base);
+    let mut wanted = wanted(&reported, &base);
+    if order.options.hard_deleted == HardDeleted::MakeAnew {
+        wanted.ends.extend(named_by_others(&reported, &base));
+    }
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
+    lineage.settle(&mut base, &live);
     let (now, whole_by_now) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
     whole.extend(whole_by_now);
     let drift = drift(&reported, &now);
@@ -270,6 +281,23 @@ fn wanted(changes: &[Change], base: &Content) -> Wanted {
         ends,
         lists: relations::lists(changes, base),
     }
+}
+
+/// The objects that name others which are gone, and must name what is made in their
+/// place.
+fn named_by_others(changes: &[Change], base: &Content) -> Vec<(ObjectType, ObjectId)> {
+    let is_gone = |change: &&Change| match change.kind {
+        ChangeKind::HardDeleted => true,
+        // Its application may be gone for good.
+        ChangeKind::SoftDeleted => change.object.object_type == ObjectType::ServicePrincipal,
+        ChangeKind::Added | ChangeKind::Modified | ChangeKind::Restored => false,
+    };
+    let gone = changes.iter().filter(is_gone);
+    let gone = gone.map(|change| change.object.id.clone()).collect();
+    let naming = referring(&base.objects, &gone).into_iter();
+    naming
+        .map(|object| (object.object_type, object.id.clone()))
+        .collect()
 }
 
 /// The types that an application with these permissions must not write; of one

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use graph::DirectoryWriter;
+use model::lineage::Lineage;
 use model::plan::{Action, Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
 use model::{ObjectId, ObjectRef, ObjectType, TenantId};
@@ -40,6 +41,8 @@ pub(crate) struct Verification<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) steps: &'a [Step],
     pub(crate) exclusions: &'a [Exclusion],
+    /// What was made anew, of which the comparison speaks by its new id.
+    pub(crate) lineage: &'a Lineage,
 }
 
 impl Verification<'_> {
@@ -87,9 +90,16 @@ impl Verification<'_> {
         let parts = model_parts(&self.plan.properties, &self.plan.links)?;
         let (changes, _) = parts.narrowed(changes);
         let changes = model_chosen(self.plan.options.as_ref())?.expected(changes);
-        let planned: HashSet<ObjectId> = self.steps.iter().map(|it| it.object.id.clone()).collect();
+        let steps = self.steps.iter();
+        let planned = steps.map(|step| self.lineage.current(&step.object.id));
+        let planned: HashSet<ObjectId> = planned.collect();
+        let mut exclusions = self.exclusions.to_vec();
+        for exclusion in &mut exclusions {
+            exclusion.object.id = self.lineage.current(&exclusion.object.id);
+            exclusion.part = self.lineage.text(&exclusion.part).into_owned();
+        }
         let types = self.steps.iter().map(|it| it.object.object_type).collect();
-        let mut left = judge(&changes, &planned, self.exclusions);
+        let mut left = judge(&changes, &planned, &exclusions);
         let unseen = report.not_compared.iter();
         let unseen = unseen.filter(|kind| matters(kind, &types));
         left.unexpected

@@ -198,8 +198,19 @@ async fn a_policy_whose_exclusion_is_lost_is_left_alone() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Deletes a user for good, which the product's own client refuses to do.
+/// Deletes a user for good.
 pub(crate) async fn purge(sandbox: &Sandbox, user: &str) -> anyhow::Result<()> {
+    destroy(sandbox, "users", "directory/deletedItems", user).await
+}
+
+/// Deletes an object and empties it out of its bin, which the product's own client
+/// refuses to do.
+pub(crate) async fn destroy(
+    sandbox: &Sandbox,
+    list: &str,
+    bin: &str,
+    id: &str,
+) -> anyhow::Result<()> {
     let base = sandbox.graph.url();
     let form = [
         ("client_id", simulator::INTRUDER_CLIENT_ID),
@@ -219,10 +230,7 @@ pub(crate) async fn purge(sandbox: &Sandbox, user: &str) -> anyhow::Result<()> {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    for path in [
-        format!("users/{user}"),
-        format!("directory/deletedItems/{user}"),
-    ] {
+    for path in [format!("{list}/{id}"), format!("{bin}/{id}")] {
         http.delete(format!("{base}/v1.0/{path}"))
             .bearer_auth(&token)
             .send()

@@ -149,8 +149,10 @@ fn options(args: &MakePlan, added: Added) -> v1::PlanOptions {
         relationships: relationships.into(),
         ca_state: ca_state.into(),
         accepted_risks: risks.collect(),
+        recreate_hard_deleted: args.recreate_hard_deleted,
         map_references: mapped.collect(),
         drop_references: args.parts.drop_references.clone(),
+        ..v1::PlanOptions::default()
     }
 }
 
@@ -337,6 +339,10 @@ pub(super) fn head(plan: &v1::Plan) -> String {
         ("Exclusions", plan.exclusion_count.to_string()),
         ("Estimate", humantime::format_duration(estimate).to_string()),
     ];
+    let hard_deleted = match options.recreate_hard_deleted {
+        true => "made anew",
+        false => "",
+    };
     let mapped = options.map_references.iter();
     let mapped: Vec<String> = mapped
         .map(|one| format!("{}={}", one.old, one.new))
@@ -347,6 +353,7 @@ pub(super) fn head(plan: &v1::Plan) -> String {
         ("Links", plan.links.join(", ")),
         ("References mapped", mapped.join(", ")),
         ("References dropped", options.drop_references.join(", ")),
+        ("Hard-deleted", hard_deleted.to_owned()),
     ];
     let told = further.into_iter().filter(|(_, text)| !text.is_empty());
     fields(lines.into_iter().chain(told))

@@ -164,6 +164,7 @@ impl Draft<'_> {
             call,
             needs: Vec::new(),
             needs_links_of: Vec::new(),
+            made_anew: Vec::new(),
         });
     }
 }

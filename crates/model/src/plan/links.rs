@@ -8,10 +8,11 @@ use super::{Action, Draft, Relationships, Sketch, link_part};
 use crate::call::{Call, HttpMethod};
 use crate::catalogue::{Cardinality, LinkKind, ObjectType};
 use crate::diff::{
-    Change, ChangeKind, Direction, LinkChange, Obstacle, follows_from_rule, is_dynamic, is_synced,
+    Change, ChangeKind, Direction, LinkChange, Obstacle, follows_from_rule, is_dynamic,
+    is_exchange_group, is_synced,
 };
 use crate::id::ObjectId;
-use crate::object::{Object, ObjectRef, ObjectState};
+use crate::object::{Link, Object, ObjectRef, ObjectState};
 
 impl Draft<'_> {
     /// Plans the link changes and the links of objects that come back.
@@ -53,9 +54,10 @@ impl Draft<'_> {
                 // Replaced by the manager of the snapshot, in one write.
                 (Relationships::Rollback, Direction::Added)
                     if link.kind.spec().cardinality == Cardinality::One
-                        && change.links.iter().any(|other| {
-                            other.kind == link.kind && other.direction == Direction::Removed
-                        }) => {}
+                        && (self.has_returning_end(link.kind, &change.object.id)
+                            || change.links.iter().any(|other| {
+                                other.kind == link.kind && other.direction == Direction::Removed
+                            })) => {}
                 (Relationships::Rollback, Direction::Added) => self.remove_link(change, link),
             }
         }
@@ -99,8 +101,11 @@ impl Draft<'_> {
                 || !asked_for
                 || !self.is_written(link.kind.source_type())
                 || !self.will_exist(link.kind.source_type(), &link.source)
-                || !self.writable_source(link.kind, &link.source)
             {
+                continue;
+            }
+            let elsewhere = self.anew.holds(&link.target) && self.is_tied_elsewhere(link);
+            if elsewhere || !self.writable_source(link.kind, &link.source) {
                 continue;
             }
             let target_name = self.object_of(&link.target).map(Object::name);
@@ -129,12 +134,65 @@ impl Draft<'_> {
                 &links,
                 "belongs to an object that comes back; skipped where it returns by itself",
             );
+            if kind.spec().cardinality == Cardinality::One {
+                self.note_replaced(kind, &source);
+            }
+        }
+    }
+
+    /// Whether the snapshot links an object to one that comes back.
+    fn has_returning_end(&self, kind: LinkKind, source: &ObjectId) -> bool {
+        let mut links = self.situation.base.links.iter();
+        links.any(|link| {
+            link.kind == kind && link.source == *source && self.returning.contains_key(&link.target)
+        })
+    }
+
+    /// Tells in the last step which live link it replaces, so that a third value is a
+    /// conflict and this one is none.
+    fn note_replaced(&mut self, kind: LinkKind, source: &ObjectId) {
+        let live = self.situation.live.links.iter();
+        let replaced = live.filter(|link| link.kind == kind && link.source == *source);
+        if let Some(step) = self.steps.last_mut() {
+            step.links.extend(replaced.map(|link| LinkChange {
+                kind,
+                target: link.target.clone(),
+                target_name: None,
+                direction: Direction::Removed,
+            }));
         }
     }
 
     /// Whether objects of a type may be written.
     pub(super) fn is_written(&self, object_type: ObjectType) -> bool {
         !self.situation.lacking.contains_key(&object_type)
+    }
+
+    /// Whether a link to what is made anew can only be made elsewhere; the plan then says
+    /// where. What follows from a rule comes by itself.
+    fn is_tied_elsewhere(&mut self, link: &Link) -> bool {
+        let source_type = link.kind.source_type();
+        let holder = self.situation.base.object(source_type, &link.source);
+        let (obstacle, detail) = match holder.map(Object::body) {
+            Some(holder) if is_synced(&holder) => (
+                Obstacle::OnPremisesSynced,
+                "its source of authority is on-premises; put what is made anew into it there",
+            ),
+            Some(holder) if is_exchange_group(&holder) => (
+                Obstacle::ExchangeManaged,
+                "belongs to Exchange; put what is made anew into it there",
+            ),
+            _ => return false,
+        };
+        if let Some(object) = self.reference(source_type, &link.source) {
+            self.exclusions.push(super::Exclusion {
+                object,
+                obstacle,
+                part: format!("{}:{}", link.kind.name(), link.target),
+                detail: detail.to_owned(),
+            });
+        }
+        true
     }
 
     fn missing_end(&mut self, kind: LinkKind, source: &ObjectId, link: &LinkChange) {
@@ -183,6 +241,7 @@ impl Draft<'_> {
                 call: add_call(kind, &object.id, &targets),
                 needs,
                 needs_links_of: Vec::new(),
+                made_anew: Vec::new(),
             });
         }
     }
@@ -201,6 +260,7 @@ impl Draft<'_> {
             call: remove_call(link.kind, &change.object.id, &link.target),
             needs: Vec::new(),
             needs_links_of: Vec::new(),
+            made_anew: Vec::new(),
         });
     }
 

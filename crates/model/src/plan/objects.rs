@@ -32,12 +32,10 @@ impl Draft<'_> {
             return;
         }
         match change.kind {
-            ChangeKind::HardDeleted => self.exclude(
-                change,
-                Obstacle::HardDeleted,
-                "",
-                "hard-deleted: Graph cannot bring it back; it could only be created anew under another id",
-            ),
+            ChangeKind::HardDeleted => self.hard_deleted(change),
+            ChangeKind::SoftDeleted if self.anew.holds(&change.object.id) => {
+                self.hard_deleted(change);
+            }
             _ if change.obstacles.contains(&Obstacle::OnPremisesSynced) => self.exclude(
                 change,
                 Obstacle::OnPremisesSynced,
@@ -104,20 +102,7 @@ impl Draft<'_> {
             return;
         };
         let spec = change.object.object_type.spec();
-        if let Some(missing) = self.unresolved(change, &base, &live) {
-            let names: Vec<String> = missing
-                .iter()
-                .map(|reference| format!("{} {}", reference.kind.name(), reference.id))
-                .collect();
-            self.exclude(
-                change,
-                Obstacle::UnresolvedReference,
-                "",
-                format!(
-                    "names what does not exist: {}; the policy stays as it is",
-                    names.join(", ")
-                ),
-            );
+        if self.is_refused_for_references(change, &base, &live) {
             return;
         }
         let mut attributes = change.attributes.clone();
@@ -130,6 +115,31 @@ impl Draft<'_> {
         }
         self.choose_state(change, &mut base, &live, &mut attributes);
         self.set_back(change, spec, &base, &live, &attributes);
+    }
+
+    /// Whether a policy stays as it is since it names what does not exist; the plan then
+    /// says so.
+    pub(super) fn is_refused_for_references(
+        &mut self,
+        change: &Change,
+        base: &Body,
+        live: &Body,
+    ) -> bool {
+        let Some(missing) = self.unresolved(change, base, live) else {
+            return false;
+        };
+        let names: Vec<String> = missing
+            .iter()
+            .map(|reference| format!("{} {}", reference.kind.name(), reference.id))
+            .collect();
+        let names = names.join(", ");
+        self.exclude(
+            change,
+            Obstacle::UnresolvedReference,
+            "",
+            format!("names what does not exist: {names}; the policy stays as it is"),
+        );
+        true
     }
 
     fn bring_back(&mut self, change: &Change) {
@@ -160,12 +170,13 @@ impl Draft<'_> {
                 .chain(self.in_the_way(change))
                 .collect(),
             needs_links_of: self.excluded_groups(change),
+            made_anew: Vec::new(),
         });
     }
 
     /// The added object that holds the sign-in name or address that a returning
     /// object needs, where the plan removes it.
-    fn in_the_way(&self, change: &Change) -> Option<ObjectId> {
+    pub(super) fn in_the_way(&self, change: &Change) -> Option<ObjectId> {
         let base = self
             .situation
             .base
@@ -175,7 +186,7 @@ impl Draft<'_> {
 
     /// The groups that a policy excludes: their members must be back before it
     /// binds anybody.
-    fn excluded_groups(&self, change: &Change) -> Vec<ObjectId> {
+    pub(super) fn excluded_groups(&self, change: &Change) -> Vec<ObjectId> {
         if change.object.object_type != ObjectType::ConditionalAccessPolicy {
             return Vec::new();
         }
@@ -301,7 +312,7 @@ impl Draft<'_> {
     }
 
     /// Sets the entries of a property back that are objects with paths of their own.
-    fn set_entries_back(
+    pub(super) fn set_entries_back(
         &mut self,
         change: &Change,
         property: &'static Property,
@@ -364,6 +375,7 @@ impl Draft<'_> {
             call,
             needs: Vec::new(),
             needs_links_of: Vec::new(),
+            made_anew: Vec::new(),
         });
     }
 
@@ -380,7 +392,7 @@ impl Draft<'_> {
         self.exclude(change, obstacle, attribute.path.clone(), detail);
     }
 
-    fn push_update(
+    pub(super) fn push_update(
         &mut self,
         change: &Change,
         action: Action,
@@ -415,6 +427,7 @@ impl Draft<'_> {
             },
             needs,
             needs_links_of,
+            made_anew: Vec::new(),
         });
     }
 
@@ -530,6 +543,7 @@ impl Draft<'_> {
             },
             needs: Vec::new(),
             needs_links_of: Vec::new(),
+            made_anew: Vec::new(),
         });
     }
 
@@ -612,7 +626,7 @@ impl Draft<'_> {
     }
 
     /// The returning objects that a change must wait for.
-    fn named_by(&self, change: &Change) -> Vec<ObjectId> {
+    pub(super) fn named_by(&self, change: &Change) -> Vec<ObjectId> {
         if change.object.object_type != ObjectType::ConditionalAccessPolicy {
             return Vec::new();
         }
@@ -650,7 +664,7 @@ impl Draft<'_> {
 }
 
 /// The names of an object that no two objects may share.
-fn unique_names(body: &Body) -> impl Iterator<Item = String> {
+pub(super) fn unique_names(body: &Body) -> impl Iterator<Item = String> {
     let sign_in = body
         .get("userPrincipalName")
         .and_then(Value::as_str)
@@ -786,7 +800,7 @@ pub(super) fn switched_off(
 }
 
 /// The start of a write's body: polymorphic types must say which they are.
-fn typed(spec: &TypeSpec, base: &Body) -> Body {
+pub(super) fn typed(spec: &TypeSpec, base: &Body) -> Body {
     let tag = base.get("@odata.type").filter(|_| spec.typed_writes);
     tag.map(|tag| ("@odata.type".to_owned(), tag.clone()))
         .into_iter()

@@ -61,7 +61,7 @@ impl Step {
         match self.action {
             Action::RestoreDeleted => Some(state(ObjectState::Deleted)),
             Action::SoftDelete => Some(state(ObjectState::Live)),
-            Action::MakeAnew => None,
+            Action::MakeAnew | Action::Recreate => None,
             Action::RemoveRelation => {
                 let mut body = Body::new();
                 for attribute in &self.attributes {

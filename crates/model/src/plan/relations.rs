@@ -109,10 +109,15 @@ impl Draft<'_> {
         {
             let spec = object.object_type.spec();
             let asked_for = self.situation.scope.holds(object.object_type, &object.id);
-            if spec.relation.is_none() || !asked_for || !self.is_written(object.object_type) {
+            let may_be_needed = asked_for || !self.anew.is_empty();
+            if spec.relation.is_none() || !may_be_needed || !self.is_written(object.object_type) {
                 continue;
             }
             let body = object.body();
+            // To what is made anew nothing returns by itself, whatever was asked for.
+            if !asked_for && !tied(spec, &body).any(|id| self.anew.holds(&id)) {
+                continue;
+            }
             if !tied(spec, &body).any(|id| self.returning.contains_key(&id)) {
                 continue;
             }
@@ -163,6 +168,7 @@ impl Draft<'_> {
                 .filter(|id| self.returning.contains_key(id))
                 .collect(),
             needs_links_of: Vec::new(),
+            made_anew: Vec::new(),
         });
     }
 
@@ -195,6 +201,7 @@ impl Draft<'_> {
             },
             needs: Vec::new(),
             needs_links_of: Vec::new(),
+            made_anew: Vec::new(),
         });
     }
 

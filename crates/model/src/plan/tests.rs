@@ -13,6 +13,7 @@ const ROLLBACK: Options = Options {
     relationships: Relationships::Rollback,
     ca_state: CaState::Snapshot,
     lockout: Lockout::Refused,
+    hard_deleted: HardDeleted::Leave,
 };
 
 /// What policies may name: the live users and groups.
@@ -809,6 +810,7 @@ mod lockout;
 mod parts;
 mod policies;
 mod quirks;
+mod recreate;
 mod relations;
 mod states;
 mod undo;

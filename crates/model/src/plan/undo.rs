@@ -125,6 +125,10 @@ impl Draft<'_> {
             Action::SoftDelete => self.bring_back(step),
             Action::MakeAnew => self.remove_relation(applied),
             Action::RemoveRelation => self.make_anew(applied),
+            Action::Recreate => {
+                let detail = "was made anew by the restore and stays; delete it by hand";
+                self.exclude(step, Obstacle::AddedKept, "", detail);
+            }
             Action::RemoveCredential => {
                 let property = step.guards.first().map(|guard| guard.property.clone());
                 let detail = "a removed credential cannot be made again: its secret is not stored";
@@ -486,6 +490,7 @@ impl Draft<'_> {
             guards: inverse.guards,
             call: inverse.call,
             after: after.into_iter().collect(),
+            made_anew: of.made_anew.clone(),
         });
     }
 

@@ -68,7 +68,9 @@ pub(super) fn object_type(field: &str, name: &str) -> Result<ObjectType, Invalid
     })
 }
 
-pub(super) fn object_ref(object: &ObjectRef) -> v1::ObjectRef {
+/// A named object as a message.
+#[must_use]
+pub fn object_ref(object: &ObjectRef) -> v1::ObjectRef {
     v1::ObjectRef {
         r#type: object.object_type.to_string(),
         id: object.id.to_string(),
@@ -116,7 +118,8 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     TypeNotRestored => TypeNotRestored, OwnAccess => OwnAccess,
     LastAdministrator => LastAdministrator, PermissionMissing => PermissionMissing,
     LockoutRisk => LockoutRisk, ReportOnly => ReportOnly,
-    WholeObject => WholeObject, ChangedSince => ChangedSince, NotJournalled => NotJournalled);
+    WholeObject => WholeObject, ChangedSince => ChangedSince, NotJournalled => NotJournalled,
+    NotRecreatable => NotRecreatable);
 
 fn class(class: Class) -> i32 {
     let class = match class {

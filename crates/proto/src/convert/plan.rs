@@ -1,8 +1,10 @@
 //! Steps, exclusions and choices of a restore plan.
 
+use model::ObjectId;
 use model::call::{Call, HttpMethod};
 use model::plan::{
-    Action, Added, CaState, Exclusion, Guard, Lockout, Options, Parts, Relationships, Step,
+    Action, Added, CaState, Exclusion, Guard, HardDeleted, Lockout, Options, Parts, Relationships,
+    Step,
 };
 use model::references::Chosen;
 
@@ -16,7 +18,7 @@ use crate::v1;
 closed_set!(action, model_action, Action, v1::StepAction, "action",
     RestoreDeleted => RestoreDeleted, DisableEntries => DisableEntries, Update => Update, AddLinks => AddLinks,
     RemoveLink => RemoveLink, Untrust => Untrust, SoftDelete => SoftDelete, MakeAnew => MakeAnew,
-    RemoveRelation => RemoveRelation, RemoveCredential => RemoveCredential);
+    RemoveRelation => RemoveRelation, RemoveCredential => RemoveCredential, Recreate => Recreate);
 
 /// A step as a message.
 #[must_use]
@@ -43,6 +45,7 @@ pub fn step(step: &Step) -> v1::PlanStep {
             .collect(),
         permission: step.permissions().join(", "),
         estimate_seconds: step.estimate_seconds(),
+        made_anew: step.made_anew.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -99,6 +102,11 @@ pub fn model_step(step: &v1::PlanStep) -> Result<Step, InvalidMessage> {
             .after
             .iter()
             .map(|one| model_number(*one))
+            .collect::<Result<_, _>>()?,
+        made_anew: step
+            .made_anew
+            .iter()
+            .map(|id| ObjectId::parse(id).map_err(|error| InvalidMessage::new("made_anew", error)))
             .collect::<Result<_, _>>()?,
     })
 }
@@ -163,11 +171,17 @@ pub fn model_options(options: Option<&v1::PlanOptions>) -> Result<Options, Inval
             }
         }
     }
+    let hard_deleted = if options.recreate_hard_deleted {
+        HardDeleted::MakeAnew
+    } else {
+        HardDeleted::Leave
+    };
     Ok(Options {
         added,
         relationships,
         ca_state,
         lockout,
+        hard_deleted,
     })
 }
 
@@ -196,6 +210,7 @@ pub fn options(options: Options) -> v1::PlanOptions {
         relationships: relationships as i32,
         ca_state: ca_state as i32,
         accepted_risks,
+        recreate_hard_deleted: options.hard_deleted == HardDeleted::MakeAnew,
         ..v1::PlanOptions::default()
     }
 }

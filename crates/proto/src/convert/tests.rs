@@ -63,6 +63,7 @@ fn changes_come_back_as_they_went() {
                 Obstacle::WholeObject,
                 Obstacle::ChangedSince,
                 Obstacle::NotJournalled,
+                Obstacle::NotRecreatable,
             ]
             .into(),
         };
@@ -83,6 +84,7 @@ fn steps_and_exclusions_come_back_as_they_went() {
         Action::MakeAnew,
         Action::RemoveRelation,
         Action::RemoveCredential,
+        Action::Recreate,
     ] {
         let original = Step {
             number: 7,
@@ -102,6 +104,7 @@ fn steps_and_exclusions_come_back_as_they_went() {
                 body: Some(json!({"a": null})),
             },
             after: vec![1, 2],
+            made_anew: vec![object().id],
         };
         assert_eq!(model_step(&step(&original)), Ok(original));
     }

@@ -22,10 +22,30 @@ use crate::write::{
 
 /// `POST` to a collection.
 pub(crate) fn create(writer: &Writer<'_>, kind: Kind) -> Result<Reply, GraphError> {
+    make(writer, kind, writer.call.object()?)
+}
+
+/// The name in a key such as `(uniqueName=x)`, of the kinds that can be made by it.
+fn unique_name(kind: Kind, key: &str) -> Option<&str> {
+    let (property, value) = key.strip_prefix('(')?.strip_suffix(')')?.split_once('=')?;
+    let is_key = property.eq_ignore_ascii_case("uniqueName");
+    (is_key && matches!(kind, Kind::Group | Kind::Application)).then_some(value)
+}
+
+fn make(
+    writer: &Writer<'_>,
+    kind: Kind,
+    properties: Map<String, Value>,
+) -> Result<Reply, GraphError> {
     permission::write(writer.actor, kind)?;
-    let mut body = check::body(kind, Purpose::Create, writer.call.object()?)?;
+    let mut body = check::body(kind, Purpose::Create, properties)?;
     let mut guard = writer.tenant.state.write();
     let state = &mut *guard;
+    if let Some(name) = body.text("uniqueName")
+        && resolve(state, kind, &format!("(uniqueName={name})")).is_ok()
+    {
+        return Err(duplicate("uniqueName"));
+    }
     match kind {
         Kind::User => users::prepare(writer, state, &mut body)?,
         Kind::Group => groups::prepare(writer, state, &mut body)?,
@@ -147,7 +167,17 @@ fn planned_links(state: &State, body: &Body) -> Result<Vec<(Relation, Uuid)>, Gr
 }
 
 /// `PATCH` of one object.
+///
+/// By its unique name one that is not there is made, where the caller prefers that.
 pub(crate) fn update(writer: &Writer<'_>, kind: Kind, key: &str) -> Result<Reply, GraphError> {
+    if let Some(name) = unique_name(kind, key)
+        && writer.call.prefers("create-if-missing")
+        && resolve(&writer.tenant.state.read(), kind, key).is_err()
+    {
+        let mut properties = writer.call.object()?;
+        properties.insert("uniqueName".to_owned(), name.into());
+        return make(writer, kind, properties);
+    }
     if kind == Kind::User {
         users::permitted(writer)?;
     } else {

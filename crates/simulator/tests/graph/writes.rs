@@ -337,3 +337,42 @@ async fn applications_and_their_service_principals() {
         .await
         .refused(400, BAD, "keyId");
 }
+
+#[tokio::test]
+async fn by_its_unique_name_one_is_made_once() {
+    let bench = Bench::empty().await;
+    let group = json!({ "displayName": "Made", "mailEnabled": false, "mailNickname": "made",
+        "securityEnabled": true });
+    let app = json!({ "displayName": "Made" });
+    for (collection, body) in [("groups", group), ("applications", app)] {
+        let path = format!("/{collection}(uniqueName='made-1')");
+        let plain = json!({ "displayName": "Other" });
+        assert_eq!(bench.patch(&path, plain).await.status, 404);
+        let create = [("Prefer", "create-if-missing")];
+        let made = bench
+            .send_with("PATCH", &path, Some(&body), &create)
+            .await
+            .expect(201);
+        assert_eq!(made["uniqueName"], "made-1");
+        let same = json!({ "displayName": "Made" });
+        let again = bench.send_with("PATCH", &path, Some(&same), &create).await;
+        assert_eq!(again.status, 204, "the second time it is there");
+        let held = bench.get(&path).await.expect(200);
+        assert_eq!(held["id"], made["id"]);
+        let listed = bench.all(&format!("/{collection}")).await;
+        assert_eq!(listed.len(), 1, "and made once only");
+        let mut other = body;
+        other["uniqueName"] = json!("made-1");
+        other["mailNickname"] = json!("other");
+        if collection == "applications" {
+            other
+                .as_object_mut()
+                .expect("an object")
+                .remove("mailNickname");
+        }
+        bench
+            .post(&format!("/{collection}"), other)
+            .await
+            .refused(400, BAD, "uniqueName");
+    }
+}

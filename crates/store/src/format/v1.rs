@@ -5,6 +5,7 @@
 //! number is refused.
 
 mod fate;
+mod lineage;
 mod manifest;
 mod records;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 
 pub(crate) use fate::{Fate, GivenUp};
+pub(crate) use lineage::Lineage;
 pub(crate) use manifest::Manifest;
 pub(crate) use records::{Claim, DataKeyFile, Erasure, TenantRecord};
 

@@ -20,6 +20,7 @@ mod import;
 mod key_vault;
 mod keys;
 mod lane;
+mod lineage;
 mod parts;
 mod prune;
 mod reports;

@@ -200,6 +200,22 @@ impl State {
                 items.retain(|item| item[*property] == value.as_str());
                 items
             }
+            Query::Keyed {
+                object_type,
+                key,
+                value,
+            } => {
+                let mut items = self.list(*object_type, ObjectState::Live);
+                items.retain(|item| {
+                    let held = item[key.property()].as_str();
+                    held.is_some_and(|held| held.eq_ignore_ascii_case(value))
+                });
+                if items.is_empty() {
+                    let path = format!("{}({value})", object_type.spec().list_path);
+                    return Err(GraphError::NotFound { path });
+                }
+                items
+            }
             Query::Sources { kind, target, .. } => self.sources(*kind, target),
         };
         let raw = self

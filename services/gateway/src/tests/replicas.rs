@@ -86,6 +86,13 @@ impl DiffService for StandIn {
         }))
     }
 
+    async fn list_deleted_objects(
+        &self,
+        _: Request<ListDeletedObjectsRequest>,
+    ) -> Result<Response<ListDeletedObjectsResponse>, Status> {
+        Ok(Response::new(ListDeletedObjectsResponse::default()))
+    }
+
     async fn list_changes(
         &self,
         _: Request<ListChangesRequest>,

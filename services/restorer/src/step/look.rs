@@ -59,6 +59,10 @@ pub(super) async fn look(
         Action::MakeAnew => make_anew(directory, step, past).await,
         Action::RemoveRelation => remove_relation(directory, step).await,
         Action::RemoveCredential => remove_credential(directory, step).await,
+        Action::Recreate => {
+            let other = "what is made anew is not written like others";
+            Ok(Verdict::Fail(other.to_owned()).having(None))
+        }
     }
 }
 

@@ -155,6 +155,13 @@ impl DiffService for FakeDiffer {
         Err(Status::unimplemented("nobody asks"))
     }
 
+    async fn list_deleted_objects(
+        &self,
+        _: Request<ListDeletedObjectsRequest>,
+    ) -> Result<Response<ListDeletedObjectsResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
     /// Two changes on each page.
     async fn list_changes(
         &self,

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::catalogue::Class;
+use crate::diff::Direction;
 
 /// A plan between two bodies of one live object.
 fn between(object_type: ObjectType, base: Value, live: Value) -> Plan {
@@ -331,5 +332,27 @@ fn an_address_of_an_application_that_an_intruder_took_is_freed_first() {
     assert_eq!(
         actions(&plan),
         [(Action::SoftDelete, id(2)), (Action::RestoreDeleted, id(1))]
+    );
+}
+
+#[test]
+fn a_manager_that_comes_back_replaces_another_in_one_write() {
+    let users = |manager: Object| vec![user(1, "a"), manager, user(3, "a")];
+    let managed_by = |n| vec![link(LinkKind::UserManager, 1, n)];
+    let base = content(users(user(2, "a")), managed_by(2));
+    let live = content(users(deleted(user(2, "a"))), managed_by(3));
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(
+        actions(&plan),
+        [(Action::RestoreDeleted, id(2)), (Action::AddLinks, id(1))]
+    );
+    let ends: Vec<(&ObjectId, Direction)> = plan.steps[1]
+        .links
+        .iter()
+        .map(|link| (&link.target, link.direction))
+        .collect();
+    assert_eq!(
+        ends,
+        [(&id(2), Direction::Added), (&id(3), Direction::Removed)]
     );
 }

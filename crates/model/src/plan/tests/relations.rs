@@ -8,12 +8,14 @@ const MERGE: Options = Options {
     relationships: Relationships::Merge,
     ca_state: CaState::Snapshot,
     lockout: Lockout::Refused,
+    hard_deleted: HardDeleted::Leave,
 };
 const SKIP: Options = Options {
     added: Added::Keep,
     relationships: Relationships::Skip,
     ca_state: CaState::Snapshot,
     lockout: Lockout::Refused,
+    hard_deleted: HardDeleted::Leave,
 };
 
 fn live_object(object_type: ObjectType, n: u8, body: Value) -> Object {

@@ -165,6 +165,10 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "Report-only",
             "The policy is written in report-only mode; a person has to enable it.",
         ),
+        Obstacle::NotRecreatable => (
+            "Cannot be made anew",
+            "It is hard-deleted, and nothing can be made in its place.",
+        ),
         Obstacle::Unspecified => (
             "Another reason",
             "The reason is newer than the program that wrote this page.",
