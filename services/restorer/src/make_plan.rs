@@ -363,7 +363,10 @@ fn policies(changes: &[Change]) -> Vec<ObjectId> {
 fn puts_policies_back(changes: &[Change]) -> bool {
     changes.iter().any(|change| {
         change.object.object_type == ObjectType::ConditionalAccessPolicy
-            && matches!(change.kind, ChangeKind::Modified | ChangeKind::SoftDeleted)
+            && matches!(
+                change.kind,
+                ChangeKind::Modified | ChangeKind::SoftDeleted | ChangeKind::HardDeleted
+            )
     })
 }
 

@@ -130,7 +130,10 @@ impl Draft<'_> {
         let mut written: BTreeMap<ObjectId, Written> = BTreeMap::new();
         let of_type = ObjectType::ConditionalAccessPolicy;
         let steps = self.steps.iter().filter(|step| {
-            let writes = matches!(step.action, Action::RestoreDeleted | Action::Update);
+            let writes = matches!(
+                step.action,
+                Action::RestoreDeleted | Action::Update | Action::Recreate
+            );
             step.object.object_type == of_type && writes
         });
         for step in steps {

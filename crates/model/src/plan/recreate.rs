@@ -167,7 +167,7 @@ fn holder_of_name<'a>(
 impl Draft<'_> {
     /// Makes an object anew, or says why it is left.
     pub(super) fn hard_deleted(&mut self, change: &Change) {
-        let (Some(base), _) = self.sides(change) else {
+        let (Some(mut base), _) = self.sides(change) else {
             return;
         };
         if self.situation.options.hard_deleted == HardDeleted::Leave {
@@ -188,6 +188,7 @@ impl Draft<'_> {
         }
         let object_type = change.object.object_type;
         if let Some(creation) = creation(object_type) {
+            self.report_only(change, &mut base);
             self.make(change, object_type.spec(), creation, &base);
         }
     }

@@ -22,19 +22,27 @@ impl Draft<'_> {
         live: &Body,
         attributes: &mut Vec<AttributeChange>,
     ) {
-        let enabled = base.get("state").is_some_and(|state| state == "enabled");
-        let is_policy = change.object.object_type == ObjectType::ConditionalAccessPolicy;
         let is_written = change.kind == ChangeKind::SoftDeleted
             || attributes.iter().any(|it| it.class == Class::Restorable);
-        let chosen = self.situation.options.ca_state == CaState::ReportOnly;
-        if !(chosen && is_policy && enabled && is_written) {
+        if !is_written || !self.report_only(change, base) {
             return;
         }
-        base.insert("state".to_owned(), Value::from(REPORT_ONLY));
         attributes.retain(|attribute| attribute.property() != "state");
         let spec = change.object.object_type.spec();
         let states = attribute_changes(spec, Some(base), Some(live)).into_iter();
         attributes.extend(states.filter(|attribute| attribute.property() == "state"));
+    }
+
+    /// Sets the state of an enabled policy to report-only where that was chosen, and says
+    /// that a person has to enable it; whether it did.
+    pub(super) fn report_only(&mut self, change: &Change, base: &mut Body) -> bool {
+        let enabled = base.get("state").is_some_and(|state| state == "enabled");
+        let is_policy = change.object.object_type == ObjectType::ConditionalAccessPolicy;
+        let chosen = self.situation.options.ca_state == CaState::ReportOnly;
+        if !(chosen && is_policy && enabled) {
+            return false;
+        }
+        base.insert("state".to_owned(), Value::from(REPORT_ONLY));
         self.risks.insert(format!(
             "policy \"{}\" will only report and bind nobody until a person enables it",
             change.object.name
@@ -45,6 +53,7 @@ impl Draft<'_> {
             "state",
             "was enabled in the snapshot and is set to report-only; a person has to enable it",
         );
+        true
     }
 
     /// Says that a policy comes back enforced as it was deleted where that differs from

@@ -72,6 +72,21 @@ fn refused(plan: &Plan) -> (Vec<(ObjectId, Obstacle)>, String) {
 }
 
 #[test]
+fn a_policy_that_is_made_anew_is_looked_at_too() {
+    let wanted = policy(50, "enabled", everyone(), "compliantDevice");
+    let anew = |options| Options {
+        hard_deleted: HardDeleted::MakeAnew,
+        ..options
+    };
+    let plan = plan_of(vec![wanted.clone()], vec![], anew(ROLLBACK), &known(&[]));
+    assert_eq!(plan.steps, []);
+    assert_eq!(refused(&plan).0, [(id(50), Obstacle::LockoutRisk)]);
+    let plan = plan_of(vec![wanted], vec![], anew(ACCEPTED), &known(&[]));
+    let actions: Vec<Action> = plan.steps.iter().map(|step| step.action).collect();
+    assert_eq!(actions, [Action::Recreate]);
+}
+
+#[test]
 fn a_policy_that_would_newly_keep_break_glass_out_is_left_alone_unless_that_is_accepted() {
     let wanted = || policy(50, "enabled", everyone(), "compliantDevice");
     let cases = [

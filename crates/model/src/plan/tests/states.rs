@@ -113,6 +113,21 @@ fn what_was_not_enabled_and_what_is_not_written_stays() {
 }
 
 #[test]
+fn what_is_made_anew_only_reports_too() {
+    let options = Options {
+        hard_deleted: HardDeleted::MakeAnew,
+        ..REPORT
+    };
+    let base = content(vec![policy(50, "enabled", "right")], vec![]);
+    let plan = planned(&base, &content(vec![], vec![]), options);
+    let [(Action::Recreate, Some(body))] = &bodies(&plan)[..] else {
+        panic!("{plan:?}");
+    };
+    assert_eq!(body["state"], "enabledForReportingButNotEnforced");
+    assert_eq!(report_only(&plan), ["state"]);
+}
+
+#[test]
 fn one_write_sets_content_and_state_so_that_nothing_is_enabled_before_it_is_right() {
     let enabled = policy(50, "enabled", "right");
     let both = json!({"state": "enabled", "description": "right"});
