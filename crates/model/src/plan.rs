@@ -283,8 +283,8 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
     draft.links();
     draft.returning_relations();
     draft.keep_an_administrator();
-    draft.keep_the_ways_in();
     draft.point_at_new();
+    draft.keep_the_ways_in();
     draft.name_made_anew();
     let risks = draft.risks.into_iter().collect();
     let mut exclusions = draft.exclusions;

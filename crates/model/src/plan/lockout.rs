@@ -27,16 +27,26 @@ struct Written {
     before: Option<Body>,
     /// As it will be after each of its steps.
     stages: Vec<Body>,
+    /// Whether it names something that the plan makes anew, so that it binds members who
+    /// were out of its reach.
+    names_new: bool,
 }
 
 impl Written {
+    /// What is not understood counts as met, so that a policy seems to bind more people
+    /// than it does. Hence it is no excuse that it did so before, unless it asks for the
+    /// same under the same conditions.
     fn newly_keeps_out(&self, now: &Account, then: &Account, when: When) -> Option<String> {
-        let before = self.before.as_ref();
-        if before.is_some_and(|policy| keeps_out(policy, now, when).is_some()) {
-            return None;
-        }
         let mut stages = self.stages.iter();
-        stages.find_map(|policy| keeps_out(policy, then, when))
+        stages.find_map(|stage| {
+            let how = keeps_out(stage, then, when)?;
+            let as_before = self.before.as_ref().is_some_and(|before| {
+                let conditions = |policy: &Body| policy.get("conditions").cloned();
+                keeps_out(before, now, when).as_ref() == Some(&how)
+                    && conditions(before) == conditions(stage)
+            });
+            (self.names_new || !as_before).then_some(how)
+        })
     }
 }
 
@@ -89,7 +99,7 @@ impl Draft<'_> {
                 }
             }
             if !found {
-                risks.push("no Global Administrator can sign in by the policies that stay as they are; the plan does not change that".to_owned());
+                risks.push("no Global Administrator may be able to sign in, by policies that the plan leaves as they are".to_owned());
             }
         }
         self.risks.extend(risks);
@@ -145,15 +155,30 @@ impl Draft<'_> {
                     .filter(|object| object.state == ObjectState::Live)
                     .map(Object::body),
                 stages: Vec::new(),
+                names_new: false,
             });
             let last = policy.stages.last().or(policy.before.as_ref()).cloned();
             let mut body = last.or_else(|| found.map(Object::body)).unwrap_or_default();
             if let Some(Value::Object(change)) = &step.call.body {
                 body.extend(change.clone());
             }
+            policy.names_new |= self.anew.are_named_in(&Value::Object(body.clone()));
             policy.stages.push(body);
         }
         written.into_values().collect()
+    }
+}
+
+/// One who stands for all administrators where nobody is known.
+fn unknown_administrator() -> Person {
+    let account = Account {
+        surely_has: [administrator_role()].into(),
+        ..Account::default()
+    };
+    Person {
+        name: "an administrator".to_owned(),
+        now: account.clone(),
+        then: account,
     }
 }
 
@@ -206,15 +231,7 @@ impl<'a> View<'a> {
     fn administrators(&self) -> Vec<Person> {
         let role = administrator_role();
         let Some(held) = &self.held else {
-            let nobody = Account {
-                surely_has: [role].into(),
-                ..Account::default()
-            };
-            return vec![Person {
-                name: "an administrator".to_owned(),
-                now: nobody.clone(),
-                then: nobody,
-            }];
+            return vec![unknown_administrator()];
         };
         let all = held.iter().filter(|one| !self.taken.contains(*one));
         let holders: HashSet<&ObjectId> = all
@@ -223,14 +240,19 @@ impl<'a> View<'a> {
             .map(|(holder, _)| holder)
             .collect();
         let users = self.draft.situation.accounts.users.iter();
-        users
+        let known = users
             .filter(|user| self.is_enabled_then(user))
             .filter(|user| {
                 let groups = closure(&user.id, &self.then);
                 holders.contains(&user.id) || groups.iter().any(|group| holders.contains(group))
             })
-            .map(|user| self.person(&user.id, "the administrator"))
-            .collect()
+            .map(|user| self.person(&user.id, "the administrator"));
+        let known: Vec<Person> = known.collect();
+        match known.is_empty() {
+            // They may be those that the plan brings back.
+            true => vec![unknown_administrator()],
+            false => known,
+        }
     }
 
     /// Whether an account is enabled after the plan.
@@ -327,7 +349,7 @@ impl<'a> View<'a> {
             let mut policies = resulting.iter();
             policies.any(|policy| keeps_out(policy, &person.then, When::Always).is_some())
         };
-        !administrators.is_empty() && administrators.iter().all(kept_out)
+        administrators.iter().all(kept_out)
     }
 
     /// The break-glass accounts that a policy would cover which the plan does not
