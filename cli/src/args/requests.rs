@@ -286,7 +286,7 @@ pub(crate) struct AddTenant {
         default_missing_value = WORKLOAD_IDENTITY
     )]
     pub(crate) writer_workload_identity: Option<String>,
-    /// Users that must keep their way in
+    /// Users that must keep their way in; can be set only here
     #[arg(long, value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) break_glass: Vec<String>,
     /// Which snapshots are kept, such as recent=5,weeks=4,months=12; also days, floor-days, minimum
@@ -692,7 +692,7 @@ pub(crate) struct Parts {
     /// Names another object in policies in the place of one that is hard-deleted
     #[arg(long = "map-reference", value_name = "OLD=NEW", value_parser = value::mapping, num_args = 1.., value_delimiter = ',')]
     pub(crate) map_references: Vec<(String, String)>,
-    /// Leaves a user who is hard-deleted out of policies
+    /// Leaves a user who is hard-deleted out of policies; never a group, role or location
     #[arg(long = "drop-reference", value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) drop_references: Vec<String>,
 }

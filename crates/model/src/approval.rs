@@ -287,7 +287,12 @@ pub fn standing<'a>(
     now: DateTime<Utc>,
     policies: &[Policy],
 ) -> Standing<'a> {
-    let of_others = || approvals.iter().rev().filter(|one| one.approver != author);
+    let of_others = || {
+        approvals
+            .iter()
+            .rev()
+            .filter(|one| !one.approver.eq_ignore_ascii_case(author))
+    };
     let of_this = || of_others().filter(|one| one.plan_hash == plan_hash);
     // Any that still counts will do, also where a later one counts for less long.
     let longest = of_this().max_by_key(|one| one.counts_until(policies));

@@ -180,9 +180,14 @@ fn is_excluded(users: &Value, account: &Account) -> bool {
 
 /// Whether a person can get round a policy without anybody changing it.
 fn can_be_avoided(conditions: &Value) -> bool {
+    // Without a risk, one is at none.
     let at_risk = ["/userRiskLevels", "/signInRiskLevels"]
         .iter()
-        .any(|place| !texts(conditions, place).is_empty());
+        .any(|place| {
+            let levels = texts(conditions, place);
+            let is_risk = |level: &&str| ["low", "medium", "high"].contains(level);
+            !levels.is_empty() && levels.iter().all(is_risk)
+        });
     let only = |place: &str, all: &str| {
         let named = texts(conditions, place);
         !named.is_empty() && !named.iter().any(|one| one.eq_ignore_ascii_case(all))

@@ -110,7 +110,8 @@ pub(crate) async fn approve(
     if plan.author.is_empty() || plan.hash.is_empty() {
         return Err(Error::NoAuthor { id: id() });
     }
-    if plan.author == caller {
+    // Names that differ in case only are one person's.
+    if plan.author.eq_ignore_ascii_case(&caller) {
         return Err(Error::OwnPlan {
             id: id(),
             author: caller,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use graph::{DirectoryWriter, GraphError, Query};
 use model::approval::{CONDITIONAL_ACCESS, Grounds};
-use model::plan::Step;
+use model::plan::{Action, Step};
 use model::snapshot::Content;
 use model::{LinkKind, Object, ObjectId, ObjectType};
 use serde_json::Value;
@@ -138,6 +138,9 @@ pub(crate) fn grounds(steps: &[Step], holders: Option<&HashSet<ObjectId>>) -> Gr
     };
     let is_privileged = |step: &&Step| {
         step.object.object_type == ObjectType::RoleAssignment
+            // Whom it gives something to, or a way in, may be a holder.
+            || (step.object.object_type.spec().relation.is_some()
+                && step.action == Action::MakeAnew)
             || holders.is_some_and(|holders| holders.contains(&step.object.id))
     };
     let touched = steps.iter().filter(is_privileged);

@@ -1,6 +1,8 @@
 //! Makes the plan that undoes a restore: read its journal, invert what was applied,
 //! look at each object whether it is still as the restore left it, store.
 
+mod harm;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -15,6 +17,7 @@ use proto::v1::{Outcome, OutcomeState, Plan, PlanState, RestoreState, WatchPlanR
 use serde_json::{Map, Value};
 use store::TenantVault;
 
+use self::harm::Harm;
 use crate::documents::Documents;
 use crate::make_plan::{self, count, lacking, own};
 use crate::step::Prospect;
@@ -111,7 +114,16 @@ async fn make(
         own: &own,
         lacking: &lacking,
     });
-    let (steps, changed) = still_fitting(directory, std::mem::take(&mut content.steps)).await?;
+    let holders = match content.steps.is_empty() {
+        true => None,
+        false => {
+            let assignments = privileged::assignments(directory).await?;
+            privileged::holders(directory, &Content::default(), assignments.as_deref()).await?
+        }
+    };
+    let harm = harm::harm(directory, &content.steps, holders.as_ref()).await?;
+    let steps = std::mem::take(&mut content.steps);
+    let (steps, changed) = still_fitting(directory, steps, harm).await?;
     content.steps = steps;
     content.exclude(changed);
     let made = Plan {
@@ -122,14 +134,8 @@ async fn make(
         estimate_seconds: estimate_seconds(&content.steps),
         ..running
     };
-    let holders = match content.steps.is_empty() {
-        true => None,
-        false => {
-            let assignments = privileged::assignments(directory).await?;
-            privileged::holders(directory, &Content::default(), assignments.as_deref()).await?
-        }
-    };
-    let grounds = privileged::grounds(&content.steps, holders.as_ref());
+    // Nobody knows here which applications the service principals among them have.
+    let grounds = privileged::grounds(&content.steps, None);
     let grounds = convert::grounds(&grounds, &record.approval);
     let documents = Documents::new(vault, order.id.clone());
     let made = documents.write_plan(made, &content, &grounds).await?;
@@ -181,10 +187,11 @@ async fn returned(
 
 /// The steps whose objects are still as the restore left them, and what is left out
 /// since they are not. A step that waits for another on the same object can only be
-/// told when its turn comes.
+/// told when its turn comes. What would do harm is left out, too.
 async fn still_fitting(
     directory: &dyn DirectoryWriter,
     steps: Vec<Step>,
+    mut harm: Harm,
 ) -> Result<(Vec<Step>, Vec<Exclusion>), Error> {
     let first: Vec<&Step> = steps.iter().filter(|step| !follows(step, &steps)).collect();
     let prospects = step::prospects(directory, &first).await?;
@@ -194,6 +201,16 @@ async fn still_fitting(
     let mut numbers: HashMap<u32, u32> = HashMap::new();
     let mut lost = BTreeSet::new();
     for mut step in steps {
+        if let Some((obstacle, detail)) = harm.remove(&step.number) {
+            lost.insert(step.number);
+            excluded.push(Exclusion {
+                object: step.object,
+                obstacle,
+                part: String::new(),
+                detail,
+            });
+            continue;
+        }
         let prospect = match looks.remove(&step.number) {
             Some(prospect) => prospect,
             // What it follows is left out: it is the next on its object.

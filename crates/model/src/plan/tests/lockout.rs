@@ -71,6 +71,53 @@ fn refused(plan: &Plan) -> (Vec<(ObjectId, Obstacle)>, String) {
     (obstacles.collect(), details.join("\n"))
 }
 
+/// The same policy under another name.
+fn renamed(policy: Object) -> Object {
+    let mut body = policy.body();
+    body.insert("displayName".to_owned(), Value::from("Renamed"));
+    Object::from_body(policy.object_type, policy.state, &body).expect("a policy")
+}
+
+#[test]
+fn a_barrier_of_before_excuses_no_stricter_one() {
+    let at_risk = {
+        let mut body = policy(50, "enabled", everyone(), "block").body();
+        body["conditions"]["signInRiskLevels"] = json!(["high"]);
+        Object::from_body(
+            ObjectType::ConditionalAccessPolicy,
+            ObjectState::Live,
+            &body,
+        )
+        .expect("a policy")
+    };
+    let always = policy(50, "enabled", everyone(), "block");
+    for live in [
+        policy(50, "enabled", everyone(), "compliantDevice"),
+        at_risk,
+    ] {
+        let accounts = known(std::slice::from_ref(&live));
+        let plan = plan_of(vec![always.clone()], vec![live], ROLLBACK, &accounts);
+        assert_eq!(refused(&plan).0, [(id(50), Obstacle::LockoutRisk)]);
+    }
+}
+
+#[test]
+fn administrators_whom_the_plan_brings_back_are_thought_of() {
+    let accounts = Accounts {
+        break_glass: vec![],
+        users: vec![],
+        assignments: Some(vec![]),
+        ..known(&[])
+    };
+    let plan = plan_of(
+        vec![policy(50, "enabled", everyone(), "block")],
+        vec![policy(50, "disabled", everyone(), "block")],
+        ROLLBACK,
+        &accounts,
+    );
+    assert_eq!(refused(&plan).0, [(id(50), Obstacle::LockoutRisk)]);
+}
+
 #[test]
 fn a_policy_that_is_made_anew_is_looked_at_too() {
     let wanted = policy(50, "enabled", everyone(), "compliantDevice");
@@ -148,10 +195,10 @@ fn a_policy_that_binds_break_glass_no_more_than_now_is_written() {
     let excluding =
         json!({"includeUsers": ["All"], "excludeUsers": [id(1).as_str(), id(2).as_str()]});
     for (wanted, live) in [
-        // It did so before.
+        // It asked for the same under the same conditions before.
         (
+            renamed(policy(50, "enabled", everyone(), "block")),
             policy(50, "enabled", everyone(), "block"),
-            policy(50, "enabled", everyone(), "compliantDevice"),
         ),
         // Everybody can do what it asks for.
         (
