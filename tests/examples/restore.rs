@@ -36,6 +36,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const STEP: Duration = Duration::from_millis(10);
 /// Of so many changes one is made where Conditional Access and settings are changed too.
 const DAILY: usize = 1_000;
+/// So many of the steps that did not succeed are told.
+const FEW: usize = 20;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -82,6 +84,12 @@ async fn measure(changes: usize, population: &Population) -> Outcome<Value> {
         None => return Err("the restorer ended".into()),
     };
     let applied = start.elapsed();
+    let troubles = restorer.troubles(&restore).await?;
+    let troubles = troubles.iter().map(|one| {
+        let object = one.object.clone().unwrap_or_default();
+        format!("{:?} of {}: {}", one.action(), object.r#type, one.detail)
+    });
+    let troubles: Vec<String> = troubles.take(FEW).collect();
     let span = restorer.life.span();
     let writing = span
         .time
@@ -102,5 +110,6 @@ async fn measure(changes: usize, population: &Population) -> Outcome<Value> {
         "done": restore.applied + restore.already_done,
         "failed": restore.failed + restore.conflicts + restore.skipped,
         "verified": restore.verified,
+        "troubles": troubles,
     }))
 }

@@ -342,13 +342,16 @@ fn may_pass(error: &GraphError, step: &Step) -> bool {
         GraphError::NotFound { .. } => !step.after.is_empty(),
         GraphError::BadRequest { message, .. } => {
             // It is there, and lists do not show it yet; or its role is not known yet.
-            let is_there = [
-                "already exists",
-                "conflicting object",
-                "was not found on application",
-            ];
-            let may_be_there = step.action == Action::MakeAnew
-                && is_there.iter().any(|text| message.contains(text));
+            let is_there: &[&str] = match step.action {
+                Action::MakeAnew => &[
+                    "already exists",
+                    "conflicting object",
+                    "was not found on application",
+                ],
+                Action::AddLinks => &["references already exist"],
+                _ => &[],
+            };
+            let may_be_there = is_there.iter().any(|text| message.contains(text));
             // What is new may not be known everywhere yet.
             may_be_there
                 || !step.made_anew.is_empty()

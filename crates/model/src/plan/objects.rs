@@ -181,7 +181,9 @@ impl Draft<'_> {
             .situation
             .base
             .object(change.object.object_type, &change.object.id)?;
-        unique_names(&base.body()).find_map(|name| self.taken.get(&name).cloned())
+        let body = base.body();
+        let mut names = unique_names(change.object.object_type, &body);
+        names.find_map(|name| self.taken.get(&name).cloned())
     }
 
     /// The groups that a policy excludes: their members must be back before it
@@ -663,8 +665,14 @@ impl Draft<'_> {
     }
 }
 
-/// The names of an object that no two objects may share.
-pub(super) fn unique_names(body: &Body) -> impl Iterator<Item = String> {
+/// The names of an object that no two objects may share; of a service principal also its
+/// application.
+pub(super) fn unique_names(object_type: ObjectType, body: &Body) -> impl Iterator<Item = String> {
+    let application = body
+        .get("appId")
+        .and_then(Value::as_str)
+        .filter(|_| object_type == ObjectType::ServicePrincipal)
+        .map(|id| format!("service principal of {id}"));
     let sign_in = body
         .get("userPrincipalName")
         .and_then(Value::as_str)
@@ -680,6 +688,7 @@ pub(super) fn unique_names(body: &Body) -> impl Iterator<Item = String> {
     sign_in
         .into_iter()
         .chain(uris)
+        .chain(application)
         .map(|name| name.to_lowercase())
 }
 
@@ -697,11 +706,12 @@ pub(super) fn taken_names(situation: &Situation<'_>) -> HashMap<String, ObjectId
         let object = situation
             .live
             .object(change.object.object_type, &change.object.id)?;
-        Some((change.object.id.clone(), object.body()))
+        Some((&change.object, object.body()))
     });
     bodies
-        .flat_map(|(id, body)| {
-            unique_names(&body)
+        .flat_map(|(object, body)| {
+            let id = &object.id;
+            unique_names(object.object_type, &body)
                 .map(|name| (name, id.clone()))
                 .collect::<Vec<_>>()
         })

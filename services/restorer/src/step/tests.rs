@@ -64,6 +64,11 @@ fn refusals_of_a_directory_that_lags_may_pass_and_others_do_not() {
     let made = refused("Permission being assigned already exists on the object");
     check(&made, Action::MakeAnew, vec![], true);
     check(&made, Action::Update, vec![1], false);
+    let linked = refused(
+        "One or more added object references already exist for the following modified properties: 'owners'.",
+    );
+    check(&linked, Action::AddLinks, vec![], true);
+    check(&linked, Action::RemoveLink, vec![], false);
     let denied = GraphError::Denied {
         code: "Authorization_RequestDenied".to_owned(),
         message: "Insufficient privileges to complete the operation.".to_owned(),

@@ -356,3 +356,25 @@ fn a_manager_that_comes_back_replaces_another_in_one_write() {
         [(&id(2), Direction::Added), (&id(3), Direction::Removed)]
     );
 }
+
+#[test]
+fn a_service_principal_that_was_made_again_makes_room_for_the_one_that_comes_back() {
+    let principal = |n, state| {
+        let body = json!({"displayName": "P", "appId": id(9).as_str()});
+        object(ObjectType::ServicePrincipal, n, state, body)
+    };
+    let base = content(vec![principal(1, ObjectState::Live)], vec![]);
+    let live = content(
+        vec![
+            principal(1, ObjectState::Deleted),
+            principal(2, ObjectState::Live),
+        ],
+        vec![],
+    );
+    let plan = planned(&base, &live, ROLLBACK);
+    assert_eq!(
+        actions(&plan),
+        [(Action::SoftDelete, id(2)), (Action::RestoreDeleted, id(1))]
+    );
+    assert_eq!(plan.steps[1].after, [1]);
+}
