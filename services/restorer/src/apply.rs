@@ -2,12 +2,14 @@
 //! the outcome after it. Killed anywhere, it goes on where the journal ends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use graph::{DirectoryWriter, GraphError};
 use model::diff::Obstacle;
-use model::lineage::{Entry, Lineage};
+use model::lineage::Lineage;
 use model::plan::{Action, Exclusion, Step};
 use model::{ObjectId, ObjectRef, ObjectType, PlanId, TenantId};
 use proto::convert::{self, timestamp};
@@ -17,20 +19,24 @@ use proto::v1::{
 use runtime::jobs::{JobHandle, Start};
 use runtime::status::{chain, status};
 use store::{StoreError, TenantVault};
-use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::documents::Documents;
 use crate::gather::Gathered;
 use crate::lane::Lane;
+use crate::noted::{Noted, outcome};
 use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
+use crate::turns::Turns;
 use crate::verify::Verification;
 use crate::{Context, Error, approve, cancel, step};
 
 /// Of these, steps between their look at the object and their write: at the documented
 /// quota, about a second.
 const LOOKING: usize = 20;
+
+/// How often whoever applies a plan looks while a wave runs whether it was cancelled.
+pub(crate) const CANCEL_LOOK: Duration = Duration::from_secs(1);
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;
@@ -387,10 +393,13 @@ impl<'a> Run<'a> {
             } else if slow.is_none_or(|slow| slow < self.first_open) {
                 lane.give_back().await;
             }
-            self.carry_out(directory.as_ref(), &wave).await?;
+            let course = self.carry_out(directory.as_ref(), &wave).await?;
             let untold = std::mem::take(&mut self.untold);
             let untold = untold.iter().filter_map(|step| self.outcomes.get(step));
             told(&untold.collect::<Vec<_>>());
+            if course == Course::Cancelled {
+                return Ok(course);
+            }
         }
         Ok(Course::Whole)
     }
@@ -459,32 +468,52 @@ impl<'a> Run<'a> {
         &mut self,
         directory: &dyn DirectoryWriter,
         wave: &[&Step],
-    ) -> Result<(), Error> {
+    ) -> Result<Course, Error> {
         let intents = wave.iter().map(|step| number(step.number)).collect();
         self.record(intents, Vec::new()).await?;
-        let (gathered, turns) = (Gathered::new(directory), Semaphore::new(LOOKING));
+        let (gathered, turns) = (Gathered::new(directory), Turns::new(LOOKING));
         let endings = wave.iter();
         let endings = endings.map(|step| self.perform(&gathered, step, &turns));
-        let (mut outcomes, mut interrupted) = (Vec::new(), None);
-        let mut made_anew = Vec::new();
-        for (step, ending) in wave.iter().zip(futures::future::join_all(endings).await) {
+        let endings = futures::future::join_all(endings);
+        let endings = tokio::select! {
+            endings = endings => endings,
+            never = self.watch_cancel(&turns) => match never {},
+        };
+        let mut interrupted = None;
+        let mut noted = Noted::default();
+        for (step, ending) in wave.iter().zip(endings) {
             match ending {
-                Ok((ending, made)) => {
-                    let mut outcome = outcome(self.context, step, ending);
-                    if let Some(made) = made {
-                        outcome.new_id = made.new.to_string();
-                        made_anew.push(self.entry(step, made));
-                    }
-                    outcomes.push(outcome);
-                }
-                Err(error) => interrupted = Some(error),
+                Ok((ending, made)) => noted.add(self.context, self.documents, step, ending, made),
+                Err(error) => interrupted = Some(Error::from(error)),
             }
         }
         // Before the outcome: what is written down as made must be found by its new id.
-        self.documents.vault().add_lineage(&made_anew).await?;
-        self.lineage = self.lineage.with(made_anew);
-        self.record(Vec::new(), outcomes).await?;
-        interrupted.map_or(Ok(()), |error| Err(error.into()))
+        let entries = noted.tell(self.documents, &self.lineage).await;
+        match entries {
+            Ok(entries) => self.lineage = self.lineage.with(entries),
+            Err(error) => interrupted = Some(error),
+        }
+        self.record(Vec::new(), noted.outcomes).await?;
+        match interrupted {
+            Some(error) => Err(error),
+            None if turns.are_over() => Ok(Course::Cancelled),
+            None => Ok(Course::Whole),
+        }
+    }
+
+    /// Ends the turns of a wave once somebody has cancelled the restore.
+    async fn watch_cancel(&self, turns: &Turns) -> Infallible {
+        loop {
+            tokio::time::sleep(CANCEL_LOOK).await;
+            match self.documents.cancelled().await {
+                Ok(Some(_)) => turns.end(),
+                Ok(None) => {}
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(error, "whether the restore is cancelled cannot be read");
+                }
+            }
+        }
     }
 
     /// Carries out one step, in the ids that stand for what was made anew.
@@ -492,7 +521,7 @@ impl<'a> Run<'a> {
         &self,
         directory: &dyn DirectoryWriter,
         step: &Step,
-        turns: &Semaphore,
+        turns: &Turns,
     ) -> Result<(Ending, Option<Made>), GraphError> {
         let past = self.past(step);
         let ended = |state, detail| Ending {
@@ -512,22 +541,12 @@ impl<'a> Run<'a> {
         }
         let making = Making {
             ids: self.context.deps.ids.as_ref(),
+            turns,
             lineage: &self.lineage,
+            plan: self.documents.id(),
             was_asked: past.intended,
         };
-        let ((state, detail), made) = recreate::perform(directory, &step, &making).await?;
-        Ok((ended(state, detail), made))
-    }
-
-    fn entry(&self, step: &Step, made: Made) -> Entry {
-        Entry {
-            object_type: step.object.object_type,
-            old: step.object.id.clone(),
-            new: made.new,
-            app_ids: made.app_ids,
-            made: self.context.deps.clock.now(),
-            restore: self.documents.id().clone(),
-        }
+        recreate::perform(directory, &step, &making).await
     }
 
     /// What is known of a step before it is tried.
@@ -570,28 +589,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// How a step ended, as the journal keeps it.
-pub(crate) fn outcome(context: &Context, step: &Step, ending: Ending) -> Outcome {
-    let message = convert::step(step);
-    let Ending {
-        state,
-        detail,
-        trail,
-    } = ending;
-    Outcome {
-        step: number(step.number),
-        state: state as i32,
-        detail,
-        time: Some(timestamp(context.deps.clock.now())),
-        object: message.object,
-        action: message.action,
-        request_id: trail.request_id,
-        before_json: trail.before.map(|value| value.to_string()),
-        after_json: trail.after.map(|value| value.to_string()),
-        new_id: String::new(),
-    }
-}
-
 /// The steps that were begun and whose outcome the journal does not hold.
 pub(crate) fn open_intents(journal: &[JournalEntry]) -> Vec<u32> {
     let ended = outcomes(journal);
@@ -603,12 +600,13 @@ pub(crate) fn open_intents(journal: &[JournalEntry]) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a step goes alone: in a lane where requests wait for one another, or since
-/// whether an administrator is left is looked at right before.
+/// Whether a step goes alone: in a lane where requests wait for one another; since
+/// whether an administrator is left is looked at right before; or since only a person
+/// can tell what became of it where its answer is lost.
 fn goes_alone(step: &Step) -> bool {
     let takes_a_role = step.action == Action::RemoveRelation
         && step.object.object_type == ObjectType::RoleAssignment;
-    takes_a_role || is_slow(step)
+    takes_a_role || is_slow(step) || recreate::is_untraceable(step)
 }
 
 /// Whether a step draws on the quota of Conditional Access.
@@ -623,7 +621,7 @@ fn outcomes_of(entry: JournalEntry) -> impl Iterator<Item = (u32, Outcome)> {
         .filter_map(|outcome| Some((u32::try_from(outcome.step).ok()?, outcome)))
 }
 
-fn number(number: u32) -> i32 {
+pub(crate) fn number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 

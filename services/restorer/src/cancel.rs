@@ -1,28 +1,41 @@
 //! Cancels a restore: what is applied stays, and nothing more is written.
 //!
 //! A mark in the store says so, which whoever applies the plan looks at before each
-//! wave. Where nobody does in this process, the journal is closed by an entry that
+//! wave and each second while one runs; what is not written by then is not written any
+//! more. Where nobody does in this process, the journal is closed by an entry that
 //! comes in the place of the next one; a process elsewhere then writes no more. What
 //! was begun and has no outcome is looked at, so that the record is true.
 
 use std::time::Duration;
 
+use graph::{DirectoryWriter, GraphError};
+use model::lineage::Lineage;
+use model::plan::{Action, Step};
 use model::{PlanId, TenantId};
 use proto::convert::timestamp;
-use proto::v1::{Deed, JournalEntry, Plan, Restore, RestoreState, WatchRestoreResponse};
+use proto::v1::{
+    Deed, JournalEntry, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
+};
 use runtime::jobs::Start;
 use runtime::status::{chain, status};
 use store::TenantVault;
 use tracing::Instrument;
 
-use crate::apply::{self, end_cancelled, open_intents, outcome};
+use crate::apply::{self, end_cancelled, open_intents};
 use crate::documents::Documents;
-use crate::{Context, Error, step};
+use crate::noted::Noted;
+use crate::recreate::Made;
+use crate::step::{CANCELLED, Ending, Trail};
+use crate::{Context, Error, recreate, step};
 
-/// How long another process may take to note how the steps ended that it is at.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long another process may take to note how the steps ended that it is at: it sees
+/// the mark within [`apply::CANCEL_LOOK`], its last requests are answered, and reads show
+/// what they wrote within the sum of [`step::WAITS`]. After that no write is out that
+/// reads do not show, also where that process is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the journal is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(250);
+
 /// Cancels a restore, and ends it in the background where nobody applies it here. A
 /// restore that has ended is only shown.
 pub(crate) async fn start(
@@ -83,15 +96,16 @@ pub(crate) async fn settle(
     tenant: &TenantId,
     plan: &Plan,
 ) -> Result<Restore, Error> {
-    let (mut seen, mut since) = (0, tokio::time::Instant::now());
+    let (mut journal, mut since) = (Vec::new(), tokio::time::Instant::now());
     loop {
         if let Some(result) = documents.result().await? {
             return Ok(result);
         }
-        let journal = documents.journal().await?;
-        if journal.len() > seen {
-            (seen, since) = (journal.len(), tokio::time::Instant::now());
+        let further = documents.journal_after(journal.len()).await?;
+        if !further.is_empty() {
+            since = tokio::time::Instant::now();
         }
+        journal.extend(further);
         let open = open_intents(&journal);
         if !open.is_empty() && since.elapsed() < PATIENCE {
             tokio::time::sleep(LOOK).await;
@@ -123,17 +137,45 @@ async fn found(
     }
     let record = context.deps.vault.registered(tenant).await?;
     let directory = (context.deps.connect)(&record)?;
+    let lineage = documents.vault().lineage().await?;
     let mut steps = documents.model_steps().await?;
     steps.retain(|step| open.contains(&step.number));
-    let mut outcomes = Vec::with_capacity(steps.len());
+    let mut noted = Noted::default();
     for some in steps.chunks(step::AT_ONCE) {
         let looks = some
             .iter()
-            .map(|step| step::settle(directory.as_ref(), step));
+            .map(|step| settled(directory.as_ref(), step, &lineage, documents.id()));
         let looks = futures::future::join_all(looks).await;
-        for (step, ending) in some.iter().zip(looks) {
-            outcomes.push(outcome(context, step, ending?));
+        for (step, look) in some.iter().zip(looks) {
+            let (ending, made) = look?;
+            noted.add(context, documents, step, ending, made);
         }
     }
-    Ok(outcomes)
+    noted.tell(documents, &lineage).await?;
+    Ok(noted.outcomes)
+}
+
+/// How one of them ended, in the ids that stand for what was made anew.
+async fn settled(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    lineage: &Lineage,
+    plan: &PlanId,
+) -> Result<(Ending, Option<Made>), GraphError> {
+    let step = match step.in_new_ids(lineage) {
+        Ok(step) => step,
+        // It cannot have been sent.
+        Err(unmade) => {
+            let ending = Ending {
+                state: OutcomeState::Skipped,
+                detail: format!("{CANCELLED}; names {unmade}, in whose place nothing was made"),
+                trail: Trail::default(),
+            };
+            return Ok((ending, None));
+        }
+    };
+    if step.action == Action::Recreate {
+        return recreate::settle(directory, &step, lineage, plan).await;
+    }
+    Ok((step::settle(directory, &step).await?, None))
 }

@@ -242,7 +242,12 @@ impl Documents {
 
     /// The journal so far, in order.
     pub(crate) async fn journal(&self) -> Result<Vec<JournalEntry>, Error> {
-        self.pages("journal").await
+        self.journal_after(0).await
+    }
+
+    /// The journal from the entry on before which so many stand.
+    pub(crate) async fn journal_after(&self, stood: usize) -> Result<Vec<JournalEntry>, Error> {
+        self.pages_after("journal", stood).await
     }
 
     /// Adds an entry to the journal; its number is how many stood before it.
@@ -343,8 +348,17 @@ impl Documents {
 
     /// Numbered pages from 1 until one is missing.
     async fn pages<M: Message + Default>(&self, name: &str) -> Result<Vec<M>, Error> {
+        self.pages_after(name, 0).await
+    }
+
+    /// The same without the first so many.
+    async fn pages_after<M: Message + Default>(
+        &self,
+        name: &str,
+        stood: usize,
+    ) -> Result<Vec<M>, Error> {
         let mut pages = Vec::new();
-        for number in 1.. {
+        for number in stood + 1.. {
             match self.get(&format!("{name}/{number:06}")).await {
                 Ok(page) => pages.push(page),
                 Err(Error::Store(StoreError::NotFound { .. })) => break,

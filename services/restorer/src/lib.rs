@@ -16,6 +16,7 @@ mod gather;
 mod lane;
 mod lockout;
 mod make_plan;
+mod noted;
 mod privileged;
 mod recreate;
 mod references;
@@ -23,6 +24,7 @@ mod relations;
 mod report;
 mod rpc;
 mod step;
+mod turns;
 mod undo;
 mod verify;
 

@@ -10,15 +10,16 @@ use model::call::Call;
 use model::catalogue::Class;
 use model::catalogue::creation::{Key, creation};
 use model::lineage::Lineage;
-use model::plan::Step;
-use model::{ObjectId, ObjectState, ObjectType, canonical};
+use model::plan::{Action, Step};
+use model::{ObjectId, ObjectState, ObjectType, PlanId, canonical};
 use proto::v1::OutcomeState;
 use runtime::Ids;
 use runtime::status::chain;
 use serde_json::{Map, Value, json};
 
 use crate::fresh;
-use crate::step::{WAITS, ends_the_attempt};
+use crate::step::{CANCELLED, Ending, Trail, UNNOTED, WAITS, ends_the_attempt};
+use crate::turns::Turns;
 
 type Body = Map<String, Value>;
 
@@ -28,8 +29,11 @@ const MOST_SENT: u32 = 2;
 /// What a step needs beside the directory.
 pub(crate) struct Making<'a> {
     pub(crate) ids: &'a dyn Ids,
+    pub(crate) turns: &'a Turns,
     /// What was made anew so far.
     pub(crate) lineage: &'a Lineage,
+    /// The plan that is applied.
+    pub(crate) plan: &'a PlanId,
     /// Whether an earlier attempt wrote down that it would send the request, and not how
     /// that ended.
     pub(crate) was_asked: bool,
@@ -44,7 +48,7 @@ pub(crate) struct Made {
 }
 
 /// How a step ended, and what it made.
-pub(crate) type Ended = ((OutcomeState, String), Option<Made>);
+type Ended = ((OutcomeState, String), Option<Made>);
 
 fn ended(state: OutcomeState, detail: impl Into<String>) -> Ended {
     ((state, detail.into()), None)
@@ -58,44 +62,99 @@ pub(crate) async fn perform(
     directory: &dyn DirectoryWriter,
     step: &Step,
     making: &Making<'_>,
-) -> Result<Ended, GraphError> {
-    match attempt(directory, step, making).await {
+) -> Result<(Ending, Option<Made>), GraphError> {
+    let mut trail = Trail::default();
+    match attempt(directory, step, making, &mut trail).await {
         Err(error) if ends_the_attempt(&error) => Err(error),
-        Err(error) => Ok(ended(OutcomeState::Failed, chain(&error))),
-        Ok(ended) => Ok(ended),
+        Err(error) => Ok(with_trail(
+            ended(OutcomeState::Failed, chain(&error)),
+            trail,
+        )),
+        Ok(ended) => Ok(with_trail(ended, trail)),
     }
+}
+
+fn with_trail(((state, detail), made): Ended, trail: Trail) -> (Ending, Option<Made>) {
+    let ending = Ending {
+        state,
+        detail,
+        trail,
+    };
+    (ending, made)
+}
+
+/// How a step ended that an earlier attempt began and did not note, so long ago that
+/// what it made is seen everywhere; nothing is written.
+///
+/// # Errors
+/// The [`GraphError`] of a read.
+pub(crate) async fn settle(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    lineage: &Lineage,
+    plan: &PlanId,
+) -> Result<(Ending, Option<Made>), GraphError> {
+    let mut trail = Trail::default();
+    let ended = match told(directory, step, lineage, plan, &mut trail).await? {
+        Some(ended) => ended,
+        None => match key_of(step) {
+            None => ended(OutcomeState::Failed, unknown(step)),
+            Some((key, value)) => {
+                match find(directory, step.object.object_type, key, &value).await? {
+                    Some(found) if is_ours(step, key, &value, &found) => {
+                        made(step, &found, UNNOTED, &mut trail)
+                    }
+                    Some(_) => taken(OutcomeState::Skipped, key, &value),
+                    None => ended(OutcomeState::Skipped, CANCELLED),
+                }
+            }
+        },
+    };
+    Ok(with_trail(ended, trail))
+}
+
+/// The end of a step whose object cannot be made, since what no two may share is taken.
+fn taken(state: OutcomeState, key: Key, value: &str) -> Ended {
+    let key = key.property();
+    let taken = format!("another object has taken its {key} {value} since");
+    ended(state, taken)
 }
 
 async fn attempt(
     directory: &dyn DirectoryWriter,
     step: &Step,
     making: &Making<'_>,
+    trail: &mut Trail,
 ) -> Result<Ended, GraphError> {
-    if let Some(ended) = before(directory, step, making).await? {
-        return Ok(ended);
-    }
     let key = key_of(step);
     let mut asked = making.was_asked;
-    if asked && key.is_none() {
-        return Ok(ended(OutcomeState::Failed, unknown(step)));
-    }
     let (mut sent, mut looks) = (u32::from(asked), WAITS.into_iter());
     let mut patience = WAITS.into_iter();
     loop {
+        // From the looks to the request; who waits has no turn.
+        let turn = making.turns.take().await;
+        if let Some(ended) = before(directory, step, making, trail).await? {
+            return Ok(ended);
+        }
+        if asked && key.is_none() {
+            return Ok(ended(OutcomeState::Failed, unknown(step)));
+        }
         if let Some((key, value)) = &key
             && let Some(found) = find(directory, step.object.object_type, *key, value).await?
         {
             return Ok(match asked && is_ours(step, *key, value, &found) {
-                true => made(step, &found, "the answer was lost; it was found by its key"),
-                false => {
-                    let key = key.property();
-                    let taken = format!("another object has taken its {key} {value} since");
-                    ended(OutcomeState::Conflict, taken)
-                }
+                true => made(
+                    step,
+                    &found,
+                    "the answer was lost; it was found by its key",
+                    trail,
+                ),
+                false => taken(OutcomeState::Conflict, *key, value),
             });
         }
         if asked {
             if let Some(wait) = looks.next() {
+                drop(turn);
                 tokio::time::sleep(wait).await;
                 continue;
             }
@@ -103,11 +162,18 @@ async fn attempt(
                 return Ok(ended(OutcomeState::Failed, unknown(step)));
             }
         }
+        if making.turns.are_over() {
+            return Ok(ended(OutcomeState::Skipped, CANCELLED));
+        }
         sent += 1;
-        match directory.write(&with_password(step, making.ids)).await {
+        let answer = trail
+            .write(directory, &with_password(step, making.ids))
+            .await;
+        drop(turn);
+        match answer {
             Ok(Some(answer)) if answer.get("id").is_some_and(Value::is_string) => {
                 let answer = answer.as_object().cloned().unwrap_or_default();
-                let made = made(step, &answer, "");
+                let made = made(step, &answer, "", trail);
                 return seen(directory, step, made).await;
             }
             Ok(_) | Err(GraphError::Ambiguous { .. }) => {
@@ -138,22 +204,11 @@ async fn before(
     directory: &dyn DirectoryWriter,
     step: &Step,
     making: &Making<'_>,
+    trail: &mut Trail,
 ) -> Result<Option<Ended>, GraphError> {
     let (object_type, id) = (step.object.object_type, &step.object.id);
-    let now = making.lineage.current(id);
-    if now != *id {
-        let there = fresh::object(directory, object_type, &now, ObjectState::Live).await?;
-        return Ok(Some(match there {
-            Some(object) => {
-                let already = format!("was made anew already, as {now}");
-                let ((_, detail), made) = made(step, &object.body(), &already);
-                ((OutcomeState::AlreadyDone, detail), made)
-            }
-            None => ended(
-                OutcomeState::Conflict,
-                format!("was made anew already, as {now}, which is gone; make a new plan"),
-            ),
-        }));
+    if let Some(ended) = told(directory, step, making.lineage, making.plan, trail).await? {
+        return Ok(Some(ended));
     }
     if fresh::object(directory, object_type, id, ObjectState::Live)
         .await?
@@ -177,12 +232,55 @@ async fn before(
     Ok(None)
 }
 
+/// The end of a step whose object was made already, as the lineage tells: where this
+/// plan did, by an attempt that was stopped before it noted the outcome.
+async fn told(
+    directory: &dyn DirectoryWriter,
+    step: &Step,
+    lineage: &Lineage,
+    plan: &PlanId,
+    trail: &mut Trail,
+) -> Result<Option<Ended>, GraphError> {
+    let (object_type, id) = (step.object.object_type, &step.object.id);
+    let now = lineage.current(id);
+    if now == *id {
+        return Ok(None);
+    }
+    let there = fresh::object(directory, object_type, &now, ObjectState::Live).await?;
+    let Some(object) = there else {
+        let gone = format!("was made anew already, as {now}, which is gone; make a new plan");
+        return Ok(Some(ended(OutcomeState::Conflict, gone)));
+    };
+    if by_this_plan(lineage, &now, plan) {
+        return Ok(Some(made(step, &object.body(), UNNOTED, trail)));
+    }
+    let already = format!("was made anew already, as {now}");
+    let ((state, detail), made) = made(step, &object.body(), &already, trail);
+    let state = match state {
+        OutcomeState::Applied => OutcomeState::AlreadyDone,
+        other => other,
+    };
+    Ok(Some(((state, detail), made)))
+}
+
+/// Whether a plan made the object with this id.
+fn by_this_plan(lineage: &Lineage, new: &ObjectId, plan: &PlanId) -> bool {
+    let mut entries = lineage.entries().iter();
+    entries.any(|entry| entry.new == *new && entry.restore == *plan)
+}
+
 /// What nobody but a person can find out.
 fn unknown(step: &Step) -> String {
     format!(
         "the answer to the request that makes {} \"{}\" anew was lost, so it may be there or not: look for it by its name; delete one that is there, or leave it and settle by hand what names the old one; then make a new plan",
         step.object.object_type, step.object.name
     )
+}
+
+/// Whether a step makes an object that nothing tells from another, so that only a person
+/// finds out whether it was made where the answer is lost.
+pub(crate) fn is_untraceable(step: &Step) -> bool {
+    step.action == Action::Recreate && key_of(step).is_none()
 }
 
 /// What no other object shares with the one that a step makes.
@@ -247,8 +345,14 @@ fn is_ours(step: &Step, key: Key, value: &str, found: &Body) -> bool {
     })
 }
 
-/// The end of a step whose object is there.
-fn made(step: &Step, body: &Body, detail: &str) -> Ended {
+/// The end of a step whose object is there. Of what was asked for, what the object
+/// says goes on record; a password is not among it.
+fn made(step: &Step, body: &Body, detail: &str, trail: &mut Trail) -> Ended {
+    let asked = step.call.body.as_ref().and_then(Value::as_object);
+    let asked = |name: &str| name == "id" || asked.is_some_and(|asked| asked.contains_key(name));
+    let said = body.iter().filter(|(name, _)| asked(name));
+    let said: Body = said.map(|(name, it)| (name.clone(), it.clone())).collect();
+    trail.after = Some(Value::Object(said));
     let id = |value: Option<&Value>| ObjectId::parse(value?.as_str()?).ok();
     let Some(new) = id(body.get("id")) else {
         return ended(OutcomeState::Failed, "was made, but the answer tells no id");

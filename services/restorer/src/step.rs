@@ -18,10 +18,10 @@ use model::plan::{Action, Step, add_call};
 use proto::v1::OutcomeState;
 use runtime::status::chain;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use self::look::{Look, Verdict, look, targets};
 use crate::fresh;
+use crate::turns::Turns;
 
 /// Steps under way at a time. With so many, the quota is used while the writes of
 /// some are not seen everywhere yet.
@@ -60,7 +60,8 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    async fn write(
+    /// Sends a write, and keeps the id of its request.
+    pub(crate) async fn write(
         &mut self,
         directory: &dyn DirectoryWriter,
         call: &Call,
@@ -85,9 +86,7 @@ pub(crate) struct Past<'a> {
     pub(crate) returned: Option<&'a HashSet<ObjectId>>,
 }
 
-/// Carries out a step. `turns` bounds how many steps are between their look and their
-/// write, so that little time passes from one to the other however many steps wait for
-/// the quota.
+/// Carries out a step, which holds one of the turns from its look to its write.
 ///
 /// # Errors
 /// Where Graph or the credential is out of order as a whole: the step has not
@@ -96,7 +95,7 @@ pub(crate) async fn perform(
     directory: &dyn DirectoryWriter,
     step: &Step,
     past: Past<'_>,
-    turns: &Semaphore,
+    turns: &Turns,
 ) -> Result<Ending, GraphError> {
     let mut trail = Trail::default();
     let (state, detail) = match attempt(directory, step, past, turns, &mut trail).await {
@@ -160,8 +159,8 @@ pub(crate) async fn prospects(
     Ok(found)
 }
 
-/// How a step ended that an earlier attempt began and did not note; nothing is
-/// written.
+/// How a step ended that an earlier attempt began and did not note, so long ago that
+/// what it wrote is seen everywhere; nothing is written.
 ///
 /// # Errors
 /// The [`GraphError`] of a read.
@@ -180,7 +179,7 @@ pub(crate) async fn settle(
             (OutcomeState::Applied, UNNOTED.to_owned(), trail)
         }
         Verdict::Write(_) => {
-            let detail = "cancelled before it was written".to_owned();
+            let detail = CANCELLED.to_owned();
             (OutcomeState::Skipped, detail, Trail::default())
         }
         Verdict::Left(detail)
@@ -199,7 +198,10 @@ pub(crate) async fn settle(
 }
 
 /// What is said of a write whose answer was not journalled.
-const UNNOTED: &str = "an earlier attempt wrote it; it was read back";
+pub(crate) const UNNOTED: &str = "an earlier attempt wrote it; it was read back";
+
+/// What is said of a step that was begun and that the cancel kept from writing.
+pub(crate) const CANCELLED: &str = "cancelled before it was written";
 
 /// Whether an error says nothing about the step.
 pub(crate) fn ends_the_attempt(error: &GraphError) -> bool {
@@ -214,7 +216,7 @@ async fn attempt(
     directory: &dyn DirectoryWriter,
     step: &Step,
     past: Past<'_>,
-    turns: &Semaphore,
+    turns: &Turns,
     trail: &mut Trail,
 ) -> Result<(OutcomeState, String), GraphError> {
     let mut waits = WAITS.into_iter();
@@ -222,12 +224,7 @@ async fn attempt(
     loop {
         // Who has written only reads; and who waits has no turn.
         let turn = match written {
-            false => Some(
-                turns
-                    .acquire()
-                    .await
-                    .expect("invariant: it is never closed"),
-            ),
+            false => Some(turns.take().await),
             true => None,
         };
         // It may have been carried out, and not be known everywhere yet.
@@ -270,6 +267,13 @@ async fn attempt(
             }
             Verdict::Missing(detail) | Verdict::Conflict(detail) => detail,
             Verdict::Write(_) if written => "was written, but reads do not show it".to_owned(),
+            Verdict::Write(_) if turns.are_over() && !doubtful => {
+                return Ok((OutcomeState::Skipped, CANCELLED.to_owned()));
+            }
+            // What was sent may show yet.
+            Verdict::Write(_) if turns.are_over() => {
+                "cancelled; it was sent, and reads do not show it".to_owned()
+            }
             Verdict::Write(call) => match trail.write(directory, &call).await {
                 Ok(_) => {
                     written = true;

@@ -2,17 +2,21 @@
 //! restore runs.
 
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
+use model::call::HttpMethod;
 use model::{PlanId, TenantId};
 use prost::Message;
 use proto::v1::*;
 use serde_json::json;
 use store::Area;
 
-use crate::restore::{cloud_user, ids, patch, property, scene};
+use crate::restore::{cloud_user, destroy, ids, patch, property, scene, write};
 use crate::sandbox::{Sandbox, TENANT, reason};
 
 const TITLE: &str = "Changed";
+/// Steps of a wave between their look and their write.
+const AT_THE_WRITE: i32 = 20;
 
 /// Changes some users, and plans to put them back.
 async fn struck(users: usize) -> anyhow::Result<(Sandbox, Plan, Vec<PlanStep>)> {
@@ -62,10 +66,10 @@ async fn put_back(sandbox: &Sandbox, step: &PlanStep) -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_restore_is_cancelled_from_another_replica_between_two_waves() -> anyhow::Result<()> {
-    let (sandbox, plan, steps) = struck(30).await?;
+async fn a_restore_is_cancelled_from_another_replica_within_a_wave() -> anyhow::Result<()> {
+    let (sandbox, plan, _) = struck(30).await?;
     let (other, _stop) = sandbox.another_restorer().await?;
-    // The writes of the first wave wait for the cancel.
+    // The writes that go first wait until the cancel is seen.
     let gate = Arc::new((Mutex::new((0, false)), Condvar::new()));
     let held = Arc::clone(&gate);
     let arrived = Arc::new(tokio::sync::Notify::new());
@@ -89,6 +93,8 @@ async fn a_restore_is_cancelled_from_another_replica_between_two_waves() -> anyh
             request_id: sandbox.request_id(),
         };
         let answer = other.clone().cancel_restore(request).await;
+        // Who applies the plan looks at the mark each second.
+        tokio::time::sleep(Duration::from_secs(3)).await;
         let (state, opened) = &*gate;
         state.lock().expect("nobody panicked").1 = true;
         opened.notify_all();
@@ -99,11 +105,16 @@ async fn a_restore_is_cancelled_from_another_replica_between_two_waves() -> anyh
     assert_eq!(asked.state(), RestoreState::Running);
     assert_eq!(restore.state(), RestoreState::Cancelled);
     assert_eq!(
-        (restore.applied, restore.failed, restore.conflicts),
-        (16, 0, 0),
-        "the wave under way is ended and noted, and no other begun"
+        (restore.failed, restore.conflicts, restore.already_done),
+        (0, 0, 0)
     );
-    assert_eq!(changed(&sandbox), steps.len() - 16);
+    assert_eq!(
+        (restore.applied, restore.skipped),
+        (AT_THE_WRITE, 30 - AT_THE_WRITE),
+        "what was sent is noted, and of the wave under way no more is written"
+    );
+    let left = usize::try_from(restore.skipped)?;
+    assert_eq!(changed(&sandbox), left);
     assert_eq!(
         (&restore.applied_by[..], restore.verified),
         (&["tests".to_owned()][..], false)
@@ -113,11 +124,7 @@ async fn a_restore_is_cancelled_from_another_replica_between_two_waves() -> anyh
     assert_eq!(seen, restore, "both replicas tell the same");
     let refused = sandbox.apply(&plan.name).await.expect_err("refused");
     assert_eq!(reason(&refused), "RESTORE_CANCELLED");
-    assert_eq!(
-        changed(&sandbox),
-        steps.len() - 16,
-        "nothing more is written"
-    );
+    assert_eq!(changed(&sandbox), left, "nothing more is written");
     Ok(())
 }
 
@@ -166,6 +173,66 @@ async fn what_was_begun_and_not_noted_is_looked_at_when_it_is_cancelled() -> any
     let undone = sandbox.apply(&way_back.name).await?;
     assert_eq!(undone.state(), RestoreState::Succeeded, "{undone:#?}");
     assert_eq!(changed(&sandbox), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_begun_to_be_made_anew_is_found_when_it_is_cancelled() -> anyhow::Result<()> {
+    let (sandbox, snapshot, intruder) = scene().await?;
+    let lost = ids(&sandbox, "user", cloud_user);
+    for user in &lost[..2] {
+        destroy(&sandbox, "users", "directory/deletedItems", user).await?;
+    }
+    let request = CreatePlanRequest {
+        options: Some(PlanOptions {
+            recreate_hard_deleted: true,
+            ..PlanOptions::default()
+        }),
+        ..sandbox.rollback(&snapshot.name)
+    };
+    let (plan, steps, _) = sandbox.plan(request).await?;
+    let mut making = steps.iter();
+    let mut making = || making.find(|step| step.action() == StepAction::Recreate);
+    let (Some(made), Some(unmade)) = (making(), making()) else {
+        anyhow::bail!("two are made anew")
+    };
+    // Killed between the request for the first and the one for the second.
+    let mut body: serde_json::Value = serde_json::from_str(made.body_json())?;
+    body["passwordProfile"] = json!({"password": "Rw1!a-long-password-of-the-test"});
+    let path = made.path.clone();
+    let answer = write(&intruder, HttpMethod::Post, path, Some(body)).await?;
+    let answer = answer.unwrap_or_default();
+    begun(&sandbox, &plan, &[made.number, unmade.number]).await?;
+
+    let restore = sandbox
+        .cancel(sandbox.restores(), &restore_of(&plan))
+        .await?;
+    assert_eq!(
+        (restore.state(), restore.applied, restore.skipped),
+        (RestoreState::Cancelled, 1, 1)
+    );
+    let outcomes = sandbox.outcomes(&restore.name).await?;
+    let told: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| (outcome.step, outcome.state(), outcome.new_id.as_str()))
+        .collect();
+    let new = answer["id"].as_str().unwrap_or_default();
+    assert_eq!(
+        told,
+        [
+            (made.number, OutcomeState::Applied, new),
+            (unmade.number, OutcomeState::Skipped, "")
+        ]
+    );
+    let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
+    let lineage = vault.lineage().await?;
+    let pairs: Vec<_> = lineage
+        .entries()
+        .iter()
+        .map(|entry| (entry.old.to_string(), entry.new.to_string()))
+        .collect();
+    let old = made.object.clone().unwrap_or_default().id;
+    assert_eq!(pairs, [(old, new.to_owned())]);
     Ok(())
 }
 

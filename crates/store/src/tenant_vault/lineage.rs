@@ -33,21 +33,19 @@ impl TenantVault {
         Ok(Lineage::new(entries))
     }
 
-    /// Tells of objects that were made anew. What is told already is not told again.
+    /// Tells of objects that were made anew, and answers what was new of that. What
+    /// is known already is not told again; `known` is the lineage as the caller last
+    /// read it, so that it need not be read for each stroke.
     ///
     /// # Errors
     /// `Corrupt`; `Unavailable`.
-    pub async fn add_lineage(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        loop {
-            let held = self.lineage().await?;
-            let is_new = |entry: &&Entry| {
-                let same = |it: &Entry| it.old == entry.old && it.new == entry.new;
-                !held.entries().iter().any(same)
-            };
-            let entries: Vec<Entry> = entries.iter().filter(is_new).cloned().collect();
-            if entries.is_empty() {
-                return Ok(());
-            }
+    pub async fn add_lineage(
+        &self,
+        known: &Lineage,
+        entries: &[Entry],
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = unknown_to(known, entries);
+        while !entries.is_empty() {
             let names = self.list_names(Area::Lineage, MADE_ANEW).await?;
             let last = names
                 .iter()
@@ -57,10 +55,20 @@ impl TenantVault {
             let path = layout::document(self.id(), Area::Lineage, MADE_ANEW, &name)?;
             let content = v1::to_json(&v1::Lineage::from(&entries[..]))?;
             match self.create(&path, content).await? {
-                Created::Ours => return Ok(()),
-                // Another restore was quicker.
-                Created::Theirs => {}
+                Created::Ours => break,
+                // Another restore was quicker, and may have told of the same.
+                Created::Theirs => entries = unknown_to(&self.lineage().await?, &entries),
             }
         }
+        Ok(entries)
     }
+}
+
+/// The entries that a lineage does not tell.
+fn unknown_to(known: &Lineage, entries: &[Entry]) -> Vec<Entry> {
+    let is_new = |entry: &&Entry| {
+        let same = |it: &Entry| it.old == entry.old && it.new == entry.new;
+        !known.entries().iter().any(same)
+    };
+    entries.iter().filter(is_new).cloned().collect()
 }

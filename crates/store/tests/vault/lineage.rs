@@ -1,6 +1,6 @@
 //! What was made anew in place of what.
 
-use model::lineage::Entry;
+use model::lineage::{Entry, Lineage};
 use model::{ObjectId, ObjectType, PlanId};
 use testkit::store::{moment, tenant};
 
@@ -31,12 +31,13 @@ async fn what_was_told_is_read_again_in_order() {
         entry(ObjectType::Application, 2),
         entry(ObjectType::Group, 3),
     ];
-    vault
-        .add_lineage(std::slice::from_ref(&first))
-        .await
-        .unwrap();
-    vault.add_lineage(&more).await.unwrap();
-    vault.add_lineage(&more).await.unwrap();
+    let known = vault.lineage().await.unwrap();
+    let told = std::slice::from_ref(&first);
+    assert_eq!(vault.add_lineage(&known, told).await.unwrap(), told);
+    let known = vault.lineage().await.unwrap();
+    assert_eq!(vault.add_lineage(&known, &more).await.unwrap(), more[1..]);
+    let known = vault.lineage().await.unwrap();
+    assert_eq!(vault.add_lineage(&known, &more).await.unwrap(), []);
     assert_eq!(vault.lineage().await.unwrap().entries(), more);
     let other = vaults.tenant(&tenant(2)).await.unwrap();
     assert!(
@@ -50,7 +51,11 @@ async fn of_many_who_tell_at_once_nobody_is_lost() {
     let (_, vault) = opened(memory()).await;
     let tellers = (1..=8).map(|n| {
         let vault = vault.clone();
-        async move { vault.add_lineage(&[entry(ObjectType::User, n)]).await }
+        async move {
+            vault
+                .add_lineage(&Lineage::default(), &[entry(ObjectType::User, n)])
+                .await
+        }
     });
     for told in futures::future::join_all(tellers).await {
         told.unwrap();

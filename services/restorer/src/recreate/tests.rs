@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use model::call::HttpMethod;
-use model::plan::Action;
+use model::lineage::Entry;
 use model::{ObjectRef, ObjectType};
 use runtime::SeededIds;
 
@@ -77,6 +77,12 @@ fn an_object_is_looked_for_by_what_no_other_shares() {
     let principal = step(ObjectType::ServicePrincipal, "/servicePrincipals", body);
     check(principal, Some((Key::AppId, "a-1")));
     let unit = step(ObjectType::AdministrativeUnit, "/units", json!({}));
+    assert!(is_untraceable(&unit) && !is_untraceable(&user()));
+    let other = Step {
+        action: Action::Update,
+        ..unit.clone()
+    };
+    assert!(!is_untraceable(&other), "it is made by no step");
     check(unit, None);
 }
 
@@ -95,4 +101,37 @@ fn only_what_was_asked_for_is_taken_for_ours() {
     let own = format!("rewind-{OLD}");
     assert!(is_ours(&group, Key::UniqueName, &own, &other));
     assert!(!is_ours(&group, Key::UniqueName, "x-1", &other));
+}
+
+#[test]
+fn what_was_made_goes_on_record_without_a_password() {
+    let new = "00000000-0000-4000-8000-000000000002";
+    let answer = json!({"id": new, "userPrincipalName": "a@contoso.com", "jobTitle": "Clerk",
+        "passwordProfile": {"password": "secret"}, "createdDateTime": "2026-01-01T00:00:00Z"});
+    let answer = answer.as_object().expect("an object");
+    let mut trail = Trail::default();
+    let ((state, detail), made) = made(&user(), answer, "", &mut trail);
+    assert_eq!((state, detail.as_str()), (OutcomeState::Applied, ""));
+    assert_eq!(made.map(|made| made.new.to_string()).as_deref(), Some(new));
+    let record = json!({"id": new, "userPrincipalName": "a@contoso.com", "jobTitle": "Clerk"});
+    assert_eq!(trail.after, Some(record));
+}
+
+#[test]
+fn what_this_plan_made_is_its_own_after_a_kill() {
+    let id = |n: u32| ObjectId::parse(&format!("00000000-0000-4000-8000-{n:012}")).expect("valid");
+    let plan = |text: &str| PlanId::parse(text).expect("valid");
+    let (mine, theirs) = (plan("20261120t080000-1"), plan("20261120t080000-2"));
+    let entry = Entry {
+        object_type: ObjectType::User,
+        old: id(1),
+        new: id(2),
+        app_ids: None,
+        made: chrono::DateTime::UNIX_EPOCH,
+        restore: mine.clone(),
+    };
+    let lineage = Lineage::new(vec![entry]);
+    assert!(by_this_plan(&lineage, &id(2), &mine));
+    assert!(!by_this_plan(&lineage, &id(2), &theirs));
+    assert!(!by_this_plan(&lineage, &id(3), &mine));
 }
