@@ -15,7 +15,7 @@ pub(crate) use requests::{
     AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
     CopySnapshots, CreateDiff, DiffCommand, DriftWatch, EraseKeys, ExportDiff, ExportFormat,
     ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
-    ListSignals, MakePlan, Named, OneReport, OneTenant, Parts, PlanOrRestore, Relationships,
+    ListSignals, MakePlan, Named, OneReport, OneTenant, Parts, PlanOrRestore, ProtectCommand, Relationships,
     RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowSignal,
     ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand,
     UpdateTenant, VerifySnapshots,
@@ -119,6 +119,9 @@ pub(crate) enum Command {
     /// Tells what in a tenant somebody should look at
     #[command(subcommand)]
     Signals(SignalsCommand),
+    /// Tells how well a tenant is guarded against hard deletion
+    #[command(subcommand)]
+    Protect(ProtectCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

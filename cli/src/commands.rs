@@ -5,6 +5,7 @@
 
 pub(crate) mod diff;
 pub(crate) mod keys;
+pub(crate) mod protect;
 pub(crate) mod restore;
 pub(crate) mod signals;
 pub(crate) mod snapshot;

@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={}", root.display());
     let files = [
         "access", "approval", "common", "tenant", "snapshot", "diff", "restore", "keys", "store",
-        "signal",
+        "signal", "protection",
     ]
     .map(|name| root.join(format!("rewind/v1/{name}.proto")));
     let mut compiler = protox::Compiler::new([&root])?;

@@ -10,6 +10,7 @@ mod crowd;
 mod drift;
 mod lanes;
 mod lockout;
+mod posture;
 mod quotas;
 mod references;
 mod relations;
