@@ -15,10 +15,10 @@ pub(crate) use requests::{
     AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
     CopySnapshots, CreateDiff, DiffCommand, DriftWatch, EraseKeys, ExportDiff, ExportFormat,
     ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
-    ListSignals, MakePlan, Named, OneReport, OneTenant, Parts, PlanOrRestore, ProtectCommand, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowSignal,
-    ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand,
-    UpdateTenant, VerifySnapshots,
+    ListSignals, MakePlan, Named, OneReport, OneTenant, Parts, PlanOrRestore, ProtectCommand,
+    Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity,
+    ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
+    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

@@ -84,7 +84,12 @@ fn block(check: &v1::PostureCheck) -> String {
     };
     let mut lines = vec![format!("{}  {how}", tame(&check.id))];
     lines.push(format!("    {}", tame(&check.sentence)));
-    lines.extend(check.evidence.iter().map(|it| format!("    - {}", tame(it))));
+    lines.extend(
+        check
+            .evidence
+            .iter()
+            .map(|it| format!("    - {}", tame(it))),
+    );
     if !check.remedy.is_empty() {
         lines.push(format!("    To do: {}", tame(&check.remedy)));
     }

@@ -415,14 +415,15 @@ pub(crate) fn links() -> [SnapshotLink; 2] {
 
 /// A posture with a check of each status.
 pub(crate) fn posture() -> Posture {
-    let check = |id: &str, layer: PostureLayer, status: PostureStatus, sentence: &str| PostureCheck {
-        id: id.to_owned(),
-        layer: layer as i32,
-        status: status as i32,
-        points: 10,
-        sentence: sentence.to_owned(),
-        ..PostureCheck::default()
-    };
+    let check =
+        |id: &str, layer: PostureLayer, status: PostureStatus, sentence: &str| PostureCheck {
+            id: id.to_owned(),
+            layer: layer as i32,
+            status: status as i32,
+            points: 10,
+            sentence: sentence.to_owned(),
+            ..PostureCheck::default()
+        };
     let checks = vec![
         check(
             "hard-delete-protected",

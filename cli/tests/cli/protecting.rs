@@ -38,7 +38,9 @@ few-people  not known
     );
     let asked = gateway.fake.last("GetPostureRequest");
     assert_eq!(asked["parent"], format!("tenants/{TENANT}"));
-    let run = gateway.rewind(&["protect", "status", "--output", "json"]).exits(3);
+    let run = gateway
+        .rewind(&["protect", "status", "--output", "json"])
+        .exits(3);
     assert_eq!(run.json()["checks"][1]["severity"], "SEVERITY_HIGH");
 }
 
@@ -47,7 +49,10 @@ fn a_posture_without_findings_ends_with_zero() {
     let mut posture = canned::posture();
     let good = |status: i32| status == i32::from(PostureStatus::Good);
     posture.checks.retain(|check| good(check.status));
-    let fake = Fake { posture, ..Fake::default() };
+    let fake = Fake {
+        posture,
+        ..Fake::default()
+    };
     let run = Gateway::start(fake).rewind(&["protect", "status"]).exits(0);
     assert!(run.out.contains("Findings  0 findings"), "{run:?}");
 }

@@ -14,10 +14,7 @@ use crate::error::GraphError;
 use crate::json;
 
 /// The items of a list.
-async fn items(
-    directory: &dyn Directory,
-    query: &Query,
-) -> Result<Vec<Box<RawValue>>, GraphError> {
+async fn items(directory: &dyn Directory, query: &Query) -> Result<Vec<Box<RawValue>>, GraphError> {
     let first = directory.page(query, None).await?;
     rest(directory, query, first).await
 }
@@ -28,7 +25,10 @@ async fn rest(
     query: &Query,
     first: Page,
 ) -> Result<Vec<Box<RawValue>>, GraphError> {
-    let Page { mut items, mut next } = first;
+    let Page {
+        mut items,
+        mut next,
+    } = first;
     while let Some(link) = next {
         let page = directory.page(query, Some(&link)).await?;
         items.extend(page.items);
@@ -41,16 +41,17 @@ async fn rest(
 ///
 /// # Errors
 /// Any [`GraphError`] of a read.
-pub async fn objects(
-    directory: &dyn Directory,
-    query: &Query,
-) -> Result<Vec<Object>, GraphError> {
+pub async fn objects(directory: &dyn Directory, query: &Query) -> Result<Vec<Object>, GraphError> {
     let object_type = query.kind().object_type();
-    let object = |item: &Box<RawValue>| {
+    let object = |item: &RawValue| {
         let taken = Object::from_json(object_type, ObjectState::Live, item.get());
         taken.map_err(|error| garbled(&json::reason(&error), query))
     };
-    items(directory, query).await?.iter().map(object).collect()
+    items(directory, query)
+        .await?
+        .iter()
+        .map(|item| object(item))
+        .collect()
 }
 
 /// The ids of the other ends of one object's links; none where the object is gone.
@@ -70,8 +71,8 @@ pub async fn links(
         Err(GraphError::NotFound { .. }) => Vec::new(),
         found => found?,
     };
-    let id = |item: &Box<RawValue>| json::id(item).map_err(|what| garbled(&what, &query));
-    found.iter().map(id).collect()
+    let id = |item: &RawValue| json::id(item).map_err(|what| garbled(&what, &query));
+    found.iter().map(|item| id(item)).collect()
 }
 
 /// The groups that users are in, the groups that those are in, and so on: member, then

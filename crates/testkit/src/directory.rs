@@ -25,9 +25,9 @@ use graph::{
 };
 use model::call::Call;
 use model::catalogue::{Lane, Reading};
+use model::posture::{Action, Role};
 use model::snapshot::{Content, Kind};
 use model::{Link, Object, ObjectId, ObjectState, ObjectType};
-use model::posture::{Action, Role};
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -55,9 +55,8 @@ async fn look(
     registered: Vec<ObjectId>,
     writer: Option<String>,
 ) -> Result<Seen, GraphError> {
-    let list = |object_type| async move {
-        lists::objects(directory, &Query::Objects(object_type)).await
-    };
+    let list =
+        |object_type| async move { lists::objects(directory, &Query::Objects(object_type)).await };
     // Conditional Access has one request a second, so that these take longest.
     let slow = async {
         let contexts = list(ObjectType::AuthenticationContextClassReference).await;
@@ -67,7 +66,11 @@ async fn look(
             contexts,
         )?;
         let policies = list(ObjectType::ConditionalAccessPolicy).await;
-        let policies = known("the Conditional Access policies", "Policy.Read.All", policies)?;
+        let policies = known(
+            "the Conditional Access policies",
+            "Policy.Read.All",
+            policies,
+        )?;
         Ok::<_, GraphError>((contexts, policies))
     };
     let quick = async {
@@ -184,8 +187,7 @@ async fn principals(
         let members = lists::links(directory, LinkKind::GroupMembers, id).await?;
         Ok::<_, GraphError>((id.clone(), members.into_iter().collect::<BTreeSet<_>>()))
     });
-    let members: HashMap<_, _> =
-        try_join_all(members).await?.into_iter().collect();
+    let members: HashMap<_, _> = try_join_all(members).await?.into_iter().collect();
     let inside: BTreeSet<&ObjectId> = members.values().flatten().collect();
     let inside: Vec<ObjectId> = inside.into_iter().cloned().collect();
     types.extend(directory.existing(&inside).await?);

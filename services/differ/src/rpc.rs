@@ -10,8 +10,9 @@ use proto::v1::diff_service_server::DiffService;
 use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::{
     CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
-    GetPostureRequest, GetPostureResponse, GetReportRequest, GetReportResponse, ListChangesRequest, ListChangesResponse,
-    ListReportsRequest, ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
+    GetPostureRequest, GetPostureResponse, GetReportRequest, GetReportResponse, ListChangesRequest,
+    ListChangesResponse, ListReportsRequest, ListReportsResponse, Report, WatchReportRequest,
+    WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
@@ -280,7 +281,9 @@ impl ProtectionService for Rpc {
     ) -> Result<Response<GetPostureResponse>, Status> {
         let parent = &request.get_ref().parent;
         let tenant = name::parse_tenant("parent", parent).map_err(|error| refuse(error.into()))?;
-        let posture = posture::read(&self.context, &tenant).await.map_err(refuse)?;
+        let posture = posture::read(&self.context, &tenant)
+            .await
+            .map_err(refuse)?;
         Ok(Response::new(GetPostureResponse {
             posture: Some(posture),
         }))

@@ -121,7 +121,10 @@ async fn defend(hand: &GraphWriter, spared: &[String]) -> anyhow::Result<String>
     let assignments = lists::objects(hand, &Query::Objects(ObjectType::RoleAssignment)).await?;
     for assignment in assignments {
         if assignment.body()["roleDefinitionId"] == APPLICATION_ADMINISTRATOR {
-            let path = format!("/roleManagement/directory/roleAssignments/{}", assignment.id);
+            let path = format!(
+                "/roleManagement/directory/roleAssignments/{}",
+                assignment.id
+            );
             write(hand, HttpMethod::Delete, path, None).await?;
         }
     }
@@ -146,7 +149,10 @@ async fn a_bare_tenant_has_findings_and_is_not_touched() -> anyhow::Result<()> {
         ]
     );
     assert_eq!(with(&posture, PostureStatus::NotKnown), Vec::<&str>::new());
-    assert_eq!(one(&posture, "hard-delete-protected").severity(), Severity::Critical);
+    assert_eq!(
+        one(&posture, "hard-delete-protected").severity(),
+        Severity::Critical
+    );
     assert_eq!(
         one(&posture, "break-glass-usable").status(),
         PostureStatus::Good
@@ -198,7 +204,8 @@ async fn a_tenant_that_was_set_up_by_hand_has_no_findings_until_it_is_spoilt() -
         body["servicePrincipalType"] == json!("Application")
             && body["appOwnerOrganizationId"] != json!("f8cdef31-a31e-4b4a-93e4-5f571e91255a")
     });
-    let body = json!({"principalId": other[0], "resourceId": graph[0], "appRoleId": MAY_DELETE_USERS});
+    let body =
+        json!({"principalId": other[0], "resourceId": graph[0], "appRoleId": MAY_DELETE_USERS});
     let path = format!("/servicePrincipals/{}/appRoleAssignedTo", graph[0]);
     write(&hand, HttpMethod::Post, path, Some(body)).await?;
     let found = posture(&sandbox).await?;
@@ -206,7 +213,10 @@ async fn a_tenant_that_was_set_up_by_hand_has_no_findings_until_it_is_spoilt() -
         with(&found, PostureStatus::Finding),
         ["no-other-applications"]
     );
-    assert_eq!(found.applications[0].permissions, ["User.DeleteRestore.All"]);
+    assert_eq!(
+        found.applications[0].permissions,
+        ["User.DeleteRestore.All"]
+    );
 
     let path = format!("{POLICIES}/{main}");
     let users = json!({"includeUsers": ["All"], "excludeUsers": []});
@@ -270,13 +280,21 @@ async fn what_the_reader_may_not_read_is_not_known() -> anyhow::Result<()> {
         PostureStatus::Good
     );
     for check in ["context-published", "policy-enabled", "phishing-resistant"] {
-        assert_eq!(one(&found, check).status(), PostureStatus::NotKnown, "{check}");
+        assert_eq!(
+            one(&found, check).status(),
+            PostureStatus::NotKnown,
+            "{check}"
+        );
     }
 
     let all = ["Directory.Read.All", "RoleManagement.Read.Directory"];
     let found = without(&all).await?;
     for check in ["few-people", "no-other-applications"] {
-        assert_eq!(one(&found, check).status(), PostureStatus::NotKnown, "{check}");
+        assert_eq!(
+            one(&found, check).status(),
+            PostureStatus::NotKnown,
+            "{check}"
+        );
     }
     Ok(())
 }

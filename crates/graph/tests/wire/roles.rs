@@ -104,10 +104,7 @@ async fn roles_come_with_the_actions_that_they_allow() {
     .await;
     let roles = server.reader().roles().await.unwrap();
     assert_eq!((&roles[0].id, &roles[0].template), (&id(1), &id(2)));
-    assert_eq!(
-        (roles[0].name.as_str(), roles[0].enabled),
-        ("R", true)
-    );
+    assert_eq!((roles[0].name.as_str(), roles[0].enabled), ("R", true));
     assert_eq!(roles[0].actions, ["x", "y"]);
     assert_eq!((&roles[1].template, roles[1].enabled), (&id(3), false));
     assert_eq!(roles[1].name, id(3).as_str());

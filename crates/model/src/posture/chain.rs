@@ -339,7 +339,10 @@ fn spared(seen: &Seen, guard: &Guard) -> Answer {
 fn account(user: &Object, known: &BreakGlass, seen: &Seen) -> Account {
     let mut direct = Memberships::new();
     for (member, group) in &known.memberships {
-        direct.entry(member.clone()).or_default().insert(group.clone());
+        direct
+            .entry(member.clone())
+            .or_default()
+            .insert(group.clone());
     }
     let groups = groups_of(&user.id, &direct);
     let roles: Option<HashSet<ObjectId>> = seen.assignments.as_ref().ok().map(|all| {

@@ -85,15 +85,16 @@ pub(super) fn device_filter(policy: &Value) -> Option<(&str, &str)> {
 pub(super) fn lets_through_described_only((mode, rule): (&str, &str)) -> bool {
     let mut operators = rule.split_whitespace().filter(|word| {
         let word = word.trim_start_matches('(');
-        word.starts_with('-')
-            && !matches!(word.to_ascii_lowercase().as_str(), "-and" | "-or")
+        word.starts_with('-') && !matches!(word.to_ascii_lowercase().as_str(), "-and" | "-or")
     });
     let negates = |word: &str| {
         let word = word.to_ascii_lowercase();
         word == "-ne" || word.starts_with("-not")
     };
     match mode {
-        "exclude" => operators.next().is_some_and(|first| !negates(first)) && !operators.any(negates),
+        "exclude" => {
+            operators.next().is_some_and(|first| !negates(first)) && !operators.any(negates)
+        }
         "include" => operators.next().is_some_and(negates) && operators.all(negates),
         _ => false,
     }

@@ -29,10 +29,19 @@ const PERMISSIONS: [(&str, &str); 7] = [
     ("User.DeleteRestore.All", "users"),
     ("User.ReadWrite.All", "users"),
     ("Group.ReadWrite.All", "groups"),
-    ("Application.ReadWrite.All", "applications and service principals"),
+    (
+        "Application.ReadWrite.All",
+        "applications and service principals",
+    ),
     ("Directory.ReadWrite.All", "users and groups"),
-    ("RoleManagement.ReadWrite.Directory", "anything, since it can give itself a role"),
-    ("AppRoleAssignment.ReadWrite.All", "anything, since it can give itself a permission"),
+    (
+        "RoleManagement.ReadWrite.Directory",
+        "anything, since it can give itself a role",
+    ),
+    (
+        "AppRoleAssignment.ReadWrite.All",
+        "anything, since it can give itself a permission",
+    ),
 ];
 
 /// Who could delete for good.
@@ -108,7 +117,10 @@ fn role_holders(seen: &Seen) -> Known<Vec<RoleHolders>> {
 
 /// `None` where the role does not allow it, or nobody holds it.
 fn holders_of(role: &Role, assignments: &[Object], principals: &Principals) -> Option<RoleHolders> {
-    let actions = role.actions.iter().filter(|action| deletes_for_good(action));
+    let actions = role
+        .actions
+        .iter()
+        .filter(|action| deletes_for_good(action));
     let mut found = RoleHolders {
         name: role.name.clone(),
         template: role.template.clone(),
@@ -173,12 +185,16 @@ fn applications(seen: &Seen) -> Known<Vec<(String, BTreeSet<String>)>> {
     for one in granted {
         let allows = PERMISSIONS.iter().any(|(name, _)| *name == one.permission);
         if allows && !seen.own.contains(&one.principal) {
-            let held = found.entry((&one.name, &one.principal)).or_default();
+            let held = found
+                .entry((one.name.as_str(), &one.principal))
+                .or_default();
             held.insert(one.permission.clone());
         }
     }
     let named = found.into_iter();
-    Ok(named.map(|((name, _), held)| (name.to_owned(), held)).collect())
+    Ok(named
+        .map(|((name, _), held)| (name.to_owned(), held))
+        .collect())
 }
 
 /// Answers the checks about who could.
@@ -195,13 +211,17 @@ fn people(seen: &Seen, holders: &Holders) -> Answer {
         Err(unread) => return Answer::unknown(unread),
     };
     let all: BTreeSet<&ObjectId> = roles.iter().flat_map(|role| &role.users).collect();
-    let others = all.iter().filter(|id| !seen.registered.contains(id)).count();
+    let others = all
+        .iter()
+        .filter(|id| !seen.registered.contains(id))
+        .count();
     let sentence = format!(
         "{} beside the break-glass accounts could delete something for good today.",
         count(others, "person", "people")
     );
     let evidence = roles.iter().map(told);
-    let eligible = "who is only eligible for a role, in Privileged Identity Management, is not counted";
+    let eligible =
+        "who is only eligible for a role, in Privileged Identity Management, is not counted";
     let unknown: usize = roles.iter().map(|role| role.others).sum();
     let answer = if others > MOST_PEOPLE {
         Answer::finding(sentence)
@@ -227,12 +247,24 @@ fn told(role: &RoleHolders) -> String {
     }
     let applications = role.service_principals.len();
     if applications > 0 {
-        who.push(count(applications, "service principal", "service principals"));
+        who.push(count(
+            applications,
+            "service principal",
+            "service principals",
+        ));
     }
     if role.others > 0 {
-        who.push(format!("{} of a kind that could not be looked up", role.others));
+        who.push(format!(
+            "{} of a kind that could not be looked up",
+            role.others
+        ));
     }
-    format!("{}: {} ({})", role.name, who.join(", "), role.actions.join(", "))
+    format!(
+        "{}: {} ({})",
+        role.name,
+        who.join(", "),
+        role.actions.join(", ")
+    )
 }
 
 fn other_applications(seen: &Seen, holders: &Holders) -> Answer {

@@ -82,7 +82,7 @@ const fn check(
 const PROTECT_OTHER: &str = "In the Microsoft Entra admin center, under Entra ID > Roles & admins > Protected actions > Add protected actions, choose the context and add this action; its policy must be enabled before.";
 
 /// Every check, in the order in which they are told.
-pub const ALL: [CheckKind; 17] = [
+pub static ALL: [CheckKind; 17] = [
     check(
         ACTION,
         Layer::Action,

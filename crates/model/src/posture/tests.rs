@@ -92,7 +92,9 @@ fn role(id: &str, name: &str, actions: &[&str]) -> Role {
 /// A tenant without findings: user 1 is its break-glass account and its only
 /// administrator.
 fn guarded() -> Seen {
-    let actions = [HARD_DELETE].into_iter().chain(OTHERS.map(|(_, name)| name));
+    let actions = [HARD_DELETE]
+        .into_iter()
+        .chain(OTHERS.map(|(_, name)| name));
     Seen {
         actions: Ok(actions.map(|name| action(name, Some(CONTEXT))).collect()),
         contexts: Ok(vec![context(CONTEXT, true)]),
@@ -152,7 +154,11 @@ fn unread<T>(permission: Option<&'static str>) -> Known<T> {
 use Status::{Finding, NotKnown, NotReached};
 
 const OTHER: [&str; 5] = [
-    OTHERS[0].0, OTHERS[1].0, OTHERS[2].0, OTHERS[3].0, OTHERS[4].0,
+    OTHERS[0].0,
+    OTHERS[1].0,
+    OTHERS[2].0,
+    OTHERS[3].0,
+    OTHERS[4].0,
 ];
 
 /// The other actions, all of which ended so.
@@ -169,6 +175,16 @@ fn the_table_is_in_order() {
 }
 
 #[test]
+fn the_page_has_every_check() {
+    let page = include_str!("../../../../docs/protection.md");
+    for kind in &CHECKS {
+        let (layer, severity) = (kind.layer.name(), kind.severity.name());
+        let row = format!("| `{}` | {layer} | {severity} | {} |", kind.id, kind.points);
+        assert!(page.contains(&row), "{row}");
+    }
+}
+
+#[test]
 fn a_tenant_with_the_whole_defence_has_no_findings() {
     let posture = judge(&guarded());
     assert_eq!(bad(&guarded()), []);
@@ -181,7 +197,11 @@ fn a_tenant_with_the_whole_defence_has_no_findings() {
 #[test]
 fn a_bare_tenant_is_told_what_is_missing_and_what_cannot_be_judged_yet() {
     let bare = Seen {
-        actions: Ok([HARD_DELETE].into_iter().chain(OTHERS.map(|(_, name)| name)).map(|name| action(name, None)).collect()),
+        actions: Ok([HARD_DELETE]
+            .into_iter()
+            .chain(OTHERS.map(|(_, name)| name))
+            .map(|name| action(name, None))
+            .collect()),
         contexts: Ok(Vec::new()),
         policies: Ok(Vec::new()),
         registered: Vec::new(),
@@ -206,7 +226,11 @@ fn a_bare_tenant_is_told_what_is_missing_and_what_cannot_be_judged_yet() {
     assert_eq!(posture.score(), 8);
     let first = &posture.checks[0];
     assert_eq!(first.severity(), Some(Severity::Critical));
-    assert!(first.remedy.contains("Protected actions"), "{}", first.remedy);
+    assert!(
+        first.remedy.contains("Protected actions"),
+        "{}",
+        first.remedy
+    );
     assert_eq!(
         first.sentence,
         "microsoft.directory/deletedItems/delete is not a protected action: whoever holds the permission may use it with any sign-in."
@@ -217,7 +241,10 @@ fn a_bare_tenant_is_told_what_is_missing_and_what_cannot_be_judged_yet() {
 fn each_link_of_the_chain_is_looked_at() {
     let not_settable = |seen: &mut Seen| {
         let actions = seen.actions.as_mut().expect("known");
-        actions[0] = Action { settable: false, ..action(HARD_DELETE, None) };
+        actions[0] = Action {
+            settable: false,
+            ..action(HARD_DELETE, None)
+        };
     };
     let mut after_action = vec![("hard-delete-protected", Finding)];
     after_action.extend(
@@ -235,11 +262,20 @@ fn each_link_of_the_chain_is_looked_at() {
     );
     check(not_settable, &after_action);
     check(
-        |seen| seen.actions.as_mut().expect("known").retain(|it| it.name != HARD_DELETE),
+        |seen| {
+            seen.actions
+                .as_mut()
+                .expect("known")
+                .retain(|it| it.name != HARD_DELETE)
+        },
         &after_action,
     );
 
-    for contexts in [vec![], vec![context(CONTEXT, false)], vec![context("c1", true)]] {
+    for contexts in [
+        vec![],
+        vec![context(CONTEXT, false)],
+        vec![context("c1", true)],
+    ] {
         let mut expected = vec![("context-published", Finding)];
         expected.extend(others(Finding));
         check(|seen| seen.contexts = Ok(contexts), &expected);
@@ -268,37 +304,64 @@ fn each_link_of_the_chain_is_looked_at() {
 #[test]
 fn a_policy_with_a_way_round_is_none() {
     let round = [
-        &["policy-for-everybody", "phishing-resistant", "managed-device"][..],
+        &[
+            "policy-for-everybody",
+            "phishing-resistant",
+            "managed-device",
+        ][..],
         &OTHER,
     ]
     .concat();
     for (place, value) in [
         ("users", json!({"includeUsers": [id(9).as_str()]})),
         ("users", json!({"includeRoles": [id(9).as_str()]})),
-        ("users", Value::Null),
         ("clientAppTypes", json!(["browser"])),
         ("platforms", json!({"includePlatforms": ["windows"]})),
-        ("platforms", json!({"includePlatforms": ["all"], "excludePlatforms": ["linux"]})),
-        ("locations", json!({"includeLocations": ["All"], "excludeLocations": ["AllTrusted"]})),
+        (
+            "platforms",
+            json!({"includePlatforms": ["all"], "excludePlatforms": ["linux"]}),
+        ),
+        (
+            "locations",
+            json!({"includeLocations": ["All"], "excludeLocations": ["AllTrusted"]}),
+        ),
         ("locations", json!({"includeLocations": [id(9).as_str()]})),
         ("userRiskLevels", json!(["high"])),
         ("signInRiskLevels", json!(["medium"])),
         ("insiderRiskLevels", json!("elevated")),
-        ("authenticationFlows", json!({"transferMethods": "deviceCodeFlow"})),
-        ("clientApplications", json!({"includeServicePrincipals": ["ServicePrincipalsInMyTenant"]})),
+        (
+            "authenticationFlows",
+            json!({"transferMethods": "deviceCodeFlow"}),
+        ),
+        (
+            "clientApplications",
+            json!({"includeServicePrincipals": ["ServicePrincipalsInMyTenant"]}),
+        ),
         ("somethingNew", json!({"mode": "on"})),
-        ("devices", json!({"deviceFilter": {"mode": "include", "rule": "device.isCompliant -eq True"}})),
+        (
+            "devices",
+            json!({"deviceFilter": {"mode": "include", "rule": "device.isCompliant -eq True"}}),
+        ),
     ] {
         check_policy(|policy| policy["conditions"][place] = value.clone(), &round);
     }
     for (place, value) in [
-        ("clientAppTypes", json!(["browser", "mobileAppsAndDesktopClients"])),
+        (
+            "clientAppTypes",
+            json!(["browser", "mobileAppsAndDesktopClients"]),
+        ),
         ("clientAppTypes", json!([])),
-        ("platforms", json!({"includePlatforms": ["all"], "excludePlatforms": []})),
+        (
+            "platforms",
+            json!({"includePlatforms": ["all"], "excludePlatforms": []}),
+        ),
         ("locations", json!({"includeLocations": ["All"]})),
         ("userRiskLevels", json!([])),
         ("authenticationFlows", json!({"transferMethods": "none"})),
-        ("somethingNew", json!({"mode": null, "mode@odata.type": "#x"})),
+        (
+            "somethingNew",
+            json!({"mode": null, "mode@odata.type": "#x"}),
+        ),
         ("devices", json!({"deviceFilter": null})),
     ] {
         check_policy(|policy| policy["conditions"][place] = value.clone(), &[]);
@@ -355,7 +418,10 @@ fn break_glass_accounts_must_be_there_and_left_out() {
     check(directly, &[]);
 
     let gone = |seen: &mut Seen| seen.break_glass = Ok(BreakGlass::default());
-    let expected = [("break-glass-usable", Finding), ("break-glass-excluded", NotReached)];
+    let expected = [
+        ("break-glass-usable", Finding),
+        ("break-glass-excluded", NotReached),
+    ];
     check(gone, &expected);
     let disabled = |seen: &mut Seen| {
         let mut body = user(1).body();
@@ -383,7 +449,10 @@ fn what_was_not_read_is_not_known_and_never_good() {
         "managed-device",
         "secure-workstation",
     ];
-    let mut expected: Vec<(&str, Status)> = vec![("hard-delete-protected", NotKnown), ("context-published", NotKnown)];
+    let mut expected: Vec<(&str, Status)> = vec![
+        ("hard-delete-protected", NotKnown),
+        ("context-published", NotKnown),
+    ];
     expected.extend(chain.map(|id| (id, NotKnown)));
     expected.push(("break-glass-excluded", NotKnown));
     expected.extend(others(NotKnown));
@@ -405,7 +474,10 @@ fn what_was_not_read_is_not_known_and_never_good() {
     ];
     check(|seen| seen.break_glass = unread(None), &expected);
 
-    let reach = [("few-people", NotKnown), ("no-other-applications", NotKnown)];
+    let reach = [
+        ("few-people", NotKnown),
+        ("no-other-applications", NotKnown),
+    ];
     check(|seen| seen.roles = unread(None), &reach);
     check(|seen| seen.assignments = unread(None), &reach);
     check(|seen| seen.principals = unread(None), &reach);

@@ -17,7 +17,8 @@ use crate::odata::Query;
 use crate::state::State;
 use crate::write::{Writer, contexts};
 
-const CONTEXT: &str = "roleManagement/directory/resourceNamespaces('microsoft.directory')/resourceActions";
+const CONTEXT: &str =
+    "roleManagement/directory/resourceNamespaces('microsoft.directory')/resourceActions";
 const WRITE: &[&str] = &["RoleManagement.ReadWrite.Directory"];
 
 /// An action: its name below the namespace, the verb, and whether it can be protected.
@@ -25,21 +26,73 @@ type Action = (&'static str, Option<&'static str>, bool);
 
 /// Microsoft's list of what can be protected, and some that cannot.
 const ACTIONS: &[Action] = &[
-    ("conditionalAccessPolicies/basic/update", Some("PATCH"), true),
+    (
+        "conditionalAccessPolicies/basic/update",
+        Some("PATCH"),
+        true,
+    ),
     ("conditionalAccessPolicies/create", Some("POST"), true),
     ("conditionalAccessPolicies/delete", Some("DELETE"), true),
-    ("conditionalAccessPolicies/standard/read", Some("GET"), false),
-    ("crossTenantAccessPolicy/allowedCloudEndpoints/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/default/b2bCollaboration/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/default/b2bDirectConnect/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/default/crossCloudMeetings/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/default/tenantRestrictions/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/partners/b2bCollaboration/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/partners/b2bDirectConnect/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/partners/create", Some("POST"), true),
-    ("crossTenantAccessPolicy/partners/crossCloudMeetings/update", Some("PATCH"), true),
-    ("crossTenantAccessPolicy/partners/delete", Some("DELETE"), true),
-    ("crossTenantAccessPolicy/partners/tenantRestrictions/update", Some("PATCH"), true),
+    (
+        "conditionalAccessPolicies/standard/read",
+        Some("GET"),
+        false,
+    ),
+    (
+        "crossTenantAccessPolicy/allowedCloudEndpoints/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/default/b2bCollaboration/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/default/b2bDirectConnect/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/default/crossCloudMeetings/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/default/tenantRestrictions/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/partners/b2bCollaboration/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/partners/b2bDirectConnect/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/partners/create",
+        Some("POST"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/partners/crossCloudMeetings/update",
+        Some("PATCH"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/partners/delete",
+        Some("DELETE"),
+        true,
+    ),
+    (
+        "crossTenantAccessPolicy/partners/tenantRestrictions/update",
+        Some("PATCH"),
+        true,
+    ),
     ("deletedItems.applications/delete", Some("DELETE"), false),
     ("deletedItems.groups/delete", Some("DELETE"), false),
     ("deletedItems/delete", Some("DELETE"), true),
@@ -49,18 +102,44 @@ const ACTIONS: &[Action] = &[
     ("namedLocations/create", Some("POST"), true),
     ("namedLocations/delete", Some("DELETE"), true),
     ("namedLocations/standard/read", Some("GET"), false),
-    ("resourceNamespaces/resourceActions/authenticationContext/update", Some("PATCH"), true),
+    (
+        "resourceNamespaces/resourceActions/authenticationContext/update",
+        Some("PATCH"),
+        true,
+    ),
     ("users/delete", Some("DELETE"), false),
 ];
 
 /// What roles allow, by their template ids, as far as it is about deleting for good.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("62e90394-69f5-4237-9190-012177145e10", &["deletedItems/delete", "deletedItems/restore", "users/delete"]),
-    ("9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3", &["deletedItems.applications/delete"]),
-    ("158c047a-c907-4556-b7ef-446551a6b5f7", &["deletedItems.applications/delete"]),
-    ("fdd7a751-b60b-444a-984c-02652fe8fa1c", &["deletedItems.groups/delete"]),
+    (
+        "62e90394-69f5-4237-9190-012177145e10",
+        &[
+            "deletedItems/delete",
+            "deletedItems/restore",
+            "users/delete",
+        ],
+    ),
+    (
+        "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
+        &["deletedItems.applications/delete"],
+    ),
+    (
+        "158c047a-c907-4556-b7ef-446551a6b5f7",
+        &["deletedItems.applications/delete"],
+    ),
+    (
+        "fdd7a751-b60b-444a-984c-02652fe8fa1c",
+        &["deletedItems.groups/delete"],
+    ),
     ("fe930be7-5e62-47db-91af-98c3a49a38b1", &["users/delete"]),
-    ("b1be1c3e-b65d-4f19-8427-f6fa0d97feb9", &["conditionalAccessPolicies/basic/update", "conditionalAccessPolicies/delete"]),
+    (
+        "b1be1c3e-b65d-4f19-8427-f6fa0d97feb9",
+        &[
+            "conditionalAccessPolicies/basic/update",
+            "conditionalAccessPolicies/delete",
+        ],
+    ),
 ];
 
 /// The actions that a role allows, by its template's id.
@@ -106,7 +185,10 @@ pub(crate) fn answer(writer: &Writer<'_>, raw: &[&str]) -> Result<Reply, GraphEr
 
 fn protect(writer: &Writer<'_>, action: &Action) -> Result<Reply, GraphError> {
     let body = writer.call.object()?;
-    documents::check(&body, &[("authenticationContextId", documents::is_text_or_null)])?;
+    documents::check(
+        &body,
+        &[("authenticationContextId", documents::is_text_or_null)],
+    )?;
     let (name, _, settable) = *action;
     if !settable {
         return Err(GraphError::request(
@@ -131,7 +213,11 @@ fn protect(writer: &Writer<'_>, action: &Action) -> Result<Reply, GraphError> {
             state.settings.protected.insert(name, number);
         }
     }
-    let modified = vec![("AuthenticationContext".to_owned(), old, to_json(state, action, true))];
+    let modified = vec![(
+        "AuthenticationContext".to_owned(),
+        old,
+        to_json(state, action, true),
+    )];
     let target = Target {
         service: "Core Directory",
         category: "RoleManagement",

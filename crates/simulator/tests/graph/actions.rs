@@ -10,7 +10,8 @@ const DELETE: &str = "microsoft.directory-deletedItems-delete-delete";
 const SELECT: &str = "$select=name,authenticationContextId,isAuthenticationContextSettable";
 
 async fn publish(bench: &Bench, context: &str, available: bool) {
-    let path = format!("/identity/conditionalAccess/authenticationContextClassReferences/{context}");
+    let path =
+        format!("/identity/conditionalAccess/authenticationContextClassReferences/{context}");
     let body = json!({"displayName": "Ops", "isAvailable": available});
     bench.patch(&path, body).await.expect(204);
 }
@@ -28,7 +29,11 @@ async fn what_protects_an_action_is_shown_where_it_is_selected() {
         .filter(|action| action["isAuthenticationContextSettable"] == true)
         .collect();
     assert_eq!(settable.len(), 19);
-    assert!(settable.iter().all(|action| action["authenticationContextId"].is_null()));
+    assert!(
+        settable
+            .iter()
+            .all(|action| action["authenticationContextId"].is_null())
+    );
 }
 
 #[tokio::test]
@@ -58,13 +63,19 @@ async fn an_action_is_protected_by_a_published_context_until_it_is_freed() {
     // A context in use stays, also unpublished.
     publish(&bench, "c4", false).await;
     let context = "/identity/conditionalAccess/authenticationContextClassReferences/c4";
-    bench.delete(context).await.refused(400, "BadRequest", "used");
+    bench
+        .delete(context)
+        .await
+        .refused(400, "BadRequest", "used");
     protect(Value::Null).await.expect(204);
     bench.delete(context).await.expect(204);
 
     let other = format!("{ACTIONS}/microsoft.directory-users-delete-delete");
     let body = json!({"authenticationContextId": "c4"});
-    bench.patch(&other, body).await.refused(400, "Request_BadRequest", "cannot be set");
+    bench
+        .patch(&other, body)
+        .await
+        .refused(400, "Request_BadRequest", "cannot be set");
     let unknown = format!("{ACTIONS}/microsoft.directory-nothing");
     bench.get(&unknown).await.expect(404);
     bench.delete(&action).await.expect(405);

@@ -65,9 +65,19 @@ fn real_sets_are_judged() {
         for policy in &policies {
             let posture = judged(vec![retargeted(policy)]);
             let good = posture.with(Status::Good).map(|check| check.kind.id);
-            let of_interest = ["policy-for-everybody", "only-break-glass-excluded", "phishing-resistant", "managed-device", "secure-workstation"];
+            let of_interest = [
+                "policy-for-everybody",
+                "only-break-glass-excluded",
+                "phishing-resistant",
+                "managed-device",
+                "secure-workstation",
+            ];
             let good: Vec<&str> = good.filter(|id| of_interest.contains(id)).collect();
-            let good = if good.is_empty() { "nothing".to_owned() } else { good.join(", ") };
+            let good = if good.is_empty() {
+                "nothing".to_owned()
+            } else {
+                good.join(", ")
+            };
             writeln!(told, "  {}: {good}", policy.name()).expect("text");
         }
     }
