@@ -24,6 +24,7 @@ fn narrowed(base: &Content, live: &Content, parts: &Parts) -> (Plan, Vec<Exclusi
         resolved: &existing(live),
         own: &HashSet::new(),
         lacking: &BTreeMap::new(),
+        accounts: &Accounts::default(),
         options: ROLLBACK,
     });
     (plan, whole)
