@@ -349,7 +349,7 @@ impl Stage {
         let options = v1::PlanOptions {
             added: AddedPolicy::SoftDelete.into(),
             relationships: RelationshipMode::Rollback.into(),
-            ..v1::PlanOptions::default()..Default::default()
+            ..Default::default()
         };
         let request = client.unary(v1::CreatePlanRequest {
             parent: parent(),

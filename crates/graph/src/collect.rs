@@ -113,6 +113,10 @@ pub struct Request {
     pub last: Option<Arc<Content>>,
     /// How long the reading waits for such a quota in all, where there is neither.
     pub patience: Duration,
+    /// Whether a recycle bin that was empty is taken to be so still where nothing
+    /// has left the list since: a request less in a lane of one a second, at the
+    /// price of what was made and deleted in between.
+    pub infer_empty_bins: bool,
 }
 
 impl std::fmt::Debug for Request {
@@ -135,6 +139,7 @@ impl Request {
             sleep: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
             last: None,
             patience: PATIENCE,
+            infer_empty_bins: false,
         }
     }
 }
@@ -358,10 +363,8 @@ impl Run<'_> {
     /// Kinds without change tracking that are read until two reads agree: those
     /// of the slow lane one after the other, the rest beside them.
     async fn read_untracked(&self) {
-        let untracked = self.scope().types.iter().copied().filter(|object_type| {
-            let spec = object_type.spec();
-            spec.delta_path.is_none() && !matches!(spec.reading, Reading::Contained { .. })
-        });
+        let types = self.scope().types.iter().copied();
+        let untracked = types.filter(|object_type| object_type.spec().is_untracked());
         let (slow, quick): (Vec<ObjectType>, Vec<ObjectType>) =
             untracked.partition(|object_type| object_type.spec().lane == Lane::ConditionalAccess);
         let mut lanes: Vec<BoxFuture<'_, ()>> = vec![Box::pin(async move {

@@ -569,6 +569,13 @@ pub enum LinkRead {
 }
 
 impl TypeSpec {
+    /// Whether Graph tells no changes of it, so that its list is read every time,
+    /// until two readings agree.
+    #[must_use]
+    pub fn is_untracked(&self) -> bool {
+        self.delta_path.is_none() && !matches!(self.reading, Reading::Contained { .. })
+    }
+
     /// The entry of a property.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&'static Property> {

@@ -427,14 +427,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
     }
 }
 
-/// A JSON object's canonical form (RFC 8785), without one of its members, and
+/// The member that tells how an object was read.
+const CONTEXT: &str = "@odata.context";
+
+/// An object's canonical form (RFC 8785), without the context of its reading, and
 /// what a person calls it.
 ///
 /// # Errors
 /// Where the text is no JSON that has a canonical form.
-pub fn canonical(json: &str, without: &str) -> Result<Canonical, serde_json::Error> {
+pub fn canonical(json: &str) -> Result<Canonical, serde_json::Error> {
     let mut tree = Tree::read(json)?;
-    tree.drop_member(without);
+    tree.drop_member(CONTEXT);
     let name = ["displayName", "userPrincipalName"]
         .iter()
         .find_map(|key| tree.text(key).filter(|text| !text.is_empty()))
@@ -443,7 +446,7 @@ pub fn canonical(json: &str, without: &str) -> Result<Canonical, serde_json::Err
     if !tree.write_canonical(&mut text) {
         let mut value: serde_json::Value = serde_json::from_str(json)?;
         if let Some(members) = value.as_object_mut() {
-            members.remove(without);
+            members.remove(CONTEXT);
         }
         text = serde_json_canonicalizer::to_vec(&value)?;
     }
@@ -457,6 +460,14 @@ pub struct Canonical {
     pub name: Option<String>,
     /// The canonical text.
     pub text: Vec<u8>,
+}
+
+impl Canonical {
+    /// What tells two states of an object apart.
+    #[must_use]
+    pub fn hash(&self) -> blake3::Hash {
+        blake3::hash(&self.text)
+    }
 }
 
 #[cfg(test)]
@@ -540,7 +551,7 @@ mod tests {
             members in prop::collection::btree_map("[a-zA-Z@.]{1,8}", value(), 0..8),
         ) {
             let value = Value::Object(members.into_iter().collect());
-            let ours = canonical(&value.to_string(), "absent").unwrap().text;
+            let ours = canonical(&value.to_string()).unwrap().text;
             prop_assert_eq!(
                 String::from_utf8(ours).unwrap(),
                 serde_json_canonicalizer::to_string(&value).unwrap()
@@ -574,7 +585,7 @@ mod tests {
     #[test]
     fn names_and_members_are_taken_from_the_top() {
         let check = |value: Value, name: Option<&str>, text: &str| {
-            let canonical = canonical(&value.to_string(), "@odata.context").unwrap();
+            let canonical = canonical(&value.to_string()).unwrap();
             assert_eq!(canonical.name.as_deref(), name, "{value}");
             assert_eq!(String::from_utf8(canonical.text).unwrap(), text);
         };

@@ -186,6 +186,12 @@ impl fmt::Debug for ChangeToken {
     }
 }
 
+/// An object's state and the hash of its canonical form.
+pub type Seen = (ObjectState, blake3::Hash);
+
+/// Objects as they were seen.
+pub type Untracked = BTreeMap<(ObjectType, ObjectId), Seen>;
+
 /// What the next reading must know of an earlier one to follow its changes.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
@@ -193,6 +199,9 @@ pub struct Past {
     pub tokens: Vec<ChangeToken>,
     /// The objects in its recycle bin.
     pub bin: HashSet<(ObjectType, ObjectId)>,
+    /// The objects of the types without change tracking, by the hash of their
+    /// canonical form ([`crate::json::canonical`]).
+    pub untracked: Untracked,
     /// The objects that had links of a kind.
     pub sources: BTreeMap<LinkKind, Vec<ObjectId>>,
     /// Objects to be read again.

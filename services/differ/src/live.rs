@@ -94,6 +94,7 @@ pub(crate) async fn read(
     let mut request = graph::Request::all(footing.mode);
     if freshness != Freshness::Full {
         request.patience = PATIENCE;
+        request.infer_empty_bins = true;
     }
     let meter = match &request.mode {
         Mode::Whole | Mode::Reconcile(_) => Meter::of_all(job, like),

@@ -22,7 +22,7 @@ use crate::lane::Lane;
 use crate::make_plan::count;
 use crate::step::{AT_ONCE, Begun, Ending, Trail};
 use crate::verify::Verification;
-use crate::{Context, Error, approve, step};
+use crate::{Context, Error, approve, cancel, step};
 
 /// Skipped steps in one journal entry.
 const MOST_SKIPPED: usize = 1000;
@@ -193,7 +193,7 @@ async fn apply(
     // Before anything else: the comparison reads the policies anew.
     lane.give_back().await;
     if ended? == Course::Cancelled {
-        return end_cancelled(context, documents, tenant, plan).await;
+        return cancel::settle(context, documents, tenant, plan).await;
     }
     job.modify(|value| value.phase = "verifying".to_owned());
     let mut restore = Restore {

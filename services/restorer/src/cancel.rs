@@ -76,8 +76,8 @@ pub(crate) async fn start(
     Ok(restore)
 }
 
-/// Ends a restore that nobody applies in this process.
-async fn settle(
+/// Ends a restore that is cancelled and that nobody goes on with in this process.
+pub(crate) async fn settle(
     context: &Context,
     documents: &Documents,
     tenant: &TenantId,

@@ -221,7 +221,7 @@ impl Documents {
             match self.put(&format!("applied/{stood:06}"), deed).await {
                 // Somebody else did at the same time.
                 Err(Error::Store(StoreError::Exists { .. })) => {}
-                other => return other,
+                other => return other.map(drop),
             }
         }
     }
@@ -235,7 +235,7 @@ impl Documents {
     pub(crate) async fn cancel(&self, deed: &Deed) -> Result<(), Error> {
         match self.put(CANCEL, deed).await {
             Err(Error::Store(StoreError::Exists { .. })) => Ok(()),
-            other => other,
+            other => other.map(drop),
         }
     }
 

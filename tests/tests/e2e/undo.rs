@@ -13,7 +13,11 @@ use crate::sandbox::{TENANT, reason};
 
 #[tokio::test]
 async fn an_undo_takes_the_tenant_back_to_just_before_the_restore() -> anyhow::Result<()> {
-    let (sandbox, snapshot, _) = scene().await?;
+    let (sandbox, snapshot, intruder) = scene().await?;
+    let applications = ids(&sandbox, "application", |_| true);
+    let path = format!("/applications/{}/addPassword", applications[0]);
+    let rogue = json!({"passwordCredential": {"displayName": "rogue"}});
+    write(&intruder, HttpMethod::Post, path, Some(rogue)).await?;
     let target = AttackTarget::practice(&sandbox.graph.url(), TENANT);
     let mut deeds = attack::run(&target).await?;
     deeds.extend(attack::run_beyond(&target).await?);
@@ -54,7 +58,12 @@ async fn an_undo_takes_the_tenant_back_to_just_before_the_restore() -> anyhow::R
         .outcomes(&undone.name)
         .await?
         .into_iter()
-        .filter(|one| one.state() != OutcomeState::Applied)
+        .filter(|one| {
+            !matches!(
+                one.state(),
+                OutcomeState::Applied | OutcomeState::AlreadyDone
+            )
+        })
         .collect();
     assert_eq!(bad, []);
     assert_eq!(
@@ -233,7 +242,9 @@ async fn the_record_tells_who_did_it_and_what_each_step_found_and_left() -> anyh
         "{credential:#?}"
     );
     for outcome in &outcomes {
-        assert_eq!(outcome.request_id.len(), 36, "Graph's id: {outcome:#?}");
+        let was_written = outcome.state() == OutcomeState::Applied;
+        let length = if was_written { 36 } else { 0 };
+        assert_eq!(outcome.request_id.len(), length, "Graph's id: {outcome:#?}");
         let text = format!("{outcome:?}");
         assert!(!text.contains(&secret), "no secret is recorded");
     }

@@ -18,13 +18,9 @@ const SLOT: i64 = 1_250;
 /// How late in its slot a request may be sent. What is left of the slot beyond a
 /// second, 150 milliseconds, is the allowance for clocks and for the network.
 const LATEST: i64 = 100;
-/// Whose the slots are, in turn: a collector has two of the four.
-const TURNS: [Role; 4] = [
-    Role::Collector,
-    Role::Differ,
-    Role::Collector,
-    Role::Restorer,
-];
+/// Whose the slots are, in turn: a differ, for which a person waits, has two of the
+/// four.
+const TURNS: [Role; 4] = [Role::Differ, Role::Collector, Role::Differ, Role::Restorer];
 
 /// How long until a role may send; nothing where it may send now.
 pub(super) fn wait(role: Role, now: DateTime<Utc>) -> Duration {
@@ -59,15 +55,15 @@ mod tests {
                 "{role:?} {at}"
             );
         };
-        check(Role::Collector, 0, 0);
-        check(Role::Collector, 100, 0);
-        check(Role::Collector, 101, 2_399);
-        check(Role::Collector, 2_499, 1);
-        check(Role::Collector, 2_500, 0);
-        check(Role::Collector, 4_999, 1);
-        check(Role::Differ, 0, 1_250);
-        check(Role::Differ, 1_300, 0);
-        check(Role::Differ, 1_400, 4_850);
+        check(Role::Differ, 0, 0);
+        check(Role::Differ, 100, 0);
+        check(Role::Differ, 101, 2_399);
+        check(Role::Differ, 2_499, 1);
+        check(Role::Differ, 2_500, 0);
+        check(Role::Differ, 4_999, 1);
+        check(Role::Collector, 0, 1_250);
+        check(Role::Collector, 1_300, 0);
+        check(Role::Collector, 1_400, 4_850);
         check(Role::Restorer, 0, 3_750);
         check(Role::Restorer, 4_999, 3_751);
         check(Role::Alone, 777, 0);

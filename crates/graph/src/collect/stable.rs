@@ -1,14 +1,15 @@
-//! Kinds without change tracking: read until two reads in a row agree.
+//! Kinds without change tracking: read until two reads in a row agree, where the
+//! reading that one goes on from counts as the first.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use model::snapshot::{Change, Completeness, Kind, Method};
-use model::{Object, ObjectState, ObjectType};
+use model::snapshot::{Change, Completeness, Kind, Method, Past, Seen};
+use model::{Object, ObjectId, ObjectState, ObjectType};
 use serde_json::value::RawValue;
 
-use super::Run;
 use super::bulk::take_apart;
+use super::{Mode, Run};
 use crate::directory::Query;
 use crate::error::GraphError;
 
@@ -19,9 +20,14 @@ const ROUNDS: usize = 4;
 /// an object is among both.
 type Reading = BTreeMap<(bool, String), Object>;
 
+/// What the record says of a recycle bin that was not read.
+const STILL_EMPTY: &str = "not read: it was empty, and nothing has left the list since";
+
 /// How one reading went.
 enum Read {
     Good(Reading),
+    /// It is as in the reading that this one goes on from.
+    AsKnown(Reading),
     /// Not all of it is there; the record says why.
     Holed(Reading),
     /// A restore has the quota.
@@ -58,6 +64,13 @@ impl Run<'_> {
             }
             let reading = match self.read_once(object_type, kinds).await {
                 Read::Good(reading) => reading,
+                Read::AsKnown(reading) => {
+                    for kind in kinds {
+                        self.records
+                            .amend(*kind, |record| record.method = Method::StableReread);
+                    }
+                    return Some(reading);
+                }
                 Read::Holed(reading) => return Some(reading),
                 Read::Yielded(error) => {
                     // What was read once, moments ago, is better than what is older.
@@ -102,8 +115,16 @@ impl Run<'_> {
     }
 
     async fn read_once(&self, object_type: ObjectType, kinds: &[Kind]) -> Read {
+        let known = self.known(object_type, kinds);
         let mut reading = Reading::new();
         for kind in kinds {
+            let is_bin = matches!(kind, Kind::Deleted(_));
+            // Where the list is all that was known, there was nothing in the bin.
+            if is_bin && self.request.infer_empty_bins && is_as_known(&reading, known.as_ref()) {
+                self.records.end(*kind, (self.now)());
+                self.records.note(*kind, STILL_EMPTY);
+                continue;
+            }
             let (query, state) = match kind {
                 Kind::Deleted(_) => (Query::Deleted(object_type), ObjectState::Deleted),
                 _ => (Query::Objects(object_type), ObjectState::Live),
@@ -132,9 +153,44 @@ impl Run<'_> {
         }
         // Any other failure is in the record.
         let mut kinds = kinds.iter();
-        match kinds.any(|kind| self.records.problem_of(*kind).is_some()) {
-            true => Read::Holed(reading),
+        if kinds.any(|kind| self.records.problem_of(*kind).is_some()) {
+            return Read::Holed(reading);
+        }
+        match is_as_known(&reading, known.as_ref()) {
+            true => Read::AsKnown(reading),
             false => Read::Good(reading),
         }
     }
+
+    /// The objects of a type in the reading that this one goes on from; `None` where
+    /// there is none, or it has not all of these kinds.
+    fn known(&self, object_type: ObjectType, kinds: &[Kind]) -> Option<Known<'_>> {
+        let Mode::Since(Past {
+            untracked,
+            completeness,
+            ..
+        }) = &self.request.mode
+        else {
+            return None;
+        };
+        let complete = kinds.iter().all(|kind| {
+            let mut records = completeness.iter();
+            records.any(|record| record.kind == *kind && record.is_complete())
+        });
+        let of_type = untracked.iter().filter(|((of, _), _)| *of == object_type);
+        complete.then(|| of_type.map(|((_, id), state)| (id, *state)).collect())
+    }
+}
+
+/// Objects with their state and hash.
+type Known<'a> = BTreeMap<&'a ObjectId, Seen>;
+
+fn is_as_known(reading: &Reading, known: Option<&Known<'_>>) -> bool {
+    // In the order of a reading a live object comes after, and instead of, one of the
+    // same id in the recycle bin.
+    let found = reading.values().map(|object| {
+        let canonical = model::json::canonical(&object.json).ok()?;
+        Some((&object.id, (object.state, canonical.hash())))
+    });
+    known.is_some_and(|known| found.collect::<Option<Known<'_>>>().as_ref() == Some(known))
 }

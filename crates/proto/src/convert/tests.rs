@@ -2,6 +2,7 @@ use model::call::{Call, HttpMethod};
 use model::catalogue::Class;
 use model::diff::{AttributeChange, Change, ChangeKind, Direction, LinkChange, Obstacle};
 use model::plan::{Action, CaState, Exclusion, Guard, Lockout, Options, Step};
+use model::references::Chosen;
 use model::{LinkKind, ObjectId, ObjectRef, ObjectType};
 use serde_json::json;
 
@@ -59,6 +60,9 @@ fn changes_come_back_as_they_went() {
                 Obstacle::PermissionMissing,
                 Obstacle::LockoutRisk,
                 Obstacle::ReportOnly,
+                Obstacle::WholeObject,
+                Obstacle::ChangedSince,
+                Obstacle::NotJournalled,
             ]
             .into(),
         };
@@ -108,6 +112,40 @@ fn steps_and_exclusions_come_back_as_they_went() {
         detail: "y".to_owned(),
     };
     assert_eq!(model_exclusion(&exclusion(&original)), Ok(original));
+}
+
+#[test]
+fn choices_and_parts_come_back_as_they_went() {
+    let (old, new) = (
+        "0a1b2c3d-0000-4000-8000-000000000001",
+        "0a1b2c3d-0000-4000-8000-000000000002",
+    );
+    let dropped = "0a1b2c3d-0000-4000-8000-000000000003";
+    let chosen = Chosen::new([(old, new)], [dropped]).expect("valid");
+    let message = with_chosen(options(Options::default()), &chosen);
+    assert_eq!(model_chosen(Some(&message)), Ok(chosen));
+    assert_eq!(model_options(Some(&message)), Ok(Options::default()));
+    let wrong = v1::PlanOptions {
+        drop_references: vec!["All".to_owned()],
+        ..v1::PlanOptions::default()
+    };
+    assert_eq!(
+        model_chosen(Some(&wrong)).map_err(|error| error.field),
+        Err("options.map_references".to_owned())
+    );
+
+    let (properties, links) = (["jobTitle".to_owned()], [format!("group/members:{old}")]);
+    let parts = model_parts(&properties, &links).expect("known");
+    assert_eq!(parts.link_texts(), links);
+    for (properties, links, field) in [
+        (vec!["shoeSize".to_owned()], vec![], "properties"),
+        (vec![], vec!["friends:a".to_owned()], "links"),
+    ] {
+        assert_eq!(
+            model_parts(&properties, &links).map_err(|error| error.field),
+            Err(field.to_owned())
+        );
+    }
 }
 
 #[test]

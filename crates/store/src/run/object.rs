@@ -410,13 +410,13 @@ pub(crate) fn digest(
     id: &ObjectId,
     json: &str,
 ) -> Result<Digest, StoreError> {
-    let canonical = model::json::canonical(json, "@odata.context").map_err(|_| {
+    let canonical = model::json::canonical(json).map_err(|_| {
         StoreError::Invalid(format!(
             "{object_type} {id} has a body that cannot be stored"
         ))
     })?;
     Ok(Digest {
+        hash: canonical.hash(),
         name: canonical.name.unwrap_or_else(|| id.to_string()),
-        hash: blake3::hash(&canonical.text),
     })
 }

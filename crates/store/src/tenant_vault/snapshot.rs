@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use model::snapshot::{Content, Past};
+use model::snapshot::{Content, Past, Untracked};
 use model::{Link, LinkKind, Object, ObjectId, ObjectState, ObjectType, SnapshotId};
 use object_store::ObjectMeta;
 
@@ -19,7 +19,9 @@ use crate::file;
 use crate::format::v1;
 use crate::layout;
 use crate::manifest::{Fate, Manifest};
-use crate::run::{LinkRow, ObjectRow, Presence};
+use crate::run::{LinkRow, ObjectKey, ObjectRow, Presence};
+
+type Bin = HashSet<(ObjectType, ObjectId)>;
 
 /// How many manifests are read at once.
 const MANIFESTS_AT_ONCE: usize = 16;
@@ -209,30 +211,42 @@ impl TenantVault {
     /// # Errors
     /// As [`TenantVault::read`].
     pub async fn past(&self, manifest: &Manifest) -> Result<Past, StoreError> {
-        let (bin, sources) = futures::try_join!(self.bin(manifest), self.sources(manifest))?;
+        let objects = self.bin_and_untracked(manifest);
+        let ((bin, untracked), sources) = futures::try_join!(objects, self.sources(manifest))?;
         Ok(Past {
             tokens: manifest.tokens.clone(),
             bin,
+            untracked,
             sources,
             unsettled: manifest.unsettled.clone(),
             completeness: manifest.completeness.clone(),
         })
     }
 
-    pub(super) async fn bin(
-        &self,
-        manifest: &Manifest,
-    ) -> Result<HashSet<(ObjectType, ObjectId)>, StoreError> {
+    /// The objects in the recycle bin.
+    pub(super) async fn bin(&self, manifest: &Manifest) -> Result<Bin, StoreError> {
+        Ok(self.bin_and_untracked(manifest).await?.0)
+    }
+
+    async fn bin_and_untracked(&self, manifest: &Manifest) -> Result<(Bin, Untracked), StoreError> {
         let objects = self.parts::<ObjectRow>(manifest).await?;
         blocking::run(move || {
-            let mut bin = HashSet::new();
+            let (mut bin, mut untracked) = (Bin::new(), Untracked::new());
             for key in objects.keys()? {
-                let key = key?;
-                if matches!(key.body, Some((ObjectState::Deleted, _))) {
-                    bin.insert((key.object_type, key.id));
+                let ObjectKey {
+                    object_type,
+                    id,
+                    body,
+                } = key?;
+                let Some(body) = body else { continue };
+                if object_type.spec().is_untracked() {
+                    untracked.insert((object_type, id.clone()), body);
+                }
+                if body.0 == ObjectState::Deleted {
+                    bin.insert((object_type, id));
                 }
             }
-            Ok(bin)
+            Ok((bin, untracked))
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! The collector against the fake: what is read, and what is said of what is not.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -257,6 +258,89 @@ async fn policies_are_read_until_two_reads_agree() {
     check(9, Method::SingleRead, "6 to go").await;
 }
 
+/// How often a list is asked for from now on.
+fn count(directory: &FakeDirectory, query: Query) -> Arc<AtomicU32> {
+    fn rearm(directory: &FakeDirectory, query: Query, times: Arc<AtomicU32>) {
+        directory.before_next(asks(query.clone()), move |directory| {
+            times.fetch_add(1, Ordering::Relaxed);
+            rearm(directory, query, times);
+        });
+    }
+    let times = Arc::default();
+    rearm(directory, query, Arc::clone(&times));
+    times
+}
+
+#[tokio::test]
+async fn what_is_as_it_was_is_read_once_and_what_is_not_until_two_reads_agree() {
+    let directory = FakeDirectory::new(content());
+    let kind = Kind::Objects(ObjectType::ConditionalAccessPolicy);
+    let times = count(
+        &directory,
+        Query::Objects(ObjectType::ConditionalAccessPolicy),
+    );
+    let asked = || times.swap(0, Ordering::Relaxed);
+    let (before, outcome) = gather(&directory, Mode::Whole, None).await;
+    assert_eq!(asked(), 2);
+
+    let (same, _) = follow(&directory, &before, &outcome, Mode::Since).await;
+    assert_eq!(asked(), 1);
+    assert_eq!(same.objects, before.objects);
+    let now = record(&same, kind);
+    assert_eq!(
+        (now.method, now.problem.as_deref()),
+        (Method::StableReread, None)
+    );
+
+    a_day(&directory);
+    let (after, _) = follow(&directory, &before, &outcome, Mode::Since).await;
+    assert_eq!(asked(), 2);
+    assert_eq!(after.objects, directory.content().objects);
+
+    // What was read in part the last time is no first reading.
+    let mut holed = after;
+    for record in &mut holed.completeness {
+        record.problem = Some("it was not read".to_owned());
+    }
+    follow(&directory, &holed, &outcome, Mode::Since).await;
+    assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn an_empty_bin_is_still_empty_where_nothing_left_the_list() {
+    let directory = FakeDirectory::new(content());
+    let (before, outcome) = gather(&directory, Mode::Whole, None).await;
+    let bins = [
+        ObjectType::NamedLocation,
+        ObjectType::ConditionalAccessPolicy,
+    ];
+    let times = bins.map(|object_type| count(&directory, Query::Deleted(object_type)));
+    let check = async |place: usize, expected: u32, note: &str| {
+        let request = graph::Request {
+            infer_empty_bins: true,
+            ..request(Mode::Since(past(&before, &outcome)))
+        };
+        times[place].store(0, Ordering::Relaxed);
+        let (after, _) = read(&directory, request, Some(&before)).await;
+        let bin = record(&after, Kind::Deleted(bins[place]));
+        let asked = times[place].load(Ordering::Relaxed);
+        assert_eq!((asked, bin.note.as_str()), (expected, note), "{place}");
+        assert_eq!(bin.problem, None);
+        assert_eq!(after.objects, directory.content().objects);
+    };
+    let inferred = "not read: it was empty, and nothing has left the list since";
+    check(0, 0, inferred).await;
+    // Something was in it, which may have been purged since.
+    check(1, 1, "").await;
+    directory.put(object(
+        ObjectType::NamedLocation,
+        ObjectState::Deleted,
+        41,
+        json!({"@odata.type": "#microsoft.graph.ipNamedLocation", "displayName": "Office"}),
+    ));
+    check(0, 2, "").await;
+}
+
 /// The kinds that share the quota of Conditional Access.
 const SLOW: [ObjectType; 3] = [
     ObjectType::ConditionalAccessPolicy,
@@ -478,7 +562,12 @@ async fn follow(
     outcome: &Outcome,
     mode: fn(Past) -> Mode,
 ) -> (Content, Outcome) {
-    let past = Past {
+    gather(directory, mode(past(before, outcome)), Some(before)).await
+}
+
+/// What the next reading must know of an earlier one.
+fn past(before: &Content, outcome: &Outcome) -> Past {
+    Past {
         tokens: outcome.tokens.clone(),
         bin: before
             .objects
@@ -486,16 +575,33 @@ async fn follow(
             .filter(|object| object.state == ObjectState::Deleted)
             .map(|object| (object.object_type, object.id.clone()))
             .collect(),
+        untracked: before
+            .objects
+            .iter()
+            .filter(|object| object.object_type.spec().is_untracked())
+            .map(|object| {
+                let hash = model::json::canonical(&object.json).unwrap().hash();
+                let key = (object.object_type, object.id.clone());
+                (key, (object.state, hash))
+            })
+            .collect(),
         completeness: before.completeness.clone(),
         ..Past::default()
-    };
-    gather(directory, mode(past), Some(before)).await
+    }
 }
 
 /// Reads, on top of an earlier content.
 async fn gather(
     directory: &FakeDirectory,
     mode: Mode,
+    before: Option<&Content>,
+) -> (Content, Outcome) {
+    read(directory, request(mode), before).await
+}
+
+async fn read(
+    directory: &FakeDirectory,
+    request: graph::Request,
     before: Option<&Content>,
 ) -> (Content, Outcome) {
     let changes = Mutex::new(Changes::default());
@@ -507,7 +613,7 @@ async fn gather(
             changes.lock().unwrap().apply(Change::Linked(link.clone()));
         }
     }
-    let outcome = collect(directory, &request(mode), &ticking(), &|_| {}, &|change| {
+    let outcome = collect(directory, &request, &ticking(), &|_| {}, &|change| {
         changes.lock().unwrap().apply(change);
     })
     .await

@@ -325,6 +325,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         peers,
         installed,
         development_token_file: None,
+        tokens_file: None,
     }
 }
 
