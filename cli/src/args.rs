@@ -15,7 +15,7 @@ pub(crate) use requests::{
     AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
     CopySnapshots, CreateDiff, DiffCommand, DriftWatch, EraseKeys, ExportDiff, ExportFormat,
     ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
-    ListSignals, MakePlan, Named, OneReport, OneTenant, Parts, PlanOrRestore, ProtectCommand,
+    ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, ProtectCommand,
     Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity,
     ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
     TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
