@@ -25,7 +25,7 @@ use graph::{
 };
 use model::call::Call;
 use model::catalogue::{Lane, Reading};
-use model::posture::{Action, Role};
+use model::posture::{self, Role};
 use model::snapshot::{Content, Kind};
 use model::{Link, Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
@@ -395,7 +395,7 @@ impl Directory for FakeDirectory {
     }
 
     /// It has no roles but by their templates, so there are no actions.
-    async fn protected_actions(&self) -> Result<Vec<Action>, GraphError> {
+    async fn protected_actions(&self) -> Result<Vec<posture::Action>, GraphError> {
         self.enter(&Request::Roles)?;
         Ok(Vec::new())
     }
