@@ -302,7 +302,7 @@ async fn each_route_asks_for_its_own_permission() {
     let units = "/directory/administrativeUnits";
     let roles = "/roleManagement/directory/roleAssignments";
     let grants = "/oauth2PermissionGrants";
-    let wanted: [(&str, &str, &str, &[&str]); 15] = [
+    let wanted: [(&str, &str, &str, &[&str]); 16] = [
         ("GET", units, "", &["AdministrativeUnit.Read.All"]),
         (
             "POST",
