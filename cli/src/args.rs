@@ -15,10 +15,10 @@ pub(crate) use requests::{
     AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
     CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, DriftWatch, EraseKeys, ExportDiff,
     ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowSignal,
-    ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot, TenantCommand,
-    UpdateTenant, VerifySnapshots,
+    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
+    ProtectCommand, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
+    Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
+    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -122,6 +122,9 @@ pub(crate) enum Command {
     /// Tells what in a tenant somebody should look at
     #[command(subcommand)]
     Signals(SignalsCommand),
+    /// Tells how well a tenant is guarded against hard deletion
+    #[command(subcommand)]
+    Protect(ProtectCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

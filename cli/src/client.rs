@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
+use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::signal_service_client::SignalServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
@@ -137,6 +138,11 @@ impl Client {
     /// The signals.
     pub(crate) fn signals(&self) -> SignalServiceClient<Channel> {
         SignalServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The protection against hard deletion.
+    pub(crate) fn protection(&self) -> ProtectionServiceClient<Channel> {
+        ProtectionServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The plans and restores.

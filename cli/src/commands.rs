@@ -6,6 +6,7 @@
 pub(crate) mod deleted;
 pub(crate) mod diff;
 pub(crate) mod keys;
+pub(crate) mod protect;
 pub(crate) mod restore;
 pub(crate) mod signals;
 pub(crate) mod snapshot;

@@ -11,8 +11,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let files = [
-        "access", "approval", "common", "tenant", "snapshot", "diff", "restore", "keys", "store",
+        "access",
+        "approval",
+        "common",
+        "tenant",
+        "snapshot",
+        "diff",
+        "restore",
+        "keys",
+        "store",
         "signal",
+        "protection",
     ]
     .map(|name| root.join(format!("rewind/v1/{name}.proto")));
     let mut compiler = protox::Compiler::new([&root])?;

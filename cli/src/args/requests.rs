@@ -199,6 +199,13 @@ pub(crate) struct ShowSignal {
     pub(crate) signal: Named<SignalId>,
 }
 
+/// `rewind protect …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProtectCommand {
+    /// Reads a tenant and tells what guards it, what does not, and what to do
+    Status,
+}
+
 /// `rewind store …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {

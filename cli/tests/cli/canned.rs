@@ -413,6 +413,61 @@ pub(crate) fn links() -> [SnapshotLink; 2] {
     ]
 }
 
+/// A posture with a check of each status.
+pub(crate) fn posture() -> Posture {
+    let check =
+        |id: &str, layer: PostureLayer, status: PostureStatus, sentence: &str| PostureCheck {
+            id: id.to_owned(),
+            layer: layer as i32,
+            status: status as i32,
+            points: 10,
+            sentence: sentence.to_owned(),
+            ..PostureCheck::default()
+        };
+    let checks = vec![
+        check(
+            "hard-delete-protected",
+            PostureLayer::Action,
+            PostureStatus::Good,
+            "It is protected.",
+        ),
+        PostureCheck {
+            severity: Severity::High as i32,
+            evidence: vec!["seen".to_owned()],
+            remedy: "Publish it.".to_owned(),
+            ..check(
+                "context-published",
+                PostureLayer::Context,
+                PostureStatus::Finding,
+                "The context \"Ops\u{1b}[31m\" is not published.",
+            )
+        },
+        check(
+            "policy-enabled",
+            PostureLayer::Policy,
+            PostureStatus::NotReached,
+            "There is nothing to judge.",
+        ),
+        PostureCheck {
+            remedy: "Ask again later.".to_owned(),
+            ..check(
+                "few-people",
+                PostureLayer::Reach,
+                PostureStatus::NotKnown,
+                "Not known: the roles could not be read.",
+            )
+        },
+    ];
+    Posture {
+        tenant: format!("tenants/{TENANT}"),
+        read_time: at(0),
+        score: 10,
+        unknown_points: 4,
+        checks,
+        ..Posture::default()
+    }
+}
+
 pub(crate) fn signals() -> Vec<Signal> {
     let signal = |rule: &str, severity: Severity, title: &str| Signal {
         name: name("signals", &format!("20261118-daily-{rule}")),

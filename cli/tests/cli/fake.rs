@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::key_service_server::KeyService;
+use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::signal_service_server::SignalService;
 use proto::v1::snapshot_service_server::SnapshotService;
@@ -33,6 +34,7 @@ pub(crate) struct Fake {
     pub(crate) restore: Restore,
     pub(crate) copies: Vec<SnapshotCopy>,
     pub(crate) signals: Vec<Signal>,
+    pub(crate) posture: Posture,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
     /// A tenant whose keys cannot be had.
@@ -59,6 +61,7 @@ impl Default for Fake {
             restore: canned::restore("p1", RestoreState::Succeeded, true),
             copies: Vec::new(),
             signals: canned::signals(),
+            posture: canned::posture(),
             errors: BTreeMap::new(),
             keyless: None,
             broken_streams: Mutex::new(0),
@@ -255,6 +258,22 @@ impl TenantService for Fake {
         request: Request<CheckTenantRequest>,
     ) -> Result<Response<CheckTenantResponse>, Status> {
         method!(self, request, CheckTenantRequest, self.check.clone())
+    }
+}
+
+#[tonic::async_trait]
+impl ProtectionService for Fake {
+    async fn get_posture(
+        &self,
+        request: Request<GetPostureRequest>,
+    ) -> Result<Response<GetPostureResponse>, Status> {
+        let posture = Some(self.posture.clone());
+        method!(
+            self,
+            request,
+            GetPostureRequest,
+            GetPostureResponse { posture }
+        )
     }
 }
 

@@ -12,6 +12,7 @@ mod fake;
 mod gateway;
 mod keys;
 mod page;
+mod protecting;
 mod reading;
 mod reports;
 mod restoring;

@@ -225,7 +225,8 @@ impl Client {
     /// The part of a URL below the version root, and what errors and logs call
     /// it: no host, no query.
     fn below_root<'a>(&self, url: &'a str) -> (&'a str, String) {
-        let below = url.strip_prefix(&self.root).unwrap_or(url);
+        let origin = || url.strip_prefix(&self.origin.ascii_serialization());
+        let below = url.strip_prefix(&self.root).or_else(origin).unwrap_or(url);
         let path = below.split('?').next().unwrap_or_default();
         (below, path.to_owned())
     }

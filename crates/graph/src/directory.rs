@@ -13,6 +13,7 @@ use model::audit::Entry;
 use model::call::Call;
 use model::catalogue::creation::Key;
 use model::catalogue::{Cardinality, LinkRead, Reading};
+use model::posture::{Action, Role};
 use model::snapshot::Kind;
 use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
 use serde_json::Value;
@@ -624,6 +625,20 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// # Errors
     /// Any [`GraphError`] of a read.
     async fn role_template_ids(&self) -> Result<HashSet<ObjectId>, GraphError>;
+
+    /// The actions in the namespace `microsoft.directory`, each with the
+    /// authentication context that protects it.
+    ///
+    /// # Errors
+    /// [`GraphError::Unexpected`] where Graph does not tell what protects them; any
+    /// [`GraphError`] of a read.
+    async fn protected_actions(&self) -> Result<Vec<Action>, GraphError>;
+
+    /// The directory roles, each with the actions that it allows.
+    ///
+    /// # Errors
+    /// Any [`GraphError`] of a read.
+    async fn roles(&self) -> Result<Vec<Role>, GraphError>;
 
     /// Which of these application ids have a service principal in the tenant.
     /// Words such as `All` or `Office365` are not asked for.

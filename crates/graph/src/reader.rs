@@ -10,6 +10,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use model::catalogue::{Cardinality, Lane, Reading};
+use model::posture::{Action, Role};
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ use crate::directory::{
 use crate::error::GraphError;
 use crate::json as wire;
 use crate::request::Inside;
+use crate::roles;
 use crate::settings::Settings;
 
 /// The most ids that `getByIds` takes.
@@ -316,6 +318,31 @@ impl Directory for GraphReader {
             .into_iter()
             .filter_map(|template| ObjectId::parse(&template.id).ok())
             .collect())
+    }
+
+    async fn protected_actions(&self) -> Result<Vec<Action>, GraphError> {
+        let first = match self.client.get(roles::ACTIONS).await {
+            Err(error) if roles::is_unknown(&error) => {
+                let beta = roles::in_beta(self.client.root(), roles::ACTIONS).ok_or(error)?;
+                self.client.follow(&NextLink::new(beta)).await?
+            }
+            answer => answer?,
+        };
+        let path = first.path.clone();
+        let items: Vec<Value> = self.rest(first).await?;
+        let actions: Vec<Action> = items.iter().filter_map(roles::action).collect();
+        if actions.is_empty() {
+            return Err(GraphError::Unexpected {
+                what: "it does not tell what protects the actions".to_owned(),
+                path,
+            });
+        }
+        Ok(actions)
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>, GraphError> {
+        let all: Vec<roles::Definition> = self.all(roles::ROLES).await?;
+        all.into_iter().map(roles::Definition::into_role).collect()
     }
 
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError> {

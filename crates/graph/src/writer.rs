@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use model::call::{Call, HttpMethod};
+use model::posture::{Action, Role};
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use reqwest::Method;
 use serde_json::Value;
@@ -173,6 +174,14 @@ impl Directory for GraphWriter {
 
     async fn role_template_ids(&self) -> Result<HashSet<ObjectId>, GraphError> {
         self.reader.role_template_ids().await
+    }
+
+    async fn protected_actions(&self) -> Result<Vec<Action>, GraphError> {
+        self.reader.protected_actions().await
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>, GraphError> {
+        self.reader.roles().await
     }
 
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError> {

@@ -2,7 +2,7 @@
 //!
 //! Owns the catalogue of object types, the canonical form, the difference of
 //! two states, the rules for drift, the restore plan, who has to approve it, whom policies
-//! lock out, the names of slots, and the error kinds.
+//! lock out, how hard deletion is guarded, the names of slots, and the error kinds.
 //! Everything here is a function of values: no I/O, no clock, no async.
 
 pub mod application;
@@ -26,6 +26,7 @@ pub mod names;
 pub mod object;
 pub mod permission;
 pub mod plan;
+pub mod posture;
 pub mod references;
 pub mod retention;
 pub mod roles;

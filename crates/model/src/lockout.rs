@@ -8,7 +8,7 @@
 //! Source: the resource pages of `conditionalAccessPolicy`, `conditionalAccessUsers`,
 //! `conditionalAccessApplications` and `conditionalAccessGrantControls`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -129,7 +129,9 @@ fn is_needed(application: &str) -> bool {
     }
 }
 
-fn covers(conditions: &Value, account: &Account) -> bool {
+/// Whether a policy may be for an account, whatever it asks for; `conditions` are the
+/// policy's.
+pub(crate) fn covers(conditions: &Value, account: &Account) -> bool {
     let Some(users) = conditions.get("users").filter(|users| users.is_object()) else {
         return true;
     };
@@ -256,14 +258,41 @@ impl Account {
     }
 }
 
+/// The groups that each member is in directly.
+pub(crate) type Memberships = HashMap<ObjectId, HashSet<ObjectId>>;
+
+/// The groups that a member is in, directly and through others.
+pub(crate) fn groups_of(member: &ObjectId, memberships: &Memberships) -> HashSet<ObjectId> {
+    let mut found = HashSet::new();
+    let mut open = vec![member];
+    while let Some(one) = open.pop() {
+        for group in memberships.get(one).into_iter().flatten() {
+            if found.insert(group.clone()) {
+                open.push(group);
+            }
+        }
+    }
+    found
+}
+
+/// Who holds a role over the whole tenant, and which; `None` where an assignment is
+/// about a part of it.
+pub(crate) fn role_of(assignment: &Body) -> Option<(ObjectId, ObjectId)> {
+    let text = |name: &str| assignment.get(name).and_then(Value::as_str);
+    let id = |name: &str| ObjectId::parse(text(name)?).ok();
+    (text("directoryScopeId") == Some("/"))
+        .then(|| Some((id("principalId")?, id("roleDefinitionId")?)))
+        .flatten()
+}
+
 /// The texts in a list; none where there is no list.
-fn texts<'a>(value: &'a Value, place: &str) -> Vec<&'a str> {
+pub(crate) fn texts<'a>(value: &'a Value, place: &str) -> Vec<&'a str> {
     let list = value.pointer(place).and_then(Value::as_array);
     let list = list.map(Vec::as_slice).unwrap_or_default();
     list.iter().filter_map(Value::as_str).collect()
 }
 
-fn is_one_of<'a>(id: &str, mut known: impl Iterator<Item = &'a ObjectId>) -> bool {
+pub(crate) fn is_one_of<'a>(id: &str, mut known: impl Iterator<Item = &'a ObjectId>) -> bool {
     known.any(|one| one.as_str().eq_ignore_ascii_case(id))
 }
 

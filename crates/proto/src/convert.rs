@@ -7,6 +7,7 @@ mod approval;
 mod audit;
 mod diff;
 mod plan;
+mod posture;
 mod signal;
 
 pub use approval::{approval, grounds, model_approval, model_grounds};
@@ -16,6 +17,7 @@ pub use plan::{
     exclusion, model_chosen, model_exclusion, model_options, model_parts, model_step, options,
     step, with_chosen,
 };
+pub use posture::posture;
 pub use signal::{severity, signal_count};
 
 use chrono::{DateTime, Utc};

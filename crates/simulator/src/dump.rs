@@ -11,7 +11,7 @@ use crate::catalog::Kind;
 use crate::record::Object;
 use crate::state::State;
 use crate::state::grants::Grant;
-use crate::write::roles;
+use crate::write::{actions, roles};
 
 /// Properties that the service writes on its own and that no restore can put back.
 pub const SERVICE_WRITTEN: &[&str] = &[
@@ -53,9 +53,9 @@ const JOINED: [(&str, &str); 2] = [
 /// ids), `oAuth2PermissionGrants` (id → grant), `appRoleAssignments` (`principal resource role`),
 /// `roleAssignments` (`principal role scope`), `federatedIdentityCredentials` (`application/name`
 /// → credential), `authenticationStrengthPolicies` and `authenticationContextClassReferences`
-/// (id → document), `policies` (`authenticationMethodsPolicy`, `authorizationPolicy`) and
-/// `organization` (id → document). What is out of sight because one side of it is deleted is not
-/// part of the picture.
+/// (id → document), `protectedActions` (action → context), `policies`
+/// (`authenticationMethodsPolicy`, `authorizationPolicy`) and `organization` (id → document).
+/// What is out of sight because one side of it is deleted is not part of the picture.
 pub(crate) fn dump(state: &State) -> Value {
     let mut objects = Map::new();
     let mut deleted = Map::new();
@@ -122,6 +122,7 @@ pub(crate) fn dump(state: &State) -> Value {
         "federatedIdentityCredentials": federated(state),
         "authenticationStrengthPolicies": Map::from_iter(strengths),
         "authenticationContextClassReferences": Map::from_iter(contexts),
+        "protectedActions": actions::protected(state),
         "policies": {
             "authenticationMethodsPolicy": bare(&settings.methods),
             "authorizationPolicy": bare(&settings.authorization),

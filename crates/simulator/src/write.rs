@@ -2,6 +2,7 @@
 //!
 //! Every handler validates before it changes anything, so a refused request leaves no trace.
 
+pub(crate) mod actions;
 pub(crate) mod administrative_units;
 pub(crate) mod applications;
 pub(crate) mod check;

@@ -25,6 +25,7 @@ use graph::{
 };
 use model::call::Call;
 use model::catalogue::{Lane, Reading};
+use model::posture::{self, Role};
 use model::snapshot::{Content, Kind};
 use model::{Link, Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
@@ -50,6 +51,8 @@ pub enum Request<'a> {
     Existing,
     /// The role templates.
     RoleTemplates,
+    /// The roles, or the actions that they allow.
+    Roles,
     /// Which application ids exist.
     AppIds,
     /// The audit log.
@@ -250,6 +253,7 @@ impl FakeDirectory {
                 | Request::Skus
                 | Request::Existing
                 | Request::RoleTemplates
+                | Request::Roles
                 | Request::AppIds
                 | Request::Audits => {
                     counts.lookups += 1;
@@ -388,6 +392,18 @@ impl Directory for FakeDirectory {
     async fn role_template_ids(&self) -> Result<HashSet<ObjectId>, GraphError> {
         self.enter(&Request::RoleTemplates)?;
         Ok(self.state.lock().role_templates.clone())
+    }
+
+    /// It has no roles but by their templates, so there are no actions.
+    async fn protected_actions(&self) -> Result<Vec<posture::Action>, GraphError> {
+        self.enter(&Request::Roles)?;
+        Ok(Vec::new())
+    }
+
+    /// The same.
+    async fn roles(&self) -> Result<Vec<Role>, GraphError> {
+        self.enter(&Request::Roles)?;
+        Ok(Vec::new())
     }
 
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError> {

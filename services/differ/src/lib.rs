@@ -1,5 +1,5 @@
 //! The differ: tells what changed between a snapshot and the live tenant or
-//! another snapshot.
+//! another snapshot, and how well the tenant is guarded against hard deletion.
 //!
 //! Owns reports and the caches that make the next one quick. A replica that
 //! loses its caches answers right, only slower. It never writes to a tenant.
@@ -13,6 +13,7 @@ mod error;
 mod filter;
 mod live;
 mod metrics;
+mod posture;
 mod progress;
 mod reports;
 mod rpc;
@@ -25,6 +26,7 @@ use metrics::Metrics;
 use prometheus_client::registry::Registry;
 use proto::v1::WatchReportResponse;
 use proto::v1::diff_service_server::DiffServiceServer;
+use proto::v1::protection_service_server::ProtectionServiceServer;
 use runtime::clock::{Clock, SystemClock};
 use runtime::config::Source;
 use runtime::ids::{Ids, SystemIds};
@@ -130,9 +132,11 @@ impl App {
             metrics,
             writer_client_id: config.writer_client_id.clone(),
         });
-        let routes =
-            Routes::new(DiffServiceServer::new(rpc).max_decoding_message_size(MAX_MESSAGE_SIZE));
-        let server = Server::new(routes, &["rewind.v1.DiffService"])
+        let reports =
+            DiffServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE);
+        let routes = Routes::new(reports).add_service(ProtectionServiceServer::new(rpc));
+        let served = ["rewind.v1.DiffService", "rewind.v1.ProtectionService"];
+        let server = Server::new(routes, &served)
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
             .grace(config.common.grace);

@@ -7,11 +7,12 @@ use model::{ReportId, slot};
 use proto::convert::{InvalidMessage, model_scope};
 use proto::name;
 use proto::v1::diff_service_server::DiffService;
+use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::{
     CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
-    GetReportRequest, GetReportResponse, ListChangesRequest, ListChangesResponse,
-    ListDeletedObjectsRequest, ListDeletedObjectsResponse, ListReportsRequest, ListReportsResponse,
-    Report, WatchReportRequest, WatchReportResponse,
+    GetPostureRequest, GetPostureResponse, GetReportRequest, GetReportResponse, ListChangesRequest,
+    ListChangesResponse, ListDeletedObjectsRequest, ListDeletedObjectsResponse, ListReportsRequest,
+    ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
@@ -23,7 +24,7 @@ use tonic::{Request, Response, Status};
 use crate::create::{self, Order};
 use crate::filter::Filter;
 use crate::live::Freshness;
-use crate::{Context, Error, deleted, progress, reports};
+use crate::{Context, Error, deleted, posture, progress, reports};
 
 /// The oldest live state that may be asked for.
 const LONGEST_AGE: TimeDelta = TimeDelta::days(30);
@@ -280,5 +281,22 @@ impl DiffService for Rpc {
         Ok(Response::new(
             self.changes(request.into_inner()).await.map_err(refuse)?,
         ))
+    }
+}
+
+#[tonic::async_trait]
+impl ProtectionService for Rpc {
+    async fn get_posture(
+        &self,
+        request: Request<GetPostureRequest>,
+    ) -> Result<Response<GetPostureResponse>, Status> {
+        let parent = &request.get_ref().parent;
+        let tenant = name::parse_tenant("parent", parent).map_err(|error| refuse(error.into()))?;
+        let posture = posture::read(&self.context, &tenant)
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(GetPostureResponse {
+            posture: Some(posture),
+        }))
     }
 }

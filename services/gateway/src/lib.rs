@@ -25,6 +25,7 @@ pub use error::GatewayError;
 
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
+use proto::v1::protection_service_server::SERVICE_NAME as PROTECTION;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
@@ -112,7 +113,9 @@ impl App {
         let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
         let server = Server::new(
             routes,
-            &[TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL],
+            &[
+                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION,
+            ],
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)

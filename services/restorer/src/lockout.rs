@@ -6,11 +6,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use graph::{Directory, DirectoryWriter, GraphError, Page, Query};
+use graph::{DirectoryWriter, GraphError, Query, lists};
 use model::catalogue::GLOBAL_ADMINISTRATOR;
 use model::lockout::Accounts;
-use model::{LinkKind, Object, ObjectId, ObjectState, ObjectType};
-use serde::Deserialize;
+use model::{Object, ObjectId, ObjectState, ObjectType};
 use serde_json::Value;
 
 use crate::{privileged, relations};
@@ -36,7 +35,8 @@ pub(crate) async fn accounts(
     ids.extend(are_users.map(|(id, _)| id.clone()));
     ids.extend(privileged::members_of_groups(directory, &types).await?);
     let users = users(directory, ids).await?;
-    let memberships = memberships(directory, &users).await?;
+    let held = users.iter().map(|user| user.id.clone());
+    let memberships = lists::memberships(directory, held).await?;
     Ok(Accounts {
         break_glass: break_glass.to_vec(),
         users,
@@ -70,76 +70,4 @@ async fn users(
     let answers = directory.read_many(&keys).await?;
     let found: Result<Vec<Option<Object>>, GraphError> = answers.into_iter().collect();
     Ok(found?.into_iter().flatten().collect())
-}
-
-/// The groups that users are in, the groups that those are in, and so on.
-async fn memberships(
-    directory: &dyn DirectoryWriter,
-    users: &[Object],
-) -> Result<HashSet<(ObjectId, ObjectId)>, GraphError> {
-    let mut found = HashSet::new();
-    let mut seen: HashSet<ObjectId> = HashSet::new();
-    let mut open: Vec<(ObjectType, ObjectId)> = users
-        .iter()
-        .map(|user| (ObjectType::User, user.id.clone()))
-        .collect();
-    while !open.is_empty() {
-        let mut above = Vec::new();
-        for (member, group) in directly_in(directory, &open).await? {
-            if seen.insert(group.clone()) {
-                above.push((ObjectType::Group, group.clone()));
-            }
-            found.insert((member, group));
-        }
-        open = above;
-    }
-    Ok(found)
-}
-
-/// The groups that each of the members is in itself.
-async fn directly_in(
-    directory: &dyn DirectoryWriter,
-    members: &[(ObjectType, ObjectId)],
-) -> Result<Vec<(ObjectId, ObjectId)>, GraphError> {
-    #[derive(Deserialize)]
-    struct Item {
-        id: String,
-        #[serde(rename = "@odata.type")]
-        entity: Option<String>,
-    }
-    let queries: Vec<Query> = members
-        .iter()
-        .map(|(target_type, target)| Query::Sources {
-            kind: LinkKind::GroupMembers,
-            target_type: *target_type,
-            target: target.clone(),
-        })
-        .collect();
-    let garbled = |error: &dyn std::fmt::Display| GraphError::Malformed {
-        what: error.to_string(),
-        path: "memberOf".to_owned(),
-    };
-    let mut found = Vec::new();
-    let pages = directory.first_pages(&queries).await?;
-    for (((_, member), query), answer) in members.iter().zip(&queries).zip(pages) {
-        let mut page = match answer {
-            Err(GraphError::NotFound { .. }) => Page::default(),
-            answer => answer?,
-        };
-        loop {
-            for item in &page.items {
-                let item: Item =
-                    serde_json::from_str(item.get()).map_err(|error| garbled(&error))?;
-                // Roles and administrative units are among them.
-                let is_group = item.entity.is_none_or(|name| name.ends_with("group"));
-                if is_group {
-                    let group = ObjectId::parse(&item.id).map_err(|error| garbled(&error))?;
-                    found.push((member.clone(), group));
-                }
-            }
-            let Some(next) = page.next else { break };
-            page = Directory::page(directory, query, Some(&next)).await?;
-        }
-    }
-    Ok(found)
 }

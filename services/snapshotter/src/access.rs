@@ -1,5 +1,5 @@
-//! Tries the reader's credential, the licence, and a read of each type and of the
-//! audit log.
+//! Tries the reader's credential, the licence, and a read of each type, of the audit
+//! log and of the protected actions.
 
 use std::collections::BTreeSet;
 
@@ -38,6 +38,9 @@ pub(crate) async fn check(context: &Context, tenant: &TenantId) -> Result<Vec<Ch
     let now = context.deps.clock.now();
     let tried = directory.audits(now, now, None).await;
     items.push(audit_log(granted.as_ref(), tried.map(drop)));
+    items.push(protected_actions(
+        directory.protected_actions().await.map(drop),
+    ));
     Ok(items)
 }
 
@@ -57,6 +60,21 @@ fn audit_log(granted: Option<&BTreeSet<String>>, tried: Result<(), GraphError>) 
                 &missing
             };
             lacking(name, missing, &text)
+        }
+        Err(error) => failed(name, &error.into()),
+    }
+}
+
+/// Whether a posture can tell what is protected. Snapshots do without. The token is no
+/// help: which permissions stand in for this one, Graph alone knows.
+fn protected_actions(tried: Result<(), GraphError>) -> CheckItem {
+    const LOST: &str = "protect status does not know which actions are protected";
+    let name = "protectedActions";
+    match tried {
+        Ok(()) => found(name, "can be read".to_owned()),
+        Err(error @ GraphError::Denied { .. }) => {
+            let text = format!("{LOST}: {}", chain(&Error::from(error)));
+            lacking(name, &["RoleManagement.Read.Directory"], &text)
         }
         Err(error) => failed(name, &error.into()),
     }

@@ -11,6 +11,7 @@ mod deleted;
 mod drift;
 mod lanes;
 mod lockout;
+mod posture;
 mod quotas;
 mod recreate;
 mod references;

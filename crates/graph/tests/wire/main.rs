@@ -14,6 +14,7 @@ mod quotas;
 mod raw;
 mod reads;
 mod retries;
+mod roles;
 mod server;
 mod trouble;
 mod writes;

@@ -5,7 +5,7 @@
 //! it was deleted until it is set right. What one policy does to one account is
 //! [`crate::lockout`]'s to say.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -13,12 +13,10 @@ use super::{Action, Draft, Exclusion, Lockout, Sketch};
 use crate::catalogue::{GLOBAL_ADMINISTRATOR, LinkKind, ObjectType};
 use crate::diff::{Direction, Obstacle};
 use crate::id::ObjectId;
-use crate::lockout::{Account, When, keeps_out};
+use crate::lockout::{Account, Memberships, When, groups_of, keeps_out, role_of};
 use crate::object::{Object, ObjectRef, ObjectState};
 
 type Body = Map<String, Value>;
-/// The groups that each member is in directly.
-type Memberships = HashMap<ObjectId, HashSet<ObjectId>>;
 
 /// A policy that the plan writes.
 struct Written {
@@ -243,7 +241,7 @@ impl<'a> View<'a> {
         let known = users
             .filter(|user| self.is_enabled_then(user))
             .filter(|user| {
-                let groups = closure(&user.id, &self.then);
+                let groups = groups_of(&user.id, &self.then);
                 holders.contains(&user.id) || groups.iter().any(|group| holders.contains(group))
             })
             .map(|user| self.person(&user.id, "the administrator"));
@@ -288,7 +286,7 @@ impl<'a> View<'a> {
                 then: account,
             };
         };
-        let (now, then) = (closure(id, &self.now), closure(id, &self.then));
+        let (now, then) = (groups_of(id, &self.now), groups_of(id, &self.then));
         let roles = |groups: &HashSet<ObjectId>, of: &[(ObjectId, ObjectId)]| {
             let held = of
                 .iter()
@@ -441,29 +439,6 @@ fn told(step: &Sketch) -> Option<(ObjectId, ObjectId)> {
     role_of(&values.collect())
 }
 
-/// Who holds a role over the whole tenant, and which.
-fn role_of(assignment: &Body) -> Option<(ObjectId, ObjectId)> {
-    let text = |name: &str| assignment.get(name).and_then(Value::as_str);
-    let id = |name: &str| ObjectId::parse(text(name)?).ok();
-    (text("directoryScopeId") == Some("/"))
-        .then(|| Some((id("principalId")?, id("roleDefinitionId")?)))
-        .flatten()
-}
-
 fn administrator_role() -> ObjectId {
     ObjectId::parse(GLOBAL_ADMINISTRATOR).expect("invariant: a GUID is an id")
-}
-
-/// The groups that a member is in, directly and through others.
-fn closure(member: &ObjectId, memberships: &Memberships) -> HashSet<ObjectId> {
-    let mut found = HashSet::new();
-    let mut open = vec![member];
-    while let Some(one) = open.pop() {
-        for group in memberships.get(one).into_iter().flatten() {
-            if found.insert(group.clone()) {
-                open.push(group);
-            }
-        }
-    }
-    found
 }

@@ -150,7 +150,7 @@ fn holder_of_name<'a>(
     if situation.options.added == Added::SoftDelete {
         return None;
     }
-    let names: BTreeSet<String> = unique_names(base).collect();
+    let names: BTreeSet<String> = unique_names(change.object.object_type, base).collect();
     if names.is_empty() {
         return None;
     }
@@ -160,7 +160,10 @@ fn holder_of_name<'a>(
     let mut added = added.map(|other| &other.object);
     added.find(|other| {
         let live = situation.live.object(other.object_type, &other.id);
-        live.is_some_and(|live| unique_names(&live.body()).any(|name| names.contains(&name)))
+        let taken = live.map(Object::body);
+        taken.is_some_and(|body| {
+            unique_names(other.object_type, &body).any(|name| names.contains(&name))
+        })
     })
 }
 

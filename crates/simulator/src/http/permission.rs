@@ -113,6 +113,13 @@ pub(crate) fn roles(actor: &Actor) -> Result<(), GraphError> {
     )
 }
 
+/// Who may read the actions that roles allow. `Directory.Read.All` is not among them.
+pub(crate) const READ_ACTIONS: &[&str] = &[
+    "RoleManagement.Read.Directory",
+    "RoleManagement.Read.All",
+    "RoleManagement.ReadWrite.Directory",
+];
+
 /// # Errors
 /// 403 when the actor may not read the type.
 pub(crate) fn read(actor: &Actor, kind: Kind) -> Result<(), GraphError> {

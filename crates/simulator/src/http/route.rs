@@ -110,6 +110,14 @@ pub(crate) fn single(
         }
         ["policies", "authorizationpolicy"] => write::tenant_policies::authorization(&writer),
         ["organization", ..] => write::tenant_policies::organization(&writer, &raw[1..]),
+        [
+            "rolemanagement",
+            "directory",
+            "resourcenamespaces",
+            "microsoft.directory",
+            "resourceactions",
+            ..,
+        ] => write::actions::answer(&writer, &raw[5..]),
         ["rolemanagement", "directory", "roleassignments", ..] => {
             write::roles::answer(&writer, &raw[3..])
         }

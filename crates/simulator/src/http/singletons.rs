@@ -9,6 +9,7 @@ use crate::http::permission;
 use crate::http::reply::{GraphError, Reply};
 use crate::http::{Call, audits};
 use crate::tenant::{Actor, Licence, Tenant};
+use crate::write::actions;
 
 /// Built-in directory roles: template id and name.
 pub(crate) const ROLES: &[(&str, &str)] = &[
@@ -224,6 +225,6 @@ fn role_definition(id: &str, name: &str) -> Value {
         "resourceScopes": ["/"],
         "templateId": id,
         "version": "1",
-        "rolePermissions": [{ "allowedResourceActions": [], "condition": null }],
+        "rolePermissions": [{ "allowedResourceActions": actions::allowed(id), "condition": null }],
     })
 }

@@ -41,6 +41,12 @@ const GRAPH_ROLES: &[(&str, &str)] = &[
     ("b633e1c5-b582-4048-a93e-9f11b44c7e96", "Mail.Send"),
 ];
 
+/// Further ones, which no generated application holds.
+const MORE_GRAPH_ROLES: &[(&str, &str)] = &[(
+    "eccc023d-eccf-4e7b-9683-8813ab36cecc",
+    "User.DeleteRestore.All",
+)];
+
 const GRAPH_SCOPES: &[(&str, &str)] = &[
     ("e1fe6dd8-ba31-4d61-89e7-88639da4683d", "User.Read"),
     ("37f7f235-527c-4136-accd-4a02d197296e", "openid"),
@@ -115,6 +121,7 @@ fn first_party(company: &mut Company<'_>) -> Uuid {
         if *app_id == GRAPH {
             principal["appRoles"] = GRAPH_ROLES
                 .iter()
+                .chain(MORE_GRAPH_ROLES)
                 .map(|(id, value)| entitlement(id, value))
                 .collect();
             principal["oauth2PermissionScopes"] = GRAPH_SCOPES

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub methods: Value,
     /// Authentication contexts by number: 1 is `c1`.
     pub contexts: BTreeMap<u8, Value>,
+    /// The context, by number, that protects an action, by the action's name.
+    pub protected: BTreeMap<&'static str, u8>,
 }
 
 impl Default for Settings {
@@ -24,6 +26,7 @@ impl Default for Settings {
             authorization: authorization(),
             methods: methods(),
             contexts: BTreeMap::new(),
+            protected: BTreeMap::new(),
         }
     }
 }

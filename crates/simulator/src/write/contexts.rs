@@ -179,7 +179,12 @@ fn remove(writer: &Writer<'_>, id: &str) -> Result<Reply, GraphError> {
 
 fn is_used(state: &State, number: u8) -> bool {
     let id = format!("c{number}");
-    state.all(Kind::Policy).values().any(|policy| {
+    let protects = state
+        .settings
+        .protected
+        .values()
+        .any(|held| *held == number);
+    protects || state.all(Kind::Policy).values().any(|policy| {
         policy.value("conditions")["applications"]["includeAuthenticationContextClassReferences"]
             .as_array()
             .is_some_and(|held| held.iter().any(|held| *held == id))

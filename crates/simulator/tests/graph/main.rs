@@ -5,6 +5,7 @@
     reason = "a test that fails by panicking is a good test"
 )]
 
+mod actions;
 mod assertions;
 mod attack;
 mod audits;

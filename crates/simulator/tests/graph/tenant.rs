@@ -10,6 +10,8 @@ use crate::support::{Bench, TENANT, id, shared_data};
 const METHODS: &str = "/policies/authenticationMethodsPolicy";
 const AUTHORIZATION: &str = "/policies/authorizationPolicy";
 const STRENGTHS: &str = "/policies/authenticationStrengthPolicies";
+const ACTIONS: &str =
+    "/roleManagement/directory/resourceNamespaces/microsoft.directory/resourceActions";
 const CONTEXTS: &str = "/identity/conditionalAccess/authenticationContextClassReferences";
 
 #[tokio::test]
@@ -300,7 +302,7 @@ async fn each_route_asks_for_its_own_permission() {
     let units = "/directory/administrativeUnits";
     let roles = "/roleManagement/directory/roleAssignments";
     let grants = "/oauth2PermissionGrants";
-    let wanted: [(&str, &str, &str, &[&str]); 15] = [
+    let wanted: [(&str, &str, &str, &[&str]); 16] = [
         ("GET", units, "", &["AdministrativeUnit.Read.All"]),
         (
             "POST",
@@ -343,6 +345,7 @@ async fn each_route_asks_for_its_own_permission() {
             "{}",
             &["Policy.ReadWrite.AuthenticationMethod"],
         ),
+        ("GET", ACTIONS, "", &["RoleManagement.Read.Directory"]),
         ("GET", CONTEXTS, "", &["Policy.Read.All"]),
         (
             "PATCH",

@@ -108,3 +108,27 @@ fn without_the_audit_log_it_is_told_what_is_lost() {
     let item = audit_log(None, Err(denied()));
     assert_eq!(item.missing_permissions, ["AuditLog.Read.All"]);
 }
+
+#[test]
+fn without_protected_actions_it_is_told_what_is_lost() {
+    assert!(protected_actions(Ok(())).ok);
+    let item = protected_actions(Err(denied()));
+    assert_eq!(
+        (item.subject.as_str(), item.ok, item.reason.as_str()),
+        ("protectedActions", false, "CONSENT_MISSING")
+    );
+    assert_eq!(item.missing_permissions, ["RoleManagement.Read.Directory"]);
+    assert!(
+        item.detail.contains("which actions are protected"),
+        "{}",
+        item.detail
+    );
+    let unavailable = GraphError::Unavailable {
+        what: "away".to_owned(),
+        path: "/x".to_owned(),
+    };
+    assert_eq!(
+        protected_actions(Err(unavailable)).reason,
+        "GRAPH_UNAVAILABLE"
+    );
+}
