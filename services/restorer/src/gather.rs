@@ -16,6 +16,7 @@ use graph::{
     Page, Query, Sent,
 };
 use model::call::Call;
+use model::posture::{Action, Role};
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -228,6 +229,14 @@ impl Directory for Gathered<'_> {
 
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError> {
         self.directory.existing_app_ids(app_ids).await
+    }
+
+    async fn protected_actions(&self) -> Result<Vec<Action>, GraphError> {
+        self.directory.protected_actions().await
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>, GraphError> {
+        self.directory.roles().await
     }
 
     async fn audits(

@@ -13,6 +13,7 @@ use graph::{
     LaneUse, NextLink, Page, Query, Sent,
 };
 use model::call::Call;
+use model::posture::{Action, Role};
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -208,6 +209,14 @@ impl Directory for Mortal {
 
     async fn existing_app_ids(&self, app_ids: &[String]) -> Result<HashSet<String>, GraphError> {
         self.life.live(self.writer.existing_app_ids(app_ids)).await
+    }
+
+    async fn protected_actions(&self) -> Result<Vec<Action>, GraphError> {
+        self.life.live(self.writer.protected_actions()).await
+    }
+
+    async fn roles(&self) -> Result<Vec<Role>, GraphError> {
+        self.life.live(self.writer.roles()).await
     }
 
     async fn audits(
