@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use graph::{DirectoryWriter, GraphError};
 use model::diff::{Change, ChangeKind, Difference, Direction, Scope, diff};
 use model::lockout::Accounts;
-use model::plan::{HardDeleted, Options, Parts, Situation, estimate_seconds, plan, referring};
+use model::plan::{
+    HardDeleted, Options, Parts, Situation, Step, estimate_seconds, plan, referring,
+};
 use model::references::Chosen;
 use model::snapshot::Content;
 use model::{Application, LinkKind, ObjectId, ObjectRef, ObjectType, PlanId, TenantId, permission};
@@ -187,8 +189,11 @@ async fn make(
         privileged::assignments(directory.as_ref()).await?
     };
     let holders = privileged::holders(directory.as_ref(), &base, assignments.as_deref()).await?;
-    let accounts = if puts_policies_back(&changes) {
-        lockout::accounts(directory.as_ref(), &record.break_glass, assignments).await?
+    let accounts = if puts_policies_back(&changes, order.options) {
+        // One that was made anew since is registered by its former id.
+        let break_glass = record.break_glass.iter().map(|id| lineage.current(id));
+        let break_glass: Vec<ObjectId> = break_glass.collect();
+        lockout::accounts(directory.as_ref(), &break_glass, assignments).await?
     } else {
         Accounts::default()
     };
@@ -213,6 +218,10 @@ async fn make(
     });
     content.exclude(whole);
     tell(&mut content, &told);
+    content.risks.extend(beyond(&content.steps, &scope));
+    content
+        .risks
+        .extend(unguarded(&content.steps, &record.break_glass));
     let made = Plan {
         state: PlanState::Ready as i32,
         scope: Some(convert::scope(&scope)),
@@ -359,14 +368,46 @@ fn policies(changes: &[Change]) -> Vec<ObjectId> {
     of_type.map(|change| change.object.id.clone()).collect()
 }
 
-/// Whether a plan may write a Conditional Access policy.
-fn puts_policies_back(changes: &[Change]) -> bool {
+/// Whether a plan may write a Conditional Access policy. One that stays as it is may
+/// have to name what is made anew.
+fn puts_policies_back(changes: &[Change], options: Options) -> bool {
     changes.iter().any(|change| {
-        change.object.object_type == ObjectType::ConditionalAccessPolicy
-            && matches!(
-                change.kind,
-                ChangeKind::Modified | ChangeKind::SoftDeleted | ChangeKind::HardDeleted
-            )
+        let anew = options.hard_deleted == HardDeleted::MakeAnew;
+        let is_made = anew && change.kind == ChangeKind::HardDeleted;
+        is_made
+            || change.object.object_type == ObjectType::ConditionalAccessPolicy
+                && matches!(
+                    change.kind,
+                    ChangeKind::Modified | ChangeKind::SoftDeleted | ChangeKind::HardDeleted
+                )
+    })
+}
+
+/// Says that objects are written which nobody asked for.
+fn beyond(steps: &[Step], scope: &Scope) -> Option<String> {
+    let steps = steps.iter().map(|step| &step.object);
+    let outside: BTreeSet<&ObjectId> = steps
+        .filter(|object| !scope.holds(object.object_type, &object.id))
+        .map(|object| &object.id)
+        .collect();
+    (!outside.is_empty()).then(|| {
+        format!(
+            "the plan also writes to {} outside of its scope, since what comes back is named by them or tied to them",
+            match outside.len() {
+                1 => "1 object".to_owned(),
+                count => format!("{count} objects"),
+            }
+        )
+    })
+}
+
+/// Says that policies are written, and that nobody is known who must not be locked out.
+fn unguarded(steps: &[Step], break_glass: &[ObjectId]) -> Option<String> {
+    let mut steps = steps.iter();
+    let writes_policies =
+        steps.any(|step| step.object.object_type == ObjectType::ConditionalAccessPolicy);
+    (writes_policies && break_glass.is_empty()).then(|| {
+        "policies are written and no break-glass account is registered for the tenant, so none can be kept from being locked out".to_owned()
     })
 }
 
@@ -385,7 +426,8 @@ fn tell(content: &mut model::plan::Plan, told: &BTreeMap<ObjectId, Vec<String>>)
             continue;
         };
         let body = step.call.body.as_ref();
-        if body.is_some_and(|body| body.get("conditions").is_some()) {
+        let named_in = ["conditions", "grantControls"];
+        if body.is_some_and(|body| named_in.iter().any(|name| body.get(name).is_some())) {
             step.reason = format!("{}; {told}", step.reason);
             content
                 .risks

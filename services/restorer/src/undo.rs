@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
+use model::lineage::Lineage;
 use model::plan::{Action, Applied, Exclusion, Step, Undoing, estimate_seconds, undo};
 use model::references::{Reference, references};
 use model::snapshot::Content;
@@ -88,15 +89,28 @@ async fn make(
     let directory = (deps.connect)(&record)?;
     let directory = directory.as_ref();
     let outcomes = apply::outcomes(&restored.journal().await?);
-    let applied: Vec<Applied> = restored
-        .model_steps()
-        .await?
-        .into_iter()
-        .filter_map(|step| {
-            let outcome = outcomes.get(&step.number)?;
-            has_written(&step, outcome).then(|| recorded(step, outcome))
-        })
-        .collect();
+    let lineage = vault.lineage().await?;
+    let (mut applied, mut doubtful) = (Vec::new(), Vec::new());
+    for step in restored.model_steps().await? {
+        let Some(outcome) = outcomes.get(&step.number) else {
+            continue;
+        };
+        if has_written(&step, outcome) {
+            match as_journalled(&step, &lineage) {
+                Ok(step) => applied.push(recorded(step, outcome)),
+                Err(unmade) => {
+                    let detail = format!("it names {unmade}, in whose place nothing was made");
+                    doubtful.push(left_in_doubt(step, detail));
+                }
+            }
+        } else if may_have_written(&step, outcome) {
+            let detail = format!(
+                "it did not succeed, and what it may have written stays: {}",
+                outcome.detail
+            );
+            doubtful.push(left_in_doubt(step, detail));
+        }
+    }
     let returned = returned(directory, &applied).await?;
     let named = applied
         .iter()
@@ -126,6 +140,7 @@ async fn make(
     let (steps, changed) = still_fitting(directory, steps, harm).await?;
     content.steps = steps;
     content.exclude(changed);
+    content.exclude(doubtful);
     let made = Plan {
         state: PlanState::Ready as i32,
         step_count: count(content.steps.len()),
@@ -152,6 +167,56 @@ fn has_written(step: &Step, outcome: &Outcome) -> bool {
         OutcomeState::Applied => true,
         OutcomeState::Failed => in_part,
         _ => false,
+    }
+}
+
+/// Graph's refusals in the words of [`GraphError`]: nothing was written.
+const REFUSALS: [&str; 5] = [
+    "graph denied ",
+    "graph has nothing at ",
+    "graph reports a conflict at ",
+    "graph refused ",
+    "graph throttles ",
+];
+
+/// Whether a step that did not succeed may have changed something all the same: its
+/// answer was lost, or reads never showed what it wrote.
+fn may_have_written(step: &Step, outcome: &Outcome) -> bool {
+    let is_lost = match outcome.state() {
+        OutcomeState::Failed => {
+            !outcome.request_id.is_empty()
+                || step.action == Action::Recreate
+                || outcome.detail.starts_with("the outcome of a write ")
+        }
+        OutcomeState::Conflict => false,
+        _ => return false,
+    };
+    let refused = REFUSALS.iter().any(|it| outcome.detail.starts_with(it));
+    // Read back only after something was sent.
+    (is_lost || outcome.after_json.is_some()) && !refused
+}
+
+/// A step in the ids that its outcome in the journal speaks in.
+///
+/// # Errors
+/// The first id for which nothing was made.
+fn as_journalled(step: &Step, lineage: &Lineage) -> Result<Step, ObjectId> {
+    let mut step = step.in_new_ids(lineage)?;
+    if step.action == Action::Recreate {
+        step.object.id = lineage.current(&step.object.id);
+    }
+    Ok(step)
+}
+
+fn left_in_doubt(step: Step, detail: String) -> Exclusion {
+    Exclusion {
+        detail: format!(
+            "step {} of the restore is not undone: {detail}",
+            step.number
+        ),
+        object: step.object,
+        obstacle: Obstacle::NotJournalled,
+        part: String::new(),
     }
 }
 
@@ -256,3 +321,6 @@ fn follows(step: &Step, steps: &[Step]) -> bool {
         .into_iter()
         .any(|other| other.object == step.object || other.action == Action::RestoreDeleted)
 }
+
+#[cfg(test)]
+mod tests;

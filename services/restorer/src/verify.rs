@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use graph::DirectoryWriter;
+use model::diff::Scope;
 use model::lineage::Lineage;
 use model::plan::{Action, Exclusion, Left, Step, judge};
 use model::snapshot::Kind;
@@ -104,17 +105,41 @@ impl Verification<'_> {
         let unseen = unseen.filter(|kind| matters(kind, &types));
         left.unexpected
             .extend(unseen.map(|kind| format!("could not be compared: {kind}")));
+        left.unexpected.extend(self.not_done_beyond(&scope).await?);
         Ok((report.name, left))
     }
 
     /// What an undo should have put back and is not as it was before the restore.
     async fn not_undone(&self) -> Result<Vec<String>, Error> {
-        let steps = last_words(self.steps);
+        self.not_done(self.steps, "before the restore", "the restore left it")
+            .await
+    }
+
+    /// What the plan writes outside of its scope, since it names or is tied to what
+    /// comes back, and is not as the plan leaves it. The rest of these objects may
+    /// differ from the snapshot.
+    async fn not_done_beyond(&self, scope: &Scope) -> Result<Vec<String>, Error> {
+        let outside = |step: &&Step| !scope.holds(step.object.object_type, &step.object.id);
+        let steps = self.steps.iter().filter(outside);
+        // Of one for which nothing was made the outcome tells.
+        let steps = steps.filter_map(|step| step.in_new_ids(self.lineage).ok());
+        let steps: Vec<Step> = steps.collect();
+        self.not_done(&steps, "planned", "before the restore").await
+    }
+
+    /// The steps whose objects are not as they leave them, in a sentence each.
+    async fn not_done(
+        &self,
+        steps: &[Step],
+        wanted: &str,
+        untouched: &str,
+    ) -> Result<Vec<String>, Error> {
+        let steps = last_words(steps);
         let prospects = step::prospects(self.directory, &steps).await?;
         let sentence = |(step, prospect): (&Step, Prospect)| {
             let detail = match prospect {
                 Prospect::Done => return None,
-                Prospect::Ready => "it is as the restore left it".to_owned(),
+                Prospect::Ready => format!("it is as {untouched}"),
                 Prospect::Neither(detail) => detail,
             };
             let ObjectRef {
@@ -124,7 +149,7 @@ impl Verification<'_> {
             } = &step.object;
             let number = step.number;
             Some(format!(
-                "{object_type} \"{name}\" ({id}) is not as before the restore, by step {number}: {detail}"
+                "{object_type} \"{name}\" ({id}) is not as {wanted}, by step {number}: {detail}"
             ))
         };
         let looked = steps.iter().copied().zip(prospects);

@@ -614,7 +614,8 @@ impl Draft<'_> {
             (Kind::User, ObjectType::User)
             | (Kind::Group, ObjectType::Group)
             | (Kind::ServicePrincipal, ObjectType::ServicePrincipal)
-            | (Kind::Location, ObjectType::NamedLocation) => {
+            | (Kind::Location, ObjectType::NamedLocation)
+            | (Kind::Strength, ObjectType::AuthenticationStrengthPolicy) => {
                 id.as_str().eq_ignore_ascii_case(&reference.id)
             }
             (Kind::Application, ObjectType::ServicePrincipal) => {

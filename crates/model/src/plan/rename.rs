@@ -13,7 +13,7 @@ use super::recreate::app_id;
 use super::{Action, Draft, Guard, Step};
 use crate::canonical;
 use crate::catalogue::{Class, ObjectType, Property, TypeSpec, Write};
-use crate::diff::{AttributeChange, Change, ChangeKind, Direction};
+use crate::diff::{AttributeChange, Change, ChangeKind, Direction, Obstacle};
 use crate::id::ObjectId;
 use crate::lineage::{Lineage, guids};
 use crate::object::{Object, ObjectRef, ObjectState};
@@ -63,7 +63,8 @@ impl Draft<'_> {
             let comes_back =
                 self.returning.contains_key(&object.id) && !self.anew.holds(&object.id);
             let is_there = object.state == ObjectState::Live || comes_back;
-            if !is_there || !REFERRING.contains(&object.object_type) {
+            let refers = REFERRING.contains(&object.object_type);
+            if !is_there || !refers || self.goes_or_stays(&object.id) {
                 continue;
             }
             let body = object.body();
@@ -100,6 +101,17 @@ impl Draft<'_> {
             };
             self.rename_in(&change, spec, &body, stale);
         }
+    }
+
+    /// Whether an object is soft-deleted by the plan, or left as it is.
+    fn goes_or_stays(&self, id: &ObjectId) -> bool {
+        let left = [Obstacle::LockoutRisk, Obstacle::UnresolvedReference];
+        let mut steps = self.steps.iter();
+        let mut exclusions = self.exclusions.iter();
+        steps.any(|step| step.action == Action::SoftDelete && step.object.id == *id)
+            || exclusions.any(|one| {
+                one.object.id == *id && one.part.is_empty() && left.contains(&one.obstacle)
+            })
     }
 
     fn rename_in(

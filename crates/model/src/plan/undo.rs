@@ -36,7 +36,8 @@ pub struct Applied {
 /// Everything that an undo follows from.
 #[derive(Debug)]
 pub struct Undoing<'a> {
-    /// The applied steps, in the order of the plan.
+    /// The applied steps, in the order of the plan and in the ids that stand for what
+    /// was made anew ([`Step::in_new_ids`]), as the journal has them.
     pub applied: &'a [Applied],
     /// The objects that the restore brought back, as they are now.
     pub returned: &'a HashMap<ObjectId, Map<String, Value>>,
@@ -490,7 +491,7 @@ impl Draft<'_> {
             guards: inverse.guards,
             call: inverse.call,
             after: after.into_iter().collect(),
-            made_anew: of.made_anew.clone(),
+            made_anew: Vec::new(),
         });
     }
 

@@ -132,13 +132,14 @@ impl Chosen {
             let Some(left) = self.followed_at(&body, place) else {
                 continue;
             };
+            let nobody = left.as_array().is_some_and(Vec::is_empty);
             let lost = ids_at(&body, place).into_iter();
             let mut lost = lost.filter(|id| self.dropped.contains(id));
             if let Some(id) = lost.next() {
                 if kind != ReferenceKind::User {
                     return Err(Refused::NotAUser { id, kind });
                 }
-                if left.is_empty() && place.contains("/include") {
+                if nobody && place.contains("/include") {
                     return Err(Refused::NobodyIncluded {
                         id,
                         policy: name.unwrap_or_default().to_owned(),
@@ -147,17 +148,21 @@ impl Chosen {
                 }
             }
             changed = true;
-            set_at(&mut body, &dotted(place), Value::Array(left));
+            set_at(&mut body, &dotted(place), left);
         }
         Ok(changed.then_some(body))
     }
 
-    /// A list of ids as it is to be; `None` where it stays.
-    fn followed_at(&self, body: &Body, place: &str) -> Option<Vec<Value>> {
-        let held = list_at(body, place)?;
+    /// A list of ids, or a single one, as it is to be; `None` where it stays.
+    fn followed_at(&self, body: &Body, place: &str) -> Option<Value> {
+        let held = entries_at(body, place);
         let concerned = |entry: &Value| id_of(entry).is_some_and(|id| self.speaks_of(&id));
         if !held.iter().any(concerned) {
             return None;
+        }
+        if value_at(body, place).is_some_and(Value::is_string) {
+            let new = held.iter().find_map(|held| self.mapped.get(&id_of(held)?));
+            return Some(new.map(|id| Value::from(id.as_str())).unwrap_or_default());
         }
         let mut left: Vec<Value> = Vec::with_capacity(held.len());
         for entry in held {
@@ -171,7 +176,7 @@ impl Chosen {
                 left.push(entry);
             }
         }
-        Some(left)
+        Some(Value::Array(left))
     }
 
     /// What was chosen for the objects that a policy names, in a sentence each.
@@ -226,7 +231,7 @@ impl Chosen {
         set_at(&mut body, &attribute.path, before);
         for (place, _) in PLACES {
             if let Some(left) = self.followed_at(&body, place) {
-                set_at(&mut body, &dotted(place), Value::Array(left));
+                set_at(&mut body, &dotted(place), left);
             }
         }
         let whole = canonical::property(property, body.get(property.name));
@@ -244,17 +249,24 @@ fn dotted(place: &str) -> String {
     place.trim_start_matches('/').replace('/', ".")
 }
 
-fn list_at<'a>(body: &'a Body, place: &str) -> Option<&'a Vec<Value>> {
+fn value_at<'a>(body: &'a Body, place: &str) -> Option<&'a Value> {
     let mut parts = place.trim_start_matches('/').split('/');
     let first = body.get(parts.next()?)?;
-    parts
-        .try_fold(first, |value, part| value.get(part))?
-        .as_array()
+    parts.try_fold(first, |value, part| value.get(part))
+}
+
+/// What a place holds: the entries of a list, or the one value.
+fn entries_at<'a>(body: &'a Body, place: &str) -> &'a [Value] {
+    match value_at(body, place) {
+        Some(Value::Array(list)) => list,
+        Some(value) => std::slice::from_ref(value),
+        None => &[],
+    }
 }
 
 fn ids_at(body: &Body, place: &str) -> Vec<String> {
-    let list = list_at(body, place);
-    list.into_iter().flatten().filter_map(id_of).collect()
+    let held = entries_at(body, place).iter();
+    held.filter_map(id_of).collect()
 }
 
 fn id_of(entry: &Value) -> Option<String> {

@@ -466,3 +466,59 @@ fn groups_locations_units_and_strengths_are_made_as_graph_wants_them() {
             "allowedCombinations": ["fido2", "password,sms"]}),
     );
 }
+
+#[test]
+fn a_policy_may_name_a_strength_that_is_made_anew() {
+    let mut guarded = Value::Object(policy(40, "enabled", &[]).body());
+    guarded["grantControls"] =
+        json!({"operator": "AND", "authenticationStrength": {"id": id(1).as_str()}});
+    let guarded = live_object(ObjectType::ConditionalAccessPolicy, 40, guarded);
+    let strength = full(ObjectType::AuthenticationStrengthPolicy, 1);
+    let base = content(vec![strength, guarded], vec![]);
+    let plan = planned(&base, &content(vec![], vec![]), ANEW);
+    let [strength, made] = &plan.steps[..] else {
+        panic!("two steps: {:?} {:?}", actions(&plan), plan.exclusions)
+    };
+    assert_eq!((&strength.object.id, &made.object.id), (&id(1), &id(40)));
+    assert_eq!((&made.after[..], &made.made_anew), (&[1][..], &vec![id(1)]));
+}
+
+#[test]
+fn what_the_plan_deletes_or_leaves_as_it_is_is_not_made_to_name_the_new_one() {
+    let mut rogue = Value::Object(group(9).body());
+    rogue["groupTypes"] = json!(["DynamicMembership"]);
+    rogue["membershipRule"] = json!(format!("user.objectId -eq \"{}\"", id(1)));
+    let rogue = live_object(ObjectType::Group, 9, rogue);
+    let base = content(vec![person(1)], vec![]);
+    let live = content(vec![rogue], vec![]);
+    let kept = planned(&base, &live, ANEW);
+    assert_eq!(only(&kept, Action::Update).object.id, id(9));
+    let deleting = Options {
+        added: Added::SoftDelete,
+        ..ANEW
+    };
+    let deleted = planned(&base, &live, deleting);
+    assert_eq!(
+        actions(&deleted),
+        [(Action::Recreate, id(1)), (Action::SoftDelete, id(9))]
+    );
+
+    // A policy that names what does not exist any more, and somebody who is made anew.
+    let base = content(
+        vec![person(1), synced_person(2), policy(40, "enabled", &[1, 2])],
+        vec![],
+    );
+    let live = content(vec![policy(40, "disabled", &[1])], vec![]);
+    let plan = planned(&base, &live, ANEW);
+    assert_eq!(actions(&plan), [(Action::Recreate, id(1))]);
+    let left = |one: &&Exclusion| one.obstacle == Obstacle::UnresolvedReference;
+    let left = plan.exclusions.iter().find(left).expect("it is told");
+    assert_eq!((&left.object.id, left.part.as_str()), (&id(40), ""));
+}
+
+/// A user who cannot be made anew.
+fn synced_person(n: u8) -> Object {
+    let mut body = Value::Object(person(n).body());
+    body["onPremisesSyncEnabled"] = json!(true);
+    live_object(ObjectType::User, n, body)
+}

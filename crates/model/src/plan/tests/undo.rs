@@ -351,3 +351,32 @@ fn what_was_written_unnoted_is_known_by_what_the_plan_saw() {
     let of = |tenant: &Content| step.properties_in(&tenant.objects[0].body());
     assert_eq!(step.planned_before(Some(&of(&base))), Some(of(&live)));
 }
+
+#[test]
+fn what_named_something_made_anew_is_undone_by_its_new_id() {
+    let base = content(
+        vec![user(1, "a"), group(9)],
+        vec![link(LinkKind::GroupMembers, 9, 1)],
+    );
+    let live = content(vec![user(1, "a"), group(9)], vec![]);
+    let mut step = only_step(&base, &live);
+    step.made_anew = vec![id(1)];
+    let entry = crate::lineage::Entry {
+        object_type: ObjectType::User,
+        old: id(1),
+        new: id(77),
+        app_ids: None,
+        made: chrono::DateTime::UNIX_EPOCH,
+        restore: crate::id::PlanId::parse("p").expect("valid"),
+    };
+    let lineage = crate::lineage::Lineage::new(vec![entry]);
+    let step = step.in_new_ids(&lineage).expect("made");
+    let added = step.links_among(LinkKind::GroupMembers, &BTreeSet::from([id(77)]));
+    let none = step.links_among(LinkKind::GroupMembers, &BTreeSet::new());
+    let plan = undone(&[record(step, none, added)], &live);
+    let [step] = &plan.steps[..] else {
+        panic!("one step: {plan:#?}")
+    };
+    assert!(step.call.path.contains(id(77).as_str()), "{step:?}");
+    assert_eq!(step.made_anew, [], "it is in new ids already");
+}

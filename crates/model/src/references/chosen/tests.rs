@@ -155,3 +155,50 @@ fn a_comparison_afterwards_expects_what_was_chosen_and_nothing_else() {
     );
     assert_eq!(left(&Chosen::default(), &base, &dropped), 1);
 }
+
+#[test]
+fn a_strength_is_replaced_and_never_left_out() {
+    let with = |id: &str| {
+        let body = json!({"displayName": "Guarded", "state": "enabled",
+            "grantControls": {"operator": "AND", "authenticationStrength": {"id": id, "displayName": "Strong"}}});
+        body.as_object().cloned().expect("an object")
+    };
+    let after = mapping().followed(&with(&LOST.to_uppercase()));
+    let after = after.expect("allowed").expect("changed");
+    assert_eq!(
+        after["grantControls"]["authenticationStrength"]["id"],
+        json!(NEW)
+    );
+    assert_eq!(mapping().followed(&with(OTHER)), Ok(None));
+    assert_eq!(
+        mapping().told_of(&with(LOST)),
+        [format!(
+            "authentication strength {NEW} stands in the place of {LOST}"
+        )]
+    );
+    assert_eq!(
+        dropping().followed(&with(LOST)),
+        Err(Refused::NotAUser {
+            id: LOST.to_owned(),
+            kind: ReferenceKind::Strength
+        })
+    );
+
+    let of = |body: Body| {
+        let body = Value::Object(body);
+        object(
+            ObjectType::ConditionalAccessPolicy,
+            7,
+            ObjectState::Live,
+            body,
+        )
+    };
+    let left = |after: &str| {
+        let base = content(vec![of(with(LOST))], vec![]);
+        let live = content(vec![of(with(after))], vec![]);
+        let changes = diff(&base, &live, &Scope::default()).changes;
+        assert!(!changes.is_empty());
+        mapping().expected(changes).len()
+    };
+    assert_eq!((left(NEW), left(OTHER)), (0, 1));
+}
