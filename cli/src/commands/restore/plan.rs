@@ -152,7 +152,6 @@ fn options(args: &MakePlan, added: Added) -> v1::PlanOptions {
         recreate_hard_deleted: args.recreate_hard_deleted,
         map_references: mapped.collect(),
         drop_references: args.parts.drop_references.clone(),
-        ..v1::PlanOptions::default()
     }
 }
 

@@ -81,7 +81,7 @@ fn each_trigger_gives_its_reason() {
 
     let one = Grounds {
         privileged: vec![object(1)],
-        ..small.clone()
+        ..small
     };
     check(
         "on",

@@ -17,6 +17,8 @@ use crate::lockout::{Account, Memberships, When, groups_of, keeps_out, role_of};
 use crate::object::{Object, ObjectRef, ObjectState};
 
 type Body = Map<String, Value>;
+/// Who holds a role, and the template id of the role.
+type Held = (ObjectId, ObjectId);
 
 /// A policy that the plan writes.
 struct Written {
@@ -188,11 +190,11 @@ struct View<'a> {
     /// Memberships once links were written and groups deleted.
     then: Memberships,
     /// Role assignments now: who, and the role's template id.
-    held: Option<Vec<(ObjectId, ObjectId)>>,
+    held: Option<Vec<Held>>,
     /// Those that the plan makes.
-    given: Vec<(ObjectId, ObjectId)>,
+    given: Vec<Held>,
     /// Those that the plan removes.
-    taken: HashSet<(ObjectId, ObjectId)>,
+    taken: HashSet<Held>,
 }
 
 impl<'a> View<'a> {
@@ -287,7 +289,7 @@ impl<'a> View<'a> {
             };
         };
         let (now, then) = (groups_of(id, &self.now), groups_of(id, &self.then));
-        let roles = |groups: &HashSet<ObjectId>, of: &[(ObjectId, ObjectId)]| {
+        let roles = |groups: &HashSet<ObjectId>, of: &[Held]| {
             let held = of
                 .iter()
                 .filter(|(holder, _)| holder == id || groups.contains(holder));
@@ -417,7 +419,7 @@ fn memberships_then(draft: &Draft<'_>, now: &Memberships) -> Memberships {
 }
 
 /// The assignments over the whole tenant that the plan makes, and those that it takes.
-fn roles_then(draft: &Draft<'_>) -> (Vec<(ObjectId, ObjectId)>, HashSet<(ObjectId, ObjectId)>) {
+fn roles_then(draft: &Draft<'_>) -> (Vec<Held>, HashSet<Held>) {
     let of = |action: Action| {
         let steps = draft.steps.iter().filter(move |step| {
             step.action == action && step.object.object_type == ObjectType::RoleAssignment
@@ -431,7 +433,7 @@ fn roles_then(draft: &Draft<'_>) -> (Vec<(ObjectId, ObjectId)>, HashSet<(ObjectI
 }
 
 /// What a step tells of the assignment that it makes or removes.
-fn told(step: &Sketch) -> Option<(ObjectId, ObjectId)> {
+fn told(step: &Sketch) -> Option<Held> {
     let values = step.attributes.iter().filter_map(|one| {
         let value = one.before.as_ref().or(one.after.as_ref())?;
         Some((one.path.clone(), value.clone()))

@@ -266,7 +266,7 @@ fn each_link_of_the_chain_is_looked_at() {
             seen.actions
                 .as_mut()
                 .expect("known")
-                .retain(|it| it.name != HARD_DELETE)
+                .retain(|it| it.name != HARD_DELETE);
         },
         &after_action,
     );

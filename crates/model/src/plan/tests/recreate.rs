@@ -54,7 +54,7 @@ fn body(step: &Step) -> &Map<String, Value> {
     body.expect("a body")
 }
 
-fn only<'a>(plan: &'a Plan, action: Action) -> &'a Step {
+fn only(plan: &Plan, action: Action) -> &Step {
     let mut steps = plan.steps.iter().filter(|step| step.action == action);
     let step = steps.next().expect("a step");
     assert_eq!(steps.next(), None, "one {action:?}");
