@@ -48,6 +48,12 @@ async fn pass(step: Duration) {
     }
 }
 
+/// Lets time pass where a test is about time itself: in [`run`] at once, elsewhere as
+/// long as it takes.
+pub async fn wait(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,7 +65,7 @@ mod tests {
     fn hours_pass_at_once_and_an_answer_takes_little_of_them() {
         run(Duration::from_millis(20), async {
             let start = Instant::now();
-            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            wait(Duration::from_secs(3_600)).await;
             let slept = start.elapsed();
             assert!((3_600..3_601).contains(&slept.as_secs()), "{slept:?}");
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;

@@ -94,7 +94,7 @@ async fn a_restore_is_cancelled_from_another_replica_within_a_wave() -> anyhow::
         };
         let answer = other.clone().cancel_restore(request).await;
         // Who applies the plan looks at the mark each second.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        testkit::time::wait(Duration::from_secs(3)).await;
         let (state, opened) = &*gate;
         state.lock().expect("nobody panicked").1 = true;
         opened.notify_all();

@@ -71,7 +71,7 @@ async fn restore(seed: u64) -> Did {
     let attack = house
         .tenant
         .mutate_within(Reach::Everything, seed ^ 0xa77ac, changes);
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    testkit::time::wait(Duration::from_secs(5)).await;
     house.simulator.set_replication(Replication {
         max_lag: Duration::from_secs(3),
         seed,
@@ -99,7 +99,7 @@ async fn restore(seed: u64) -> Did {
             did.wrong.extend(account::hard_deleted(&written, &after));
             break;
         }
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        testkit::time::wait(Duration::from_secs(4)).await;
     }
     did.wrong.extend(broken_rules(&house));
     if !did.wrong.is_empty() {
@@ -126,7 +126,7 @@ async fn snapshot(house: &House, did: &mut Did) -> Option<Manifest> {
             return Some(manifest);
         }
         did.cut_off += 1;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        testkit::time::wait(Duration::from_secs(2)).await;
     }
     did.wrong.push("no whole snapshot".to_owned());
     None
@@ -173,7 +173,7 @@ async fn carry_out(
                 planned.calls.extend(restorer.life.calls());
                 // A process takes longer than this to start; the quota of Conditional Access
                 // is one request a second, and the next one does not know of the last.
-                tokio::time::sleep(Duration::from_secs(2)).await;
+                testkit::time::wait(Duration::from_secs(2)).await;
                 restorer = house.restorer(Life::until(None)).await;
             }
         }
@@ -194,7 +194,7 @@ async fn plan(house: &House, restorer: &Restorer, base: &Manifest, did: &mut Did
             Err(status) => last = Some(status),
         }
         did.cut_off += 1;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        testkit::time::wait(Duration::from_secs(2)).await;
     }
     did.wrong.push(format!("no plan: {last:?}"));
     None
