@@ -26,7 +26,8 @@ async fn an_undo_takes_the_tenant_back_to_just_before_the_restore() -> anyhow::R
     let restore = sandbox.apply(&plan.name).await?;
     assert_eq!(
         (restore.state(), &restore.unexpected[..]),
-        (RestoreState::Succeeded, &[][..])
+        (RestoreState::Succeeded, &[][..]),
+        "{restore:#?}"
     );
     let restored = sandbox.simulator.dump(TENANT);
     assert!(differences(&struck, &restored).len() >= steps.len() / 2);
@@ -83,15 +84,24 @@ async fn an_undo_takes_the_tenant_back_to_just_before_the_restore() -> anyhow::R
     assert_eq!(left, Vec::<String>::new(), "as after the attack");
 
     // An undo is a restore like any other, and can be undone.
-    let (forth, again, _) = sandbox.undo(&undone.name).await?;
+    let (forth, again, left_out) = sandbox.undo(&undone.name).await?;
     assert!(!again.is_empty());
-    let redone = sandbox.apply(&forth.name).await?;
-    assert_eq!(
-        (redone.state(), &redone.unexpected[..]),
-        (RestoreState::Succeeded, &[][..])
+    let guarded = [Obstacle::LockoutRisk, Obstacle::LastAdministrator];
+    assert!(
+        left_out.iter().all(|one| guarded.contains(&one.obstacle())),
+        "{left_out:#?}"
     );
+    let by_hand: Vec<String> = left_out
+        .into_iter()
+        .filter_map(|one| one.object)
+        .map(|object| object.id)
+        .collect();
+    let redone = sandbox.apply(&forth.name).await?;
+    assert_eq!((redone.verified, &redone.unexpected[..]), (true, &[][..]));
     let after = sandbox.simulator.dump(TENANT);
-    assert_eq!(differences(&restored, &after), Vec::<String>::new());
+    let mut left = differences(&restored, &after);
+    left.retain(|one| !by_hand.iter().any(|id| one.contains(id)));
+    assert_eq!(left, Vec::<String>::new());
     Ok(())
 }
 
