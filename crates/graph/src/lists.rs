@@ -1,7 +1,7 @@
 //! Lists read to their end, and the groups above users.
 //!
 //! Owns the following of pages where a caller wants everything at once and it is not
-//! much. Whoever reads a whole tenant takes [`crate::collect`].
+//! much. Whoever reads a whole tenant takes [`crate::collect()`].
 
 use std::collections::HashSet;
 
