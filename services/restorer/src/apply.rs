@@ -16,7 +16,7 @@ use proto::convert::{self, timestamp};
 use proto::v1::{
     Deed, JournalEntry, Outcome, OutcomeState, Plan, Restore, RestoreState, WatchRestoreResponse,
 };
-use runtime::jobs::{JobHandle, Start};
+use runtime::jobs::{JobHandle, Progress, Start};
 use runtime::status::{chain, status};
 use store::{StoreError, TenantVault};
 use tracing::Instrument;
@@ -220,7 +220,8 @@ async fn apply(
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;
     let lineage = documents.vault().lineage().await?;
-    let mut run = Run::new(context, documents, &steps, &journal, lineage);
+    let progress = job.progress();
+    let mut run = Run::new(context, documents, progress, &steps, &journal, lineage);
     let mut lane = Lane::new(context, documents.vault(), documents.id(), &directory);
     let ended = run
         .carry_out_all(&steps, &directory, &mut lane, |outcomes| {
@@ -330,6 +331,8 @@ enum Course {
 struct Run<'a> {
     context: &'a Context,
     documents: &'a Documents,
+    /// Who watches is told by this.
+    progress: Progress<WatchRestoreResponse>,
     /// Journal entries that stand.
     entries: usize,
     outcomes: Outcomes,
@@ -354,6 +357,7 @@ impl<'a> Run<'a> {
     fn new(
         context: &'a Context,
         documents: &'a Documents,
+        progress: Progress<WatchRestoreResponse>,
         steps: &[Step],
         journal: &[JournalEntry],
         lineage: Lineage,
@@ -362,6 +366,7 @@ impl<'a> Run<'a> {
         Self {
             context,
             documents,
+            progress,
             entries: journal.len(),
             outcomes: outcomes(journal),
             intended: open_intents(journal).into_iter().collect(),
@@ -506,7 +511,11 @@ impl<'a> Run<'a> {
         loop {
             tokio::time::sleep(CANCEL_LOOK).await;
             match self.documents.cancelled().await {
-                Ok(Some(_)) => turns.end(),
+                Ok(Some(_)) => {
+                    turns.end();
+                    self.progress
+                        .modify(|value| value.phase = "cancelling".to_owned());
+                }
                 Ok(None) => {}
                 Err(error) => {
                     let error = chain(&error);

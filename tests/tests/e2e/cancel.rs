@@ -2,8 +2,8 @@
 //! restore runs.
 
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
+use futures::TryStreamExt;
 use model::call::HttpMethod;
 use model::{PlanId, TenantId};
 use prost::Message;
@@ -93,8 +93,16 @@ async fn a_restore_is_cancelled_from_another_replica_within_a_wave() -> anyhow::
             request_id: sandbox.request_id(),
         };
         let answer = other.clone().cancel_restore(request).await;
-        // Who applies the plan looks at the mark each second.
-        testkit::time::wait(Duration::from_secs(3)).await;
+        // Who applies the plan sees the mark, and says so.
+        let name = restore_of(&plan);
+        let mut restores = sandbox.restores();
+        let watch = restores.watch_restore(WatchRestoreRequest { name });
+        let mut watch = watch.await?.into_inner();
+        while let Some(message) = watch.try_next().await? {
+            if message.phase == "cancelling" {
+                break;
+            }
+        }
         let (state, opened) = &*gate;
         state.lock().expect("nobody panicked").1 = true;
         opened.notify_all();
