@@ -172,6 +172,9 @@ impl Failure {
                 reason::PLAN_STALE | reason::RESTORE_CANCELLED => {
                     Some("make a new plan with `rewind restore plan`")
                 }
+                reason::RESTORE_IN_PROGRESS => {
+                    Some("wait for it with `rewind restore watch`, or resume or cancel it")
+                }
                 reason::CUSTOM_CLOUD_REFUSED => {
                     Some("the server must run with REWIND_CUSTOM_CLOUDS=allow")
                 }

@@ -116,6 +116,12 @@ pub(crate) struct UpdateTenant {
     /// Which restore plans need a second person: off, on, or on with changes=N, conditional-access=off, privileged=off, expires=Nh
     #[arg(long, value_name = "POLICY", value_parser = value::approval)]
     pub(crate) approval: Option<String>,
+    /// The only users that must keep their way in, in place of those registered
+    #[arg(long, value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
+    pub(crate) break_glass: Vec<String>,
+    /// Names no users any more that must keep their way in
+    #[arg(long, conflicts_with = "break_glass")]
+    pub(crate) no_break_glass: bool,
 }
 
 /// What is watched after each daily snapshot.
@@ -293,7 +299,7 @@ pub(crate) struct AddTenant {
         default_missing_value = WORKLOAD_IDENTITY
     )]
     pub(crate) writer_workload_identity: Option<String>,
-    /// Users that must keep their way in; can be set only here
+    /// Users that must keep their way in
     #[arg(long, value_name = "ID", value_parser = value::object_id, num_args = 1.., value_delimiter = ',')]
     pub(crate) break_glass: Vec<String>,
     /// Which snapshots are kept, such as recent=5,weeks=4,months=12; also days, floor-days, minimum

@@ -190,7 +190,10 @@ fn print(restore: &v1::Restore, output: &Output) -> Result<(), Failure> {
                 ("Verified", yes_no(restore.verified)),
                 ("Verified by", or_dash(&restore.verification_report)),
             ];
+            let approved_by = restore.approval.as_ref().map(|one| one.approver.clone());
             let further = [
+                ("Planned by", restore.planned_by.clone()),
+                ("Approved by", approved_by.unwrap_or_default()),
                 ("Applied by", restore.applied_by.join(", ")),
                 ("Cancelled by", restore.cancelled_by.clone()),
                 ("Undoes", restore.undo_of.clone()),

@@ -92,7 +92,11 @@ fn watched(args: &DriftWatch) -> Result<Option<String>, Failure> {
 
 async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<u8, Failure> {
     let drift_watch = watched(&args.drift)?;
-    if drift_watch.is_none() && args.approval.is_none() {
+    let named = args.no_break_glass || !args.break_glass.is_empty();
+    let break_glass = named.then(|| v1::BreakGlassAccounts {
+        ids: args.break_glass.clone(),
+    });
+    if drift_watch.is_none() && args.approval.is_none() && break_glass.is_none() {
         return Err(Failure::usage("nothing to change is named"));
     }
     let session = Session::open(global, output).await?;
@@ -101,6 +105,7 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
         name,
         drift_watch,
         approval: args.approval.clone(),
+        break_glass,
         request_id: session.client.request_id(),
     });
     let tenant = required(

@@ -213,6 +213,12 @@ impl TenantService for Fake {
         let tenant = self.tenants.first().map(|tenant| Tenant {
             drift_watch: request.get_ref().drift_watch().to_owned(),
             approval: request.get_ref().approval().to_owned(),
+            break_glass_ids: request
+                .get_ref()
+                .break_glass
+                .clone()
+                .unwrap_or_default()
+                .ids,
             ..tenant.clone()
         });
         method!(

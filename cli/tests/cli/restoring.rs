@@ -1,6 +1,7 @@
 //! Plans and restores.
 
 use proto::v1::RestoreState;
+use serde_json::json;
 use snapbox::{assert_data_eq, str};
 
 use crate::canned::{self, TENANT, name};
@@ -375,6 +376,30 @@ STEP  STATE     ACTION  OBJECT            TIME                  DETAIL
         .exits(0)
         .json();
     assert_eq!(all.as_array().map(Vec::len), Some(4));
+}
+
+#[test]
+fn who_must_keep_a_way_in_is_set_later_too() {
+    let gateway = Gateway::start(Fake::default());
+    let (ada, bob) = (
+        "0a1b2c3d-0000-4000-8000-0000000000e1",
+        "0a1b2c3d-0000-4000-8000-0000000000e2",
+    );
+    let update = |more: &[&str]| {
+        let base = ["tenant", "update"];
+        gateway.rewind(&[&base[..], more].concat()).exits(0);
+        gateway.fake.last("UpdateTenantRequest")["breakGlass"].clone()
+    };
+    assert_eq!(
+        update(&["--break-glass", ada, bob])["ids"],
+        json!([ada, bob])
+    );
+    assert_eq!(update(&["--no-break-glass"]), json!({}));
+    assert!(update(&["--approval", "on"]).is_null());
+    gateway
+        .rewind(&["tenant", "update", "--no-break-glass", "--break-glass", ada])
+        .exits(2);
+    gateway.rewind(&["tenant", "update"]).exits(2);
 }
 
 #[test]

@@ -64,13 +64,14 @@ pub fn hash(value: Option<&Value>) -> String {
 
 /// BLAKE3 over the writable properties of a body, in hex.
 ///
-/// Left out is what services fill in by themselves some time after an object
-/// was made: read-only properties, licences, and the mail address.
+/// Left out is what services set by themselves some time after an object was made:
+/// read-only properties, licences, and those that the catalogue marks.
 #[must_use]
 pub fn body_hash(spec: &TypeSpec, body: &Map<String, Value>) -> String {
+    let follows = |name: &str| spec.property(name).is_some_and(|it| it.set_by_services);
     let compared: Map<String, Value> = properties(spec, body)
         .into_iter()
-        .filter(|(name, class, _)| *class == Class::Restorable && name != "mail")
+        .filter(|(name, class, _)| *class == Class::Restorable && !follows(name))
         .map(|(name, _, value)| (name, value))
         .collect();
     hash(Some(&Value::Object(compared)))

@@ -388,6 +388,9 @@ pub struct Property {
     /// Brings different spellings of one value together; applied before
     /// comparing only, so that what is written is what the snapshot holds.
     pub spelling: Option<Quirk>,
+    /// Whether services set it by themselves some time after this object or
+    /// another was written, so that a guard over a whole object leaves it out.
+    pub set_by_services: bool,
 }
 
 impl Property {
@@ -401,6 +404,7 @@ impl Property {
             clearing: Clearing::Allowed,
             part: 0,
             spelling: None,
+            set_by_services: false,
         }
     }
 
@@ -411,6 +415,11 @@ impl Property {
 
     const fn with_quirk(mut self, quirk: Quirk) -> Self {
         self.quirk = Some(quirk);
+        self
+    }
+
+    const fn set_by_services(mut self) -> Self {
+        self.set_by_services = true;
         self
     }
 

@@ -103,6 +103,8 @@ pub mod reason {
     pub const PLAN_STALE: &str = "PLAN_STALE";
     /// The restore was cancelled, so its plan is not applied any more.
     pub const RESTORE_CANCELLED: &str = "RESTORE_CANCELLED";
+    /// Another restore of the tenant has begun and not ended.
+    pub const RESTORE_IN_PROGRESS: &str = "RESTORE_IN_PROGRESS";
     /// A policy names an object that does not exist.
     pub const UNRESOLVED_REFERENCE: &str = "UNRESOLVED_REFERENCE";
     /// A credential reference points where it may not.

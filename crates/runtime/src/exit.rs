@@ -43,6 +43,7 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::CUSTOM_CLOUD_REFUSED => NOT_PERMITTED,
         reason::PLAN_STALE
         | reason::RESTORE_CANCELLED
+        | reason::RESTORE_IN_PROGRESS
         | reason::APPROVAL_EXPIRED
         | reason::APPROVAL_STALE
         | reason::SLOT_TAKEN

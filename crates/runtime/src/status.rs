@@ -93,6 +93,7 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         | reason::SNAPSHOT_INCOMPLETE
         | reason::NO_COPY_STORE
         | reason::RESTORE_CANCELLED
+        | reason::RESTORE_IN_PROGRESS
         | reason::UNRESOLVED_REFERENCE
         | reason::APPROVAL_EXPIRED
         | reason::APPROVAL_STALE

@@ -37,20 +37,24 @@ pub enum Reach {
     Daily,
     /// That, and every property and link that a caller may write at all.
     Everything,
-    /// The daily changes of directory objects and of what ties them together alone: nothing of
-    /// Conditional Access, of which a tenant has little, and no settings.
+    /// Only those of what a large tenant has much of: users, groups, applications, service
+    /// principals and what ties them together, so that many changes take away a small part.
     Directory,
 }
 
 impl Reach {
     fn moves(self) -> Vec<(usize, Move)> {
-        let directory = [objects::MOVES, links::MOVES, relations::MOVES];
-        let policies = [conditional::MOVES, settings::MOVES];
-        let rest = [properties::MOVES, policies::MOVES];
+        let (objects, relations) = (objects::MOVES, relations::MOVES);
+        let daily = [
+            &[objects, objects::RARE, links::MOVES][..],
+            &[relations, relations::RARE],
+            &[conditional::MOVES, settings::MOVES],
+        ];
+        let daily = daily.concat().concat();
         match self {
-            Self::Directory => directory.concat(),
-            Self::Daily => [directory.concat(), policies.concat()].concat(),
-            Self::Everything => [directory.concat(), policies.concat(), rest.concat()].concat(),
+            Self::Directory => [objects, links::MOVES, relations].concat(),
+            Self::Daily => daily,
+            Self::Everything => [&daily, properties::MOVES, policies::MOVES].concat(),
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn record(
         login_url: host("login_url", tenant.login_url, clouds)?,
         reader,
         writer,
-        break_glass: break_glass(&tenant.break_glass_ids)?,
+        break_glass: break_glass("tenant.break_glass_ids", &tenant.break_glass_ids)?,
         retention: retention(&tenant.retention)?,
         drift_watch: drift_watch("tenant.drift_watch", &tenant.drift_watch)?,
         approval: approval("tenant.approval", &tenant.approval)?,
@@ -293,12 +293,12 @@ pub(crate) fn approval(field: &str, text: &str) -> Result<approvals::Policy, Gat
 }
 
 /// A mistyped id here would protect nobody, so only GUIDs are taken.
-fn break_glass(ids: &[String]) -> Result<Vec<ObjectId>, GatewayError> {
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn break_glass(field: &str, ids: &[String]) -> Result<Vec<ObjectId>, GatewayError> {
     if ids.len() > MAX_BREAK_GLASS {
-        return Err(GatewayError::invalid(
-            "tenant.break_glass_ids",
-            "at most 100 are expected",
-        ));
+        return Err(GatewayError::invalid(field, "at most 100 are expected"));
     }
     let read = |(n, id): (usize, &String)| {
         let id = uuid::Uuid::try_parse(id)
@@ -306,10 +306,7 @@ fn break_glass(ids: &[String]) -> Result<Vec<ObjectId>, GatewayError> {
             .filter(|_| id.len() == 36)
             .map(|id| id.to_string());
         id.and_then(|id| ObjectId::parse(&id).ok()).ok_or_else(|| {
-            GatewayError::invalid(
-                format!("tenant.break_glass_ids[{n}]"),
-                "a user's GUID is expected",
-            )
+            GatewayError::invalid(format!("{field}[{n}]"), "a user's GUID is expected")
         })
     };
     let mut ids = ids

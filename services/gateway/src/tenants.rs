@@ -89,6 +89,10 @@ impl Registry {
         let approval = request.approval.as_deref();
         let approval = approval.map(|text| registration::approval("approval", text));
         let approval = approval.transpose()?;
+        let break_glass = request.break_glass.as_ref();
+        let break_glass =
+            break_glass.map(|it| registration::break_glass("break_glass.ids", &it.ids));
+        let break_glass = break_glass.transpose()?;
         loop {
             let found = self.vault.tenant_record(tenant).await?;
             let mut record = found.ok_or_else(|| GatewayError::NotRegistered(tenant.clone()))?;
@@ -98,6 +102,9 @@ impl Registry {
             }
             if let Some(policy) = approval {
                 record.value.approval = policy;
+            }
+            if let Some(accounts) = &break_glass {
+                record.value.break_glass.clone_from(accounts);
             }
             if record.value == before {
                 return Ok(before);

@@ -29,7 +29,7 @@ use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::turns::Turns;
 use crate::verify::Verification;
-use crate::{Context, Error, approve, cancel, step};
+use crate::{Context, Error, approve, cancel, one_at_a_time, step};
 
 /// Of these, steps between their look at the object and their write: at the documented
 /// quota, about a second.
@@ -48,7 +48,8 @@ type Outcomes = BTreeMap<u32, Outcome>;
 /// finished restore is only shown; one that is cancelled is refused.
 ///
 /// # Errors
-/// Where the plan needs an approval that counts and has none, or was cancelled.
+/// Where the plan needs an approval that counts and has none, or was cancelled; where
+/// another restore of the tenant has not ended.
 pub(crate) async fn start(
     context: &Context,
     vault: TenantVault,
@@ -72,8 +73,10 @@ pub(crate) async fn start(
         return Err(cancelled());
     }
     let name = format!("tenants/{tenant}/restores/{id}");
+    let mut approval = None;
     if !context.restores.is_running(&name) {
-        approve::ensure(context, &documents, tenant, &plan).await?;
+        approval = approve::ensure(context, &documents, tenant, &plan).await?;
+        one_at_a_time::take(documents.vault(), id).await?;
     }
     let mut restore = shown(context, &documents, tenant, &plan).await?;
     restore.state = RestoreState::Running as i32;
@@ -90,6 +93,7 @@ pub(crate) async fn start(
                 let deed = Deed {
                     caller,
                     time: Some(timestamp(context.deps.clock.now())),
+                    approval,
                 };
                 let result = async {
                     documents.sign(&deed).await?;
@@ -302,13 +306,17 @@ pub(crate) async fn end_cancelled(
 /// What is the same of a restore wherever it stands.
 async fn base(documents: &Documents, tenant: &TenantId, plan: &Plan) -> Result<Restore, Error> {
     let mut applied_by: Vec<String> = Vec::new();
+    let mut approval = None;
     for deed in documents.signed().await? {
+        approval = approval.or(deed.approval);
         if !deed.caller.is_empty() && !applied_by.contains(&deed.caller) {
             applied_by.push(deed.caller);
         }
     }
     Ok(Restore {
         name: format!("tenants/{tenant}/restores/{}", documents.id()),
+        planned_by: plan.author.clone(),
+        approval,
         plan: plan.name.clone(),
         step_count: plan.step_count,
         snapshot: plan.snapshot.clone(),

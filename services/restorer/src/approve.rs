@@ -139,7 +139,8 @@ pub(crate) async fn approve(
     shown(context, documents, tenant, plan).await
 }
 
-/// Sees to it that a plan may begin to be applied.
+/// Sees to it that a plan may begin to be applied, and answers by which approval;
+/// none where nobody has to agree, or where it has begun.
 ///
 /// # Errors
 /// Where it needs an approval and none counts.
@@ -148,10 +149,10 @@ pub(crate) async fn ensure(
     documents: &Documents,
     tenant: &TenantId,
     plan: &Plan,
-) -> Result<(), Error> {
+) -> Result<Option<proto::v1::Approval>, Error> {
     let need = need(context, documents, tenant, plan).await?;
     if need.reasons.is_empty() || documents.has_begun().await? {
-        return Ok(());
+        return Ok(None);
     }
     let id = documents.id().to_string();
     if plan.author.is_empty() || plan.hash.is_empty() {
@@ -160,7 +161,10 @@ pub(crate) async fn ensure(
     let approvals = documents.approvals().await?;
     let now = context.deps.clock.now();
     match standing(&approvals, &plan.author, &plan.hash, now, &need.policies) {
-        Standing::Approved(_) => documents.verify(plan).await,
+        Standing::Approved(one) => {
+            documents.verify(plan).await?;
+            Ok(Some(convert::approval(one)))
+        }
         Standing::Expired(one) => Err(Error::ApprovalExpired {
             id,
             approver: one.approver.clone(),

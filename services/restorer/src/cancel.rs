@@ -53,6 +53,7 @@ pub(crate) async fn start(
     let deed = Deed {
         caller,
         time: Some(timestamp(context.deps.clock.now())),
+        ..Deed::default()
     };
     documents.cancel(&deed).await?;
     let mut restore = apply::shown(context, &documents, tenant, &plan).await?;

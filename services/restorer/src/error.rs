@@ -60,6 +60,14 @@ pub enum Error {
         /// The plan and restore.
         id: String,
     },
+    /// A tenant has one restore at a time.
+    #[error(
+        "restore {other} of the tenant has begun and not ended: wait for it, resume it or cancel it"
+    )]
+    InProgress {
+        /// The other plan and restore.
+        other: String,
+    },
     /// What was chosen for an object that policies name is not followed.
     #[error("{0}")]
     Reference(String),
@@ -140,6 +148,7 @@ impl Fault for Error {
             | Self::ApprovalStale { .. }
             | Self::Cancelled { .. }
             | Self::NotEnded { .. }
+            | Self::InProgress { .. }
             | Self::NoAuthor { .. } => ErrorKind::Conflict,
             Self::Reference(_) => ErrorKind::Invalid,
         }
@@ -158,6 +167,7 @@ impl Fault for Error {
             Self::Damaged { .. } => reason::STORE_CORRUPT,
             Self::AppliedElsewhere { .. } | Self::NotEnded { .. } => reason::CONFLICT,
             Self::Cancelled { .. } => reason::RESTORE_CANCELLED,
+            Self::InProgress { .. } => reason::RESTORE_IN_PROGRESS,
             Self::Reference(_) => reason::UNRESOLVED_REFERENCE,
             Self::ApprovalRequired { .. } => reason::APPROVAL_REQUIRED,
             Self::ApprovalExpired { .. } => reason::APPROVAL_EXPIRED,

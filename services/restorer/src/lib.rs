@@ -17,6 +17,7 @@ mod lane;
 mod lockout;
 mod make_plan;
 mod noted;
+mod one_at_a_time;
 mod privileged;
 mod recreate;
 mod references;

@@ -66,6 +66,19 @@ fn holders(sandbox: &Sandbox) -> Vec<String> {
     users.keys().filter(holds).cloned().collect()
 }
 
+/// When the last approval was given that is stored.
+async fn last_approval(
+    sandbox: &Sandbox,
+    plan: &str,
+) -> anyhow::Result<Option<prost_types::Timestamp>> {
+    let (_, id) = proto::name::parse_plan("plan", plan)?;
+    let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
+    let names = vault.list_names(Area::Approvals, id.as_str()).await?;
+    let last = names.iter().max().cloned().unwrap_or_default();
+    let bytes = vault.get(Area::Approvals, id.as_str(), &last).await?;
+    Ok(Approval::decode(bytes)?.create_time)
+}
+
 async fn approve(sandbox: &Sandbox, plan: &str, plan_hash: &str) -> Result<Plan, Status> {
     let request = ApprovePlanRequest {
         name: plan.to_owned(),
@@ -267,6 +280,16 @@ async fn an_approval_that_is_old_or_for_another_plan_does_not_count() -> anyhow:
     approve(&sandbox, &plan.name, &plan.hash).await?;
     let restore = sandbox.apply(&plan.name).await?;
     assert_eq!(restore.state(), RestoreState::Succeeded);
+    let approval = restore.approval.unwrap_or_default();
+    assert_eq!(
+        (restore.planned_by.as_str(), approval.plan_hash),
+        ("tests", plan.hash),
+        "the record says who planned and by which approval it began"
+    );
+    assert_eq!(
+        approval.create_time,
+        last_approval(&sandbox, &plan.name).await?
+    );
     Ok(())
 }
 

@@ -19,7 +19,7 @@ const TITLE: &str = "Changed";
 const AT_THE_WRITE: i32 = 20;
 
 /// Changes some users, and plans to put them back.
-async fn struck(users: usize) -> anyhow::Result<(Sandbox, Plan, Vec<PlanStep>)> {
+pub(crate) async fn struck(users: usize) -> anyhow::Result<(Sandbox, Plan, Vec<PlanStep>)> {
     let (sandbox, snapshot, intruder) = scene().await?;
     for user in ids(&sandbox, "user", cloud_user).iter().take(users) {
         patch(
@@ -34,16 +34,16 @@ async fn struck(users: usize) -> anyhow::Result<(Sandbox, Plan, Vec<PlanStep>)> 
     Ok((sandbox, plan, steps))
 }
 
-fn restore_of(plan: &Plan) -> String {
+pub(crate) fn restore_of(plan: &Plan) -> String {
     plan.name.replace("/plans/", "/restores/")
 }
 
-fn changed(sandbox: &Sandbox) -> usize {
+pub(crate) fn changed(sandbox: &Sandbox) -> usize {
     ids(sandbox, "user", |body| body["jobTitle"] == json!(TITLE)).len()
 }
 
 /// The journal of a process that was killed before it noted how its steps ended.
-async fn begun(sandbox: &Sandbox, plan: &Plan, steps: &[i32]) -> anyhow::Result<()> {
+pub(crate) async fn begun(sandbox: &Sandbox, plan: &Plan, steps: &[i32]) -> anyhow::Result<()> {
     let entry = JournalEntry {
         intents: steps.to_vec(),
         ..JournalEntry::default()

@@ -11,6 +11,7 @@ mod deleted;
 mod drift;
 mod lanes;
 mod lockout;
+mod one_at_a_time;
 mod posture;
 mod quotas;
 mod recreate;

@@ -50,7 +50,7 @@ pub static USER: TypeSpec = TypeSpec {
         // Sign-in names; the collection is written whole or the principal name is lost.
         set("identities").written(Write::Whole).in_part(4),
         scalar("jobTitle"),
-        scalar("mail").never_cleared(),
+        scalar("mail").never_cleared().set_by_services(),
         scalar("mailNickname"),
         scalar("mobilePhone").in_part(2),
         scalar("officeLocation"),

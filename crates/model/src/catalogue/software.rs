@@ -105,7 +105,8 @@ pub static SERVICE_PRINCIPAL: TypeSpec = TypeSpec {
         set("alternativeNames"),
         scalar("appRoleAssignmentRequired"),
         scalar("description"),
-        scalar("displayName").never_cleared(),
+        // Follows the application's as long as it is the same.
+        scalar("displayName").never_cleared().set_by_services(),
         scalar("homepage"),
         scalar("loginUrl"),
         scalar("logoutUrl"),

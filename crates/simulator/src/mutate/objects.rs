@@ -27,6 +27,10 @@ pub(super) const MOVES: &[(usize, Move)] = &[
     (1, |m| delete(m, Kind::ServicePrincipal)),
     (1, |m| restore(m, Kind::ServicePrincipal)),
     (1, |m| purge(m, Kind::ServicePrincipal)),
+];
+
+/// The same of what a tenant has little of at any size.
+pub(super) const RARE: &[(usize, Move)] = &[
     (3, update_unit),
     (1, create_unit),
     (1, |m| delete(m, Kind::AdministrativeUnit)),

@@ -13,6 +13,10 @@ pub(super) const MOVES: &[(usize, Move)] = &[
     (2, delete_grant),
     (6, assign),
     (4, unassign),
+];
+
+/// The same of what a tenant has little of at any size.
+pub(super) const RARE: &[(usize, Move)] = &[
     (3, create_credential),
     (2, change_credential),
     (2, delete_credential),

@@ -174,6 +174,37 @@ async fn what_is_watched_can_be_changed_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn who_must_keep_a_way_in_can_be_changed_and_nothing_else_is() {
+    let sandbox = sandbox().await;
+    let first = create(&sandbox, tenant(A)).await.expect("registered");
+    let update = async |ids: &[&str]| {
+        let ids = ids.iter().map(ToString::to_string).collect();
+        let request = UpdateTenantRequest {
+            name: first.name.clone(),
+            break_glass: Some(BreakGlassAccounts { ids }),
+            ..UpdateTenantRequest::default()
+        };
+        let answer = client(&sandbox)
+            .update_tenant(with(OPERATOR, request))
+            .await;
+        answer.map(|answer| answer.into_inner().tenant.expect("there"))
+    };
+    let other = "0a1b2c3d-0000-4000-8000-0000000000e2";
+    for ids in [&[other][..], &[]] {
+        let expected = Tenant {
+            break_glass_ids: ids.iter().map(ToString::to_string).collect(),
+            ..first.clone()
+        };
+        assert_eq!(update(ids).await.expect("updated"), expected);
+    }
+    let malformed = update(&["ann@contoso.com"]).await.expect_err("refused");
+    assert_eq!(
+        told(&malformed),
+        "INVALID_ARGUMENT break_glass.ids[0]: a user's GUID is expected"
+    );
+}
+
+#[tokio::test]
 async fn who_approves_can_be_changed_and_nothing_else_is() {
     let sandbox = sandbox().await;
     let strict = Tenant {
