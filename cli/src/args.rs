@@ -13,11 +13,11 @@ use model::TenantId;
 
 pub(crate) use requests::{
     AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
-    CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, DriftWatch, EraseKeys, ExportDiff,
-    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
-    ProtectCommand, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
-    Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
+    CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff, ExportFormat,
+    ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
+    ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, ProtectCommand,
+    Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity,
+    ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
     TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
 };
 

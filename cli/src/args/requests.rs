@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use model::drift::{InvalidWatch, Watch};
+use model::drift::{InvalidWatch, OfDrift, Switches, Table};
+use model::watch::OfAudit;
 use model::{PlanId, ReportId, RestoreId, SignalId, SnapshotId, TenantId};
 use proto::name::{parse_plan, parse_report, parse_restore, parse_signal, parse_snapshot};
 use runtime::credentials::WORKLOAD_IDENTITY;
@@ -112,7 +113,7 @@ pub(crate) struct UpdateTenant {
     #[command(flatten)]
     pub(crate) tenant: OneTenant,
     #[command(flatten)]
-    pub(crate) drift: DriftWatch,
+    pub(crate) watched: Watched,
     /// Which restore plans need a second person: off, on, or on with changes=N, conditional-access=off, privileged=off, expires=Nh
     #[arg(long, value_name = "POLICY", value_parser = value::approval)]
     pub(crate) approval: Option<String>,
@@ -124,35 +125,54 @@ pub(crate) struct UpdateTenant {
     pub(crate) no_break_glass: bool,
 }
 
-/// What is watched after each daily snapshot.
+/// What is watched after each daily snapshot, and in the audit log.
 #[derive(Debug, Args)]
-pub(crate) struct DriftWatch {
+pub(crate) struct Watched {
     /// Whether each daily snapshot is compared with the one before [default: on]
     #[arg(long, value_name = "SWITCH")]
     drift_watch: Option<Switch>,
     /// From when on a rule raises a signal, or off; rules that are not named are as by default
-    #[arg(long, value_name = "RULE=LIMIT", value_parser = value::drift_rule, num_args = 1.., value_delimiter = ',')]
+    #[arg(long, value_name = "RULE=LIMIT", value_parser = value::rule::<OfDrift>, num_args = 1.., value_delimiter = ',')]
     drift_rule: Vec<String>,
+    /// Whether the tenant's audit log is watched [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    audit_watch: Option<Switch>,
+    /// From how many on a rule of the audit log raises a signal, or off; rules that are not named are as by default
+    #[arg(long, value_name = "RULE=NUMBER", value_parser = value::rule::<OfAudit>, num_args = 1.., value_delimiter = ',')]
+    audit_rule: Vec<String>,
 }
 
-impl DriftWatch {
-    /// As the contract writes it; `None` where no flag says anything.
+impl Watched {
+    /// What is watched of drift, as the contract writes it; `None` where no flag says
+    /// anything.
     ///
     /// # Errors
     /// Where a rule is named twice.
-    pub(crate) fn text(&self) -> Result<Option<String>, InvalidWatch> {
-        if self.drift_watch.is_none() && self.drift_rule.is_empty() {
-            return Ok(None);
-        }
-        let switch = match self.drift_watch {
-            Some(Switch::Off) => "off",
-            Some(Switch::On) | None => "on",
-        };
-        let rules = self.drift_rule.iter().map(String::as_str);
-        let parts: Vec<&str> = std::iter::once(switch).chain(rules).collect();
-        let watch: Watch = parts.join(",").parse()?;
-        Ok(Some(watch.to_string()))
+    pub(crate) fn of_drift(&self) -> Result<Option<String>, InvalidWatch> {
+        text::<OfDrift>(self.drift_watch, &self.drift_rule)
     }
+
+    /// The same of the audit log.
+    ///
+    /// # Errors
+    /// As [`Watched::of_drift`].
+    pub(crate) fn of_audit(&self) -> Result<Option<String>, InvalidWatch> {
+        text::<OfAudit>(self.audit_watch, &self.audit_rule)
+    }
+}
+
+fn text<T: Table>(on: Option<Switch>, rules: &[String]) -> Result<Option<String>, InvalidWatch> {
+    if on.is_none() && rules.is_empty() {
+        return Ok(None);
+    }
+    let switch = match on {
+        Some(Switch::Off) => "off",
+        Some(Switch::On) | None => "on",
+    };
+    let rules = rules.iter().map(String::as_str);
+    let parts: Vec<&str> = std::iter::once(switch).chain(rules).collect();
+    let watch: Switches<T> = parts.join(",").parse()?;
+    Ok(Some(watch.to_string()))
 }
 
 /// Whether something is done.
@@ -309,7 +329,7 @@ pub(crate) struct AddTenant {
     #[arg(long, value_name = "POLICY", value_parser = value::approval)]
     pub(crate) approval: Option<String>,
     #[command(flatten)]
-    pub(crate) drift: DriftWatch,
+    pub(crate) watched: Watched,
 }
 
 /// The clouds that Microsoft runs.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use model::drift::{InvalidWatch, Watch};
+use model::drift::{InvalidWatch, Switches, Table};
 use model::retention::{InvalidPolicy, Policy};
 use model::{ObjectId, ObjectType, ProofKind, TenantId, approval};
 use runtime::credentials::WORKLOAD_IDENTITY;
@@ -69,9 +69,9 @@ pub(crate) fn approval(text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
-/// A rule for drift with its limit.
-pub(crate) fn drift_rule(text: &str) -> Result<String, String> {
-    let fits: Result<(), InvalidWatch> = Watch::default().set(text);
+/// A rule of a table with its limit.
+pub(crate) fn rule<T: Table>(text: &str) -> Result<String, String> {
+    let fits: Result<(), InvalidWatch> = Switches::<T>::default().set(text);
     fits.map(|()| text.to_owned())
         .map_err(|error| error.to_string())
 }

@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::render;
 use crate::session::Session;
 use crate::table::{fields, table};
-use crate::text::{id_of, time, word};
+use crate::text::{id_of, shorten, time, word};
 
 /// Runs one of the commands.
 pub(crate) async fn run(
@@ -94,25 +94,55 @@ async fn show(args: &ShowSignal, global: &Global, output: Output) -> Result<u8, 
 }
 
 fn page(signal: &v1::Signal) -> String {
-    let head = fields([
+    let actor = signal.actor.as_ref();
+    let rows = [
         ("Name", signal.name.clone()),
         ("Title", signal.title.clone()),
         ("Severity", severity(signal)),
         ("Time", time(signal.time.as_ref())),
         ("Rule", signal.rule.clone()),
         ("Description", signal.description.clone()),
+        (
+            "Who",
+            actor
+                .map(|by| render::initiator(Some(by)))
+                .unwrap_or_default(),
+        ),
+        ("Audit ids", signal.audit_ids.join(", ")),
         ("Report", signal.report.clone()),
         ("Base", signal.base.clone()),
         ("Target", signal.target.clone()),
-    ]);
-    let mut blocks = vec![head];
+        ("Put back", signal.command.clone()),
+    ];
+    let told = rows.into_iter().filter(|(_, value)| !value.is_empty());
+    let mut blocks = vec![fields(told)];
     blocks.extend(signal.evidence.iter().map(evidence));
     let named = i64::try_from(signal.evidence.len()).unwrap_or(i64::MAX);
     let all: i64 = signal.counts.iter().map(|count| count.count).sum();
     if all > named {
-        blocks.push(format!("and {} more, in the report", all - named));
+        let place = if signal.report.is_empty() {
+            ""
+        } else {
+            ", in the report"
+        };
+        blocks.push(format!("and {} more{place}", all - named));
+    }
+    let held: Vec<String> = signal.targets.iter().map(held).collect();
+    if !held.is_empty() {
+        blocks.push(held.join("\n"));
     }
     blocks.join("\n\n")
+}
+
+/// What the newest snapshot has of what a signal of the audit log is about.
+fn held(target: &v1::SignalTarget) -> String {
+    let object = render::object(target.object.as_ref());
+    if target.in_snapshot {
+        let name = shorten(&target.snapshot_display_name);
+        format!("in the snapshot: {object} as {name}")
+    } else {
+        format!("not in the snapshot: {object}")
+    }
 }
 
 fn evidence(one: &v1::SignalEvidence) -> String {

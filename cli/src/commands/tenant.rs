@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::ProofKind;
+use model::drift::InvalidWatch;
 use model::error::reason;
 use proto::json::to_json;
 use proto::v1;
@@ -10,7 +11,7 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::value::reference;
-use crate::args::{AddTenant, DriftWatch, Global, OneTenant, TenantCommand, UpdateTenant};
+use crate::args::{AddTenant, Global, OneTenant, TenantCommand, UpdateTenant};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -63,7 +64,8 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         writer,
         break_glass_ids: args.break_glass.clone(),
         retention: args.retention.clone().unwrap_or_default(),
-        drift_watch: watched(&args.drift)?.unwrap_or_default(),
+        drift_watch: watched(args.watched.of_drift())?.unwrap_or_default(),
+        audit_watch: watched(args.watched.of_audit())?.unwrap_or_default(),
         approval: args.approval.clone().unwrap_or_default(),
         ..Default::default()
     };
@@ -84,19 +86,20 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
     Ok(exit::DONE)
 }
 
-/// What is watched, as its flags say.
-fn watched(args: &DriftWatch) -> Result<Option<String>, Failure> {
-    args.text()
-        .map_err(|error| Failure::usage(error.to_string()))
+/// What is watched, as flags say.
+fn watched(told: Result<Option<String>, InvalidWatch>) -> Result<Option<String>, Failure> {
+    told.map_err(|error| Failure::usage(error.to_string()))
 }
 
 async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<u8, Failure> {
-    let drift_watch = watched(&args.drift)?;
+    let drift_watch = watched(args.watched.of_drift())?;
+    let audit_watch = watched(args.watched.of_audit())?;
     let named = args.no_break_glass || !args.break_glass.is_empty();
     let break_glass = named.then(|| v1::BreakGlassAccounts {
         ids: args.break_glass.clone(),
     });
-    if drift_watch.is_none() && args.approval.is_none() && break_glass.is_none() {
+    let watches = drift_watch.is_some() || audit_watch.is_some();
+    if !watches && args.approval.is_none() && break_glass.is_none() {
         return Err(Failure::usage("nothing to change is named"));
     }
     let session = Session::open(global, output).await?;
@@ -104,6 +107,7 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
     let request = session.client.unary(v1::UpdateTenantRequest {
         name,
         drift_watch,
+        audit_watch,
         approval: args.approval.clone(),
         break_glass,
         request_id: session.client.request_id(),
@@ -222,6 +226,7 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Break glass", or_dash(&tenant.break_glass_ids.join(", "))),
                 ("Retention", or_dash(&tenant.retention)),
                 ("Drift watch", or_dash(&tenant.drift_watch)),
+                ("Audit watch", or_dash(&tenant.audit_watch)),
                 ("Approval", or_dash(&tenant.approval)),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];

@@ -519,6 +519,48 @@ pub(crate) fn signals() -> Vec<Signal> {
     ]
 }
 
+/// One of the audit log, which lists do not show.
+pub(crate) fn audit_signal() -> Signal {
+    let object = |r#type: &str, id: &str, name: &str| {
+        Some(ObjectRef {
+            r#type: r#type.to_owned(),
+            id: id.to_owned(),
+            display_name: name.to_owned(),
+        })
+    };
+    Signal {
+        name: name("signals", "20261118T110000-hard-delete-00"),
+        time: at(0),
+        rule: "hard-delete".to_owned(),
+        severity: Severity::Critical as i32,
+        title: "Something was deleted for good (Hard Delete user: Adele)".to_owned(),
+        description: "The rule counts something; its limit is any.".to_owned(),
+        source: SignalSource::Audit as i32,
+        base: name("snapshots", "20261117-daily"),
+        actor: Some(Initiator {
+            r#type: InitiatorType::User.into(),
+            id: "m-1".to_owned(),
+            display_name: "mallory@contoso.com".to_owned(),
+            ..Initiator::default()
+        }),
+        audit_ids: vec!["Directory_1".to_owned()],
+        targets: vec![
+            SignalTarget {
+                object: object("user", "u-1", "Adele"),
+                in_snapshot: true,
+                snapshot_display_name: "Adele Vance".to_owned(),
+                ..SignalTarget::default()
+            },
+            SignalTarget {
+                object: object("Role", "r-1", ""),
+                ..SignalTarget::default()
+            },
+        ],
+        command: "rewind restore plan --id u-1 --recreate-hard-deleted".to_owned(),
+        ..Signal::default()
+    }
+}
+
 /// What lies in the recycle bins: one that leaves soon, and one of which little is known.
 pub(crate) fn deleted() -> Vec<DeletedObject> {
     let object = |r#type: &str, id: &str, name: &str| {

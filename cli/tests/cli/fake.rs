@@ -212,6 +212,7 @@ impl TenantService for Fake {
     ) -> Result<Response<UpdateTenantResponse>, Status> {
         let tenant = self.tenants.first().map(|tenant| Tenant {
             drift_watch: request.get_ref().drift_watch().to_owned(),
+            audit_watch: request.get_ref().audit_watch().to_owned(),
             approval: request.get_ref().approval().to_owned(),
             break_glass_ids: request
                 .get_ref()
@@ -304,10 +305,8 @@ impl SignalService for Fake {
         &self,
         request: Request<GetSignalRequest>,
     ) -> Result<Response<GetSignalResponse>, Status> {
-        let mut signals = self.signals.iter();
-        let signal = signals
-            .find(|signal| signal.name == request.get_ref().name)
-            .cloned();
+        let mut signals = self.signals.iter().cloned().chain([canned::audit_signal()]);
+        let signal = signals.find(|signal| signal.name == request.get_ref().name);
         method!(
             self,
             request,

@@ -97,6 +97,25 @@ fn what_is_watched_is_set_when_a_tenant_is_added_and_later() {
         json!("on,conditional-access=off,mass-deletion=20,mass-disable=2.50%")
     );
 
+    let rules = [
+        "--audit-watch",
+        "on",
+        "--audit-rule",
+        "bulk-disable=50,consent=off",
+    ];
+    add(&rules);
+    let asked = gateway.fake.last("CreateTenantRequest")["tenant"]["auditWatch"].clone();
+    assert_eq!(asked, json!("on,bulk-disable=50,consent=off"));
+    for refused in ["bulk-disable=5%", "mass-disable=5", "consent"] {
+        let run = gateway.rewind(&["tenant", "update", "--audit-rule", refused]);
+        run.exits(2);
+    }
+    let update = ["tenant", "update", "--audit-watch", "off"];
+    gateway.rewind(&update).exits(0);
+    let asked = gateway.fake.last("UpdateTenantRequest");
+    assert_eq!(asked["auditWatch"], "off");
+    assert!(asked.get("driftWatch").is_none(), "what is not named stays");
+
     let update = ["tenant", "update", "--drift-rule", "hard-deletion=any"];
     let run = gateway.rewind(&update).exits(0);
     assert!(
@@ -106,4 +125,31 @@ fn what_is_watched_is_set_when_a_tenant_is_added_and_later() {
     let asked = gateway.fake.last("UpdateTenantRequest");
     assert_eq!(asked["driftWatch"], "on,hard-deletion=any");
     assert_eq!(asked["name"], format!("tenants/{TENANT}"));
+}
+
+#[test]
+fn a_signal_of_the_audit_log_says_who_did_it_and_what_puts_it_back() {
+    let gateway = Gateway::start(Fake::default());
+    let run = gateway
+        .rewind(&["signals", "show", "20261118T110000-hard-delete-00"])
+        .exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+Name         tenants/0a1b2c3d-0000-4000-8000-000000000001/signals/20261118T110000-hard-delete-00
+Title        Something was deleted for good (Hard Delete user: Adele)
+Severity     critical
+Time         2026-11-18T11:06:40Z
+Rule         hard-delete
+Description  The rule counts something; its limit is any.
+Who          user mallory@contoso.com (m-1)
+Audit ids    Directory_1
+Base         tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/20261117-daily
+Put back     rewind restore plan --id u-1 --recreate-hard-deleted
+
+in the snapshot: user  Adele  (u-1) as Adele Vance
+not in the snapshot: Role  (r-1)
+
+"#]]
+    );
 }

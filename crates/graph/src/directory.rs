@@ -9,7 +9,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
-use model::audit::Entry;
+use model::audit::Record;
 use model::call::Call;
 use model::catalogue::creation::Key;
 use model::catalogue::{Cardinality, LinkRead, Reading};
@@ -229,7 +229,7 @@ pub enum ChangeNext {
 #[derive(Debug, Clone, Default)]
 pub struct AuditPage {
     /// What succeeded, in no order that could be relied on.
-    pub entries: Vec<Entry>,
+    pub records: Vec<Record>,
     /// How many items are no entries, or could not be read.
     pub malformed: usize,
     /// Where to go on; an empty page may have one.

@@ -1,6 +1,6 @@
 //! Taking apart the JSON that Graph sends, without rewriting what is kept.
 
-use model::audit::Entry;
+use model::audit::Record;
 use model::json::apart;
 use model::{Object, ObjectId, ObjectState, ObjectType};
 use serde_json::value::RawValue;
@@ -43,8 +43,8 @@ pub(crate) fn audits(body: &[u8], path: &str) -> Result<AuditPage, GraphError> {
     };
     for item in items {
         let value = serde_json::from_str(item.get()).ok();
-        match value.as_ref().map(Entry::from_value) {
-            Some(Ok(entry)) => page.entries.extend(entry),
+        match value.as_ref().map(Record::from_value) {
+            Some(Ok(record)) => page.records.extend(record),
             Some(Err(_)) | None => page.malformed += 1,
         }
     }
@@ -123,7 +123,11 @@ mod tests {
             {"id": "b", "activityDateTime": "2026-01-01T00:00:00Z", "activityDisplayName": "Update user", "result": "failure"},
             {"id": "c"}, 7], "@odata.nextLink": "https://g/next"}"#;
         let page = audits(body, "/auditLogs/directoryAudits").unwrap();
-        let ids: Vec<&str> = page.entries.iter().map(|entry| entry.id.as_str()).collect();
+        let ids: Vec<&str> = page
+            .records
+            .iter()
+            .map(|record| record.entry.id.as_str())
+            .collect();
         assert_eq!((ids, page.malformed), (vec!["a"], 2));
         assert_eq!(page.next, Some(NextLink::new("https://g/next".to_owned())));
         assert!(audits(b"{}", "/auditLogs/directoryAudits").is_err());

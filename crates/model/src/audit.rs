@@ -18,8 +18,10 @@ use crate::diff::Change;
 use crate::licence::Licence;
 use crate::snapshot::{Completeness, Content};
 
+mod record;
 mod subject;
 
+pub use record::{Changed, Record, Target};
 use subject::{Subject, subject};
 
 /// How many activities are told of one change.

@@ -17,7 +17,7 @@ use crate::object;
 
 pub use limit::{InvalidLimit, LEAST_OF_A_SHARE, Limit};
 pub use rules::{RULES, rule};
-pub use watch::{InvalidWatch, Watch};
+pub use watch::{InvalidWatch, OfDrift, Switches, Table, Watch};
 
 /// How many objects of each type a finding names.
 pub const MOST_EVIDENCE: usize = 20;

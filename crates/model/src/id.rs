@@ -115,6 +115,7 @@ identifier!(
     RestoreId, "restore id", "lowercase letters, digits and hyphens are expected", slug
 );
 identifier!(
-    /// A signal: the slot of the snapshot that it was raised after, and its rule.
+    /// A signal: the slot of the snapshot that it was raised after, or when it was done,
+    /// and its rule; of one entry of the audit log a mark of that, too.
     SignalId, "signal id", "lowercase letters, digits and hyphens are expected", slug
 );

@@ -1,7 +1,7 @@
 //! What a tenant's directory is made of, and what follows from two states of it.
 //!
 //! Owns the catalogue of object types, the canonical form, the difference of
-//! two states, the rules for drift, the restore plan, who has to approve it, whom policies
+//! two states, the rules for drift and for the audit log, the restore plan, who has to approve it, whom policies
 //! lock out, how hard deletion is guarded, the names of slots, and the error kinds.
 //! Everything here is a function of values: no I/O, no clock, no async.
 
@@ -32,6 +32,7 @@ pub mod retention;
 pub mod roles;
 pub mod slot;
 pub mod snapshot;
+pub mod watch;
 
 pub use application::{Application, Proof, ProofKind};
 pub use catalogue::{LinkKind, ObjectType};

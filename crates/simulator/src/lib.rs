@@ -25,6 +25,7 @@ mod catalog;
 mod clock;
 mod control;
 mod counters;
+mod deed;
 mod dump;
 mod fault;
 mod hook;

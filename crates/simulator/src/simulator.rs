@@ -278,6 +278,12 @@ impl TenantHandle {
         crate::populate::populate(&self.tenant, population)
     }
 
+    /// Sends one request as an application of the tenant, by its client id, past the
+    /// limits; the status of the answer.
+    pub fn send(&self, client_id: &str, method: &str, path: &str, body: Option<&Value>) -> u16 {
+        crate::deed::send(&self.tenant, client_id, method, path, body)
+    }
+
     /// Makes `changes` random changes to everything that a tenant holds, through the same checks
     /// and state as writes over HTTP, and says what each did. The same seed on the same state
     /// makes the same changes.

@@ -54,6 +54,10 @@ impl Area {
 /// The document that makes a report visible; an empty one says that it was given up.
 pub const REPORT: &str = "report";
 
+/// The cursor, among the [cursors](Area::Cursors), that has numbered documents: how far
+/// the tenant's audit log was read, and by whom.
+pub const AUDIT: &str = "audit";
+
 /// The folder of all tenants.
 #[must_use]
 pub fn tenants() -> Path {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use model::drift::Watch;
 use model::retention::Policy;
-use model::{Application, ObjectId, TenantId, approval};
+use model::{Application, ObjectId, TenantId, approval, watch};
 
 /// A registered tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct TenantRecord {
     pub retention: Policy,
     /// What is watched after each daily snapshot.
     pub drift_watch: Watch,
+    /// What is watched in the tenant's audit log.
+    pub audit_watch: watch::Watch,
     /// Which restore plans need a second person.
     pub approval: approval::Policy,
     /// Whether the tenant is served.
@@ -44,4 +46,26 @@ pub enum TenantState {
     Active,
     /// Nothing is read or written until it is resumed.
     Suspended,
+}
+
+impl TenantRecord {
+    /// The client id of the application that reads; `installation` is that of the
+    /// installation's own.
+    #[must_use]
+    pub fn reader_id<'a>(&'a self, installation: Option<&'a str>) -> Option<&'a str> {
+        client_id(&self.reader, installation)
+    }
+
+    /// The same of the application that writes, where restores are wanted.
+    #[must_use]
+    pub fn writer_id<'a>(&'a self, installation: Option<&'a str>) -> Option<&'a str> {
+        client_id(self.writer.as_ref()?, installation)
+    }
+}
+
+fn client_id<'a>(application: &'a Application, installation: Option<&'a str>) -> Option<&'a str> {
+    match application {
+        Application::Own { client_id, .. } => Some(client_id.as_str()),
+        Application::Installation => installation,
+    }
 }

@@ -112,14 +112,6 @@ pub(crate) async fn of_bin(
     reading.tell(context, record, sought).await
 }
 
-/// The id of the application with which restores are written.
-fn writer<'a>(context: &'a Context, record: &'a TenantRecord) -> Option<&'a str> {
-    match record.writer.as_ref()? {
-        model::Application::Own { client_id, .. } => Some(client_id.as_str()),
-        model::Application::Installation => context.writer_client_id.as_deref(),
-    }
-}
-
 /// What is to be read.
 struct Reading {
     from: DateTime<Utc>,
@@ -183,7 +175,7 @@ impl Reading {
         sought: &[Sought],
     ) -> (Option<v1::AuditLog>, Vec<Told>) {
         let (entries, note) = self.read(context, &record.id, record).await;
-        let rewind = writer(context, record);
+        let rewind = record.writer_id(context.writer_client_id.as_deref());
         let log = Log::new(entries.iter());
         let told = |sought: &Sought| {
             let told = log.tell(sought);
@@ -304,7 +296,8 @@ async fn gather(
         };
         into.pages += 1;
         into.malformed += page.malformed;
-        into.entries.extend(page.entries);
+        let entries = page.records.into_iter().map(|record| record.entry);
+        into.entries.extend(entries);
         match page.next {
             Some(link) => next = Some(link),
             None => return Ended::Whole,

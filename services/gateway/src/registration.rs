@@ -6,7 +6,7 @@
 use crate::consent::Applications;
 use crate::error::GatewayError;
 use chrono::{DateTime, Utc};
-use model::drift::{InvalidWatch, Watch};
+use model::drift::{InvalidWatch, Switches, Table};
 use model::retention::{InvalidPolicy, Policy};
 use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId, approval as approvals};
 use proto::v1::{AppCredential, Tenant};
@@ -48,7 +48,8 @@ pub(crate) fn record(
         writer,
         break_glass: break_glass("tenant.break_glass_ids", &tenant.break_glass_ids)?,
         retention: retention(&tenant.retention)?,
-        drift_watch: drift_watch("tenant.drift_watch", &tenant.drift_watch)?,
+        drift_watch: watch("tenant.drift_watch", &tenant.drift_watch)?,
+        audit_watch: watch("tenant.audit_watch", &tenant.audit_watch)?,
         approval: approval("tenant.approval", &tenant.approval)?,
         state: TenantState::Active,
         created_at: now,
@@ -129,6 +130,7 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         create_time: Some(proto::convert::timestamp(record.created_at)),
         retention: record.retention.to_string(),
         drift_watch: record.drift_watch.to_string(),
+        audit_watch: record.audit_watch.to_string(),
         approval: record.approval.to_string(),
     }
 }
@@ -268,13 +270,13 @@ fn retention(text: &str) -> Result<Policy, GatewayError> {
         .map_err(|error: InvalidPolicy| GatewayError::invalid("tenant.retention", error))
 }
 
-/// Reads what is watched; by default where `text` is empty.
+/// Reads what is watched of one table of rules; by default where `text` is empty.
 ///
 /// # Errors
 /// Invalid, naming the field.
-pub(crate) fn drift_watch(field: &str, text: &str) -> Result<Watch, GatewayError> {
+pub(crate) fn watch<T: Table>(field: &str, text: &str) -> Result<Switches<T>, GatewayError> {
     if text.is_empty() {
-        return Ok(Watch::default());
+        return Ok(Switches::default());
     }
     text.parse()
         .map_err(|error: InvalidWatch| GatewayError::invalid(field, error))

@@ -84,8 +84,11 @@ impl Registry {
         request: &UpdateTenantRequest,
     ) -> Result<TenantRecord, GatewayError> {
         let drift_watch = request.drift_watch.as_deref();
-        let drift_watch = drift_watch.map(|text| registration::drift_watch("drift_watch", text));
+        let drift_watch = drift_watch.map(|text| registration::watch("drift_watch", text));
         let drift_watch = drift_watch.transpose()?;
+        let audit_watch = request.audit_watch.as_deref();
+        let audit_watch = audit_watch.map(|text| registration::watch("audit_watch", text));
+        let audit_watch = audit_watch.transpose()?;
         let approval = request.approval.as_deref();
         let approval = approval.map(|text| registration::approval("approval", text));
         let approval = approval.transpose()?;
@@ -99,6 +102,9 @@ impl Registry {
             let before = record.value.clone();
             if let Some(watch) = &drift_watch {
                 record.value.drift_watch = watch.clone();
+            }
+            if let Some(watch) = &audit_watch {
+                record.value.audit_watch = watch.clone();
             }
             if let Some(policy) = approval {
                 record.value.approval = policy;

@@ -1,6 +1,7 @@
 //! The settings of the snapshotter.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -49,6 +50,12 @@ pub struct Config {
     /// `REWIND_DIFFER_URL`: where the differ is, which compares each daily snapshot
     /// with the one before; drift is not watched where it is not set.
     pub differ_url: Option<String>,
+    /// `REWIND_AUDIT_INTERVAL`: how long a tenant's audit log rests between two looks;
+    /// five minutes by default, and `off` for none.
+    pub audit_interval: Option<TimeDelta>,
+    /// `REWIND_WRITER_CLIENT_ID`: the installation's application that writes, by which
+    /// Rewind's own deeds are told from others'.
+    pub writer_client_id: Option<String>,
 }
 
 /// Where copies of snapshots go.
@@ -80,6 +87,11 @@ pub(crate) const RECONCILE_EVERY: u32 = 7;
 pub(crate) const VERIFY_DAYS: u32 = 7;
 /// How long a snapshot stays as a rule that retention lets go.
 pub(crate) const PRUNE_GRACE: TimeDelta = TimeDelta::days(1);
+
+/// How long a tenant's audit log rests as a rule.
+const AUDIT_INTERVAL: TimeDelta = TimeDelta::minutes(5);
+/// How long it may rest: a tenant is looked at several times while a process has it.
+const AUDIT_INTERVALS: RangeInclusive<TimeDelta> = TimeDelta::seconds(10)..=TimeDelta::minutes(20);
 
 impl Config {
     /// Reads the settings of a process of its own, which needs all of them.
@@ -131,6 +143,8 @@ impl Config {
         let installed = Installed::read(settings, Kind::Reader)?;
         let copy = CopyStore::read(settings)?;
         let differ_url = settings.url("REWIND_DIFFER_URL")?;
+        let audit_interval = audit_interval(settings)?;
+        let writer_client_id = settings.text("REWIND_WRITER_CLIENT_ID");
         settings.finish()?;
         Ok(Self {
             common,
@@ -142,8 +156,25 @@ impl Config {
             metrics,
             copy,
             differ_url,
+            audit_interval,
+            writer_client_id,
         })
     }
+}
+
+fn audit_interval(settings: &Settings<'_>) -> Result<Option<TimeDelta>, ConfigError> {
+    const KEY: &str = "REWIND_AUDIT_INTERVAL";
+    if settings.text(KEY).as_deref() == Some("off") {
+        return Ok(None);
+    }
+    let Some(every) = settings.duration(KEY)? else {
+        return Ok(Some(AUDIT_INTERVAL));
+    };
+    let every = TimeDelta::from_std(every).ok();
+    every
+        .filter(|every| AUDIT_INTERVALS.contains(every))
+        .map(Some)
+        .ok_or_else(|| ConfigError::invalid(KEY, "10s to 20m, or off, is expected"))
 }
 
 /// Reaches tenants through Microsoft Graph with the reader's credential.

@@ -21,10 +21,12 @@ mod show_object;
 mod signals;
 mod take;
 mod verify;
+mod watch_audit;
 mod watch_drift;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::Directory;
@@ -92,6 +94,9 @@ pub(crate) struct Context {
     /// In how many days every stored byte is read.
     pub(crate) verify_days: u32,
     pub(crate) metrics: Metrics,
+    /// The client ids of the installation's applications, as far as they are set.
+    pub(crate) reader_client_id: Option<String>,
+    pub(crate) writer_client_id: Option<String>,
     /// Turns of tenants that are looked after when their daily snapshots are taken.
     pub(crate) turns: Arc<Semaphore>,
 }
@@ -106,6 +111,8 @@ impl Context {
             grace: config::PRUNE_GRACE,
             verify_days: config::VERIFY_DAYS,
             metrics: Metrics::default(),
+            reader_client_id: None,
+            writer_client_id: None,
             turns: Arc::new(Semaphore::new(take::TURNS)),
         }
     }
@@ -125,6 +132,8 @@ impl Context {
 pub struct App {
     context: Context,
     schedule: config::Schedule,
+    audit_interval: Option<TimeDelta>,
+    grace: Duration,
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
@@ -187,6 +196,8 @@ impl App {
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
             verify_days: config.verify_days,
+            reader_client_id: config.installed.application.as_ref().map(|it| it.0.clone()),
+            writer_client_id: config.writer_client_id.clone(),
             ..Context::new(deps)
         };
         let mut registry = Registry::default();
@@ -215,6 +226,8 @@ impl App {
         Ok(Self {
             context,
             schedule: config.schedule,
+            audit_interval: config.audit_interval,
+            grace: config.common.grace,
             server,
             listener,
             address,
@@ -235,10 +248,24 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let follows = (self.schedule, self.audit_interval);
+        let follow = match follows {
+            (config::Schedule::Daily, Some(every)) => {
+                let run = watch_audit::run(self.context.clone(), every, stop.clone());
+                Some(tokio::spawn(run))
+            }
+            _ => None,
+        };
         let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
         let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         schedule.abort();
+        if let Some(mut follow) = follow {
+            // What is followed is let go of, as far as there is time.
+            if tokio::time::timeout(self.grace, &mut follow).await.is_err() {
+                follow.abort();
+            }
+        }
         metrics.abort();
         result
     }

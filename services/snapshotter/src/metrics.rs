@@ -39,6 +39,9 @@ pub(crate) struct Metrics {
     copied_bytes: Family<Tenant, Counter>,
     copy_failures: Family<Tenant, Counter>,
     drift_watch_failures: Family<Tenant, Counter>,
+    audit_watch_failures: Family<Tenant, Counter>,
+    audit_log_losses: Family<Tenant, Counter>,
+    audit_log_read: Family<Tenant, Gauge>,
     signals: Family<Raised, Counter>,
 }
 
@@ -118,6 +121,22 @@ impl Metrics {
             self.drift_watch_failures.clone(),
         );
         registry.register(
+            "rewind_audit_watch_failures",
+            "Times that a tenant's audit log could not be followed",
+            self.audit_watch_failures.clone(),
+        );
+        registry.register(
+            "rewind_audit_log_losses",
+            "Times that a part of a tenant's audit log was not read before the directory gave it up",
+            self.audit_log_losses.clone(),
+        );
+        registry.register_with_unit(
+            "rewind_audit_log_read_time",
+            "Up to when the audit log was read of the tenants that this process follows, since the Unix epoch",
+            Unit::Seconds,
+            self.audit_log_read.clone(),
+        );
+        registry.register(
             "rewind_signals",
             "Signals that were raised",
             self.signals.clone(),
@@ -156,6 +175,28 @@ impl Metrics {
     pub(crate) fn drift_watch_failed(&self, tenant: &TenantId) {
         let failures = self.drift_watch_failures.get_or_create(&tenant.into());
         failures.inc();
+    }
+
+    /// Tells that a tenant's audit log could not be followed.
+    pub(crate) fn audit_watch_failed(&self, tenant: &TenantId) {
+        let failures = self.audit_watch_failures.get_or_create(&tenant.into());
+        failures.inc();
+    }
+
+    /// Tells that a part of a tenant's audit log is gone unread.
+    pub(crate) fn audit_log_lost(&self, tenant: &TenantId) {
+        self.audit_log_losses.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells up to when a tenant's audit log was read.
+    pub(crate) fn audit_log_read(&self, tenant: &TenantId, until: DateTime<Utc>) {
+        let read = self.audit_log_read.get_or_create(&tenant.into());
+        read.set(until.timestamp());
+    }
+
+    /// Tells that this process does not follow a tenant any more.
+    pub(crate) fn audit_watch_ended(&self, tenant: &TenantId) {
+        self.audit_log_read.remove(&tenant.into());
     }
 
     /// Tells that a signal was raised.

@@ -81,8 +81,9 @@ async fn two_days(
     .await?;
     between().await?;
     // The cursor is stored when all signals are.
+    let second = slot::daily(today.date_naive()).to_string();
     a_day(sandbox, today, async || {
-        Ok(!vault.list_ids(Area::Cursors).await?.is_empty())
+        Ok(vault.list_ids(Area::Cursors).await?.contains(&second))
     })
     .await
 }

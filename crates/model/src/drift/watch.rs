@@ -1,28 +1,69 @@
-//! What a tenant watches: whether, and from when on each rule finds something.
+//! What a tenant watches: whether, and from when on each rule finds something. The
+//! same for every table of rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
-use super::{InvalidLimit, Limit, RULES, Rule, rule};
+use super::{InvalidLimit, Limit, RULES, Rule};
 
-/// A tenant's settings.
+/// A table of rules that a tenant can adjust.
+pub trait Table: fmt::Debug + Clone + PartialEq + Eq + 'static {
+    /// A rule of it.
+    type Rule: 'static;
+
+    /// All of them, in the order in which findings are told.
+    fn rules() -> &'static [&'static Self::Rule];
+
+    /// The name by which settings know a rule, and its own limit.
+    fn head(rule: &'static Self::Rule) -> (&'static str, Limit);
+
+    /// Whether its rules can have such a limit.
+    fn admits(limit: Limit) -> bool;
+}
+
+/// The rules of drift, in [`RULES`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watch {
-    /// Whether drift is watched at all.
+pub struct OfDrift;
+
+impl Table for OfDrift {
+    type Rule = Rule;
+
+    fn rules() -> &'static [&'static Rule] {
+        &RULES
+    }
+
+    fn head(rule: &'static Rule) -> (&'static str, Limit) {
+        (rule.name, rule.limit)
+    }
+
+    fn admits(_: Limit) -> bool {
+        true
+    }
+}
+
+/// What a tenant watches of drift.
+pub type Watch = Switches<OfDrift>;
+
+/// A tenant's settings of one table of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switches<T: Table> {
+    /// Whether any of it is watched.
     pub on: bool,
     /// What differs from the rules' own limits, by the rule's name; `None` where the
     /// rule is off.
     limits: BTreeMap<&'static str, Option<Limit>>,
+    table: PhantomData<T>,
 }
 
-impl Default for Watch {
-    /// On: it reads what is stored already and asks the tenant for nothing but its
-    /// audit log.
+impl<T: Table> Default for Switches<T> {
+    /// On: it costs little, and the days on which it matters are not announced.
     fn default() -> Self {
         Self {
             on: true,
             limits: BTreeMap::new(),
+            table: PhantomData,
         }
     }
 }
@@ -37,51 +78,72 @@ pub enum InvalidWatch {
     #[error("{0:?} is no RULE=LIMIT")]
     Part(String),
     /// There is no such rule.
-    #[error("there is no rule {0:?}; one of {names} is expected", names = names())]
-    Rule(String),
+    #[error("there is no rule {name:?}; one of {names} is expected")]
+    Rule {
+        /// What was named.
+        name: String,
+        /// The rules that there are.
+        names: String,
+    },
     /// The rule is named twice.
     #[error("the rule {0} is named twice")]
     Twice(&'static str),
     /// The limit of a rule.
     #[error(transparent)]
     Limit(#[from] InvalidLimit),
+    /// A limit of a kind that the rule cannot have.
+    #[error("{0} counts what happens, so that its limit is a number or any, and no share")]
+    Share(&'static str),
 }
 
-fn names() -> String {
-    RULES.map(|rule| rule.name).join(", ")
-}
-
-impl Watch {
+impl<T: Table> Switches<T> {
     /// Adds what a person writes of one rule: `RULE=LIMIT` or `RULE=off`.
     ///
     /// # Errors
-    /// [`InvalidWatch`] for an unknown rule, one named before, or a malformed limit.
+    /// [`InvalidWatch`] for an unknown rule, one named before, or a limit that is
+    /// malformed or of no use to it.
     pub fn set(&mut self, text: &str) -> Result<(), InvalidWatch> {
         let (name, limit) = text
             .split_once('=')
             .ok_or_else(|| InvalidWatch::Part(text.to_owned()))?;
-        let known = rule(name).ok_or_else(|| InvalidWatch::Rule(name.to_owned()))?;
-        let limit = match limit {
+        let mut known = T::rules().iter().map(|rule| T::head(rule).0);
+        let known = known
+            .find(|known| *known == name)
+            .ok_or_else(|| InvalidWatch::Rule {
+                name: name.to_owned(),
+                names: names::<T>(),
+            })?;
+        let limit: Option<Limit> = match limit {
             "off" => None,
             limit => Some(limit.parse()?),
         };
-        match self.limits.insert(known.name, limit) {
+        if limit.is_some_and(|limit| !T::admits(limit)) {
+            return Err(InvalidWatch::Share(known));
+        }
+        match self.limits.insert(known, limit) {
             None => Ok(()),
-            Some(_) => Err(InvalidWatch::Twice(known.name)),
+            Some(_) => Err(InvalidWatch::Twice(known)),
         }
     }
 
     /// The rules that count, each with its limit; none where nothing is watched.
-    pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, Limit)> {
-        let limit = |rule: &'static Rule| {
-            let own = self.limits.get(rule.name).copied();
-            Some((rule, own.unwrap_or(Some(rule.limit))?))
+    pub fn rules(&self) -> impl Iterator<Item = (&'static T::Rule, Limit)> {
+        let limit = |rule: &'static T::Rule| {
+            let (name, usual) = T::head(rule);
+            let own = self.limits.get(name).copied();
+            Some((rule, own.unwrap_or(Some(usual))?))
         };
-        RULES.iter().filter(|_| self.on).copied().filter_map(limit)
+        let all = T::rules().iter().filter(|_| self.on).copied();
+        all.filter_map(limit)
     }
 }
 
-impl FromStr for Watch {
+fn names<T: Table>() -> String {
+    let names: Vec<&str> = T::rules().iter().map(|rule| T::head(rule).0).collect();
+    names.join(", ")
+}
+
+impl<T: Table> FromStr for Switches<T> {
     type Err = InvalidWatch;
 
     /// Reads `on`, `off`, `on,mass-disable=10%,conditional-access=off`.
@@ -101,7 +163,7 @@ impl FromStr for Watch {
     }
 }
 
-impl fmt::Display for Watch {
+impl<T: Table> fmt::Display for Switches<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.on { "on" } else { "off" })?;
         for (name, limit) in &self.limits {

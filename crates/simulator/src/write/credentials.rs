@@ -124,13 +124,16 @@ fn append(writer: &Writer<'_>, state: &mut State, object: &Object, list: &str, c
 }
 
 fn replace(writer: &Writer<'_>, state: &mut State, object: &Object, list: &str, value: Value) {
-    let modified = vec![(list.to_owned(), object.value(list), value.clone())];
-    let changes = Map::from_iter([(list.to_owned(), value)]);
-    state.update(object.kind, object.id, &changes);
+    let before = object.value(list);
+    let held = |list: &Value| list.as_array().map_or(0, Vec::len);
     let activity = match object.kind {
         Kind::Application => "Update application - Certificates and secrets management",
+        _ if held(&value) < held(&before) => "Remove service principal credentials",
         _ => "Add service principal credentials",
     };
+    let modified = vec![(list.to_owned(), before, value.clone())];
+    let changes = Map::from_iter([(list.to_owned(), value)]);
+    state.update(object.kind, object.id, &changes);
     writer.audit(state, activity, object, &modified, None);
 }
 

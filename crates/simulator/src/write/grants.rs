@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::audit::Modified;
 use crate::catalog::Kind;
 use crate::http::documents;
 use crate::http::permission;
@@ -40,7 +41,11 @@ pub(crate) fn delegated(writer: &Writer<'_>, raw: &[&str]) -> Result<Reply, Grap
             };
             let mut guard = writer.tenant.state.write();
             let state = &mut *guard;
-            let grant = held(state, id)?;
+            let mut grant = held(state, id)?;
+            scope
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut grant.scope);
             let changes = Map::from_iter([("scope".to_owned(), scope)]);
             state.update(Kind::Grant, handle(id), &changes);
             // The real service has no record of its own for a changed scope either.
@@ -66,8 +71,28 @@ fn held(state: &State, id: &str) -> Result<Grant, GraphError> {
         .ok_or_else(|| GraphError::not_found(id))
 }
 
+/// For whom a grant is stands among the values, and nowhere else.
 fn note_grant(writer: &Writer<'_>, state: &mut State, grant: &Grant, activity: &str) {
-    note(writer, state, grant.client, grant.resource, activity);
+    let consent = if grant.principal.is_some() {
+        "Principal"
+    } else {
+        "AllPrincipals"
+    };
+    let said = [
+        ("DelegatedPermissionGrant.Scope", grant.scope.as_str()),
+        ("DelegatedPermissionGrant.ConsentType", consent),
+    ];
+    let modified: Vec<Modified> = said
+        .into_iter()
+        .map(|(name, value)| match activity.starts_with("Remove") {
+            true => (name.to_owned(), value.into(), Value::Null),
+            false => (name.to_owned(), Value::Null, value.into()),
+        })
+        .collect();
+    if let Some(client) = state.find(grant.client).cloned() {
+        let resource = state.find(grant.resource).cloned();
+        writer.audit(state, activity, &client, &modified, resource.as_ref());
+    }
 }
 
 fn create_grant(writer: &Writer<'_>) -> Result<Reply, GraphError> {
@@ -134,11 +159,26 @@ fn document(grant: &Object) -> Value {
     parse(&shown)
 }
 
-fn note(writer: &Writer<'_>, state: &mut State, object: Uuid, second: Uuid, activity: &str) {
-    if let Some(object) = state.find(object).cloned() {
-        let second = state.find(second).cloned();
-        writer.audit(state, activity, &object, &[], second.as_ref());
+/// The names of activities differ by what is assigned.
+fn note_assignment(writer: &Writer<'_>, state: &mut State, of: &Assignment, verb: Verb) {
+    let principal = state.find(of.principal).cloned();
+    let activity = match (principal.as_ref().map(|it| it.kind), verb) {
+        (Some(Kind::User), Verb::Add) => "Add app role assignment grant to user",
+        (Some(Kind::User), Verb::Remove) => "Remove app role assignment from user",
+        (Some(Kind::Group), Verb::Add) => "Add app role assignment to group",
+        (Some(Kind::Group), Verb::Remove) => "Remove app role assignment from group",
+        (_, Verb::Add) => "Add app role assignment to service principal",
+        (_, Verb::Remove) => "Remove app role assignment from service principal",
+    };
+    if let Some(resource) = state.find(of.resource).cloned() {
+        writer.audit(state, activity, &resource, &[], principal.as_ref());
     }
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Add,
+    Remove,
 }
 
 /// `GET /{users|servicePrincipals}/{id}/oauth2PermissionGrants`.
@@ -229,13 +269,7 @@ pub(crate) fn assignments(
                 .grants
                 .unassign(own)
                 .ok_or_else(|| GraphError::not_found(own))?;
-            note(
-                writer,
-                state,
-                gone.resource,
-                gone.principal,
-                "Remove app role assignment from service principal",
-            );
+            note_assignment(writer, state, &gone, Verb::Remove);
             Ok(Reply::no_content())
         }
         _ => Err(GraphError::method_not_allowed()),
@@ -272,13 +306,7 @@ fn assign(writer: &Writer<'_>, context: &str) -> Result<Reply, GraphError> {
     };
     let own = state.ids.guid();
     let id = state.grants.assign(own, assignment.clone());
-    note(
-        writer,
-        state,
-        resource,
-        principal,
-        "Add app role assignment to service principal",
-    );
+    note_assignment(writer, state, &assignment, Verb::Add);
     let mut item = assignment_json(state, &id, &assignment)
         .ok_or_else(|| GraphError::not_found(&principal.to_string()))?;
     item["@odata.context"] = writer.call.context(&format!("{context}/$entity")).into();

@@ -34,8 +34,11 @@ use super::snapshot::{Place, Slot};
 use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::format::v1;
-use crate::layout;
+use crate::layout::{self, Area};
 use crate::manifest::{Fate, Manifest, Trigger};
+
+/// How many numbered cursors stay: those of about a day.
+const CURSORS: usize = 48;
 
 /// What was let go.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -120,6 +123,7 @@ impl TenantVault {
             }
         }
         self.clear_lane(now - grace, &mut done).await?;
+        self.clear_cursors(&mut done).await?;
         self.clear_reports(&reports, &living, now - grace, &mut done)
             .await?;
         Ok(done)
@@ -279,6 +283,18 @@ impl TenantVault {
             if meta.location < until {
                 self.delete(&meta.location, meta.size, done).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Numbered cursors but the newest ones, which alone count. Whoever slept so long
+    /// that the number it goes on from is gone makes one that is behind them.
+    async fn clear_cursors(&self, done: &mut Pruned) -> Result<(), StoreError> {
+        let folder = layout::documents(self.id(), Area::Cursors, layout::AUDIT)?;
+        let cursors = file::metas(self.store.as_ref(), &folder).await?;
+        let over = cursors.len().saturating_sub(CURSORS);
+        for meta in &cursors[..over] {
+            self.delete(&meta.location, meta.size, done).await?;
         }
         Ok(())
     }

@@ -51,6 +51,7 @@ pub fn record(id: &TenantId) -> TenantRecord {
         break_glass: vec![object_id(1, 0)],
         retention: Policy::default(),
         drift_watch: Watch::default(),
+        audit_watch: model::watch::Watch::default(),
         approval: approval::Policy::default(),
         state: TenantState::Active,
         created_at: moment(0),

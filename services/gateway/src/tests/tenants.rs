@@ -58,6 +58,7 @@ async fn a_registration_is_kept_and_shown() {
         create_time: created.create_time,
         retention: "recent=5,days=0,weeks=0,months=0,floor-days=0,minimum=1".to_owned(),
         drift_watch: "on".to_owned(),
+        audit_watch: "on".to_owned(),
         approval: "off".to_owned(),
         ..tenant(A)
     };

@@ -339,6 +339,7 @@ async fn drift_raises_its_signals_once() {
         report: format!("{parent}/reports/drift-20261120-daily-20261121-daily"),
         base: format!("{parent}/snapshots/20261120-daily"),
         target: format!("{parent}/snapshots/20261121-daily"),
+        ..Signal::default()
     };
     assert_eq!(signal, expected);
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use model::drift::Watch;
 use model::retention::Policy;
-use model::{ObjectId, Proof, ProofKind, TenantId, approval};
+use model::{ObjectId, Proof, ProofKind, TenantId, approval, watch};
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
@@ -35,6 +35,8 @@ pub(crate) struct TenantRecord {
     retention: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     drift_watch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audit_watch: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<String>,
     state: State,
@@ -129,6 +131,8 @@ impl From<&domain::TenantRecord> for TenantRecord {
                 .then(|| record.retention.to_string()),
             drift_watch: (record.drift_watch != Watch::default())
                 .then(|| record.drift_watch.to_string()),
+            audit_watch: (record.audit_watch != watch::Watch::default())
+                .then(|| record.audit_watch.to_string()),
             approval: (record.approval != approval::Policy::default())
                 .then(|| record.approval.to_string()),
             state: match record.state {
@@ -168,6 +172,9 @@ impl TenantRecord {
         let drift_watch = self
             .drift_watch
             .map_or_else(|| Ok(Watch::default()), |text| text.parse());
+        let audit_watch = self
+            .audit_watch
+            .map_or_else(|| Ok(watch::Watch::default()), |text| text.parse());
         let approval = self
             .approval
             .map_or_else(|| Ok(approval::Policy::default()), |text| text.parse());
@@ -185,6 +192,7 @@ impl TenantRecord {
             break_glass: break_glass.map_err(|error| StoreError::corrupt(path, error))?,
             retention: retention.map_err(|error| StoreError::corrupt(path, error))?,
             drift_watch: drift_watch.map_err(|error| StoreError::corrupt(path, error))?,
+            audit_watch: audit_watch.map_err(|error| StoreError::corrupt(path, error))?,
             approval: approval.map_err(|error| StoreError::corrupt(path, error))?,
             state: match self.state {
                 State::Active => domain::TenantState::Active,

@@ -39,6 +39,7 @@ fn registrations_of_every_release_stay_readable() {
         break_glass: vec![ObjectId::parse("22222222-0000-4000-8000-000000000000").unwrap()],
         retention: Policy::default(),
         drift_watch: Watch::default(),
+        audit_watch: watch::Watch::default(),
         approval: approval::Policy::default(),
         state: domain::TenantState::Active,
         created_at: "2026-11-20T01:00:00Z".parse().unwrap(),
@@ -73,7 +74,11 @@ fn registrations_of_every_release_stay_readable() {
         approval: "on,changes=50,expires=8h".parse().unwrap(),
         ..first.clone()
     };
-    for record in [first, second, third, fourth, fifth, sixth] {
+    let seventh = domain::TenantRecord {
+        audit_watch: "off,bulk-disable=50,consent=off".parse().unwrap(),
+        ..first.clone()
+    };
+    for record in [first, second, third, fourth, fifth, sixth, seventh] {
         let text = String::from_utf8(to_json(&TenantRecord::from(&record)).unwrap()).unwrap();
         assert_eq!(read(&text).unwrap(), record, "{text}");
     }
