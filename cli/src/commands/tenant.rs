@@ -10,13 +10,14 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::value::reference;
-use crate::args::{AddTenant, DriftWatch, Global, OneTenant, TenantCommand, UpdateTenant};
+use crate::args::{AddTenant, DriftWatch, Global, OneTenant, TenantCommand, UpdateTenant, Webhook};
 use crate::client::{PAGE, all_pages, required};
+use crate::commands::signals::min_severity;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
 use crate::table::{fields, table};
-use crate::text::time;
+use crate::text::{time, word};
 
 /// Runs one of the commands.
 pub(crate) async fn run(
@@ -65,6 +66,7 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         retention: args.retention.clone().unwrap_or_default(),
         drift_watch: watched(&args.drift)?.unwrap_or_default(),
         approval: args.approval.clone().unwrap_or_default(),
+        webhook: webhook(&args.webhook)?,
         ..Default::default()
     };
     let session = Session::open(global, output).await?;
@@ -90,9 +92,27 @@ fn watched(args: &DriftWatch) -> Result<Option<String>, Failure> {
         .map_err(|error| Failure::usage(error.to_string()))
 }
 
+/// Where signals are sent, as its flags say.
+fn webhook(args: &Webhook) -> Result<Option<v1::Webhook>, Failure> {
+    let (Some(url), Some(secret)) = (&args.webhook, &args.webhook_secret) else {
+        return Ok(None);
+    };
+    let secret = reference("--webhook-secret", ProofKind::Secret, secret);
+    Ok(Some(v1::Webhook {
+        url: url.clone(),
+        secret_ref: secret.map_err(Failure::usage)?,
+        min_severity: min_severity(args.webhook_severity).into(),
+        since_time: None,
+    }))
+}
+
 async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<u8, Failure> {
     let drift_watch = watched(&args.drift)?;
-    if drift_watch.is_none() && args.approval.is_none() {
+    let webhook = match args.no_webhook {
+        true => Some(v1::Webhook::default()),
+        false => webhook(&args.webhook)?,
+    };
+    if drift_watch.is_none() && args.approval.is_none() && webhook.is_none() {
         return Err(Failure::usage("nothing to change is named"));
     }
     let session = Session::open(global, output).await?;
@@ -101,6 +121,7 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
         name,
         drift_watch,
         approval: args.approval.clone(),
+        webhook,
         request_id: session.client.request_id(),
     });
     let tenant = required(
@@ -220,9 +241,21 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Approval", or_dash(&tenant.approval)),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
-            fields(rows.into_iter().chain(consents.into_iter().flatten()))
+            let webhook = tenant.webhook.as_ref().map(|it| ("Webhook", receiver(it)));
+            fields(
+                rows.into_iter()
+                    .chain(webhook)
+                    .chain(consents.into_iter().flatten()),
+            )
         },
     )
+}
+
+/// Where signals are sent, and which.
+fn receiver(webhook: &v1::Webhook) -> String {
+    let severity = word(webhook.min_severity().as_str_name(), "SEVERITY_");
+    let (url, secret) = (&webhook.url, &webhook.secret_ref);
+    format!("{url} ({secret}), from {severity} on")
 }
 
 /// An application with where what proves it is found.

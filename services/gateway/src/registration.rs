@@ -5,6 +5,7 @@
 
 use crate::consent::Applications;
 use crate::error::GatewayError;
+use crate::webhook;
 use chrono::{DateTime, Utc};
 use model::drift::{InvalidWatch, Watch};
 use model::retention::{InvalidPolicy, Policy};
@@ -50,6 +51,10 @@ pub(crate) fn record(
         retention: retention(&tenant.retention)?,
         drift_watch: drift_watch("tenant.drift_watch", &tenant.drift_watch)?,
         approval: approval("tenant.approval", &tenant.approval)?,
+        webhook: tenant
+            .webhook
+            .map(|told| webhook::record("tenant.webhook", told, clouds, now))
+            .transpose()?,
         state: TenantState::Active,
         created_at: now,
     })
@@ -90,6 +95,7 @@ fn applications(
 /// whether the tenant is suspended.
 pub(crate) fn is_same(one: &TenantRecord, other: &TenantRecord) -> bool {
     let aligned = TenantRecord {
+        webhook: webhook::at_the_time_of(one.webhook.clone(), other.webhook.as_ref()),
         state: other.state,
         created_at: other.created_at,
         ..one.clone()
@@ -130,6 +136,7 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         retention: record.retention.to_string(),
         drift_watch: record.drift_watch.to_string(),
         approval: record.approval.to_string(),
+        webhook: record.webhook.as_ref().map(webhook::message),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::GraphError;
@@ -46,6 +47,13 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where copies of snapshots go; nowhere by default.
     pub copy: Option<CopyStore>,
+    /// `REWIND_DELIVERY_SWEEP`: how often signals are looked for that were not
+    /// delivered to a webhook, such as those of a replica that is gone; 15 minutes by
+    /// default.
+    pub delivery_sweep: Duration,
+    /// `REWIND_SIGNAL_POLL`: how often a watcher of signals looks for new ones; 5
+    /// seconds by default.
+    pub signal_poll: Duration,
     /// `REWIND_DIFFER_URL`: where the differ is, which compares each daily snapshot
     /// with the one before; drift is not watched where it is not set.
     pub differ_url: Option<String>,
@@ -80,6 +88,23 @@ pub(crate) const RECONCILE_EVERY: u32 = 7;
 pub(crate) const VERIFY_DAYS: u32 = 7;
 /// How long a snapshot stays as a rule that retention lets go.
 pub(crate) const PRUNE_GRACE: TimeDelta = TimeDelta::days(1);
+
+/// How often signals are looked for as a rule that were not delivered.
+pub(crate) const DELIVERY_SWEEP: Duration = Duration::from_secs(15 * 60);
+/// How often a watcher looks for new signals as a rule.
+pub(crate) const SIGNAL_POLL: Duration = Duration::from_secs(5);
+
+/// A length of time that is not zero.
+fn period(settings: &Settings<'_>, key: &str, usual: Duration) -> Result<Duration, ConfigError> {
+    let period = settings.duration(key)?.unwrap_or(usual);
+    if period.is_zero() {
+        return Err(ConfigError::invalid(
+            key,
+            "a length of time such as 5s is expected",
+        ));
+    }
+    Ok(period)
+}
 
 impl Config {
     /// Reads the settings of a process of its own, which needs all of them.
@@ -130,6 +155,8 @@ impl Config {
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
         let copy = CopyStore::read(settings)?;
+        let delivery_sweep = period(settings, "REWIND_DELIVERY_SWEEP", DELIVERY_SWEEP)?;
+        let signal_poll = period(settings, "REWIND_SIGNAL_POLL", SIGNAL_POLL)?;
         let differ_url = settings.url("REWIND_DIFFER_URL")?;
         settings.finish()?;
         Ok(Self {
@@ -141,6 +168,8 @@ impl Config {
             verify_days,
             metrics,
             copy,
+            delivery_sweep,
+            signal_poll,
             differ_url,
         })
     }

@@ -1,18 +1,21 @@
 //! The snapshotter: takes snapshots of tenants, on schedule and on demand.
 //!
 //! Owns the reading of tenants with the reader application's credential and
-//! the commit of what was read. It never writes to a tenant.
+//! the commit of what was read, and signals with their delivery. It never writes to
+//! a tenant.
 
 mod access;
 mod base;
 mod check_store;
 pub mod config;
 mod copy;
+mod deliver;
 mod error;
 mod keys;
 mod message;
 mod metrics;
 mod read;
+mod redeliver;
 mod retention;
 mod rpc;
 mod schedule;
@@ -22,12 +25,15 @@ mod signals;
 mod take;
 mod verify;
 mod watch_drift;
+mod watch_signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::Directory;
+use model::ErrorKind;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
@@ -51,6 +57,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 pub use config::Config;
+pub use deliver::Webhooks;
+use deliver::turns::Bell;
 pub use error::Error;
 use metrics::Metrics;
 
@@ -94,6 +102,16 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     /// Turns of tenants that are looked after when their daily snapshots are taken.
     pub(crate) turns: Arc<Semaphore>,
+    /// The way to webhooks, where signals are delivered.
+    pub(crate) webhooks: Option<Webhooks>,
+    /// How often what others left behind is looked for.
+    pub(crate) delivery_sweep: Duration,
+    /// How often a watcher looks for new signals.
+    pub(crate) signal_poll: Duration,
+    /// Tells which tenant has something to deliver.
+    pub(crate) bell: Bell,
+    /// Cancelled when the service begins to stop, for streams without an end.
+    pub(crate) ending: CancellationToken,
 }
 
 impl Context {
@@ -107,6 +125,11 @@ impl Context {
             verify_days: config::VERIFY_DAYS,
             metrics: Metrics::default(),
             turns: Arc::new(Semaphore::new(take::TURNS)),
+            webhooks: None,
+            delivery_sweep: config::DELIVERY_SWEEP,
+            signal_poll: config::SIGNAL_POLL,
+            bell: Bell::default(),
+            ending: CancellationToken::new(),
         }
     }
 
@@ -159,6 +182,8 @@ impl App {
         if differ.is_none() {
             tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
         }
+        let webhooks = Webhooks::new(config, Arc::clone(&source))
+            .map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
         let deps = Deps {
             vault,
             copies,
@@ -169,7 +194,7 @@ impl App {
             ids,
         };
         let listener = TcpListener::bind(common.listen).await?;
-        let mut app = Self::build(config, deps, listener)?;
+        let mut app = Self::build(config, deps, listener)?.delivering(webhooks);
         if let Some(address) = config.metrics {
             app.endpoint.listen(address).await?;
         }
@@ -187,6 +212,8 @@ impl App {
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
             verify_days: config.verify_days,
+            delivery_sweep: config.delivery_sweep,
+            signal_poll: config.signal_poll,
             ..Context::new(deps)
         };
         let mut registry = Registry::default();
@@ -222,6 +249,13 @@ impl App {
         })
     }
 
+    /// Delivers signals, too.
+    #[must_use]
+    pub fn delivering(mut self, webhooks: Webhooks) -> Self {
+        self.context.webhooks = Some(webhooks);
+        self
+    }
+
     /// Where the service listens; tells the port where any was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -235,10 +269,18 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let (ending, stop_watching) = (self.context.ending.clone(), stop.clone());
+        let deliveries = tokio::spawn(deliver::run(self.context.clone(), stop.clone()));
         let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
+        let ended = tokio::spawn(async move {
+            stop_watching.cancelled().await;
+            ending.cancel();
+        });
         let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         schedule.abort();
+        deliveries.abort();
+        ended.abort();
         metrics.abort();
         result
     }

@@ -197,6 +197,7 @@ fn signal(
         report: report.to_owned(),
         base: name::snapshot(tenant, base.id()),
         target: name::snapshot(tenant, target.id()),
+        ..Signal::default()
     }
 }
 

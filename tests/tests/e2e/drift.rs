@@ -182,8 +182,8 @@ async fn a_tenants_own_limits_count_and_can_be_changed() -> anyhow::Result<()> {
     let request = UpdateTenantRequest {
         name: registered.name,
         drift_watch: Some("on,conditional-access=off".to_owned()),
-        approval: None,
         request_id: sandbox.request_id(),
+        ..UpdateTenantRequest::default()
     };
     let mut client = TenantServiceClient::new(sandbox.door.clone());
     let updated = client.update_tenant(request).await?.into_inner().tenant;

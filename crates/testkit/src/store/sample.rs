@@ -52,6 +52,7 @@ pub fn record(id: &TenantId) -> TenantRecord {
         retention: Policy::default(),
         drift_watch: Watch::default(),
         approval: approval::Policy::default(),
+        webhook: None,
         state: TenantState::Active,
         created_at: moment(0),
     }
