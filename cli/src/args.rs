@@ -16,9 +16,9 @@ pub(crate) use requests::{
     CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff, ExportFormat,
     ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
     ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, ProtectCommand,
-    Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity,
-    ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
-    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots,
+    RedeliverSignal, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
+    Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
+    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots, WatchSignals, Webhook,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

@@ -179,13 +179,16 @@ impl Failure {
                     Some("the server must run with REWIND_CUSTOM_CLOUDS=allow")
                 }
                 reason::CREDENTIAL_REFERENCE_REFUSED => Some(
-                    "names begin REWIND_CREDENTIAL_READER_ or REWIND_CREDENTIAL_WRITER_; files lie in the service's REWIND_CREDENTIALS_DIR",
+                    "names begin REWIND_CREDENTIAL_READER_, REWIND_CREDENTIAL_WRITER_ or REWIND_CREDENTIAL_WEBHOOK_; files lie in the service's REWIND_CREDENTIALS_DIR",
                 ),
                 reason::SNAPSHOT_INCOMPLETE => {
                     Some("`rewind snapshot show` tells which kinds are complete")
                 }
                 reason::NO_COPY_STORE => Some(
                     "the snapshotter must run with REWIND_COPY_URL, which names another store than its own",
+                ),
+                reason::NO_WEBHOOK => Some(
+                    "register one with `rewind tenant update --webhook URL --webhook-secret REFERENCE`",
                 ),
                 _ => None,
             },

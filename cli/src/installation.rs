@@ -36,7 +36,7 @@ roles = ["reader", "approver"]
 token = "file:approver.token"
 "#;
 /// What the embedded services still take from the environment.
-const FROM_ENVIRONMENT: [&str; 14] = [
+const FROM_ENVIRONMENT: [&str; 16] = [
     "REWIND_CREDENTIAL_",
     "REWIND_READER_",
     "REWIND_WRITER_",
@@ -50,6 +50,8 @@ const FROM_ENVIRONMENT: [&str; 14] = [
     "REWIND_RECONCILE_EVERY",
     "REWIND_GRAPH_LIMITS",
     "REWIND_CACHE_BYTES",
+    "REWIND_DELIVERY_SWEEP",
+    "REWIND_SIGNAL_POLL",
     "REWIND_GRACE",
 ];
 

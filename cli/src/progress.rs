@@ -96,7 +96,7 @@ where
 
 /// Whether the watching broke, not the work: a service's own verdict carries a
 /// reason, a broken connection does not.
-fn is_passing(status: &Status) -> bool {
+pub(crate) fn is_passing(status: &Status) -> bool {
     let remote = runtime::status::parse(status);
     match remote.reason.as_deref() {
         Some(word) => word == reason::BACKEND_UNAVAILABLE,

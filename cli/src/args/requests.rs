@@ -123,6 +123,11 @@ pub(crate) struct UpdateTenant {
     /// Names no users any more that must keep their way in
     #[arg(long, conflicts_with = "break_glass")]
     pub(crate) no_break_glass: bool,
+    #[command(flatten)]
+    pub(crate) webhook: Webhook,
+    /// Sends signals nowhere any more
+    #[arg(long, conflicts_with = "webhook")]
+    pub(crate) no_webhook: bool,
 }
 
 /// What is watched after each daily snapshot, and in the audit log.
@@ -191,6 +196,10 @@ pub(crate) enum SignalsCommand {
     List(ListSignals),
     /// Shows one signal with its evidence
     Show(ShowSignal),
+    /// Prints signals as they are raised, one on each line
+    Watch(WatchSignals),
+    /// Sends a signal to the tenant's webhook once more
+    Redeliver(RedeliverSignal),
 }
 
 /// Arguments of `rewind signals list`.
@@ -202,6 +211,42 @@ pub(crate) struct ListSignals {
     /// Only signals that are at most as old
     #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub(crate) since: Option<Duration>,
+    /// Only signals that were to be sent to the webhook and have not arrived
+    #[arg(long)]
+    pub(crate) undelivered: bool,
+}
+
+/// Arguments of `rewind signals watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchSignals {
+    /// Only signals that are at least as severe
+    #[arg(long, value_name = "SEVERITY")]
+    pub(crate) severity: Option<Severity>,
+    /// First those that are at most as old
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) since: Option<Duration>,
+}
+
+/// Arguments of `rewind signals redeliver`.
+#[derive(Debug, Args)]
+pub(crate) struct RedeliverSignal {
+    /// A full name or a bare id
+    #[arg(value_name = "SIGNAL", value_parser = signal)]
+    pub(crate) signal: Named<SignalId>,
+}
+
+/// Where signals are sent.
+#[derive(Debug, Args)]
+pub(crate) struct Webhook {
+    /// Sends each signal to this https URL
+    #[arg(long, value_name = "URL", value_parser = value::webhook_url, requires = "webhook_secret")]
+    pub(crate) webhook: Option<String>,
+    /// Where what they are signed with is: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", requires = "webhook")]
+    pub(crate) webhook_secret: Option<String>,
+    /// Sends only signals that are at least as severe [default: low]
+    #[arg(long, value_name = "SEVERITY", requires = "webhook")]
+    pub(crate) webhook_severity: Option<Severity>,
 }
 
 /// How soon somebody should look.
@@ -330,6 +375,8 @@ pub(crate) struct AddTenant {
     pub(crate) approval: Option<String>,
     #[command(flatten)]
     pub(crate) watched: Watched,
+    #[command(flatten)]
+    pub(crate) webhook: Webhook,
 }
 
 /// The clouds that Microsoft runs.

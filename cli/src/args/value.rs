@@ -21,6 +21,16 @@ pub(crate) fn http_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// The URL of a webhook, as it is: what a server allows it says itself.
+pub(crate) fn webhook_url(text: &str) -> Result<String, String> {
+    let fits = url::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match fits {
+        true => Ok(text.to_owned()),
+        false => Err("a URL is expected that begins with https://".to_owned()),
+    }
+}
+
 /// An address on loopback.
 pub(crate) fn loopback(text: &str) -> Result<std::net::SocketAddr, String> {
     let address: std::net::SocketAddr = text

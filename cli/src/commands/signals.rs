@@ -1,5 +1,9 @@
 //! `rewind signals …`: tells what in a tenant somebody should look at.
 
+mod watch;
+
+use std::time::Duration;
+
 use proto::convert::timestamp;
 use proto::json::to_json;
 use proto::v1;
@@ -7,7 +11,7 @@ use runtime::clock::{Clock, SystemClock};
 use runtime::exit;
 use serde_json::Value;
 
-use crate::args::{Global, ListSignals, Severity, ShowSignal, SignalsCommand};
+use crate::args::{Global, ListSignals, RedeliverSignal, Severity, ShowSignal, SignalsCommand};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -25,29 +29,41 @@ pub(crate) async fn run(
     match command {
         SignalsCommand::List(args) => list(args, global, output).await,
         SignalsCommand::Show(args) => show(args, global, output).await,
+        SignalsCommand::Watch(args) => watch::run(args, global, output).await,
+        SignalsCommand::Redeliver(args) => redeliver(args, global, output).await,
     }
 }
 
-async fn list(args: &ListSignals, global: &Global, output: Output) -> Result<u8, Failure> {
-    let from = args.since.map(|age| {
+/// The time that lies as far back as a flag says.
+fn from_time(since: Option<Duration>) -> Result<Option<prost_types::Timestamp>, Failure> {
+    let from = since.map(|age| {
         let age = chrono::TimeDelta::from_std(age).ok();
         age.and_then(|age| SystemClock.now().checked_sub_signed(age))
             .ok_or_else(|| Failure::usage("--since is too long"))
     });
-    let from_time = from.transpose()?.map(timestamp);
-    let min_severity = match args.severity {
+    Ok(from.transpose()?.map(timestamp))
+}
+
+/// A severity as the contract has it.
+pub(crate) fn min_severity(severity: Option<Severity>) -> v1::Severity {
+    match severity {
         None => v1::Severity::Unspecified,
         Some(Severity::Low) => v1::Severity::Low,
         Some(Severity::Medium) => v1::Severity::Medium,
         Some(Severity::High) => v1::Severity::High,
         Some(Severity::Critical) => v1::Severity::Critical,
-    };
+    }
+}
+
+async fn list(args: &ListSignals, global: &Global, output: Output) -> Result<u8, Failure> {
+    let from_time = from_time(args.since)?;
     let session = Session::open(global, output).await?;
     let wanted = &v1::ListSignalsRequest {
         parent: proto::name::tenant(&session.tenant(None).await?),
         page_size: PAGE,
-        min_severity: min_severity.into(),
+        min_severity: min_severity(args.severity).into(),
         from_time,
+        undelivered: args.undelivered,
         ..v1::ListSignalsRequest::default()
     };
     let client = &session.client;
@@ -74,9 +90,35 @@ async fn list(args: &ListSignals, global: &Global, output: Output) -> Result<u8,
                     signal.title.clone(),
                 ]
             };
-            table(["ID", "SEVERITY", "TIME", "TITLE"], signals.iter().map(row))
+            let on_its_way = |signal: &v1::Signal| {
+                let [id, severity, time, title] = row(signal);
+                let line = signal.delivery.as_ref().map(delivery_line);
+                [id, severity, time, title, line.unwrap_or_default()]
+            };
+            match args.undelivered {
+                false => table(["ID", "SEVERITY", "TIME", "TITLE"], signals.iter().map(row)),
+                true => table(
+                    ["ID", "SEVERITY", "TIME", "TITLE", "DELIVERY"],
+                    signals.iter().map(on_its_way),
+                ),
+            }
         },
     )?;
+    Ok(exit::DONE)
+}
+
+async fn redeliver(args: &RedeliverSignal, global: &Global, output: Output) -> Result<u8, Failure> {
+    let session = Session::open(global, output).await?;
+    let tenant = session.tenant(args.signal.tenant.as_ref()).await?;
+    let request = session.client.unary(v1::RedeliverSignalRequest {
+        name: proto::name::signal(&tenant, &args.signal.id),
+        request_id: session.client.request_id(),
+    });
+    let signal = required(
+        session.client.signals().redeliver_signal(request).await,
+        |answer| answer.signal,
+    )?;
+    output.result(|| to_json("Signal", &signal), || page(&signal))?;
     Ok(exit::DONE)
 }
 
@@ -95,6 +137,10 @@ async fn show(args: &ShowSignal, global: &Global, output: Output) -> Result<u8, 
 
 fn page(signal: &v1::Signal) -> String {
     let actor = signal.actor.as_ref();
+    let raised = signal.raise_time.as_ref();
+    let raised = raised.map(|at| ("Raised", time(Some(at))));
+    let delivery = signal.delivery.as_ref();
+    let delivery = delivery.map(|it| ("Delivery", delivery_line(it)));
     let rows = [
         ("Name", signal.name.clone()),
         ("Title", signal.title.clone()),
@@ -115,7 +161,7 @@ fn page(signal: &v1::Signal) -> String {
         ("Put back", signal.command.clone()),
     ];
     let told = rows.into_iter().filter(|(_, value)| !value.is_empty());
-    let mut blocks = vec![fields(told)];
+    let mut blocks = vec![fields(told.chain(raised).chain(delivery))];
     blocks.extend(signal.evidence.iter().map(evidence));
     let named = i64::try_from(signal.evidence.len()).unwrap_or(i64::MAX);
     let all: i64 = signal.counts.iter().map(|count| count.count).sum();
@@ -158,4 +204,32 @@ fn evidence(one: &v1::SignalEvidence) -> String {
 
 fn severity(signal: &v1::Signal) -> String {
     word(signal.severity().as_str_name(), "SEVERITY_")
+}
+
+/// What became of a signal on its way to the webhook, in a line.
+fn delivery_line(delivery: &v1::SignalDelivery) -> String {
+    let times = match delivery.attempts {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    let last = delivery.last_attempt.as_ref();
+    let problem = last.map(|last| last.problem.as_str()).unwrap_or_default();
+    let because = match problem {
+        "" => String::new(),
+        problem => format!(": {problem}"),
+    };
+    match delivery.state() {
+        v1::DeliveryState::Unspecified => "unknown".to_owned(),
+        v1::DeliveryState::Pending if delivery.attempts == 0 => "about to be sent".to_owned(),
+        v1::DeliveryState::Pending => format!(
+            "sent {times} in vain, again at {}{because}",
+            time(delivery.next_time.as_ref())
+        ),
+        v1::DeliveryState::Delivered => {
+            let end = last.and_then(|last| last.end_time.as_ref());
+            format!("delivered at {}", time(end))
+        }
+        v1::DeliveryState::Dead => format!("sent {times} in vain, and not again{because}"),
+        v1::DeliveryState::Passed => "not for the webhook".to_owned(),
+    }
 }

@@ -11,13 +11,14 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::value::reference;
-use crate::args::{AddTenant, Global, OneTenant, TenantCommand, UpdateTenant};
+use crate::args::{AddTenant, Global, OneTenant, TenantCommand, UpdateTenant, Webhook};
 use crate::client::{PAGE, all_pages, required};
+use crate::commands::signals::min_severity;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
 use crate::table::{fields, table};
-use crate::text::time;
+use crate::text::{time, word};
 
 /// Runs one of the commands.
 pub(crate) async fn run(
@@ -67,6 +68,7 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         drift_watch: watched(args.watched.of_drift())?.unwrap_or_default(),
         audit_watch: watched(args.watched.of_audit())?.unwrap_or_default(),
         approval: args.approval.clone().unwrap_or_default(),
+        webhook: webhook(&args.webhook)?,
         ..Default::default()
     };
     let session = Session::open(global, output).await?;
@@ -91,6 +93,20 @@ fn watched(told: Result<Option<String>, InvalidWatch>) -> Result<Option<String>,
     told.map_err(|error| Failure::usage(error.to_string()))
 }
 
+/// Where signals are sent, as its flags say.
+fn webhook(args: &Webhook) -> Result<Option<v1::Webhook>, Failure> {
+    let (Some(url), Some(secret)) = (&args.webhook, &args.webhook_secret) else {
+        return Ok(None);
+    };
+    let secret = reference("--webhook-secret", ProofKind::Secret, secret);
+    Ok(Some(v1::Webhook {
+        url: url.clone(),
+        secret_ref: secret.map_err(Failure::usage)?,
+        min_severity: min_severity(args.webhook_severity).into(),
+        since_time: None,
+    }))
+}
+
 async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<u8, Failure> {
     let drift_watch = watched(args.watched.of_drift())?;
     let audit_watch = watched(args.watched.of_audit())?;
@@ -98,8 +114,13 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
     let break_glass = named.then(|| v1::BreakGlassAccounts {
         ids: args.break_glass.clone(),
     });
+    let webhook = match args.no_webhook {
+        true => Some(v1::Webhook::default()),
+        false => webhook(&args.webhook)?,
+    };
     let watches = drift_watch.is_some() || audit_watch.is_some();
-    if !watches && args.approval.is_none() && break_glass.is_none() {
+    let guards = args.approval.is_some() || break_glass.is_some();
+    if !watches && !guards && webhook.is_none() {
         return Err(Failure::usage("nothing to change is named"));
     }
     let session = Session::open(global, output).await?;
@@ -110,6 +131,7 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
         audit_watch,
         approval: args.approval.clone(),
         break_glass,
+        webhook,
         request_id: session.client.request_id(),
     });
     let tenant = required(
@@ -230,9 +252,21 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Approval", or_dash(&tenant.approval)),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
-            fields(rows.into_iter().chain(consents.into_iter().flatten()))
+            let webhook = tenant.webhook.as_ref().map(|it| ("Webhook", receiver(it)));
+            fields(
+                rows.into_iter()
+                    .chain(webhook)
+                    .chain(consents.into_iter().flatten()),
+            )
         },
     )
+}
+
+/// Where signals are sent, and which.
+fn receiver(webhook: &v1::Webhook) -> String {
+    let severity = word(webhook.min_severity().as_str_name(), "SEVERITY_");
+    let (url, secret) = (&webhook.url, &webhook.secret_ref);
+    format!("{url} ({secret}), from {severity} on")
 }
 
 /// An application with where what proves it is found.

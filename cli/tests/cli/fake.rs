@@ -1,6 +1,6 @@
 //! A gateway that remembers what it was asked and answers from a script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use proto::v1::diff_service_server::DiffService;
@@ -34,6 +34,8 @@ pub(crate) struct Fake {
     pub(crate) restore: Restore,
     pub(crate) copies: Vec<SnapshotCopy>,
     pub(crate) signals: Vec<Signal>,
+    /// What each stream of signals tells before it ends.
+    pub(crate) watches: Mutex<VecDeque<Vec<Result<WatchSignalsResponse, Status>>>>,
     pub(crate) posture: Posture,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
@@ -61,6 +63,7 @@ impl Default for Fake {
             restore: canned::restore("p1", RestoreState::Succeeded, true),
             copies: Vec::new(),
             signals: canned::signals(),
+            watches: Mutex::default(),
             posture: canned::posture(),
             errors: BTreeMap::new(),
             keyless: None,
@@ -220,6 +223,7 @@ impl TenantService for Fake {
                 .clone()
                 .unwrap_or_default()
                 .ids,
+            webhook: request.get_ref().webhook.clone(),
             ..tenant.clone()
         });
         method!(
@@ -286,6 +290,32 @@ impl ProtectionService for Fake {
 
 #[tonic::async_trait]
 impl SignalService for Fake {
+    type WatchSignalsStream = Stream<WatchSignalsResponse>;
+
+    async fn watch_signals(
+        &self,
+        request: Request<WatchSignalsRequest>,
+    ) -> Result<Response<Self::WatchSignalsStream>, Status> {
+        self.hear("WatchSignalsRequest", &request)?;
+        let next = self.watches.lock().expect("no panic").pop_front();
+        let enough = || Status::permission_denied("it has told all");
+        Ok(Response::new(tokio_stream::iter(next.ok_or_else(enough)?)))
+    }
+    async fn redeliver_signal(
+        &self,
+        request: Request<RedeliverSignalRequest>,
+    ) -> Result<Response<RedeliverSignalResponse>, Status> {
+        let mut signals = self.signals.iter();
+        let signal = signals
+            .find(|signal| signal.name == request.get_ref().name)
+            .cloned();
+        method!(
+            self,
+            request,
+            RedeliverSignalRequest,
+            RedeliverSignalResponse { signal }
+        )
+    }
     async fn list_signals(
         &self,
         request: Request<ListSignalsRequest>,

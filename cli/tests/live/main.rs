@@ -15,3 +15,4 @@ mod signals;
 mod support;
 mod verify;
 mod walk;
+mod webhooks;

@@ -180,7 +180,10 @@ impl Up {
                 "REWIND_CREDENTIAL_WRITER_PRACTICE",
                 simulator::WRITER_SECRET,
             )
-            .env("REWIND_CREDENTIAL_READER_WRONG", WRONG_SECRET);
+            .env("REWIND_CREDENTIAL_READER_WRONG", WRONG_SECRET)
+            .env("REWIND_CREDENTIAL_WEBHOOK_PRACTICE", WEBHOOK_SECRET)
+            .env("REWIND_DELIVERY_SWEEP", "50ms")
+            .env("REWIND_SIGNAL_POLL", "50ms");
         command
     }
 
@@ -207,6 +210,9 @@ impl Up {
         }
     }
 }
+
+/// What signals are signed with.
+pub(crate) const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A secret that opens nothing.
 pub(crate) const WRONG_SECRET: &str = "this-is-not-the-secret-0815";

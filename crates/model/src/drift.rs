@@ -36,6 +36,15 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, the least severe first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The one that is written so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
     /// As it is written.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -115,6 +115,8 @@ pub mod reason {
     pub const BACKEND_UNAVAILABLE: &str = "BACKEND_UNAVAILABLE";
     /// The server has no store that copies could go to.
     pub const NO_COPY_STORE: &str = "NO_COPY_STORE";
+    /// The tenant has no webhook that signals could be sent to.
+    pub const NO_WEBHOOK: &str = "NO_WEBHOOK";
     /// A defect of this program.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -18,7 +18,7 @@ pub use plan::{
     step, with_chosen,
 };
 pub use posture::posture;
-pub use signal::{severity, signal_count};
+pub use signal::{model_severity, severity, signal_count};
 
 use chrono::{DateTime, Utc};
 

@@ -30,6 +30,8 @@ pub enum Kind {
     Reader,
     /// Of the application that writes to a tenant.
     Writer,
+    /// What signals are signed with for a webhook.
+    Webhook,
 }
 
 impl Kind {
@@ -39,15 +41,17 @@ impl Kind {
         match self {
             Self::Reader => "REWIND_CREDENTIAL_READER_",
             Self::Writer => "REWIND_CREDENTIAL_WRITER_",
+            Self::Webhook => "REWIND_CREDENTIAL_WEBHOOK_",
         }
     }
 
-    /// What people call an application of this kind.
+    /// What people call what it is for.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Reader => "reader",
             Self::Writer => "writer",
+            Self::Webhook => "webhook",
         }
     }
 }

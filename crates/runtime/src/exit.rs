@@ -54,7 +54,8 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::KEY_ERASED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::UNRESOLVED_REFERENCE
-        | reason::NO_COPY_STORE => FAILED,
+        | reason::NO_COPY_STORE
+        | reason::NO_WEBHOOK => FAILED,
         _ => of_kind(fault.kind()),
     }
 }
@@ -118,6 +119,7 @@ mod tests {
             (reason::CUSTOM_CLOUD_REFUSED, 5),
             (reason::BACKEND_UNAVAILABLE, 7),
             (reason::NO_COPY_STORE, 1),
+            (reason::NO_WEBHOOK, 1),
             (reason::INTERNAL, 1),
         ] {
             let code = match reason {

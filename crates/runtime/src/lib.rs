@@ -2,8 +2,8 @@
 //!
 //! Owns configuration, telemetry, metrics, TLS, the gRPC server with health, reflection
 //! and bounded drain, the choice among a service's replicas, the one mapping of errors
-//! to statuses and exit codes, the registry of running jobs, paging, who calls, the
-//! allocator of every program, and the seams for time and identity. It knows no
+//! to statuses and exit codes, the registry of running jobs, paging, who calls, which
+//! addresses are public, the allocator of every program, and the seams for time and identity. It knows no
 //! service, no message and no tenant, and it never
 //! writes anything.
 
@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod page;
 pub mod program;
+pub mod public;
 pub mod replicas;
 pub mod serve;
 pub mod signal;

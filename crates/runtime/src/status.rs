@@ -92,6 +92,7 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         | reason::KEY_ERASED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::NO_COPY_STORE
+        | reason::NO_WEBHOOK
         | reason::RESTORE_CANCELLED
         | reason::RESTORE_IN_PROGRESS
         | reason::UNRESOLVED_REFERENCE

@@ -182,16 +182,28 @@ pub(crate) async fn list_from(
     folder: &Path,
     after: &Path,
 ) -> Result<Vec<Path>, StoreError> {
-    let mut paths: Vec<Path> = store
+    let metas = metas_from(store, folder, after).await?;
+    Ok(metas.into_iter().map(|meta| meta.location).collect())
+}
+
+/// The same with when each was written.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn metas_from(
+    store: &dyn ObjectStore,
+    folder: &Path,
+    after: &Path,
+) -> Result<Vec<ObjectMeta>, StoreError> {
+    let mut metas: Vec<ObjectMeta> = store
         .list_with_offset(Some(folder), after)
-        .map_ok(|meta| meta.location)
         .try_collect()
         .await
         .map_err(|error| StoreError::unavailable(folder.as_ref(), error))?;
     // Azurite, for one, lists from the beginning.
-    paths.retain(|path| path > after);
-    paths.sort();
-    Ok(paths)
+    metas.retain(|meta| meta.location > *after);
+    metas.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(metas)
 }
 
 /// The names of the folders in a folder, sorted.

@@ -24,17 +24,20 @@ pub enum Area {
     Cursors,
     /// Which object was made anew in place of which.
     Lineage,
+    /// What became of signals on their way to a webhook.
+    Deliveries,
 }
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Reports,
         Self::Restores,
         Self::Approvals,
         Self::Signals,
         Self::Cursors,
         Self::Lineage,
+        Self::Deliveries,
     ];
 
     /// The folder's name.
@@ -47,6 +50,7 @@ impl Area {
             Self::Signals => "signals",
             Self::Cursors => "cursors",
             Self::Lineage => "lineage",
+            Self::Deliveries => "deliveries",
         }
     }
 }

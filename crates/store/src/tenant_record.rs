@@ -2,7 +2,7 @@
 //! value, only where the service that needs it finds it.
 
 use chrono::{DateTime, Utc};
-use model::drift::Watch;
+use model::drift::{Severity, Watch};
 use model::retention::Policy;
 use model::{Application, ObjectId, TenantId, approval, watch};
 
@@ -33,10 +33,25 @@ pub struct TenantRecord {
     pub audit_watch: watch::Watch,
     /// Which restore plans need a second person.
     pub approval: approval::Policy,
+    /// Where signals are sent, where they are.
+    pub webhook: Option<Webhook>,
     /// Whether the tenant is served.
     pub state: TenantState,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
+}
+
+/// Where a tenant's signals are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Who gets them.
+    pub url: String,
+    /// Where what they are signed with is found: `env:NAME` or `file:PATH`.
+    pub secret: String,
+    /// The least severe that are sent.
+    pub min_severity: Severity,
+    /// Signals that were raised before are not sent.
+    pub since: DateTime<Utc>,
 }
 
 /// Whether a tenant is served.

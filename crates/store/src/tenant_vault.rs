@@ -42,6 +42,7 @@ pub use claim::Claim;
 pub use commit::{Announced, Taken};
 pub(crate) use copying::ROOM;
 pub use copying::{Carried, Copied, Copying};
+pub use documents::Listed;
 pub use lane::LaneMark;
 pub use prune::Pruned;
 pub use repair::Repaired;

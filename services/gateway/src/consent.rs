@@ -46,6 +46,7 @@ impl Applications {
             (Application::Own { client_id, .. }, _) => Some(client_id),
             (Application::Installation, Kind::Reader) => self.reader.as_deref(),
             (Application::Installation, Kind::Writer) => self.writer.as_deref(),
+            (Application::Installation, Kind::Webhook) => None,
         }
     }
 
@@ -58,6 +59,7 @@ impl Applications {
         let application = match kind {
             Kind::Reader => &record.reader,
             Kind::Writer => record.writer.as_ref()?,
+            Kind::Webhook => return None,
         };
         let client_id = self.client_id(kind, application)?;
         let login = match &record.login_url {

@@ -17,6 +17,7 @@ mod request;
 mod rpc;
 mod tenants;
 mod tokens_file;
+mod webhook;
 
 pub use auth::{Caller, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};

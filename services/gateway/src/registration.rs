@@ -5,6 +5,7 @@
 
 use crate::consent::Applications;
 use crate::error::GatewayError;
+use crate::webhook;
 use chrono::{DateTime, Utc};
 use model::drift::{InvalidWatch, Switches, Table};
 use model::retention::{InvalidPolicy, Policy};
@@ -51,6 +52,10 @@ pub(crate) fn record(
         drift_watch: watch("tenant.drift_watch", &tenant.drift_watch)?,
         audit_watch: watch("tenant.audit_watch", &tenant.audit_watch)?,
         approval: approval("tenant.approval", &tenant.approval)?,
+        webhook: tenant
+            .webhook
+            .map(|told| webhook::record("tenant.webhook", told, clouds, now))
+            .transpose()?,
         state: TenantState::Active,
         created_at: now,
     })
@@ -91,6 +96,7 @@ fn applications(
 /// whether the tenant is suspended.
 pub(crate) fn is_same(one: &TenantRecord, other: &TenantRecord) -> bool {
     let aligned = TenantRecord {
+        webhook: webhook::at_the_time_of(one.webhook.clone(), other.webhook.as_ref()),
         state: other.state,
         created_at: other.created_at,
         ..one.clone()
@@ -132,6 +138,7 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         drift_watch: record.drift_watch.to_string(),
         audit_watch: record.audit_watch.to_string(),
         approval: record.approval.to_string(),
+        webhook: record.webhook.as_ref().map(webhook::message),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::auth::Caller;
 use crate::consent::Applications;
 use crate::error::GatewayError;
 use crate::registration::{self, CustomClouds};
+use crate::webhook;
 use futures::{StreamExt, TryStreamExt};
 use model::{ErrorKind, TenantId};
 use proto::v1::{Tenant, UpdateTenantRequest};
@@ -96,6 +97,8 @@ impl Registry {
         let break_glass =
             break_glass.map(|it| registration::break_glass("break_glass.ids", &it.ids));
         let break_glass = break_glass.transpose()?;
+        let webhook = request.webhook.clone();
+        let webhook = webhook.map(|told| self.webhook(told)).transpose()?;
         loop {
             let found = self.vault.tenant_record(tenant).await?;
             let mut record = found.ok_or_else(|| GatewayError::NotRegistered(tenant.clone()))?;
@@ -112,6 +115,10 @@ impl Registry {
             if let Some(accounts) = &break_glass {
                 record.value.break_glass.clone_from(accounts);
             }
+            if let Some(wanted) = &webhook {
+                let before = record.value.webhook.as_ref();
+                record.value.webhook = webhook::at_the_time_of(wanted.clone(), before);
+            }
             if record.value == before {
                 return Ok(before);
             }
@@ -121,6 +128,14 @@ impl Registry {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// A webhook as a request names it; one without a URL is none.
+    fn webhook(&self, told: proto::v1::Webhook) -> Result<Option<store::Webhook>, GatewayError> {
+        if told.url.is_empty() {
+            return Ok(None);
+        }
+        webhook::record("webhook", told, self.clouds, self.clock.now()).map(Some)
     }
 
     /// One registration.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::GraphError;
@@ -47,6 +48,13 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where copies of snapshots go; nowhere by default.
     pub copy: Option<CopyStore>,
+    /// `REWIND_DELIVERY_SWEEP`: how often signals are looked for that were not
+    /// delivered to a webhook, such as those of a replica that is gone; 15 minutes by
+    /// default.
+    pub delivery_sweep: Duration,
+    /// `REWIND_SIGNAL_POLL`: how often a watcher of signals looks for new ones; 5
+    /// seconds by default.
+    pub signal_poll: Duration,
     /// `REWIND_DIFFER_URL`: where the differ is, which compares each daily snapshot
     /// with the one before; drift is not watched where it is not set.
     pub differ_url: Option<String>,
@@ -92,6 +100,22 @@ pub(crate) const PRUNE_GRACE: TimeDelta = TimeDelta::days(1);
 const AUDIT_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 /// How long it may rest: a tenant is looked at several times while a process has it.
 const AUDIT_INTERVALS: RangeInclusive<TimeDelta> = TimeDelta::seconds(10)..=TimeDelta::minutes(20);
+/// How often signals are looked for as a rule that were not delivered.
+pub(crate) const DELIVERY_SWEEP: Duration = Duration::from_secs(15 * 60);
+/// How often a watcher looks for new signals as a rule.
+pub(crate) const SIGNAL_POLL: Duration = Duration::from_secs(5);
+
+/// A length of time that is not zero.
+fn period(settings: &Settings<'_>, key: &str, usual: Duration) -> Result<Duration, ConfigError> {
+    let period = settings.duration(key)?.unwrap_or(usual);
+    if period.is_zero() {
+        return Err(ConfigError::invalid(
+            key,
+            "a length of time such as 5s is expected",
+        ));
+    }
+    Ok(period)
+}
 
 impl Config {
     /// Reads the settings of a process of its own, which needs all of them.
@@ -142,6 +166,8 @@ impl Config {
         let metrics = settings.parsed("REWIND_METRICS_LISTEN")?;
         let installed = Installed::read(settings, Kind::Reader)?;
         let copy = CopyStore::read(settings)?;
+        let delivery_sweep = period(settings, "REWIND_DELIVERY_SWEEP", DELIVERY_SWEEP)?;
+        let signal_poll = period(settings, "REWIND_SIGNAL_POLL", SIGNAL_POLL)?;
         let differ_url = settings.url("REWIND_DIFFER_URL")?;
         let audit_interval = audit_interval(settings)?;
         let writer_client_id = settings.text("REWIND_WRITER_CLIENT_ID");
@@ -155,6 +181,8 @@ impl Config {
             verify_days,
             metrics,
             copy,
+            delivery_sweep,
+            signal_poll,
             differ_url,
             audit_interval,
             writer_client_id,

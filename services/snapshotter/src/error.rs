@@ -8,7 +8,7 @@ use proto::name::InvalidName;
 use runtime::credentials::CredentialError;
 use runtime::page::PageError;
 use runtime::status::{Fault, Remote, parse};
-use store::StoreError;
+use store::{KeyError, StoreError};
 
 /// An error of the snapshotter.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,9 @@ pub enum Error {
     /// Copies have nowhere to go.
     #[error("this server has no store for copies: REWIND_COPY_URL is not set")]
     NoCopyStore,
+    /// Signals have nowhere to go.
+    #[error("the tenant has no webhook that signals could be sent to")]
+    NoWebhook,
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
@@ -77,6 +80,13 @@ impl From<tonic::Status> for Error {
     }
 }
 
+impl Error {
+    /// Whether the tenant was erased, so that nothing of it can be read.
+    pub(crate) fn is_of_an_erased_tenant(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Key(KeyError::Erased)))
+    }
+}
+
 impl Fault for Error {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -89,7 +99,9 @@ impl Fault for Error {
             Self::Differ(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
-            Self::Licence { .. } | Self::Suspended | Self::NoCopyStore => ErrorKind::Denied,
+            Self::Licence { .. } | Self::Suspended | Self::NoCopyStore | Self::NoWebhook => {
+                ErrorKind::Denied
+            }
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::DamagedSignal { .. } => ErrorKind::Corrupt,
@@ -111,6 +123,7 @@ impl Fault for Error {
             Self::NothingRead(_) => reason::GRAPH_UNAVAILABLE,
             Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoCopyStore => reason::NO_COPY_STORE,
+            Self::NoWebhook => reason::NO_WEBHOOK,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
             Self::DamagedSignal { .. } => reason::STORE_CORRUPT,
         }

@@ -1,18 +1,21 @@
 //! The snapshotter: takes snapshots of tenants, on schedule and on demand.
 //!
 //! Owns the reading of tenants with the reader application's credential and
-//! the commit of what was read. It never writes to a tenant.
+//! the commit of what was read, and signals with their delivery. It never writes to
+//! a tenant.
 
 mod access;
 mod base;
 mod check_store;
 pub mod config;
 mod copy;
+mod deliver;
 mod error;
 mod keys;
 mod message;
 mod metrics;
 mod read;
+mod redeliver;
 mod retention;
 mod rpc;
 mod schedule;
@@ -23,6 +26,7 @@ mod take;
 mod verify;
 mod watch_audit;
 mod watch_drift;
+mod watch_signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +34,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::Directory;
+use model::ErrorKind;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
@@ -53,6 +58,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 pub use config::Config;
+pub use deliver::Webhooks;
+use deliver::turns::Bell;
 pub use error::Error;
 use metrics::Metrics;
 
@@ -99,6 +106,16 @@ pub(crate) struct Context {
     pub(crate) writer_client_id: Option<String>,
     /// Turns of tenants that are looked after when their daily snapshots are taken.
     pub(crate) turns: Arc<Semaphore>,
+    /// The way to webhooks, where signals are delivered.
+    pub(crate) webhooks: Option<Webhooks>,
+    /// How often what others left behind is looked for.
+    pub(crate) delivery_sweep: Duration,
+    /// How often a watcher looks for new signals.
+    pub(crate) signal_poll: Duration,
+    /// Tells which tenant has something to deliver.
+    pub(crate) bell: Bell,
+    /// Cancelled when the service begins to stop, for streams without an end.
+    pub(crate) ending: CancellationToken,
 }
 
 impl Context {
@@ -114,6 +131,11 @@ impl Context {
             reader_client_id: None,
             writer_client_id: None,
             turns: Arc::new(Semaphore::new(take::TURNS)),
+            webhooks: None,
+            delivery_sweep: config::DELIVERY_SWEEP,
+            signal_poll: config::SIGNAL_POLL,
+            bell: Bell::default(),
+            ending: CancellationToken::new(),
         }
     }
 
@@ -168,6 +190,8 @@ impl App {
         if differ.is_none() {
             tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
         }
+        let webhooks = Webhooks::new(config, Arc::clone(&source))
+            .map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
         let deps = Deps {
             vault,
             copies,
@@ -178,7 +202,7 @@ impl App {
             ids,
         };
         let listener = TcpListener::bind(common.listen).await?;
-        let mut app = Self::build(config, deps, listener)?;
+        let mut app = Self::build(config, deps, listener)?.delivering(webhooks);
         if let Some(address) = config.metrics {
             app.endpoint.listen(address).await?;
         }
@@ -198,6 +222,8 @@ impl App {
             verify_days: config.verify_days,
             reader_client_id: config.installed.application.as_ref().map(|it| it.0.clone()),
             writer_client_id: config.writer_client_id.clone(),
+            delivery_sweep: config.delivery_sweep,
+            signal_poll: config.signal_poll,
             ..Context::new(deps)
         };
         let mut registry = Registry::default();
@@ -235,6 +261,13 @@ impl App {
         })
     }
 
+    /// Delivers signals, too.
+    #[must_use]
+    pub fn delivering(mut self, webhooks: Webhooks) -> Self {
+        self.context.webhooks = Some(webhooks);
+        self
+    }
+
     /// Where the service listens; tells the port where any was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -256,7 +289,13 @@ impl App {
             }
             _ => None,
         };
+        let (ending, stop_watching) = (self.context.ending.clone(), stop.clone());
+        let deliveries = tokio::spawn(deliver::run(self.context.clone(), stop.clone()));
         let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
+        let ended = tokio::spawn(async move {
+            stop_watching.cancelled().await;
+            ending.cancel();
+        });
         let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         schedule.abort();
@@ -266,6 +305,8 @@ impl App {
                 follow.abort();
             }
         }
+        deliveries.abort();
+        ended.abort();
         metrics.abort();
         result
     }

@@ -2,7 +2,7 @@
 //!
 //! No value may tell anything of a tenant's content but how much of it there is.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use model::TenantId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -24,6 +24,13 @@ struct Raised {
     severity: &'static str,
 }
 
+/// How an attempt at a webhook ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivered {
+    tenant: String,
+    outcome: &'static str,
+}
+
 /// The service's metrics. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
@@ -43,6 +50,10 @@ pub(crate) struct Metrics {
     audit_log_losses: Family<Tenant, Counter>,
     audit_log_read: Family<Tenant, Gauge>,
     signals: Family<Raised, Counter>,
+    deliveries: Family<Delivered, Counter>,
+    delivery_retries: Family<Tenant, Counter>,
+    dead_letters: Family<Tenant, Counter>,
+    undelivered_age: Family<Tenant, Gauge>,
 }
 
 impl From<&TenantId> for Tenant {
@@ -141,6 +152,27 @@ impl Metrics {
             "Signals that were raised",
             self.signals.clone(),
         );
+        registry.register(
+            "rewind_signal_deliveries",
+            "Times that a signal was sent to a webhook, by whether it took it",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "rewind_signal_delivery_retries",
+            "Times that a signal was sent to a webhook again",
+            self.delivery_retries.clone(),
+        );
+        registry.register(
+            "rewind_signal_dead_letters",
+            "Signals that were sent to a webhook in vain for the last time",
+            self.dead_letters.clone(),
+        );
+        registry.register_with_unit(
+            "rewind_signal_undelivered_age",
+            "How long ago the oldest signal was raised that is on its way to a webhook; 0 where there is none",
+            Unit::Seconds,
+            self.undelivered_age.clone(),
+        );
     }
 
     /// Tells what a look at the stored files found.
@@ -206,6 +238,45 @@ impl Metrics {
             severity,
         };
         self.signals.get_or_create(&raised).inc();
+    }
+
+    /// Tells that a webhook took a signal.
+    pub(crate) fn delivered(&self, tenant: &TenantId) {
+        self.delivery(tenant, "delivered");
+    }
+
+    /// Tells that a webhook did not take a signal.
+    pub(crate) fn delivery_failed(&self, tenant: &TenantId) {
+        self.delivery(tenant, "failed");
+    }
+
+    fn delivery(&self, tenant: &TenantId, outcome: &'static str) {
+        let delivered = Delivered {
+            tenant: tenant.to_string(),
+            outcome,
+        };
+        self.deliveries.get_or_create(&delivered).inc();
+    }
+
+    /// Tells that a signal is sent again.
+    pub(crate) fn delivery_retried(&self, tenant: &TenantId) {
+        self.delivery_retries.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells that a signal is not sent any more.
+    pub(crate) fn dead_letter(&self, tenant: &TenantId) {
+        self.dead_letters.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells how old the oldest signal is that is under way; of tenants that never
+    /// had one, nothing.
+    pub(crate) fn undelivered(&self, tenant: &TenantId, age: Option<TimeDelta>) {
+        let tenant = tenant.into();
+        if age.is_none() && self.undelivered_age.get(&tenant).is_none() {
+            return;
+        }
+        let seconds = age.map_or(0, |age| age.num_seconds().max(0));
+        self.undelivered_age.get_or_create(&tenant).set(seconds);
     }
 
     /// Tells what retention deleted.

@@ -14,11 +14,11 @@ use proto::v1::{
     GetSnapshotObjectRequest, GetSnapshotObjectResponse, GetSnapshotRequest, GetSnapshotResponse,
     HoldSnapshotRequest, HoldSnapshotResponse, LiftHoldRequest, LiftHoldResponse,
     ListSignalsRequest, ListSignalsResponse, ListSnapshotsRequest, ListSnapshotsResponse,
-    ReadSnapshotRequest, ReadSnapshotResponse, RepairSnapshotsRequest, RepairSnapshotsResponse,
-    RewrapKeysRequest, RewrapKeysResponse, RotateKeyRequest, RotateKeyResponse,
-    SearchSnapshotRequest, SearchSnapshotResponse, Snapshot, TakeSnapshotRequest,
-    TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse, WatchSnapshotRequest,
-    WatchSnapshotResponse,
+    ReadSnapshotRequest, ReadSnapshotResponse, RedeliverSignalRequest, RedeliverSignalResponse,
+    RepairSnapshotsRequest, RepairSnapshotsResponse, RewrapKeysRequest, RewrapKeysResponse,
+    RotateKeyRequest, RotateKeyResponse, SearchSnapshotRequest, SearchSnapshotResponse, Snapshot,
+    TakeSnapshotRequest, TakeSnapshotResponse, VerifySnapshotsRequest, VerifySnapshotsResponse,
+    WatchSignalsRequest, WatchSignalsResponse, WatchSnapshotRequest, WatchSnapshotResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order, paginate_by_key};
@@ -27,8 +27,8 @@ use store::Trigger;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Context, Error, access, check_store, copy, keys, message, read, search, show_object, signals,
-    take, verify,
+    Context, Error, access, check_store, copy, keys, message, read, redeliver, search, show_object,
+    signals, take, verify, watch_signals,
 };
 
 /// The longest reason of a hold, in characters.
@@ -342,6 +342,28 @@ impl StoreService for Rpc {
 
 #[tonic::async_trait]
 impl SignalService for Rpc {
+    type WatchSignalsStream = Watch<WatchSignalsResponse>;
+
+    async fn watch_signals(
+        &self,
+        request: Request<WatchSignalsRequest>,
+    ) -> Result<Response<Self::WatchSignalsStream>, Status> {
+        let stream = watch_signals::watch(&self.context, request.into_inner()).await;
+        stream.map(Response::new).map_err(refuse)
+    }
+
+    async fn redeliver_signal(
+        &self,
+        request: Request<RedeliverSignalRequest>,
+    ) -> Result<Response<RedeliverSignalResponse>, Status> {
+        let signal = redeliver::redeliver(&self.context, request.into_inner())
+            .await
+            .map_err(refuse)?;
+        Ok(Response::new(RedeliverSignalResponse {
+            signal: Some(signal),
+        }))
+    }
+
     async fn list_signals(
         &self,
         request: Request<ListSignalsRequest>,

@@ -2,27 +2,32 @@
 //! what it tells.
 //!
 //! A signal is never changed and never deleted but with its tenant. Names begin with
-//! a day, so that they sort by time.
+//! a day, so that they sort by time, though not always in the order in which they
+//! were raised. What becomes of one on its way to a webhook is told beside it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt};
 use model::SignalId;
 use model::drift::Severity;
 use prost::Message;
-use proto::convert::{InvalidMessage, time};
+use proto::convert::{InvalidMessage, time, timestamp};
 use proto::name;
-use proto::v1::{ListSignalsRequest, ListSignalsResponse, Signal};
+use proto::v1::{DeliveryState, ListSignalsRequest, ListSignalsResponse, Signal, SignalDelivery};
 use runtime::page::After;
-use store::{Area, StoreError, TenantVault};
+use store::{Area, StoreError, TenantVault, Webhook};
 
+use crate::deliver::{ledger, wants};
 use crate::{Context, Error};
 
 /// The document that is a signal.
-const SIGNAL: &str = "signal";
+pub(crate) const SIGNAL: &str = "signal";
 /// How many signals are read at once.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 /// How much earlier than its name says a signal's time may be, and more.
 const A_DAY: TimeDelta = TimeDelta::days(1);
+
+/// Before the name of every signal.
+const FIRST: &str = "0";
 
 /// Stores a signal and tells it, unless it was raised before.
 pub(crate) async fn raise(
@@ -32,12 +37,18 @@ pub(crate) async fn raise(
     severity: Severity,
     signal: &Signal,
 ) -> Result<(), Error> {
-    let content = signal.encode_to_vec().into();
+    let raised = Signal {
+        raise_time: Some(timestamp(context.deps.clock.now())),
+        ..signal.clone()
+    };
+    let content = raised.encode_to_vec().into();
     match vault.put(Area::Signals, id.as_str(), SIGNAL, content).await {
         Ok(()) => {}
         Err(StoreError::Exists { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
+    // From here on every replica can find it and bring it to a webhook.
+    context.bell.ring(vault.id());
     let severity = severity.name();
     context.metrics.raised(&signal.rule, severity);
     tracing::warn!(
@@ -67,9 +78,14 @@ pub(crate) async fn list(
     let vault = context.deps.vault.tenant(&tenant).await?;
     let mut ids = vault.list_ids(Area::Signals).await?;
     ids.retain(|id| after.key.as_ref().is_none_or(|key| id < key));
+    let way = Way::open(context, &vault).await?;
     let read = |id: String| {
-        let vault = &vault;
-        async move { Ok::<_, Error>((read(vault, &id).await?, id)) }
+        let (vault, way) = (&vault, &way);
+        async move {
+            let mut signal = read(vault, &id).await?;
+            signal.delivery = way.of(vault, &id, &signal).await?;
+            Ok::<_, Error>((signal, id))
+        }
     };
     let newest_first = ids.into_iter().rev();
     let mut found = futures::stream::iter(newest_first)
@@ -106,10 +122,57 @@ fn answer(signals: Vec<(Signal, String)>, next_page_token: String) -> ListSignal
 pub(crate) async fn get(context: &Context, full_name: &str) -> Result<Signal, Error> {
     let (tenant, id) = name::parse_signal("name", full_name)?;
     let vault = context.deps.vault.tenant(&tenant).await?;
-    read(&vault, id.as_str()).await
+    let mut signal = read(&vault, id.as_str()).await?;
+    let way = Way::open(context, &vault).await?;
+    signal.delivery = way.of(&vault, id.as_str(), &signal).await?;
+    Ok(signal)
 }
 
-async fn read(vault: &TenantVault, id: &str) -> Result<Signal, Error> {
+/// What is known of a tenant's signals on their way to its webhook.
+struct Way {
+    webhook: Option<Webhook>,
+    ledger: ledger::Ledger,
+}
+
+impl Way {
+    async fn open(context: &Context, vault: &TenantVault) -> Result<Self, Error> {
+        let record = context.deps.vault.registered(vault.id()).await?;
+        Ok(Self {
+            webhook: record.webhook,
+            ledger: ledger::read(vault, FIRST).await?,
+        })
+    }
+
+    /// How a signal is on its way, where it has any.
+    async fn of(
+        &self,
+        vault: &TenantVault,
+        id: &str,
+        signal: &Signal,
+    ) -> Result<Option<SignalDelivery>, Error> {
+        if let Some((delivery, documents)) = ledger::newest(&self.ledger, id) {
+            return ledger::message(vault, delivery, documents).await.map(Some);
+        }
+        let wanted = self.webhook.as_ref();
+        let wanted = wanted.is_some_and(|webhook| wants(webhook, signal));
+        Ok(wanted.then(|| SignalDelivery {
+            state: DeliveryState::Pending.into(),
+            ..SignalDelivery::default()
+        }))
+    }
+}
+
+/// When a signal was raised; of one from before this was kept, what it tells of.
+pub(crate) fn raised_at(signal: &Signal) -> Option<DateTime<Utc>> {
+    let at = signal.raise_time.as_ref().or(signal.time.as_ref());
+    at.and_then(time)
+}
+
+/// A stored signal.
+///
+/// # Errors
+/// `NOT_FOUND`; `STORE_CORRUPT`; `STORE_UNAVAILABLE`.
+pub(crate) async fn read(vault: &TenantVault, id: &str) -> Result<Signal, Error> {
     let bytes = vault.get(Area::Signals, id, SIGNAL).await?;
     Signal::decode(bytes).map_err(|error| Error::DamagedSignal {
         id: id.to_owned(),
@@ -119,32 +182,52 @@ async fn read(vault: &TenantVault, id: &str) -> Result<Signal, Error> {
 
 /// Which signals a caller wants to see.
 #[derive(Debug)]
-struct Filter {
+pub(crate) struct Filter {
     least: i32,
-    from: Option<DateTime<Utc>>,
+    pub(crate) from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
+    undelivered: bool,
 }
 
 impl Filter {
     fn read(request: &ListSignalsRequest) -> Result<Self, InvalidMessage> {
-        let read = |field: &'static str, at: &Option<prost_types::Timestamp>| {
-            let out_of_range = || InvalidMessage::new(field, "a time in range is expected");
-            at.as_ref()
-                .map(|at| time(at).ok_or_else(out_of_range))
-                .transpose()
-        };
+        let (from, until) = (&request.from_time, &request.until_time);
+        let filter = Self::new(request.min_severity, from.as_ref(), until.as_ref())?;
         Ok(Self {
-            least: request.min_severity,
-            from: read("from_time", &request.from_time)?,
-            until: read("until_time", &request.until_time)?,
+            undelivered: request.undelivered,
+            ..filter
         })
     }
 
-    fn holds(&self, signal: &Signal) -> bool {
+    /// By severity and time.
+    ///
+    /// # Errors
+    /// [`InvalidMessage`] for a time that is out of range.
+    pub(crate) fn new(
+        least: i32,
+        from: Option<&prost_types::Timestamp>,
+        until: Option<&prost_types::Timestamp>,
+    ) -> Result<Self, InvalidMessage> {
+        let read = |field: &'static str, at: Option<&prost_types::Timestamp>| {
+            let out_of_range = || InvalidMessage::new(field, "a time in range is expected");
+            at.map(|at| time(at).ok_or_else(out_of_range)).transpose()
+        };
+        Ok(Self {
+            least,
+            from: read("from_time", from)?,
+            until: read("until_time", until)?,
+            undelivered: false,
+        })
+    }
+
+    pub(crate) fn holds(&self, signal: &Signal) -> bool {
         let at = signal.time.as_ref().and_then(time);
+        let state = signal.delivery.as_ref().map(SignalDelivery::state);
+        let undelivered = matches!(state, Some(DeliveryState::Pending | DeliveryState::Dead));
         signal.severity >= self.least
             && self.from.is_none_or(|from| at >= Some(from))
             && self.until.is_none_or(|until| at < Some(until))
+            && (undelivered || !self.undelivered)
     }
 
     /// Whether this one and all behind it are too old.

@@ -15,6 +15,18 @@ pub fn severity(severity: Severity) -> v1::Severity {
     }
 }
 
+/// A severity of a message; `None` where it is not set.
+#[must_use]
+pub fn model_severity(severity: v1::Severity) -> Option<Severity> {
+    match severity {
+        v1::Severity::Unspecified => None,
+        v1::Severity::Low => Some(Severity::Low),
+        v1::Severity::Medium => Some(Severity::Medium),
+        v1::Severity::High => Some(Severity::High),
+        v1::Severity::Critical => Some(Severity::Critical),
+    }
+}
+
 /// How many objects of a type a finding counted, as a message.
 #[must_use]
 pub fn signal_count(count: &Count) -> v1::SignalCount {

@@ -33,6 +33,8 @@ fn the_form_is_checked_by_kind() {
         outcome(Kind::Reader, "env:REWIND_CREDENTIAL_READER_CONTOSO"),
         outcome(Kind::Writer, "env:REWIND_CREDENTIAL_READER_CONTOSO"),
         outcome(Kind::Writer, "env:REWIND_CREDENTIAL_WRITER_"),
+        outcome(Kind::Webhook, "env:REWIND_CREDENTIAL_WEBHOOK_CONTOSO"),
+        outcome(Kind::Webhook, "env:REWIND_CREDENTIAL_READER_CONTOSO"),
         outcome(Kind::Reader, "env:hunter2"),
         outcome(Kind::Reader, "hunter2"),
         outcome(Kind::Reader, ""),
@@ -51,6 +53,8 @@ fn the_form_is_checked_by_kind() {
     Env("REWIND_CREDENTIAL_READER_CONTOSO")
     CREDENTIAL_REFERENCE_REFUSED the environment name of this credential must begin with REWIND_CREDENTIAL_WRITER_ and go on with capital letters, digits or underscores
     CREDENTIAL_REFERENCE_REFUSED the environment name of this credential must begin with REWIND_CREDENTIAL_WRITER_ and go on with capital letters, digits or underscores
+    Env("REWIND_CREDENTIAL_WEBHOOK_CONTOSO")
+    CREDENTIAL_REFERENCE_REFUSED the environment name of this credential must begin with REWIND_CREDENTIAL_WEBHOOK_ and go on with capital letters, digits or underscores
     CREDENTIAL_REFERENCE_REFUSED the environment name of this credential must begin with REWIND_CREDENTIAL_READER_ and go on with capital letters, digits or underscores
     INVALID_ARGUMENT a secret is given as env:NAME or file:PATH, never as its value
     INVALID_ARGUMENT a secret is given as env:NAME or file:PATH, never as its value

@@ -2,11 +2,23 @@
 //! journal entries.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 
 use super::TenantVault;
 use crate::error::StoreError;
 use crate::file::{self, Created};
 use crate::layout::{self, Area};
+
+/// A document in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What it belongs to.
+    pub id: String,
+    /// Its own name.
+    pub name: String,
+    /// When the store wrote it, by the store's own clock.
+    pub written: DateTime<Utc>,
+}
 
 impl TenantVault {
     /// Creates a document.
@@ -70,5 +82,26 @@ impl TenantVault {
             )
         };
         Ok(paths.iter().filter_map(name).collect())
+    }
+
+    /// All documents of the ids from one on, in one listing, sorted by id and name.
+    /// `from` need not be an id that exists, and need not be a whole one.
+    ///
+    /// # Errors
+    /// `Invalid` for one that is not fit for a key; `Unavailable`.
+    pub async fn list_documents(&self, area: Area, from: &str) -> Result<Vec<Listed>, StoreError> {
+        let folder = layout::area(self.id(), area);
+        // Comes before everything that begins with it.
+        let after = layout::documents(self.id(), area, from)?;
+        let metas = file::metas_from(self.store.as_ref(), &folder, &after).await?;
+        let listed = metas.into_iter().filter_map(|meta| {
+            let mut parts = meta.location.prefix_match(&folder)?;
+            let id = parts.next()?.as_ref().to_owned();
+            let name: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
+            let name = name.join("/");
+            let written = meta.last_modified;
+            Some(Listed { id, name, written })
+        });
+        Ok(listed.collect())
     }
 }

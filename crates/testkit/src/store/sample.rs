@@ -53,6 +53,7 @@ pub fn record(id: &TenantId) -> TenantRecord {
         drift_watch: Watch::default(),
         audit_watch: model::watch::Watch::default(),
         approval: approval::Policy::default(),
+        webhook: None,
         state: TenantState::Active,
         created_at: moment(0),
     }

@@ -239,6 +239,118 @@ async fn who_approves_can_be_changed_and_nothing_else_is() {
     );
 }
 
+fn hook(url: &str, secret_ref: &str) -> Webhook {
+    Webhook {
+        url: url.to_owned(),
+        secret_ref: secret_ref.to_owned(),
+        ..Webhook::default()
+    }
+}
+
+async fn point(sandbox: &Sandbox, webhook: Webhook) -> Result<Option<Webhook>, Status> {
+    let request = UpdateTenantRequest {
+        name: format!("tenants/{A}"),
+        webhook: Some(webhook),
+        ..UpdateTenantRequest::default()
+    };
+    let answer = client(sandbox)
+        .update_tenant(with(OPERATOR, request))
+        .await?;
+    Ok(answer.into_inner().tenant.expect("there").webhook)
+}
+
+#[tokio::test]
+async fn a_webhook_can_be_set_changed_and_removed() {
+    let sandbox = sandbox().await;
+    let with_hook = Tenant {
+        webhook: Some(hook(
+            "https://hooks.example/a?b=c",
+            "env:REWIND_CREDENTIAL_WEBHOOK_A",
+        )),
+        ..tenant(A)
+    };
+    let first = create(&sandbox, with_hook.clone())
+        .await
+        .expect("registered");
+    let kept = first.webhook.clone().expect("kept");
+    assert_eq!(kept.min_severity(), Severity::Low);
+    assert_eq!(kept.since_time.expect("there").seconds, 1_795_420_800);
+    assert_eq!(create(&sandbox, with_hook).await.expect("the same"), first);
+
+    let severe = Webhook {
+        min_severity: Severity::High.into(),
+        ..hook("https://1.1.1.1:8443/", "file:contoso")
+    };
+    let changed = point(&sandbox, severe.clone()).await.expect("changed");
+    let expected = Webhook {
+        since_time: kept.since_time,
+        ..severe
+    };
+    assert_eq!(changed, Some(expected));
+    let removed = point(&sandbox, Webhook::default()).await.expect("removed");
+    assert_eq!(removed, None);
+}
+
+#[tokio::test]
+async fn a_webhook_leads_out_of_the_house_by_https() {
+    let sandbox = sandbox().await;
+    create(&sandbox, tenant(A)).await.expect("registered");
+    let secret = "env:REWIND_CREDENTIAL_WEBHOOK_A";
+    for url in [
+        "http://hooks.example/",
+        "ftp://hooks.example/",
+        "hooks.example",
+        "https://user:hunter2@hooks.example/",
+        "https://hooks.example/#part",
+        "https://127.0.0.1/",
+        "https://2130706433/",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://169.254.169.254/latest/meta-data/",
+        &format!("https://hooks.example/{}", "a".repeat(2_000)),
+    ] {
+        let refused = point(&sandbox, hook(url, secret)).await.expect_err(url);
+        assert_eq!(
+            told(&refused),
+            "INVALID_ARGUMENT webhook.url: an https URL of a public host is expected, without credentials or fragment",
+            "{url}"
+        );
+    }
+    let url = "https://hooks.example/";
+    for (reference, expected) in [
+        ("hunter2", "INVALID_ARGUMENT webhook.secret_ref"),
+        ("", "INVALID_ARGUMENT webhook.secret_ref"),
+        ("workload-identity", "INVALID_ARGUMENT webhook.secret_ref"),
+        (
+            "env:REWIND_CREDENTIAL_READER_A",
+            "CREDENTIAL_REFERENCE_REFUSED webhook.secret_ref",
+        ),
+        (
+            "file:../reader",
+            "CREDENTIAL_REFERENCE_REFUSED webhook.secret_ref",
+        ),
+    ] {
+        let refused = point(&sandbox, hook(url, reference)).await;
+        let line = told(&refused.expect_err(reference));
+        assert!(line.starts_with(expected), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    let loud = Webhook {
+        min_severity: 9,
+        ..hook(url, secret)
+    };
+    let refused = told(&point(&sandbox, loud).await.expect_err("no severity"));
+    assert_eq!(
+        refused,
+        "INVALID_ARGUMENT webhook.min_severity: a severity is expected"
+    );
+
+    let practice = sandbox_with(true).await;
+    create(&practice, tenant(A)).await.expect("registered");
+    let local = point(&practice, hook("http://127.0.0.1:8080/", secret)).await;
+    assert!(local.expect("allowed").is_some());
+}
+
 #[tokio::test]
 async fn what_does_not_fit_is_named_and_no_secret_is_repeated() {
     let sandbox = sandbox().await;

@@ -336,6 +336,7 @@ async fn drift_raises_its_signals_once() {
         evidence: evidence.collect(),
         counts: vec![SignalCount { r#type: "user".to_owned(), count: 4, total: 27 }],
         source: SignalSource::Drift as i32,
+        raise_time: Some(timestamp(moment(DAY + 100))),
         report: format!("{parent}/reports/drift-20261120-daily-20261121-daily"),
         base: format!("{parent}/snapshots/20261120-daily"),
         target: format!("{parent}/snapshots/20261121-daily"),

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
-use model::drift::Watch;
+use model::drift::{Severity, Watch};
 use model::retention::Policy;
 use model::{ObjectId, Proof, ProofKind, TenantId, approval, watch};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ pub(crate) struct TenantRecord {
     audit_watch: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    webhook: Option<Webhook>,
     state: State,
     created_at: DateTime<Utc>,
 }
@@ -107,6 +109,39 @@ impl Application {
     }
 }
 
+/// Where signals are sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Webhook {
+    url: String,
+    secret: String,
+    min_severity: String,
+    since: DateTime<Utc>,
+}
+
+impl From<&domain::Webhook> for Webhook {
+    fn from(webhook: &domain::Webhook) -> Self {
+        Self {
+            url: webhook.url.clone(),
+            secret: webhook.secret.clone(),
+            min_severity: webhook.min_severity.name().to_owned(),
+            since: webhook.since,
+        }
+    }
+}
+
+impl Webhook {
+    fn into_domain(self, path: &str) -> Result<domain::Webhook, StoreError> {
+        let min_severity = Severity::from_name(&self.min_severity)
+            .ok_or_else(|| StoreError::corrupt(path, "a webhook's severity is unknown"))?;
+        Ok(domain::Webhook {
+            url: self.url,
+            secret: self.secret,
+            min_severity,
+            since: self.since,
+        })
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
@@ -135,6 +170,7 @@ impl From<&domain::TenantRecord> for TenantRecord {
                 .then(|| record.audit_watch.to_string()),
             approval: (record.approval != approval::Policy::default())
                 .then(|| record.approval.to_string()),
+            webhook: record.webhook.as_ref().map(Into::into),
             state: match record.state {
                 domain::TenantState::Active => State::Active,
                 domain::TenantState::Suspended => State::Suspended,
@@ -194,6 +230,10 @@ impl TenantRecord {
             drift_watch: drift_watch.map_err(|error| StoreError::corrupt(path, error))?,
             audit_watch: audit_watch.map_err(|error| StoreError::corrupt(path, error))?,
             approval: approval.map_err(|error| StoreError::corrupt(path, error))?,
+            webhook: self
+                .webhook
+                .map(|webhook| webhook.into_domain(path))
+                .transpose()?,
             state: match self.state {
                 State::Active => domain::TenantState::Active,
                 State::Suspended => domain::TenantState::Suspended,

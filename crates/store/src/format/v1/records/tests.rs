@@ -41,6 +41,7 @@ fn registrations_of_every_release_stay_readable() {
         drift_watch: Watch::default(),
         audit_watch: watch::Watch::default(),
         approval: approval::Policy::default(),
+        webhook: None,
         state: domain::TenantState::Active,
         created_at: "2026-11-20T01:00:00Z".parse().unwrap(),
     };
@@ -78,7 +79,16 @@ fn registrations_of_every_release_stay_readable() {
         audit_watch: "off,bulk-disable=50,consent=off".parse().unwrap(),
         ..first.clone()
     };
-    for record in [first, second, third, fourth, fifth, sixth, seventh] {
+    let eighth = domain::TenantRecord {
+        webhook: Some(domain::Webhook {
+            url: "https://hooks.example/rewind".to_owned(),
+            secret: "env:REWIND_CREDENTIAL_WEBHOOK_A".to_owned(),
+            min_severity: Severity::High,
+            since: "2026-11-27T01:00:00Z".parse().unwrap(),
+        }),
+        ..first.clone()
+    };
+    for record in [first, second, third, fourth, fifth, sixth, seventh, eighth] {
         let text = String::from_utf8(to_json(&TenantRecord::from(&record)).unwrap()).unwrap();
         assert_eq!(read(&text).unwrap(), record, "{text}");
     }
