@@ -24,17 +24,20 @@ pub enum Area {
     Cursors,
     /// Which object was made anew in place of which.
     Lineage,
+    /// How well the tenant was guarded after each daily snapshot.
+    Posture,
 }
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Reports,
         Self::Restores,
         Self::Approvals,
         Self::Signals,
         Self::Cursors,
         Self::Lineage,
+        Self::Posture,
     ];
 
     /// The folder's name.
@@ -47,6 +50,7 @@ impl Area {
             Self::Signals => "signals",
             Self::Cursors => "cursors",
             Self::Lineage => "lineage",
+            Self::Posture => "posture",
         }
     }
 }

@@ -60,6 +60,12 @@ pub enum Error {
         /// The plan and restore.
         id: String,
     },
+    /// A part of the tenant cannot be read, without which nothing can be planned.
+    #[error("{0}")]
+    Unread(String),
+    /// The same, for want of a permission.
+    #[error("{0}")]
+    MayNotRead(String),
     /// What was chosen for an object that policies name is not followed.
     #[error("{0}")]
     Reference(String),
@@ -142,6 +148,8 @@ impl Fault for Error {
             | Self::NotEnded { .. }
             | Self::NoAuthor { .. } => ErrorKind::Conflict,
             Self::Reference(_) => ErrorKind::Invalid,
+            Self::Unread(_) => ErrorKind::Unavailable,
+            Self::MayNotRead(_) => ErrorKind::Denied,
         }
     }
 
@@ -159,6 +167,8 @@ impl Fault for Error {
             Self::AppliedElsewhere { .. } | Self::NotEnded { .. } => reason::CONFLICT,
             Self::Cancelled { .. } => reason::RESTORE_CANCELLED,
             Self::Reference(_) => reason::UNRESOLVED_REFERENCE,
+            Self::Unread(_) => reason::GRAPH_UNEXPECTED,
+            Self::MayNotRead(_) => reason::CONSENT_MISSING,
             Self::ApprovalRequired { .. } => reason::APPROVAL_REQUIRED,
             Self::ApprovalExpired { .. } => reason::APPROVAL_EXPIRED,
             Self::ApprovalStale { .. } => reason::APPROVAL_STALE,

@@ -69,6 +69,14 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// A kept posture cannot be read.
+    #[error("the posture after snapshot {snapshot} is damaged: {detail}")]
+    DamagedPosture {
+        /// The snapshot.
+        snapshot: String,
+        /// What is wrong.
+        detail: String,
+    },
 }
 
 impl From<tonic::Status> for Error {
@@ -92,7 +100,7 @@ impl Fault for Error {
             Self::Licence { .. } | Self::Suspended | Self::NoCopyStore => ErrorKind::Denied,
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
-            Self::DamagedSignal { .. } => ErrorKind::Corrupt,
+            Self::DamagedSignal { .. } | Self::DamagedPosture { .. } => ErrorKind::Corrupt,
         }
     }
 
@@ -112,7 +120,7 @@ impl Fault for Error {
             Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoCopyStore => reason::NO_COPY_STORE,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
-            Self::DamagedSignal { .. } => reason::STORE_CORRUPT,
+            Self::DamagedSignal { .. } | Self::DamagedPosture { .. } => reason::STORE_CORRUPT,
         }
     }
 }

@@ -22,6 +22,7 @@ mod signals;
 mod take;
 mod verify;
 mod watch_drift;
+mod watch_posture;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     copied_bytes: Family<Tenant, Counter>,
     copy_failures: Family<Tenant, Counter>,
     drift_watch_failures: Family<Tenant, Counter>,
+    posture_failures: Family<Tenant, Counter>,
     signals: Family<Raised, Counter>,
 }
 
@@ -118,6 +119,11 @@ impl Metrics {
             self.drift_watch_failures.clone(),
         );
         registry.register(
+            "rewind_posture_watch_failures",
+            "Times that the posture could not be taken, or compared, after a daily snapshot",
+            self.posture_failures.clone(),
+        );
+        registry.register(
             "rewind_signals",
             "Signals that were raised",
             self.signals.clone(),
@@ -150,6 +156,12 @@ impl Metrics {
     /// Tells that not everything could be copied.
     pub(crate) fn copy_failed(&self, tenant: &TenantId) {
         self.copy_failures.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells that the posture could not be taken or compared.
+    pub(crate) fn posture_failed(&self, tenant: &TenantId) {
+        let failures = self.posture_failures.get_or_create(&tenant.into());
+        failures.inc();
     }
 
     /// Tells that two daily snapshots could not be compared.

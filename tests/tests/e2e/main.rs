@@ -12,6 +12,7 @@ mod drift;
 mod lanes;
 mod lockout;
 mod posture;
+mod protect;
 mod quotas;
 mod recreate;
 mod references;
