@@ -12,13 +12,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApprovePlan, CaState, ChangeKind,
-    CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff, ExportFormat,
-    ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand, ListFailures,
-    ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore, ProtectCommand,
-    RedeliverSignal, Relationships, RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot,
-    Severity, ShowDiff, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand,
-    TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots, WatchSignals, Webhook,
+    AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
+    ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff,
+    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
+    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
+    PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal, Relationships,
+    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowPosture,
+    ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
+    TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

@@ -32,6 +32,11 @@ impl Output {
         }
     }
 
+    /// Whether results are printed for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
     /// Prints a result, as JSON or for people.
     ///
     /// # Errors

@@ -274,7 +274,56 @@ pub(crate) struct ShowSignal {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProtectCommand {
     /// Reads a tenant and tells what guards it, what does not, and what to do
-    Status,
+    Status(ShowPosture),
+    /// Lists the postures that were kept after daily snapshots, newest first
+    History,
+    /// Plans the least that guards a tenant against hard deletion and shows the plan; nothing is written
+    Plan(PlanProtection),
+    /// Applies such a plan; where none is named, makes one, shows it and asks
+    Apply(ApplyProtection),
+}
+
+/// Arguments of `rewind protect status`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowPosture {
+    /// The posture that was kept after this snapshot, or the newest one with `latest`, in place of the tenant as it is now
+    #[arg(long, value_name = "SNAPSHOT", value_parser = snapshot)]
+    pub(crate) snapshot: Option<Named<SnapshotId>>,
+}
+
+/// What a plan that protects is made with.
+#[derive(Debug, Args)]
+pub(crate) struct ProtectionArgs {
+    /// Lets through only the devices that this rule describes, such as 'device.extensionAttribute1 -eq "PAW"'
+    #[arg(long, value_name = "RULE", value_parser = value::text)]
+    pub(crate) device_filter: Option<String>,
+    /// Plans what would be left out for its risk; may be repeated
+    #[arg(long = "accept-risk", value_name = "RISK", num_args = 1)]
+    pub(crate) accepted_risks: Vec<AcceptedRisk>,
+}
+
+/// Arguments of `rewind protect plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanProtection {
+    #[command(flatten)]
+    pub(crate) protection: ProtectionArgs,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// Arguments of `rewind protect apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyProtection {
+    /// A full name or a bare id; a new plan is made where none is given
+    #[arg(value_name = "PLAN", value_parser = plan_or_restore, conflicts_with_all = ["device_filter", "accepted_risks"])]
+    pub(crate) plan: Option<PlanOrRestore>,
+    /// Applies the plan that is made without asking
+    #[arg(long, conflicts_with = "plan")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) protection: ProtectionArgs,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
 }
 
 /// `rewind store …`

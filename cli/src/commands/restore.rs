@@ -44,7 +44,7 @@ pub(crate) async fn run(
 }
 
 impl PlanOrRestore {
-    fn tenant(&self) -> Option<&TenantId> {
+    pub(super) fn tenant(&self) -> Option<&TenantId> {
         match self {
             Self::Plan(plan) => plan.tenant.as_ref(),
             Self::Restore(restore) => restore.tenant.as_ref(),
@@ -59,7 +59,7 @@ impl PlanOrRestore {
     }
 
     /// The plan's name; a restore carries its plan's id.
-    fn plan_name(&self, tenant: &TenantId) -> String {
+    pub(super) fn plan_name(&self, tenant: &TenantId) -> String {
         format!("{}/plans/{}", proto::name::tenant(tenant), self.id())
     }
 

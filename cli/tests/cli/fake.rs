@@ -286,6 +286,28 @@ impl ProtectionService for Fake {
             GetPostureResponse { posture }
         )
     }
+    async fn list_postures(
+        &self,
+        request: Request<ListPosturesRequest>,
+    ) -> Result<Response<ListPosturesResponse>, Status> {
+        let answer = ListPosturesResponse {
+            postures: vec![self.posture.clone()],
+            next_page_token: String::new(),
+        };
+        method!(self, request, ListPosturesRequest, answer)
+    }
+    async fn plan_protection(
+        &self,
+        request: Request<PlanProtectionRequest>,
+    ) -> Result<Response<PlanProtectionResponse>, Status> {
+        let plan = Some(self.plan.clone());
+        method!(
+            self,
+            request,
+            PlanProtectionRequest,
+            PlanProtectionResponse { plan }
+        )
+    }
 }
 
 #[tonic::async_trait]

@@ -1,6 +1,6 @@
-//! The posture of a tenant.
+//! The posture of a tenant, and the plan that guards it.
 
-use proto::v1::PostureStatus;
+use proto::v1::{PlanState, PostureStatus, ProtectionChoices};
 use snapbox::{assert_data_eq, str};
 
 use crate::canned::{self, TENANT};
@@ -55,4 +55,71 @@ fn a_posture_without_findings_ends_with_zero() {
     };
     let run = Gateway::start(fake).rewind(&["protect", "status"]).exits(0);
     assert!(run.out.contains("Findings  0 findings"), "{run:?}");
+}
+
+#[test]
+fn a_kept_posture_is_shown_and_listed() {
+    let mut posture = canned::posture();
+    posture.snapshot = format!("tenants/{TENANT}/snapshots/20261118-daily");
+    let fake = Fake {
+        posture,
+        ..Fake::default()
+    };
+    let gateway = Gateway::start(fake);
+    let run = gateway
+        .rewind(&["protect", "status", "--snapshot", "latest"])
+        .exits(3);
+    assert!(run.out.contains("snapshots/20261118-daily"), "{run:?}");
+    assert_eq!(gateway.fake.last("GetPostureRequest")["snapshot"], "latest");
+    let run = gateway.rewind(&["protect", "history"]).exits(0);
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
+SNAPSHOT        READ                  SCORE  NOT KNOWN  FINDINGS
+20261118-daily  2026-11-18T11:06:40Z  10     4          context-published
+
+"#]]
+    );
+}
+
+#[test]
+fn a_plan_that_protects_is_shown_and_applied_as_any_other() {
+    let mut plan = canned::plan("p1", PlanState::Ready);
+    plan.protection = Some(ProtectionChoices {
+        device_filter: "device.extensionAttribute1 -eq \"PAW\"".to_owned(),
+    });
+    let fake = Fake {
+        plan,
+        ..Fake::default()
+    };
+    let gateway = Gateway::start(fake);
+    let rule = "device.extensionAttribute1 -eq \"PAW\"";
+    let run = gateway
+        .rewind(&[
+            "protect",
+            "plan",
+            "--device-filter",
+            rule,
+            "--accept-risk",
+            "lockout",
+        ])
+        .exits(0);
+    for line in ["hard deletion", rule, "Not done ("] {
+        assert!(run.out.contains(line), "{run:?}");
+    }
+    assert!(!run.out.contains("Added objects"), "{run:?}");
+    let asked = gateway.fake.last("PlanProtectionRequest");
+    assert_eq!(asked["choices"]["deviceFilter"], rule);
+    assert_eq!(asked["acceptedRisks"], serde_json::json!(["RISK_LOCKOUT"]));
+
+    gateway.rewind(&["protect", "apply", "p1"]).exits(0);
+    let applied = gateway.fake.last("ApplyPlanRequest");
+    assert_eq!(applied["name"], format!("tenants/{TENANT}/plans/p1"));
+    // Where nobody can be asked, a plan that nobody has seen is not applied.
+    let run = gateway.rewind(&["protect", "apply"]).exits(2);
+    assert!(run.err.contains("--yes"), "{run:?}");
+    gateway.rewind(&["protect", "apply", "--yes"]).exits(0);
+    gateway
+        .rewind(&["protect", "apply", "p1", "--device-filter", rule])
+        .exits(2);
 }

@@ -24,6 +24,7 @@ use crate::error::{GraphError, clipped};
 use crate::meter;
 use crate::request::{Outcome, Repeat, Request, Take, any_json, anything};
 use crate::retry::{Next, Patience};
+use crate::roles;
 use crate::settings::{Http, Priority, Route, Settings};
 
 /// Without it Graph says `unknownFutureValue` instead of newer enum members.
@@ -151,6 +152,26 @@ impl Client {
     ) -> Result<Answer, GraphError> {
         let cost = Cost::of(&method, relative);
         let mut request = self.request(method, relative, body, cost);
+        request.repeat = Repeat::IfRefused;
+        self.send_noting(request, Arc::new(anything), request_id)
+            .await
+    }
+
+    /// The same write in beta, after v1.0 answered with an error; that error where there
+    /// is no beta beside the root.
+    pub(crate) async fn write_beta(
+        &self,
+        method: Method,
+        relative: &str,
+        body: Option<&serde_json::Value>,
+        request_id: &mut Option<String>,
+        error: GraphError,
+    ) -> Result<Answer, GraphError> {
+        let url = roles::in_beta(&self.root, relative).ok_or(error)?;
+        let cost = Cost::of(&method, relative);
+        let mut request = self.request(method, relative, body, cost);
+        request.path = format!("/beta{relative}");
+        request.url = url;
         request.repeat = Repeat::IfRefused;
         self.send_noting(request, Arc::new(anything), request_id)
             .await

@@ -19,6 +19,7 @@ mod guard;
 mod json;
 pub mod lists;
 mod meter;
+pub mod posture;
 mod reader;
 mod request;
 mod retry;

@@ -17,6 +17,13 @@ pub(crate) const ACTIONS: &str = "/roleManagement/directory/resourceNamespaces/m
 /// The roles with what each allows.
 pub(crate) const ROLES: &str = "/roleManagement/directory/roleDefinitions";
 
+/// Whether a path is that of one action.
+pub(crate) fn is_action(path: &str) -> bool {
+    let list = ACTIONS.split('?').next().unwrap_or(ACTIONS);
+    let below = path.strip_prefix(list);
+    below.is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Whether v1.0 does not know what was asked for, so that beta may.
 pub(crate) fn is_unknown(error: &GraphError) -> bool {
     matches!(
@@ -43,7 +50,9 @@ pub(crate) fn action(item: &Value) -> Option<Action> {
         return None;
     }
     let context = context.and_then(Value::as_str).unwrap_or_default();
+    let id = item.get("id").and_then(Value::as_str);
     Some(Action {
+        id: id.unwrap_or_default().to_owned(),
         name,
         settable: settable == Some(&Value::Bool(true)),
         context: Some(context.to_owned()).filter(|context| !context.is_empty()),

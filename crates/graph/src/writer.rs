@@ -22,6 +22,7 @@ use crate::directory::{
 use crate::error::GraphError;
 use crate::guard::refuse_purge;
 use crate::reader::GraphReader;
+use crate::roles;
 use crate::settings::Settings;
 
 /// Reads and writes one tenant's directory through Microsoft Graph.
@@ -76,9 +77,16 @@ impl GraphWriter {
             HttpMethod::Put => Method::PUT,
             HttpMethod::Delete => Method::DELETE,
         };
-        let answer = client
-            .write(method, &call.path, body.as_ref(), request_id)
-            .await?;
+        let (path, body) = (&call.path, body.as_ref());
+        let answer = match client.write(method.clone(), path, body, request_id).await {
+            // What is documented for beta alone may not be known to v1.0.
+            Err(error) if roles::is_action(path) && roles::is_unknown(&error) => {
+                client
+                    .write_beta(method, path, body, request_id, error)
+                    .await?
+            }
+            answer => answer?,
+        };
         if answer.body.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }

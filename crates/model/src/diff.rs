@@ -160,6 +160,8 @@ pub enum Obstacle {
     ReportOnly,
     /// It is hard-deleted, and nothing can be made in its place.
     NotRecreatable,
+    /// A person has to do it, as the sentence says.
+    ByHand,
 }
 
 /// One object that differs.

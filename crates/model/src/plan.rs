@@ -135,6 +135,10 @@ pub enum Action {
     RemoveCredential,
     /// Makes an object in place of one that is hard-deleted.
     Recreate,
+    /// Makes an object that no snapshot has, unless one that says the same is there.
+    Create,
+    /// Sets which authentication context protects an action; the object is the context.
+    Protect,
 }
 
 /// What a property must be before a step, and is after it, as canonical hashes.

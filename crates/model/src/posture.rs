@@ -17,8 +17,10 @@ mod chain;
 mod controls;
 mod coverage;
 mod guard;
+mod harden;
 mod reach;
 mod table;
+mod weakened;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -26,8 +28,11 @@ use crate::drift::Severity;
 use crate::id::ObjectId;
 use crate::object::Object;
 
+pub use guard::is_for;
+pub use harden::{CONTEXT_NAME, TO_PROTECT, Wish, by_hand, harden, is_workstation_rule};
 pub use reach::{Holders, MOST_PEOPLE, RoleHolders};
 pub use table::{ALL as CHECKS, CheckKind, HARD_DELETE};
+pub use weakened::{RULE as WEAKENED, Told, Weakening, open_questions, weakened};
 
 /// What was read of a part of a tenant, or why it was not.
 pub type Known<T> = Result<T, Unread>;
@@ -47,6 +52,8 @@ pub struct Unread {
 /// An action of Microsoft Entra's that a tenant may protect (`unifiedRbacResourceAction`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
+    /// The id by which Graph knows it.
+    pub id: String,
     /// Its name, such as [`HARD_DELETE`].
     pub name: String,
     /// Whether it can be protected.

@@ -17,7 +17,7 @@ pub use plan::{
     exclusion, model_chosen, model_exclusion, model_options, model_parts, model_step, options,
     step, with_chosen,
 };
-pub use posture::posture;
+pub use posture::{model_told, posture};
 pub use signal::{model_severity, severity, signal_count};
 
 use chrono::{DateTime, Utc};

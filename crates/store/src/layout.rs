@@ -26,11 +26,13 @@ pub enum Area {
     Lineage,
     /// What became of signals on their way to a webhook.
     Deliveries,
+    /// How well the tenant was guarded after each daily snapshot.
+    Posture,
 }
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Reports,
         Self::Restores,
         Self::Approvals,
@@ -38,6 +40,7 @@ impl Area {
         Self::Cursors,
         Self::Lineage,
         Self::Deliveries,
+        Self::Posture,
     ];
 
     /// The folder's name.
@@ -51,6 +54,7 @@ impl Area {
             Self::Cursors => "cursors",
             Self::Lineage => "lineage",
             Self::Deliveries => "deliveries",
+            Self::Posture => "posture",
         }
     }
 }

@@ -44,6 +44,14 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// A kept posture cannot be read.
+    #[error("the posture after snapshot {snapshot} is damaged: {detail}")]
+    DamagedPosture {
+        /// The snapshot.
+        snapshot: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// A load that several callers waited for.
     #[error(transparent)]
     Shared(Arc<Error>),
@@ -61,7 +69,7 @@ impl Fault for Error {
             Self::Page(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
-            Self::Damaged { .. } => ErrorKind::Corrupt,
+            Self::Damaged { .. } | Self::DamagedPosture { .. } => ErrorKind::Corrupt,
             Self::Shared(error) => error.kind(),
             Self::GivenUp => ErrorKind::Internal,
         }
@@ -75,7 +83,7 @@ impl Fault for Error {
             Self::Page(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,
-            Self::Damaged { .. } => reason::STORE_CORRUPT,
+            Self::Damaged { .. } | Self::DamagedPosture { .. } => reason::STORE_CORRUPT,
             Self::Shared(error) => error.reason(),
             Self::GivenUp => reason::INTERNAL,
         }

@@ -1,31 +1,88 @@
-//! How well a tenant is guarded against hard deletion, read right now.
+//! How well a tenant is guarded against hard deletion: as it is right now, or as it was
+//! kept after a snapshot.
 //!
-//! Owns what is read for that and with which permission each part can be. A part that
-//! the reader may not read, or that Graph does not have, is handed on as not known;
-//! whatever else goes wrong fails the whole, since asking again may help. What it means,
-//! the model says.
+//! Owns which of the two is asked for. What is read for it, [`graph::posture`] says, and
+//! what it means, the model. It keeps nothing.
 
-use std::collections::{BTreeSet, HashMap};
-
-use futures::future::try_join_all;
-use graph::{Directory, GraphError, Query, giving_way, lists};
-use model::posture::{self, BreakGlass, Granted, Known, Principals, Seen, Unread};
-use model::{Application, LinkKind, Object, ObjectId, ObjectState, ObjectType, TenantId};
+use graph::{giving_way, posture as reading};
+use model::{Application, TenantId, posture};
+use prost::Message;
 use proto::convert;
-use proto::v1;
-use runtime::status::chain;
-use serde_json::Value;
+use proto::name;
+use proto::v1::{self, GetPostureRequest, ListPosturesRequest, ListPosturesResponse};
+use runtime::page::After;
+use store::{Area, TenantVault};
 
 use crate::{Context, Error};
 
-/// The application id of Microsoft Graph, in every tenant.
-const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+/// The document that is a posture.
+const POSTURE: &str = "posture";
+/// The word for the newest posture that was kept.
+const LATEST: &str = "latest";
+
+/// The posture that a request asks for.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`; as [`read`] and [`kept`].
+pub(crate) async fn get(
+    context: &Context,
+    request: &GetPostureRequest,
+) -> Result<v1::Posture, Error> {
+    let tenant = name::parse_tenant("parent", &request.parent)?;
+    if request.snapshot.is_empty() {
+        return read(context, &tenant).await;
+    }
+    let vault = context.deps.vault.tenant(&tenant).await?;
+    let snapshot = name::parse_snapshot_in("snapshot", &tenant, &request.snapshot)?;
+    if snapshot.as_str() != LATEST {
+        return kept(&vault, snapshot.as_str()).await;
+    }
+    let newest = vault.list_ids(Area::Posture).await?.pop();
+    // Nobody has a snapshot of that name, so the error names what is missing.
+    kept(&vault, newest.as_deref().unwrap_or(LATEST)).await
+}
+
+/// The postures that were kept, newest first.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`; `NOT_FOUND`; `STORE_CORRUPT`; `STORE_UNAVAILABLE`.
+pub(crate) async fn list(
+    context: &Context,
+    request: &ListPosturesRequest,
+) -> Result<ListPosturesResponse, Error> {
+    let tenant = name::parse_tenant("parent", &request.parent)?;
+    let after = After::read(request.page_size, &request.page_token)?;
+    let vault = context.deps.vault.tenant(&tenant).await?;
+    let mut ids = vault.list_ids(Area::Posture).await?;
+    ids.retain(|id| after.key.as_ref().is_none_or(|key| id < key));
+    ids.reverse();
+    let more = ids.len() > after.limit;
+    ids.truncate(after.limit);
+    let mut postures = Vec::with_capacity(ids.len());
+    for id in &ids {
+        postures.push(kept(&vault, id).await?);
+    }
+    let last = ids.last().filter(|_| more);
+    Ok(ListPosturesResponse {
+        postures,
+        next_page_token: last.map(|id| After::token(id)).unwrap_or_default(),
+    })
+}
+
+/// The posture that was kept after a snapshot.
+async fn kept(vault: &TenantVault, snapshot: &str) -> Result<v1::Posture, Error> {
+    let bytes = vault.get(Area::Posture, snapshot, POSTURE).await?;
+    v1::Posture::decode(bytes).map_err(|error| Error::DamagedPosture {
+        snapshot: snapshot.to_owned(),
+        detail: error.to_string(),
+    })
+}
 
 /// Reads a tenant and judges it.
 ///
 /// # Errors
 /// `NOT_FOUND`; the errors of signing in; `GRAPH_UNAVAILABLE`, `GRAPH_THROTTLED`.
-pub(crate) async fn read(context: &Context, tenant: &TenantId) -> Result<v1::Posture, Error> {
+async fn read(context: &Context, tenant: &TenantId) -> Result<v1::Posture, Error> {
     let deps = &context.deps;
     let record = deps.vault.registered(tenant).await?;
     let vault = deps.vault.tenant(tenant).await?;
@@ -37,7 +94,7 @@ pub(crate) async fn read(context: &Context, tenant: &TenantId) -> Result<v1::Pos
         None => None,
     };
     let restore_runs = || vault.restore_runs(deps.clock.now());
-    let look = look(&*directory, record.break_glass, writer);
+    let look = reading::look(&*directory, record.break_glass, writer);
     let seen = giving_way(&*directory, restore_runs, look).await?;
     let posture = posture::judge(&seen);
     tracing::info!(
@@ -47,231 +104,4 @@ pub(crate) async fn read(context: &Context, tenant: &TenantId) -> Result<v1::Pos
         "posture read"
     );
     Ok(convert::posture(tenant, &posture, read_at))
-}
-
-/// Reads everything that there is to know.
-async fn look(
-    directory: &dyn Directory,
-    registered: Vec<ObjectId>,
-    writer: Option<String>,
-) -> Result<Seen, GraphError> {
-    let list =
-        |object_type| async move { lists::objects(directory, &Query::Objects(object_type)).await };
-    // Conditional Access has one request a second, so that these take longest.
-    let slow = async {
-        let contexts = list(ObjectType::AuthenticationContextClassReference).await;
-        let contexts = known(
-            "the authentication contexts",
-            "AuthenticationContext.Read.All",
-            contexts,
-        )?;
-        let policies = list(ObjectType::ConditionalAccessPolicy).await;
-        let policies = known(
-            "the Conditional Access policies",
-            "Policy.Read.All",
-            policies,
-        )?;
-        Ok::<_, GraphError>((contexts, policies))
-    };
-    let quick = async {
-        let actions = known(
-            "the protected actions",
-            "RoleManagement.Read.Directory",
-            directory.protected_actions().await,
-        )?;
-        let strengths = known(
-            "the authentication strengths",
-            "Policy.Read.All",
-            list(ObjectType::AuthenticationStrengthPolicy).await,
-        )?;
-        let roles = known(
-            "the directory roles",
-            "RoleManagement.Read.Directory",
-            directory.roles().await,
-        )?;
-        let assignments = known(
-            "the role assignments",
-            "RoleManagement.Read.Directory",
-            list(ObjectType::RoleAssignment).await,
-        )?;
-        let principals = match &assignments {
-            Err(unread) => Err(unread.clone()),
-            Ok(assignments) => known(
-                "who holds the directory roles",
-                "Directory.Read.All",
-                principals(directory, assignments).await,
-            )?,
-        };
-        let granted = known(
-            "the permissions of applications",
-            "Application.Read.All",
-            granted(directory).await,
-        )?;
-        let own = known(
-            "Rewind's own application",
-            "Application.Read.All",
-            own(directory, writer).await,
-        )?;
-        let break_glass = known(
-            "the break-glass accounts",
-            "User.Read.All",
-            break_glass(directory, &registered).await,
-        )?;
-        Ok::<_, GraphError>((
-            (actions, strengths, roles, assignments),
-            (principals, granted, own, break_glass),
-        ))
-    };
-    let ((contexts, policies), (of_roles, of_others)) = futures::try_join!(slow, quick)?;
-    let (actions, strengths, roles, assignments) = of_roles;
-    let (principals, granted, own, break_glass) = of_others;
-    Ok(Seen {
-        actions,
-        contexts,
-        policies,
-        strengths,
-        roles,
-        assignments,
-        principals,
-        // Without it nobody could tell Rewind from another.
-        granted: own.as_ref().map_err(Clone::clone).and(granted),
-        registered,
-        break_glass,
-        own: own.unwrap_or_default(),
-    })
-}
-
-/// Takes what could not be read, and will not be by asking again, as not known.
-fn known<T>(
-    what: &'static str,
-    permission: &'static str,
-    answer: Result<T, GraphError>,
-) -> Result<Known<T>, GraphError> {
-    let permission = match &answer {
-        Ok(_) => None,
-        Err(GraphError::Denied { .. }) => Some(permission),
-        Err(
-            GraphError::Yielded { .. }
-            | GraphError::BadRequest { .. }
-            | GraphError::NotFound { .. }
-            | GraphError::Unexpected { .. }
-            | GraphError::Malformed { .. },
-        ) => None,
-        Err(error) => return Err(error.clone()),
-    };
-    Ok(answer.map_err(|error| {
-        let why = chain(&error);
-        tracing::info!(what, why, "a part of the posture is not known");
-        Unread {
-            what,
-            why,
-            permission,
-        }
-    }))
-}
-
-/// What those are who hold roles, and the members of groups among them.
-async fn principals(
-    directory: &dyn Directory,
-    assignments: &[Object],
-) -> Result<Principals, GraphError> {
-    let ids: BTreeSet<ObjectId> = assignments
-        .iter()
-        .filter_map(|one| id_in(one, "principalId"))
-        .collect();
-    let mut types = directory
-        .existing(&ids.into_iter().collect::<Vec<_>>())
-        .await?;
-    let groups = types.iter().filter(|(_, name)| name.ends_with("group"));
-    let members = groups.map(|(id, _)| async move {
-        let members = lists::links(directory, LinkKind::GroupMembers, id).await?;
-        Ok::<_, GraphError>((id.clone(), members.into_iter().collect::<BTreeSet<_>>()))
-    });
-    let members: HashMap<_, _> = try_join_all(members).await?.into_iter().collect();
-    let inside: BTreeSet<&ObjectId> = members.values().flatten().collect();
-    let inside: Vec<ObjectId> = inside.into_iter().cloned().collect();
-    types.extend(directory.existing(&inside).await?);
-    Ok(Principals { types, members })
-}
-
-/// Who holds which application permission of Microsoft Graph.
-async fn granted(directory: &dyn Directory) -> Result<Vec<Granted>, GraphError> {
-    let mut all = Vec::new();
-    for graph in service_principals(directory, GRAPH).await? {
-        let body = graph.body();
-        let roles = body.get("appRoles").and_then(Value::as_array);
-        let roles = roles.map(Vec::as_slice).unwrap_or_default();
-        let permission = |id: &str| {
-            let role = roles.iter().find(|role| role["id"] == id)?;
-            role["value"].as_str().map(str::to_owned)
-        };
-        let assigned = Query::Contained(ObjectType::AppRoleAssignment, graph.id.clone());
-        for one in lists::objects(directory, &assigned).await? {
-            let body = one.body();
-            let text = |name: &str| body.get(name).and_then(Value::as_str);
-            let held = text("appRoleId").and_then(permission);
-            if let (Some(permission), Some(principal)) = (held, id_in(&one, "principalId")) {
-                let name = text("principalDisplayName").unwrap_or(principal.as_str());
-                all.push(Granted {
-                    name: name.to_owned(),
-                    principal,
-                    permission,
-                });
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// The service principals of the application that restores.
-async fn own(
-    directory: &dyn Directory,
-    writer: Option<String>,
-) -> Result<BTreeSet<ObjectId>, GraphError> {
-    let Some(writer) = writer else {
-        return Ok(BTreeSet::new());
-    };
-    let found = service_principals(directory, &writer).await?;
-    Ok(found.into_iter().map(|one| one.id).collect())
-}
-
-async fn service_principals(
-    directory: &dyn Directory,
-    app_id: &str,
-) -> Result<Vec<Object>, GraphError> {
-    let Ok(value) = ObjectId::parse(app_id) else {
-        return Ok(Vec::new());
-    };
-    let query = Query::With {
-        object_type: ObjectType::ServicePrincipal,
-        property: "appId",
-        value,
-    };
-    lists::objects(directory, &query).await
-}
-
-/// The accounts that must always get in, and the groups that they are in.
-async fn break_glass(
-    directory: &dyn Directory,
-    registered: &[ObjectId],
-) -> Result<BreakGlass, GraphError> {
-    if registered.is_empty() {
-        return Ok(BreakGlass::default());
-    }
-    let keys: Vec<_> = registered
-        .iter()
-        .map(|id| (ObjectType::User, ObjectState::Live, id.clone()))
-        .collect();
-    let found: Result<Vec<Option<Object>>, GraphError> =
-        directory.read_many(&keys).await?.into_iter().collect();
-    let users: Vec<Object> = found?.into_iter().flatten().collect();
-    let ids = users.iter().map(|user| user.id.clone());
-    let memberships = lists::memberships(directory, ids).await?;
-    Ok(BreakGlass { users, memberships })
-}
-
-/// The id that a property of an object holds.
-fn id_in(object: &Object, property: &str) -> Option<ObjectId> {
-    let body = object.body();
-    ObjectId::parse(body.get(property).and_then(Value::as_str)?).ok()
 }

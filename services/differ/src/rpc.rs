@@ -11,8 +11,9 @@ use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::{
     CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
     GetPostureRequest, GetPostureResponse, GetReportRequest, GetReportResponse, ListChangesRequest,
-    ListChangesResponse, ListDeletedObjectsRequest, ListDeletedObjectsResponse, ListReportsRequest,
-    ListReportsResponse, Report, WatchReportRequest, WatchReportResponse,
+    ListChangesResponse, ListDeletedObjectsRequest, ListDeletedObjectsResponse,
+    ListPosturesRequest, ListPosturesResponse, ListReportsRequest, ListReportsResponse,
+    PlanProtectionRequest, PlanProtectionResponse, Report, WatchReportRequest, WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
@@ -290,13 +291,26 @@ impl ProtectionService for Rpc {
         &self,
         request: Request<GetPostureRequest>,
     ) -> Result<Response<GetPostureResponse>, Status> {
-        let parent = &request.get_ref().parent;
-        let tenant = name::parse_tenant("parent", parent).map_err(|error| refuse(error.into()))?;
-        let posture = posture::read(&self.context, &tenant)
+        let posture = posture::get(&self.context, request.get_ref())
             .await
             .map_err(refuse)?;
         Ok(Response::new(GetPostureResponse {
             posture: Some(posture),
         }))
+    }
+
+    async fn list_postures(
+        &self,
+        request: Request<ListPosturesRequest>,
+    ) -> Result<Response<ListPosturesResponse>, Status> {
+        let found = posture::list(&self.context, request.get_ref()).await;
+        Ok(Response::new(found.map_err(refuse)?))
+    }
+
+    async fn plan_protection(
+        &self,
+        _: Request<PlanProtectionRequest>,
+    ) -> Result<Response<PlanProtectionResponse>, Status> {
+        Err(Status::unimplemented("plans are made by the restorer"))
     }
 }

@@ -29,7 +29,7 @@ use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::turns::Turns;
 use crate::verify::Verification;
-use crate::{Context, Error, approve, cancel, one_at_a_time, step};
+use crate::{Context, Error, approve, cancel, create, one_at_a_time, step};
 
 /// Of these, steps between their look at the object and their write: at the documented
 /// quota, about a second.
@@ -553,7 +553,7 @@ impl<'a> Run<'a> {
                 return Ok((ended(OutcomeState::Failed, detail), None));
             }
         };
-        if step.action != Action::Recreate {
+        if !matches!(step.action, Action::Recreate | Action::Create) {
             return Ok((step::perform(directory, &step, past, turns).await?, None));
         }
         let making = Making {
@@ -563,7 +563,10 @@ impl<'a> Run<'a> {
             plan: self.documents.id(),
             was_asked: past.intended,
         };
-        recreate::perform(directory, &step, &making).await
+        match step.action {
+            Action::Create => create::perform(directory, &step, &making).await,
+            _ => recreate::perform(directory, &step, &making).await,
+        }
     }
 
     /// What is known of a step before it is tried.
@@ -651,6 +654,7 @@ fn open_matters(exclusions: &[Exclusion]) -> Vec<String> {
                 | Obstacle::UnresolvedReference
                 | Obstacle::LockoutRisk
                 | Obstacle::ReportOnly
+                | Obstacle::ByHand
         )
     };
     let sentence = |exclusion: &Exclusion| {

@@ -26,7 +26,7 @@ use crate::documents::Documents;
 use crate::noted::Noted;
 use crate::recreate::Made;
 use crate::step::{CANCELLED, Ending, Trail};
-use crate::{Context, Error, recreate, step};
+use crate::{Context, Error, create, recreate, step};
 
 /// How long another process may take to note how the steps ended that it is at: it sees
 /// the mark within [`apply::CANCEL_LOOK`], its last requests are answered, and reads show
@@ -177,6 +177,9 @@ async fn settled(
     };
     if step.action == Action::Recreate {
         return recreate::settle(directory, &step, lineage, plan).await;
+    }
+    if step.action == Action::Create {
+        return create::settle(directory, &step, lineage, plan).await;
     }
     Ok((step::settle(directory, &step).await?, None))
 }

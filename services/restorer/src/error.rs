@@ -68,6 +68,12 @@ pub enum Error {
         /// The other plan and restore.
         other: String,
     },
+    /// A part of the tenant cannot be read, without which nothing can be planned.
+    #[error("{0}")]
+    Unread(String),
+    /// The same, for want of a permission.
+    #[error("{0}")]
+    MayNotRead(String),
     /// What was chosen for an object that policies name is not followed.
     #[error("{0}")]
     Reference(String),
@@ -151,6 +157,8 @@ impl Fault for Error {
             | Self::InProgress { .. }
             | Self::NoAuthor { .. } => ErrorKind::Conflict,
             Self::Reference(_) => ErrorKind::Invalid,
+            Self::Unread(_) => ErrorKind::Unavailable,
+            Self::MayNotRead(_) => ErrorKind::Denied,
         }
     }
 
@@ -169,6 +177,8 @@ impl Fault for Error {
             Self::Cancelled { .. } => reason::RESTORE_CANCELLED,
             Self::InProgress { .. } => reason::RESTORE_IN_PROGRESS,
             Self::Reference(_) => reason::UNRESOLVED_REFERENCE,
+            Self::Unread(_) => reason::GRAPH_UNEXPECTED,
+            Self::MayNotRead(_) => reason::CONSENT_MISSING,
             Self::ApprovalRequired { .. } => reason::APPROVAL_REQUIRED,
             Self::ApprovalExpired { .. } => reason::APPROVAL_EXPIRED,
             Self::ApprovalStale { .. } => reason::APPROVAL_STALE,

@@ -9,6 +9,7 @@ mod apply;
 mod approve;
 mod cancel;
 pub mod config;
+mod create;
 mod documents;
 mod error;
 mod fresh;
@@ -19,6 +20,7 @@ mod make_plan;
 mod noted;
 mod one_at_a_time;
 mod privileged;
+mod protect;
 mod recreate;
 mod references;
 mod relations;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use graph::DirectoryWriter;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
+use proto::v1::protection_service_server::ProtectionServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
 use proto::v1::{WatchPlanResponse, WatchRestoreResponse};
 use runtime::Replicas;
@@ -135,10 +138,15 @@ impl App {
         let routes = Routes::new(
             RestoreServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
         )
+        .add_service(ProtectionServiceServer::new(rpc.clone()))
         .add_service(AccessCheckServiceServer::new(rpc));
         let server = Server::new(
             routes,
-            &["rewind.v1.RestoreService", "rewind.v1.AccessCheckService"],
+            &[
+                "rewind.v1.RestoreService",
+                "rewind.v1.ProtectionService",
+                "rewind.v1.AccessCheckService",
+            ],
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)

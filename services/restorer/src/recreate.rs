@@ -24,7 +24,7 @@ use crate::turns::Turns;
 type Body = Map<String, Value>;
 
 /// How often a request is sent whose answer is lost.
-const MOST_SENT: u32 = 2;
+pub(crate) const MOST_SENT: u32 = 2;
 
 /// What a step needs beside the directory.
 pub(crate) struct Making<'a> {
@@ -48,9 +48,9 @@ pub(crate) struct Made {
 }
 
 /// How a step ended, and what it made.
-type Ended = ((OutcomeState, String), Option<Made>);
+pub(crate) type Ended = ((OutcomeState, String), Option<Made>);
 
-fn ended(state: OutcomeState, detail: impl Into<String>) -> Ended {
+pub(crate) fn ended(state: OutcomeState, detail: impl Into<String>) -> Ended {
     ((state, detail.into()), None)
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn perform(
     }
 }
 
-fn with_trail(((state, detail), made): Ended, trail: Trail) -> (Ending, Option<Made>) {
+pub(crate) fn with_trail(((state, detail), made): Ended, trail: Trail) -> (Ending, Option<Made>) {
     let ending = Ending {
         state,
         detail,
@@ -234,7 +234,7 @@ async fn before(
 
 /// The end of a step whose object was made already, as the lineage tells: where this
 /// plan did, by an attempt that was stopped before it noted the outcome.
-async fn told(
+pub(crate) async fn told(
     directory: &dyn DirectoryWriter,
     step: &Step,
     lineage: &Lineage,
@@ -347,7 +347,7 @@ fn is_ours(step: &Step, key: Key, value: &str, found: &Body) -> bool {
 
 /// The end of a step whose object is there. Of what was asked for, what the object
 /// says goes on record; a password is not among it.
-fn made(step: &Step, body: &Body, detail: &str, trail: &mut Trail) -> Ended {
+pub(crate) fn made(step: &Step, body: &Body, detail: &str, trail: &mut Trail) -> Ended {
     let asked = step.call.body.as_ref().and_then(Value::as_object);
     let asked = |name: &str| name == "id" || asked.is_some_and(|asked| asked.contains_key(name));
     let said = body.iter().filter(|(name, _)| asked(name));
@@ -367,7 +367,7 @@ fn made(step: &Step, body: &Body, detail: &str, trail: &mut Trail) -> Ended {
 }
 
 /// Waits until reads show what was made, so that others can name it.
-async fn seen(
+pub(crate) async fn seen(
     directory: &dyn DirectoryWriter,
     step: &Step,
     ended: Ended,

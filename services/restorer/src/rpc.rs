@@ -5,16 +5,18 @@ use model::{PlanId, TenantId, slot};
 use proto::convert::{InvalidMessage, model_chosen, model_options, model_parts, model_scope};
 use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
+use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::{
     ApplyPlanRequest, ApplyPlanResponse, ApprovePlanRequest, ApprovePlanResponse,
     CancelRestoreRequest, CancelRestoreResponse, CheckAccessRequest, CheckAccessResponse,
     CreatePlanRequest, CreatePlanResponse, CreateUndoPlanRequest, CreateUndoPlanResponse,
-    GetPlanRequest, GetPlanResponse, GetRestoreRequest, GetRestoreResponse, ListOutcomesRequest,
-    ListOutcomesResponse, ListPlanExclusionsRequest, ListPlanExclusionsResponse,
-    ListPlanStepsRequest, ListPlanStepsResponse, ListRestoresRequest, ListRestoresResponse,
-    Outcome, Plan, Restore, WatchPlanRequest, WatchPlanResponse, WatchRestoreRequest,
-    WatchRestoreResponse,
+    GetPlanRequest, GetPlanResponse, GetPostureRequest, GetPostureResponse, GetRestoreRequest,
+    GetRestoreResponse, ListOutcomesRequest, ListOutcomesResponse, ListPlanExclusionsRequest,
+    ListPlanExclusionsResponse, ListPlanStepsRequest, ListPlanStepsResponse, ListPosturesRequest,
+    ListPosturesResponse, ListRestoresRequest, ListRestoresResponse, Outcome, Plan,
+    PlanProtectionRequest, PlanProtectionResponse, Restore, WatchPlanRequest, WatchPlanResponse,
+    WatchRestoreRequest, WatchRestoreResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, Window, paginate, paginate_by_key};
@@ -24,7 +26,7 @@ use tonic::{Request, Response, Status};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
-use crate::{Context, Error, access, apply, approve, cancel, report, undo};
+use crate::{Context, Error, access, apply, approve, cancel, protect, report, undo};
 
 /// What earlier calls with a request id came to.
 enum Before {
@@ -153,6 +155,32 @@ impl Rpc {
             asked_at,
         };
         let started = undo::start(&self.context, vault, order).await?;
+        Ok(started.plan.unwrap_or_default())
+    }
+
+    async fn plan_protected(
+        &self,
+        author: String,
+        request: PlanProtectionRequest,
+    ) -> Result<Plan, Error> {
+        let deps = &self.context.deps;
+        let tenant = name::parse_tenant("parent", &request.parent)?;
+        let choices = protect::choices(&request)?;
+        let vault = deps.vault.tenant(&tenant).await?;
+        let request_id = self.request_id(request.request_id);
+        let left = match self.before(&tenant, &request_id).await? {
+            Before::Made(plan) => return Ok(*plan),
+            Before::Left(left) => left,
+        };
+        let asked_at = deps.clock.now();
+        let order = protect::Order {
+            id: plan_id(&left, asked_at, &request_id),
+            tenant,
+            choices,
+            author,
+            asked_at,
+        };
+        let started = protect::start(&self.context, vault, order);
         Ok(started.plan.unwrap_or_default())
     }
 
@@ -492,6 +520,34 @@ impl RestoreService for Rpc {
         Ok(Response::new(
             self.outcomes(request.into_inner()).await.map_err(refuse)?,
         ))
+    }
+}
+
+#[tonic::async_trait]
+impl ProtectionService for Rpc {
+    async fn plan_protection(
+        &self,
+        request: Request<PlanProtectionRequest>,
+    ) -> Result<Response<PlanProtectionResponse>, Status> {
+        let author = runtime::caller::of(&request).unwrap_or_default();
+        let plan = self.plan_protected(author, request.into_inner()).await;
+        Ok(Response::new(PlanProtectionResponse {
+            plan: Some(plan.map_err(refuse)?),
+        }))
+    }
+
+    async fn get_posture(
+        &self,
+        _: Request<GetPostureRequest>,
+    ) -> Result<Response<GetPostureResponse>, Status> {
+        Err(Status::unimplemented("postures are read by the differ"))
+    }
+
+    async fn list_postures(
+        &self,
+        _: Request<ListPosturesRequest>,
+    ) -> Result<Response<ListPosturesResponse>, Status> {
+        Err(Status::unimplemented("postures are read by the differ"))
     }
 }
 

@@ -15,6 +15,7 @@ use model::ObjectId;
 use model::call::Call;
 use model::diff::Direction;
 use model::plan::{Action, Step, add_call};
+use model::posture::by_hand;
 use proto::v1::OutcomeState;
 use runtime::status::chain;
 use serde_json::Value;
@@ -100,6 +101,11 @@ pub(crate) async fn perform(
     let mut trail = Trail::default();
     let (state, detail) = match attempt(directory, step, past, turns, &mut trail).await {
         Err(error) if ends_the_attempt(&error) => return Err(error),
+        // Whether an application may set what protects an action is not documented.
+        Err(error) if step.action == Action::Protect => {
+            let detail = format!("{}; do it {}", chain(&error), by_hand(step));
+            (OutcomeState::Failed, detail)
+        }
         Err(error) => (OutcomeState::Failed, chain(&error)),
         Ok(ending) => ending,
     };

@@ -185,7 +185,7 @@ fn may_have_written(step: &Step, outcome: &Outcome) -> bool {
     let is_lost = match outcome.state() {
         OutcomeState::Failed => {
             !outcome.request_id.is_empty()
-                || step.action == Action::Recreate
+                || matches!(step.action, Action::Recreate | Action::Create)
                 || outcome.detail.starts_with("the outcome of a write ")
         }
         OutcomeState::Conflict => false,
@@ -202,7 +202,7 @@ fn may_have_written(step: &Step, outcome: &Outcome) -> bool {
 /// The first id for which nothing was made.
 fn as_journalled(step: &Step, lineage: &Lineage) -> Result<Step, ObjectId> {
     let mut step = step.in_new_ids(lineage)?;
-    if step.action == Action::Recreate {
+    if matches!(step.action, Action::Recreate | Action::Create) {
         step.object.id = lineage.current(&step.object.id);
     }
     Ok(step)
@@ -230,14 +230,14 @@ fn recorded(step: Step, outcome: &Outcome) -> Applied {
     }
 }
 
-/// The objects that the restore brought back, as they are now.
+/// The objects that the restore brought back or made, as they are now.
 async fn returned(
     directory: &dyn DirectoryWriter,
     applied: &[Applied],
 ) -> Result<HashMap<ObjectId, Map<String, Value>>, Error> {
     let keys: Vec<(ObjectType, ObjectState, ObjectId)> = applied
         .iter()
-        .filter(|one| one.step.action == Action::RestoreDeleted)
+        .filter(|one| matches!(one.step.action, Action::RestoreDeleted | Action::Create))
         .map(|one| &one.step.object)
         .map(|object| (object.object_type, ObjectState::Live, object.id.clone()))
         .collect();

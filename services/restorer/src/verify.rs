@@ -81,6 +81,18 @@ impl Verification<'_> {
             };
             return Ok((String::new(), left));
         }
+        if self.plan.protection.is_some() {
+            // Of one for which nothing was made the outcome tells.
+            let steps = self.steps.iter();
+            let steps = steps.filter_map(|step| step.in_new_ids(self.lineage).ok());
+            let steps: Vec<Step> = steps.collect();
+            let unexpected = self.not_done(&steps, "planned", "before").await?;
+            let left = Left {
+                unexpected,
+                ..Left::default()
+            };
+            return Ok((String::new(), left));
+        }
         let deps = &self.context.deps;
         let scope = model_scope(self.plan.scope.as_ref())?;
         // Named after the attempt: a report of an earlier one is of no use.

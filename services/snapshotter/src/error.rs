@@ -72,6 +72,14 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// A kept posture cannot be read.
+    #[error("the posture after snapshot {snapshot} is damaged: {detail}")]
+    DamagedPosture {
+        /// The snapshot.
+        snapshot: String,
+        /// What is wrong.
+        detail: String,
+    },
 }
 
 impl From<tonic::Status> for Error {
@@ -104,7 +112,7 @@ impl Fault for Error {
             }
             Self::NothingRead(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
-            Self::DamagedSignal { .. } => ErrorKind::Corrupt,
+            Self::DamagedSignal { .. } | Self::DamagedPosture { .. } => ErrorKind::Corrupt,
         }
     }
 
@@ -125,7 +133,7 @@ impl Fault for Error {
             Self::NoCopyStore => reason::NO_COPY_STORE,
             Self::NoWebhook => reason::NO_WEBHOOK,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
-            Self::DamagedSignal { .. } => reason::STORE_CORRUPT,
+            Self::DamagedSignal { .. } | Self::DamagedPosture { .. } => reason::STORE_CORRUPT,
         }
     }
 }

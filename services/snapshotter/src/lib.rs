@@ -26,6 +26,7 @@ mod take;
 mod verify;
 mod watch_audit;
 mod watch_drift;
+mod watch_posture;
 mod watch_signals;
 
 use std::net::SocketAddr;

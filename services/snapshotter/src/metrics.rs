@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     audit_watch_failures: Family<Tenant, Counter>,
     audit_log_losses: Family<Tenant, Counter>,
     audit_log_read: Family<Tenant, Gauge>,
+    posture_failures: Family<Tenant, Counter>,
     signals: Family<Raised, Counter>,
     deliveries: Family<Delivered, Counter>,
     delivery_retries: Family<Tenant, Counter>,
@@ -148,6 +149,11 @@ impl Metrics {
             self.audit_log_read.clone(),
         );
         registry.register(
+            "rewind_posture_watch_failures",
+            "Times that the posture could not be taken, or compared, after a daily snapshot",
+            self.posture_failures.clone(),
+        );
+        registry.register(
             "rewind_signals",
             "Signals that were raised",
             self.signals.clone(),
@@ -201,6 +207,12 @@ impl Metrics {
     /// Tells that not everything could be copied.
     pub(crate) fn copy_failed(&self, tenant: &TenantId) {
         self.copy_failures.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells that the posture could not be taken or compared.
+    pub(crate) fn posture_failed(&self, tenant: &TenantId) {
+        let failures = self.posture_failures.get_or_create(&tenant.into());
+        failures.inc();
     }
 
     /// Tells that two daily snapshots could not be compared.

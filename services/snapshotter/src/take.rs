@@ -19,7 +19,7 @@ use store::{
 };
 use tracing::Instrument;
 
-use crate::{Context, Error, base, copy, message, retention, verify, watch_drift};
+use crate::{Context, Error, base, copy, message, retention, verify, watch_drift, watch_posture};
 
 /// How long a claim on a slot is honoured by others. A claim only saves work:
 /// the manifest's conditional create decides who wins.
@@ -213,7 +213,7 @@ async fn read_and_commit(
     Ok(manifest)
 }
 
-/// Looks after a daily snapshot for damage, copies it, and watches for drift. By then the
+/// Looks after a daily snapshot for damage, copies it, watches for drift, and takes the posture. By then the
 /// snapshot is taken and its claim is not needed any more.
 async fn look_after(context: &Context, tenant: &TenantId) {
     let turn = context.turns.acquire().await;
@@ -222,6 +222,7 @@ async fn look_after(context: &Context, tenant: &TenantId) {
     copy::catch_up(context, tenant).await;
     // Last, since it waits for another service.
     watch_drift::catch_up(context, tenant).await;
+    watch_posture::catch_up(context, tenant).await;
 }
 
 #[cfg(test)]

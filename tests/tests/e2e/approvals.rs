@@ -15,7 +15,7 @@ use crate::restore::{ids, patch, scene};
 use crate::sandbox::{Sandbox, TENANT, parent, reason};
 
 /// Changes the tenant's policy.
-async fn require(sandbox: &Sandbox, policy: &str) -> anyhow::Result<()> {
+pub(crate) async fn require(sandbox: &Sandbox, policy: &str) -> anyhow::Result<()> {
     let request = UpdateTenantRequest {
         name: parent(),
         approval: Some(policy.to_owned()),
@@ -79,7 +79,11 @@ async fn last_approval(
     Ok(Approval::decode(bytes)?.create_time)
 }
 
-async fn approve(sandbox: &Sandbox, plan: &str, plan_hash: &str) -> Result<Plan, Status> {
+pub(crate) async fn approve(
+    sandbox: &Sandbox,
+    plan: &str,
+    plan_hash: &str,
+) -> Result<Plan, Status> {
     let request = ApprovePlanRequest {
         name: plan.to_owned(),
         plan_hash: plan_hash.to_owned(),

@@ -28,12 +28,12 @@ const POPULATION: Population = Population {
     seed: 6,
 };
 
-async fn vault(sandbox: &Sandbox) -> anyhow::Result<TenantVault> {
+pub(crate) async fn vault(sandbox: &Sandbox) -> anyhow::Result<TenantVault> {
     Ok(sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?)
 }
 
 /// Lets a snapshotter run on a day until something is there.
-async fn a_day(
+pub(crate) async fn a_day(
     sandbox: &Sandbox,
     now: DateTime<Utc>,
     done: impl AsyncFn() -> anyhow::Result<bool>,
@@ -88,7 +88,7 @@ async fn two_days(
     .await
 }
 
-async fn signals(sandbox: &Sandbox) -> anyhow::Result<Vec<Signal>> {
+pub(crate) async fn signals(sandbox: &Sandbox) -> anyhow::Result<Vec<Signal>> {
     let request = ListSignalsRequest {
         parent: parent(),
         ..ListSignalsRequest::default()

@@ -13,6 +13,7 @@ mod lanes;
 mod lockout;
 mod one_at_a_time;
 mod posture;
+mod protect;
 mod quotas;
 mod recreate;
 mod references;

@@ -32,14 +32,14 @@ const TO_PROTECT: [&str; 6] = [
 const MAY_DELETE_USERS: &str = "eccc023d-eccf-4e7b-9683-8813ab36cecc";
 const APPLICATION_ADMINISTRATOR: &str = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3";
 
-const POPULATION: Population = Population {
+pub(crate) const POPULATION: Population = Population {
     users: 40,
     groups: 12,
     seed: 4,
 };
 
 /// A tenant of people, with the accounts that its policies spare named as break-glass.
-async fn scene() -> anyhow::Result<(Sandbox, GraphWriter, Vec<String>)> {
+pub(crate) async fn scene() -> anyhow::Result<(Sandbox, GraphWriter, Vec<String>)> {
     let sandbox = Sandbox::start(Arc::new(InMemory::new())).await?;
     sandbox.tenant.populate(&POPULATION);
     let spared = ids(&sandbox, "conditionalAccessPolicy", |body| {
@@ -62,16 +62,19 @@ async fn scene() -> anyhow::Result<(Sandbox, GraphWriter, Vec<String>)> {
     Ok((sandbox, hand, spared))
 }
 
-async fn posture(sandbox: &Sandbox) -> anyhow::Result<Posture> {
+pub(crate) async fn posture(sandbox: &Sandbox) -> anyhow::Result<Posture> {
     let mut client = ProtectionServiceClient::new(sandbox.door.clone());
     let answer = client
-        .get_posture(GetPostureRequest { parent: parent() })
+        .get_posture(GetPostureRequest {
+            parent: parent(),
+            ..GetPostureRequest::default()
+        })
         .await?;
     Ok(answer.into_inner().posture.unwrap_or_default())
 }
 
 /// The ids of the checks that ended so.
-fn with(posture: &Posture, status: PostureStatus) -> Vec<&str> {
+pub(crate) fn with(posture: &Posture, status: PostureStatus) -> Vec<&str> {
     let checks = posture.checks.iter();
     let checks = checks.filter(|check| check.status() == status);
     checks.map(|check| check.id.as_str()).collect()
@@ -103,7 +106,7 @@ async fn make_policy(
 }
 
 /// Sets the whole defence up, as an administrator would; the id of its main policy.
-async fn defend(hand: &GraphWriter, spared: &[String]) -> anyhow::Result<String> {
+pub(crate) async fn defend(hand: &GraphWriter, spared: &[String]) -> anyhow::Result<String> {
     let context = json!({"displayName": "High-Security Ops", "isAvailable": true});
     patch(hand, CONTEXT.to_owned(), context).await?;
     let controls = json!({"operator": "AND", "builtInControls": ["compliantDevice"],
@@ -117,7 +120,13 @@ async fn defend(hand: &GraphWriter, spared: &[String]) -> anyhow::Result<String>
         let path = format!("{ACTIONS}/microsoft.directory-{action}");
         patch(hand, path, json!({"authenticationContextId": "c5"})).await?;
     }
-    // Application Administrators may delete applications for good, and are many.
+    few_people(hand).await?;
+    Ok(main)
+}
+
+/// Takes the role from the Application Administrators, who may delete applications for
+/// good and are many.
+pub(crate) async fn few_people(hand: &GraphWriter) -> anyhow::Result<()> {
     let assignments = lists::objects(hand, &Query::Objects(ObjectType::RoleAssignment)).await?;
     for assignment in assignments {
         if assignment.body()["roleDefinitionId"] == APPLICATION_ADMINISTRATOR {
@@ -128,7 +137,7 @@ async fn defend(hand: &GraphWriter, spared: &[String]) -> anyhow::Result<String>
             write(hand, HttpMethod::Delete, path, None).await?;
         }
     }
-    Ok(main)
+    Ok(())
 }
 
 #[tokio::test]
@@ -169,7 +178,10 @@ async fn a_bare_tenant_has_findings_and_is_not_touched() -> anyhow::Result<()> {
     assert_eq!(sandbox.simulator.dump(TENANT), before);
 
     // Whoever may read a tenant may see its posture, and nobody else.
-    let request = || GetPostureRequest { parent: parent() };
+    let request = || GetPostureRequest {
+        parent: parent(),
+        ..GetPostureRequest::default()
+    };
     let mut second = ProtectionServiceClient::new(sandbox.second.clone());
     second.get_posture(request()).await?;
     let mut stranger = ProtectionServiceClient::new(sandbox.strange.clone());

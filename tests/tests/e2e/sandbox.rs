@@ -10,6 +10,7 @@ use gateway::auth::{Tenants, Token, Tokens};
 use graph::{Connections, Credential, Endpoint, GraphWriter};
 use model::TenantId;
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
@@ -391,6 +392,32 @@ impl Sandbox {
             .plan
             .unwrap_or_default();
         self.made(started).await
+    }
+
+    /// Makes a plan that guards the tenant and waits for it.
+    pub(crate) async fn protect(
+        &self,
+        device_filter: &str,
+    ) -> Result<(Plan, Vec<PlanStep>, Vec<Exclusion>), Status> {
+        let request = PlanProtectionRequest {
+            parent: parent(),
+            choices: Some(ProtectionChoices {
+                device_filter: device_filter.to_owned(),
+            }),
+            request_id: self.request_id(),
+            ..PlanProtectionRequest::default()
+        };
+        self.protect_as(request).await
+    }
+
+    pub(crate) async fn protect_as(
+        &self,
+        request: PlanProtectionRequest,
+    ) -> Result<(Plan, Vec<PlanStep>, Vec<Exclusion>), Status> {
+        let mut client = ProtectionServiceClient::new(self.door.clone());
+        let answer = client.plan_protection(request).await?;
+        self.made(answer.into_inner().plan.unwrap_or_default())
+            .await
     }
 
     /// Waits for a plan that was started.

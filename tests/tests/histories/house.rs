@@ -10,7 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use graph::{Connections, Credential, Endpoint, GraphReader, GraphWriter, Limits, Role, Settings};
-use model::{SnapshotId, TenantId};
+use model::{ObjectId, SnapshotId, TenantId};
+use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::*;
@@ -51,6 +52,7 @@ pub(crate) struct House {
     server: ServerHandle,
     storm: Storm,
     pub(crate) vault: TenantVault,
+    vaults: Vault,
     wall: Arc<Wall>,
     ids: Arc<SeededIds>,
     limits: Limits,
@@ -64,6 +66,7 @@ pub(crate) struct House {
 /// A restorer of its own, which may be killed.
 pub(crate) struct Restorer {
     client: RestoreServiceClient<Channel>,
+    protection: ProtectionServiceClient<Channel>,
     /// Of it and of what it is asked to write.
     pub(crate) life: Arc<Life>,
     store: Arc<StormStore>,
@@ -149,6 +152,7 @@ impl House {
             server,
             storm,
             vault,
+            vaults,
             wall,
             ids,
             limits,
@@ -158,6 +162,14 @@ impl House {
             processes: 0,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// Names the accounts that must always get in.
+    pub(crate) async fn spare(&self, accounts: Vec<ObjectId>) {
+        let record = self.vaults.tenant_record(&tenant_id()).await.expect("room");
+        let mut record = record.expect("it is registered");
+        record.value.break_glass = accounts;
+        self.vaults.update_tenant(&record).await.expect("room");
     }
 
     /// The next restorer, as if on another machine.
@@ -193,6 +205,7 @@ impl House {
         let stop = CancellationToken::new();
         tokio::spawn(app.run(stop.clone()));
         Restorer {
+            protection: ProtectionServiceClient::new(channel.clone()),
             client: RestoreServiceClient::new(channel)
                 .max_decoding_message_size(runtime::MAX_MESSAGE_SIZE),
             life,
@@ -274,9 +287,27 @@ impl Restorer {
             request_id,
             ..CreatePlanRequest::default()
         };
+        let started = self.client.clone().create_plan(request).await?;
+        self.made(started.into_inner().plan).await
+    }
+
+    /// Makes a plan that guards the tenant.
+    pub(crate) async fn protect(&self, rule: &str, request_id: String) -> Result<Plan, Status> {
+        let request = PlanProtectionRequest {
+            parent: parent(),
+            choices: Some(ProtectionChoices {
+                device_filter: rule.to_owned(),
+            }),
+            request_id,
+            ..PlanProtectionRequest::default()
+        };
+        let started = self.protection.clone().plan_protection(request).await?;
+        self.made(started.into_inner().plan).await
+    }
+
+    async fn made(&self, started: Option<Plan>) -> Result<Plan, Status> {
         let mut client = self.client.clone();
-        let started = client.create_plan(request).await?.into_inner();
-        let name = started.plan.unwrap_or_default().name;
+        let name = started.unwrap_or_default().name;
         let watch = client.watch_plan(WatchPlanRequest { name }).await?;
         let messages: Vec<_> = watch.into_inner().try_collect().await?;
         let last = messages.into_iter().next_back();

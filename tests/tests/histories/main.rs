@@ -14,6 +14,7 @@ mod large;
 #[expect(dead_code, reason = "the benchmark counts what is written")]
 mod mortal;
 mod oracle;
+mod protect;
 mod reports;
 mod restores;
 mod vault;

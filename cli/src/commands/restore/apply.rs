@@ -9,7 +9,7 @@ use runtime::exit;
 use serde_json::Value;
 
 use super::{PlanOrRestore, print};
-use crate::args::{ApplyPlan, Global, ListFailures};
+use crate::args::{ApplyPlan, Global, ListFailures, Waiting};
 use crate::client::{Client, PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -27,19 +27,31 @@ pub(super) async fn apply(
 ) -> Result<u8, Failure> {
     let session = Session::open(global, output).await?;
     let tenant = session.tenant(args.name.tenant()).await?;
+    carry_out(&session, args.name.plan_name(&tenant), args.waiting).await
+}
+
+/// Applies a plan by its full name.
+///
+/// # Errors
+/// What refused or ended it.
+pub(crate) async fn carry_out(
+    session: &Session,
+    plan: String,
+    waiting: Waiting,
+) -> Result<u8, Failure> {
     let client = &session.client;
     let request = client.unary(v1::ApplyPlanRequest {
-        name: args.name.plan_name(&tenant),
+        name: plan,
         request_id: client.request_id(),
     });
     let mut restore = required(client.restores().apply_plan(request).await, |answer| {
         answer.restore
     })?;
-    if !args.waiting.detach && !is_finished(&restore) {
-        restore = ended(&session, &restore.name).await?;
+    if !waiting.detach && !is_finished(&restore) {
+        restore = ended(session, &restore.name).await?;
     }
-    print(&restore, &output)?;
-    conclude(&session, &restore).await
+    print(&restore, &session.output)?;
+    conclude(session, &restore).await
 }
 
 /// Waits for the end of a restore that was started before.

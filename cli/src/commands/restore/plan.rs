@@ -188,7 +188,10 @@ pub(crate) async fn finished(session: &Session, name: &str) -> Result<v1::Plan, 
 
 /// Prints a plan with its steps and exclusions as the result, and answers how
 /// many added objects it keeps.
-pub(super) async fn print(session: &Session, plan: &v1::Plan) -> Result<usize, Failure> {
+///
+/// # Errors
+/// The first failure of a call.
+pub(crate) async fn print(session: &Session, plan: &v1::Plan) -> Result<usize, Failure> {
     let (steps, exclusions) = if plan.state() == PlanState::Ready {
         (
             steps(session, &plan.name).await?,
@@ -283,7 +286,11 @@ fn text(plan: &v1::Plan, steps: &[v1::PlanStep], exclusions: &[v1::Exclusion]) -
     if plan.state() == PlanState::Ready {
         blocks.push(format!("Steps ({})", steps.len()));
         blocks.extend(steps.iter().map(render::step));
-        blocks.push(format!("Not restored ({})", exclusions.len()));
+        let not_done = match plan.protection {
+            Some(_) => "Not done",
+            None => "Not restored",
+        };
+        blocks.push(format!("{not_done} ({})", exclusions.len()));
         blocks.extend((!exclusions.is_empty()).then(|| {
             exclusions
                 .iter()
@@ -320,15 +327,22 @@ pub(super) fn head(plan: &v1::Plan) -> String {
             text.to_owned()
         }
     };
-    let lines = [
+    let mut lines = vec![
         ("Name", plan.name.clone()),
         ("State", word(plan.state().as_str_name(), "PLAN_STATE_")),
-        ("Snapshot", or_dash(&plan.snapshot)),
-        ("Report", or_dash(&plan.report)),
-        ("Scope", render::scope(plan.scope.as_ref())),
-        ("Added objects", added.to_owned()),
-        ("Relationships", relationships.to_owned()),
-        ("Policy state", ca_state.to_owned()),
+    ];
+    // Of a plan that protects, none of these was chosen.
+    if plan.protection.is_none() {
+        lines.extend([
+            ("Snapshot", or_dash(&plan.snapshot)),
+            ("Report", or_dash(&plan.report)),
+            ("Scope", render::scope(plan.scope.as_ref())),
+            ("Added objects", added.to_owned()),
+            ("Relationships", relationships.to_owned()),
+            ("Policy state", ca_state.to_owned()),
+        ]);
+    }
+    lines.extend([
         ("Accepted", accepted(&options)),
         ("Made", time(plan.create_time.as_ref())),
         ("Author", or_dash(&plan.author)),
@@ -337,7 +351,7 @@ pub(super) fn head(plan: &v1::Plan) -> String {
         ("Steps", plan.step_count.to_string()),
         ("Exclusions", plan.exclusion_count.to_string()),
         ("Estimate", humantime::format_duration(estimate).to_string()),
-    ];
+    ]);
     let hard_deleted = match options.recreate_hard_deleted {
         true => "made anew",
         false => "",
@@ -346,8 +360,21 @@ pub(super) fn head(plan: &v1::Plan) -> String {
     let mapped: Vec<String> = mapped
         .map(|one| format!("{}={}", one.old, one.new))
         .collect();
+    let protection = plan.protection.as_ref();
     let further = [
         ("Undoes", plan.undo_of.clone()),
+        (
+            "Protects",
+            protection
+                .map(|_| "hard deletion".to_owned())
+                .unwrap_or_default(),
+        ),
+        (
+            "Device filter",
+            protection
+                .map(|it| it.device_filter.clone())
+                .unwrap_or_default(),
+        ),
         ("Properties", plan.properties.join(", ")),
         ("Links", plan.links.join(", ")),
         ("References mapped", mapped.join(", ")),

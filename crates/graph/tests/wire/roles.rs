@@ -1,6 +1,7 @@
 //! Roles, and the actions that a tenant may protect.
 
-use graph::{Directory, GraphError};
+use graph::{Directory, DirectoryWriter, GraphError};
+use model::call::{Call, HttpMethod};
 use serde_json::{Value, json};
 
 use crate::id;
@@ -108,4 +109,38 @@ async fn roles_come_with_the_actions_that_they_allow() {
     assert_eq!(roles[0].actions, ["x", "y"]);
     assert_eq!((&roles[1].template, roles[1].enabled), (&id(3), false));
     assert_eq!(roles[1].name, id(3).as_str());
+}
+
+#[tokio::test]
+async fn where_v1_does_not_know_an_action_it_is_set_in_beta() {
+    let list = ACTIONS.split('?').next().unwrap();
+    let path = format!("{list}/microsoft.directory-deletedItems-delete-delete");
+    let body = json!({"authenticationContextId": "c1"});
+    let call = |path: &str| Call {
+        method: HttpMethod::Patch,
+        path: path.to_owned(),
+        body: Some(body.clone()),
+    };
+    for unknown in [refused, || text(404, "")] {
+        let server = Server::start(move |seen, _| match seen.url.starts_with("/beta/") {
+            true => text(204, ""),
+            false => unknown(),
+        })
+        .await;
+        assert_eq!(server.writer().write(&call(&path)).await.unwrap(), None);
+        let seen = server.seen();
+        assert_eq!(seen.len(), 2);
+        assert_eq!(seen[1].url, format!("/beta{path}"));
+        assert_eq!(
+            (seen[1].method.as_str(), seen[1].json()),
+            ("PATCH", body.clone())
+        );
+        // Nothing else is ever written in beta.
+        let other = server.writer().write(&call("/users/1")).await;
+        assert!(other.is_err());
+        assert_eq!(server.seen().len(), 3);
+    }
+    let server = Server::start(|_, _| text(204, "")).await;
+    server.writer().write(&call(&path)).await.unwrap();
+    assert_eq!(server.seen().len(), 1);
 }

@@ -2,6 +2,7 @@
 
 use super::{Action, Step};
 use crate::catalogue::Lane;
+use crate::posture::TO_PROTECT;
 
 /// Writes a second that the documented quota allows: 3,000 in 150 seconds per
 /// application and tenant.
@@ -15,6 +16,9 @@ impl Step {
     /// type has a permission for that.
     #[must_use]
     pub fn permissions(&self) -> Vec<&'static str> {
+        if self.action == Action::Protect {
+            return vec![TO_PROTECT];
+        }
         let all = self.object.object_type.spec().write_permissions;
         let for_bin = |permission: &str| permission.contains(".DeleteRestore.");
         let uses_bin = matches!(self.action, Action::RestoreDeleted | Action::SoftDelete);

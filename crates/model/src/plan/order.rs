@@ -21,14 +21,16 @@ fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a 
     match sketch.action {
         Action::SoftDelete if needed.contains(id) => (5, u8::MAX - rank, 0, id, 0),
         // A policy is corrected right after its return, so both stand together.
-        Action::RestoreDeleted | Action::Recreate if late => (40, rank, 0, id, 0),
+        Action::RestoreDeleted | Action::Recreate | Action::Create if late => (40, rank, 0, id, 0),
         Action::DisableEntries | Action::Update if late => (40, rank, 0, id, 1),
         Action::RestoreDeleted => (10, rank, 0, id, 0),
         // What an application that is made anew says of itself, its service principal
         // copies when it is made.
         Action::Update if sketch.made_anew.contains(id) && !late => (10, rank, 3, id, 0),
         // What names another that is made anew comes after those that name none.
-        Action::Recreate => (10, rank, 1 + u8::from(!sketch.made_anew.is_empty()), id, 0),
+        Action::Recreate | Action::Create => {
+            (10, rank, 1 + u8::from(!sketch.made_anew.is_empty()), id, 0)
+        }
         // Of an application's outside identities no two may be alike, and few may be
         // there: the one that goes makes room.
         Action::RemoveRelation
@@ -48,6 +50,7 @@ fn turn<'a>(sketch: &'a Sketch, needed: &HashSet<ObjectId>) -> (u8, u8, u8, &'a 
         Action::RemoveLink => (30, rank, 1, id, 0),
         Action::Untrust => (50, u8::MAX - rank, 0, id, 0),
         Action::SoftDelete => (50, u8::MAX - rank, 1, id, 0),
+        Action::Protect => (60, rank, 0, id, 0),
     }
 }
 
@@ -89,7 +92,11 @@ impl Numbers {
     fn note(&mut self, sketch: &Sketch, number: u32) {
         let id = sketch.object.id.clone();
         match sketch.action {
-            Action::RestoreDeleted | Action::SoftDelete | Action::MakeAnew | Action::Recreate => {
+            Action::RestoreDeleted
+            | Action::SoftDelete
+            | Action::MakeAnew
+            | Action::Recreate
+            | Action::Create => {
                 self.objects.insert(id, number);
             }
             Action::DisableEntries | Action::Untrust => {
@@ -107,7 +114,8 @@ impl Numbers {
             Action::Update
             | Action::RemoveLink
             | Action::RemoveRelation
-            | Action::RemoveCredential => {}
+            | Action::RemoveCredential
+            | Action::Protect => {}
         }
     }
 }

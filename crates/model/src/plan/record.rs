@@ -61,7 +61,14 @@ impl Step {
         match self.action {
             Action::RestoreDeleted => Some(state(ObjectState::Deleted)),
             Action::SoftDelete => Some(state(ObjectState::Live)),
-            Action::MakeAnew | Action::Recreate => None,
+            Action::MakeAnew | Action::Recreate | Action::Create => None,
+            Action::Protect => {
+                let values = self.attributes.iter().map(|one| {
+                    let value = one.before.clone().unwrap_or_default();
+                    (one.path.clone(), value)
+                });
+                Some(Value::Object(values.collect()))
+            }
             Action::RemoveRelation => {
                 let mut body = Body::new();
                 for attribute in &self.attributes {

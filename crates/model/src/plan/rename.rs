@@ -233,7 +233,7 @@ impl Step {
                 link.target = lineage.current(&link.target);
             }
         }
-        if step.action != Action::Recreate {
+        if !matches!(step.action, Action::Recreate | Action::Create) {
             step.object.id = lineage.current(&step.object.id);
             step.call.path = lineage.text(&step.call.path).into_owned();
         }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::links::remove_call;
 use super::objects::{action_call, entry_call, guard, switched_off};
@@ -39,7 +39,7 @@ pub struct Undoing<'a> {
     /// The applied steps, in the order of the plan and in the ids that stand for what
     /// was made anew ([`Step::in_new_ids`]), as the journal has them.
     pub applied: &'a [Applied],
-    /// The objects that the restore brought back, as they are now.
+    /// The objects that the restore brought back or made, as they are now.
     pub returned: &'a HashMap<ObjectId, Map<String, Value>>,
     /// The objects that policies may name: those that exist in the live tenant.
     pub resolved: &'a HashSet<Reference>,
@@ -130,6 +130,8 @@ impl Draft<'_> {
                 let detail = "was made anew by the restore and stays; delete it by hand";
                 self.exclude(step, Obstacle::AddedKept, "", detail);
             }
+            Action::Create => self.take_back(step),
+            Action::Protect => self.protect_as_before(applied),
             Action::RemoveCredential => {
                 let property = step.guards.first().map(|guard| guard.property.clone());
                 let detail = "a removed credential cannot be made again: its secret is not stored";
@@ -154,7 +156,9 @@ impl Draft<'_> {
         // their own, which have a step of their own.
         let mut body = typed(step);
         let (mut guards, mut target, mut current) = (Vec::new(), Body::new(), Body::new());
-        for name in step.guards.iter().map(|guard| &guard.property) {
+        // What a step only looks at it does not write.
+        let written = step.guards.iter().filter(|it| it.before != it.after);
+        for name in written.map(|guard| &guard.property) {
             let (held, left) = (before.get(name), after.get(name));
             let (found, entry) = match name.split_once('/') {
                 Some((found, entry)) => (found, Some(entry)),
@@ -336,7 +340,7 @@ impl Draft<'_> {
     fn delete_again(&mut self, step: &Step) {
         let spec = step.object.object_type.spec();
         let Some(body) = self.bodies.get(&step.object.id) else {
-            let detail = "came back and is not there any more";
+            let detail = "is not there any more";
             self.exclude(step, Obstacle::ChangedSince, "", detail);
             return;
         };
@@ -349,10 +353,12 @@ impl Draft<'_> {
             before: canonical::body_hash(spec, body),
             after: String::new(),
         }];
-        self.risks.insert(
-            "objects that the restore brought back will be soft-deleted again; they stay in the recycle bin for 30 days"
-                .to_owned(),
-        );
+        let whose = match step.action {
+            Action::Create => "objects that the plan made will be soft-deleted",
+            _ => "objects that the restore brought back will be soft-deleted again",
+        };
+        self.risks
+            .insert(format!("{whose}; they stay in the recycle bin for 30 days"));
         let inverse = Inverse {
             action: Action::SoftDelete,
             attributes: Vec::new(),
@@ -362,6 +368,48 @@ impl Draft<'_> {
                 method: HttpMethod::Delete,
                 path: spec.item_path(&step.object.id),
                 body: None,
+            },
+        };
+        self.push(step, inverse, Vec::new());
+    }
+
+    /// Deletes what a step made, where its type has a recycle bin.
+    fn take_back(&mut self, step: &Step) {
+        if step.object.object_type.spec().deleted.is_some() {
+            self.delete_again(step);
+        } else {
+            let detail = "was made by the plan, and objects of its type are never deleted; it stays and does nothing by itself";
+            self.exclude(step, Obstacle::NotSoftDeletable, "", detail);
+        }
+    }
+
+    /// Lets an action be protected by what protected it before, or by nothing.
+    fn protect_as_before(&mut self, applied: &Applied) {
+        let step = &applied.step;
+        let (Some(attribute), Some(guard)) = (step.attributes.first(), step.guards.first()) else {
+            self.not_journalled(step);
+            return;
+        };
+        self.risks.insert(
+            "actions that the plan protected can be used with any sign-in again".to_owned(),
+        );
+        let context = attribute.before.clone().unwrap_or_default();
+        let inverse = Inverse {
+            action: Action::Protect,
+            attributes: vec![AttributeChange {
+                before: attribute.after.clone(),
+                after: attribute.before.clone(),
+                ..attribute.clone()
+            }],
+            links: Vec::new(),
+            guards: vec![Guard {
+                property: guard.property.clone(),
+                before: guard.after.clone(),
+                after: guard.before.clone(),
+            }],
+            call: Call {
+                body: Some(json!({ "authenticationContextId": context })),
+                ..step.call.clone()
             },
         };
         self.push(step, inverse, Vec::new());

@@ -206,47 +206,73 @@ fn workstation(guard: &Guard) -> Answer {
     }
 }
 
-/// Who is left out of the policies beside the break-glass accounts. A group is taken for
-/// one of those where one of them is in it directly.
-fn exclusions(seen: &Seen, guard: &Guard) -> Answer {
-    let known = match &seen.break_glass {
-        Ok(known) => known,
-        Err(unread) => return Answer::unknown(unread),
-    };
-    let is_registered = |id: &str| lockout::is_one_of(id, seen.registered.iter());
-    let holds_one = |group: &str| {
-        let mut held = known.memberships.iter();
-        held.any(|(member, held)| {
-            held.as_str().eq_ignore_ascii_case(group) && seen.registered.contains(member)
-        })
-    };
-    let mut evidence = Vec::new();
-    let mut groups = Vec::new();
-    for policy in &guard.enabled {
+/// Whom a policy leaves out, in a sentence each.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Those who are no break-glass accounts.
+    pub(super) others: Vec<String>,
+    /// Groups that hold one of those.
+    groups: Vec<String>,
+}
+
+impl LeftOut {
+    /// A group is taken for a break-glass account where one of those is in it directly.
+    pub(super) fn of(policy: &Enabled, seen: &Seen, known: &BreakGlass) -> Self {
+        let is_registered = |id: &str| lockout::is_one_of(id, seen.registered.iter());
+        let holds_one = |group: &str| {
+            let mut held = known.memberships.iter();
+            held.any(|(member, held)| {
+                held.as_str().eq_ignore_ascii_case(group) && seen.registered.contains(member)
+            })
+        };
+        let mut left_out = Self::default();
         let excluded = |place: &str| texts(&policy.body, place);
         let name = &policy.name;
         let users = excluded("/conditions/users/excludeUsers").into_iter();
         for id in users.filter(|id| !is_registered(id)) {
-            evidence.push(format!("policy \"{name}\" leaves out user {id}"));
+            left_out
+                .others
+                .push(format!("policy \"{name}\" leaves out user {id}"));
         }
         for id in excluded("/conditions/users/excludeGroups") {
             if holds_one(id) {
-                groups.push(format!(
+                left_out.groups.push(format!(
                     "policy \"{name}\" leaves out group {id}, which holds a break-glass account; who else is in it is not looked at"
                 ));
             } else {
-                evidence.push(format!("policy \"{name}\" leaves out group {id}"));
+                left_out
+                    .others
+                    .push(format!("policy \"{name}\" leaves out group {id}"));
             }
         }
         for id in excluded("/conditions/users/excludeRoles") {
-            evidence.push(format!("policy \"{name}\" leaves out role {id}"));
+            left_out
+                .others
+                .push(format!("policy \"{name}\" leaves out role {id}"));
         }
         let guests = policy
             .body
             .pointer("/conditions/users/excludeGuestsOrExternalUsers");
         if guests.is_some_and(|guests| !guests.is_null()) {
-            evidence.push(format!("policy \"{name}\" leaves out guests"));
+            left_out
+                .others
+                .push(format!("policy \"{name}\" leaves out guests"));
         }
+        left_out
+    }
+}
+
+/// Who is left out of the policies beside the break-glass accounts.
+fn exclusions(seen: &Seen, guard: &Guard) -> Answer {
+    let known = match &seen.break_glass {
+        Ok(known) => known,
+        Err(unread) => return Answer::unknown(unread),
+    };
+    let (mut evidence, mut groups) = (Vec::new(), Vec::new());
+    for policy in &guard.enabled {
+        let left_out = LeftOut::of(policy, seen, known);
+        evidence.extend(left_out.others);
+        groups.extend(left_out.groups);
     }
     if evidence.is_empty() {
         return Answer::good(
@@ -308,21 +334,11 @@ fn spared(seen: &Seen, guard: &Guard) -> Answer {
         Ok(known) => known,
         Err(unread) => return Answer::unknown(unread),
     };
-    let mut evidence = Vec::new();
-    for user in &known.users {
-        let account = account(user, known, seen);
-        for policy in &guard.enabled {
-            let nothing = Value::Null;
-            let conditions = policy.body.get("conditions").unwrap_or(&nothing);
-            if lockout::covers(conditions, &account) {
-                evidence.push(format!(
-                    "policy \"{}\" is for \"{}\"",
-                    policy.name,
-                    user.name()
-                ));
-            }
-        }
-    }
+    let evidence: Vec<String> = guard
+        .enabled
+        .iter()
+        .flat_map(|policy| bound(policy, seen, known))
+        .collect();
     if known.users.is_empty() {
         return Answer::not_reached("none of the break-glass accounts is there");
     }
@@ -333,6 +349,16 @@ fn spared(seen: &Seen, guard: &Guard) -> Answer {
         "Policies for the context are for break-glass accounts, which may then not get through.",
     )
     .told(evidence)
+}
+
+/// The break-glass accounts that a policy is for, in a sentence each.
+pub(super) fn bound(policy: &Enabled, seen: &Seen, known: &BreakGlass) -> Vec<String> {
+    let nothing = Value::Null;
+    let conditions = policy.body.get("conditions").unwrap_or(&nothing);
+    let users = known.users.iter();
+    let bound = users.filter(|user| lockout::covers(conditions, &account(user, known, seen)));
+    let sentence = |user: &Object| format!("policy \"{}\" is for \"{}\"", policy.name, user.name());
+    bound.map(sentence).collect()
 }
 
 /// A break-glass account, as policies see it.

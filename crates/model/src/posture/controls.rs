@@ -23,12 +23,13 @@ const RESISTANT: [&str; 3] = [
     "x509CertificateMultiFactor",
 ];
 /// The built-in strength of that name.
-const PHISHING_RESISTANT: &str = "00000000-0000-0000-0000-000000000004";
+pub(super) const PHISHING_RESISTANT: &str = "00000000-0000-0000-0000-000000000004";
 
 /// The authentication strengths of a tenant, by id: what each allows.
 pub(super) struct Strengths(Known<HashMap<String, Vec<String>>>);
 
 /// One demand, as far as a posture asks.
+#[derive(Debug)]
 enum Control {
     /// Nobody gets through.
     Block,
@@ -41,6 +42,7 @@ enum Control {
 }
 
 /// What a policy asks for.
+#[derive(Debug)]
 pub(super) struct Controls {
     all: Vec<Control>,
     /// Whether one of them is enough.

@@ -24,7 +24,9 @@ pub(super) enum Context {
 }
 
 /// An enabled policy for a context.
+#[derive(Debug)]
 pub(super) struct Enabled {
+    pub(super) id: ObjectId,
     pub(super) name: String,
     /// The whole policy.
     pub(super) body: Value,
@@ -34,10 +36,13 @@ pub(super) struct Enabled {
 }
 
 /// The policies for a context.
+#[derive(Debug)]
 pub(super) struct Guard {
     pub(super) enabled: Vec<Enabled>,
     /// Those that are not enabled: what each is called, and its state.
     pub(super) others: Vec<String>,
+    /// The same, as they would bind if they were.
+    pub(super) asleep: Vec<Enabled>,
 }
 
 /// Looks a context up.
@@ -67,6 +72,7 @@ impl Guard {
         let mut guard = Self {
             enabled: Vec::new(),
             others: Vec::new(),
+            asleep: Vec::new(),
         };
         let mut policies: Vec<&Object> = policies.iter().collect();
         policies.sort_by_key(|policy| policy.name());
@@ -75,22 +81,28 @@ impl Guard {
             if !is_for(&body, context) {
                 continue;
             }
-            match body.get("state").and_then(Value::as_str) {
-                Some("enabled") => guard.enabled.push(Enabled {
-                    name,
-                    controls: Controls::of(&body, &strengths),
-                    ways_round: coverage::ways_round(&body, roles),
-                    body,
-                }),
-                state => guard.others.push(format!(
-                    "policy \"{name}\" is {}",
-                    match state {
-                        Some("enabledForReportingButNotEnforced") => "in report-only mode",
-                        Some("disabled") => "disabled",
-                        _ => "in a state that is not known",
-                    }
-                )),
+            let found = Enabled {
+                id: policy.id.clone(),
+                name,
+                controls: Controls::of(&body, &strengths),
+                ways_round: coverage::ways_round(&body, roles),
+                body,
+            };
+            let state = found.body.get("state").and_then(Value::as_str);
+            if state == Some("enabled") {
+                guard.enabled.push(found);
+                continue;
             }
+            guard.others.push(format!(
+                "policy \"{}\" is {}",
+                found.name,
+                match state {
+                    Some("enabledForReportingButNotEnforced") => "in report-only mode",
+                    Some("disabled") => "disabled",
+                    _ => "in a state that is not known",
+                }
+            ));
+            guard.asleep.push(found);
         }
         Ok(guard)
     }
@@ -98,7 +110,7 @@ impl Guard {
     /// The enabled policies that ask something of everybody, on every device.
     pub(super) fn whole(&self) -> impl Iterator<Item = &Enabled> {
         let enabled = self.enabled.iter();
-        enabled.filter(|policy| policy.controls.ask_for_something() && policy.gaps().is_empty())
+        enabled.filter(|policy| policy.is_whole())
     }
 
     /// The policy that makes sure that everybody signed in with what cannot be phished:
@@ -127,20 +139,28 @@ impl Guard {
     /// The policy that lets through only devices which its filter describes, and the
     /// rule of that.
     pub(super) fn needs_workstation(&self) -> Option<(&str, &str)> {
-        let mut all = self.enabled.iter().filter(|it| it.ways_round.is_empty());
-        all.find_map(|policy| {
-            let rule = match coverage::device_filter(&policy.body) {
-                None => "no device at all",
-                Some(filter) if coverage::lets_through_described_only(filter) => filter.1,
-                Some(_) => return None,
-            };
-            let blocks = policy.controls.block();
-            blocks.then_some((policy.name.as_str(), rule))
-        })
+        let mut all = self.enabled.iter();
+        all.find_map(|policy| Some((policy.name.as_str(), policy.workstations()?)))
     }
 }
 
 impl Enabled {
+    /// The rule of the devices that it lets through alone; `None` where it lets others
+    /// through.
+    pub(super) fn workstations(&self) -> Option<&str> {
+        let rule = match coverage::device_filter(&self.body) {
+            None => "no device at all",
+            Some(filter) if coverage::lets_through_described_only(filter) => filter.1,
+            Some(_) => return None,
+        };
+        (self.ways_round.is_empty() && self.controls.block()).then_some(rule)
+    }
+
+    /// Whether it asks something of everybody, on every device.
+    pub(super) fn is_whole(&self) -> bool {
+        self.controls.ask_for_something() && self.gaps().is_empty()
+    }
+
     /// How it can be got round.
     pub(super) fn gaps(&self) -> Vec<String> {
         let filter = coverage::device_filter(&self.body);
@@ -149,7 +169,9 @@ impl Enabled {
     }
 }
 
-fn is_for(policy: &Value, context: &str) -> bool {
+/// Whether a policy is for an authentication context.
+#[must_use]
+pub fn is_for(policy: &Value, context: &str) -> bool {
     let place = "/conditions/applications/includeAuthenticationContextClassReferences";
     let mut named = texts(policy, place).into_iter();
     named.any(|one| one.eq_ignore_ascii_case(context))

@@ -1,6 +1,7 @@
 //! One tenant as it should be, and what each change of it does to the checks.
 
 mod controls;
+mod harden;
 mod reach;
 mod sets;
 
@@ -55,6 +56,7 @@ fn workstations(n: u8) -> Object {
 
 fn action(name: &str, context: Option<&str>) -> Action {
     Action {
+        id: name.replace('/', "-"),
         name: name.to_owned(),
         settable: true,
         context: context.map(str::to_owned),

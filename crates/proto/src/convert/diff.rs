@@ -119,7 +119,7 @@ closed_set!(obstacle, model_obstacle, Obstacle, v1::Obstacle, "obstacle",
     LastAdministrator => LastAdministrator, PermissionMissing => PermissionMissing,
     LockoutRisk => LockoutRisk, ReportOnly => ReportOnly,
     WholeObject => WholeObject, ChangedSince => ChangedSince, NotJournalled => NotJournalled,
-    NotRecreatable => NotRecreatable);
+    NotRecreatable => NotRecreatable, ByHand => ByHand);
 
 fn class(class: Class) -> i32 {
     let class = match class {

@@ -18,7 +18,8 @@ use crate::v1;
 closed_set!(action, model_action, Action, v1::StepAction, "action",
     RestoreDeleted => RestoreDeleted, DisableEntries => DisableEntries, Update => Update, AddLinks => AddLinks,
     RemoveLink => RemoveLink, Untrust => Untrust, SoftDelete => SoftDelete, MakeAnew => MakeAnew,
-    RemoveRelation => RemoveRelation, RemoveCredential => RemoveCredential, Recreate => Recreate);
+    RemoveRelation => RemoveRelation, RemoveCredential => RemoveCredential, Recreate => Recreate,
+    Create => Create, Protect => Protect);
 
 /// A step as a message.
 #[must_use]

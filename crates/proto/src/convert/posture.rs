@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use model::TenantId;
-use model::posture::{Check, Holders, Layer, Posture, RoleHolders, Status};
+use model::posture::{Check, Holders, Layer, Posture, RoleHolders, Status, Told};
 
 use super::{severity, timestamp};
 use crate::{name, v1};
@@ -27,7 +27,29 @@ pub fn posture(tenant: &TenantId, posture: &Posture, read_at: DateTime<Utc>) -> 
         checks: posture.checks.iter().map(check).collect(),
         roles: roles.iter().flatten().map(role).collect(),
         applications: applications.collect(),
+        snapshot: String::new(),
     }
+}
+
+/// The checks of a posture, as far as it is compared with an earlier one; what is newer
+/// than this program is left out.
+#[must_use]
+pub fn model_told(posture: &v1::Posture) -> Vec<Told> {
+    let told = |check: &v1::PostureCheck| {
+        let status = match check.status() {
+            v1::PostureStatus::Good => Status::Good,
+            v1::PostureStatus::Finding => Status::Finding,
+            v1::PostureStatus::NotKnown => Status::NotKnown,
+            v1::PostureStatus::NotReached => Status::NotReached,
+            v1::PostureStatus::Unspecified => return None,
+        };
+        Some(Told {
+            id: check.id.clone(),
+            status,
+            sentence: check.sentence.clone(),
+        })
+    };
+    posture.checks.iter().filter_map(told).collect()
 }
 
 fn check(check: &Check) -> v1::PostureCheck {

@@ -64,6 +64,7 @@ fn changes_come_back_as_they_went() {
                 Obstacle::ChangedSince,
                 Obstacle::NotJournalled,
                 Obstacle::NotRecreatable,
+                Obstacle::ByHand,
             ]
             .into(),
         };
@@ -85,6 +86,8 @@ fn steps_and_exclusions_come_back_as_they_went() {
         Action::RemoveRelation,
         Action::RemoveCredential,
         Action::Recreate,
+        Action::Create,
+        Action::Protect,
     ] {
         let original = Step {
             number: 7,

@@ -1,16 +1,17 @@
 //! The read before and after a write: what a step finds, and what follows from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use graph::{DirectoryWriter, GraphError};
+use graph::{DirectoryWriter, GraphError, Query};
 use model::call::{Call, HttpMethod};
 use model::catalogue::Cardinality;
 use model::diff::Direction;
 use model::plan::{self, Action, Step, add_call};
-use model::{LinkKind, ObjectId, ObjectState, ObjectType, canonical};
+use model::{LinkKind, ObjectId, ObjectState, ObjectType, canonical, posture};
 use serde_json::{Map, Value};
 
 use super::Past;
+use crate::create::{self, Found};
 use crate::{fresh, relations};
 
 /// What the read before a write says, and what it found of what the step writes.
@@ -59,6 +60,8 @@ pub(super) async fn look(
         Action::MakeAnew => make_anew(directory, step, past).await,
         Action::RemoveRelation => remove_relation(directory, step).await,
         Action::RemoveCredential => remove_credential(directory, step).await,
+        Action::Create => create(directory, step).await,
+        Action::Protect => protect(directory, step).await,
         Action::Recreate => {
             let other = "what is made anew is not written like others";
             Ok(Verdict::Fail(other.to_owned()).having(None))
@@ -211,6 +214,61 @@ async fn remove_credential(
         Some(_) => Verdict::Conflict("was changed since the plan was made".to_owned()),
     };
     Ok(verdict.having(found))
+}
+
+/// Only for who asks what would be found: making it is [`crate::create`]'s.
+async fn create(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, GraphError> {
+    Ok(match create::find(directory, step).await? {
+        Found::Nothing => write(step).having(None),
+        Found::Same(body) => Verdict::Done.having(Some(Value::Object(body))),
+        Found::Other(detail) => Verdict::Conflict(detail).having(None),
+    })
+}
+
+/// What protects an action may only be set where it is what the plan saw; and by a
+/// context only while an enabled policy is for that, or whoever uses the action would be
+/// asked without end.
+async fn protect(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, GraphError> {
+    let Some(guard) = step.guards.first() else {
+        return Ok(Verdict::Fail("the step names no action".to_owned()).having(None));
+    };
+    let name = &guard.property;
+    let actions = directory.protected_actions().await?;
+    let Some(action) = actions.iter().find(|action| action.name == *name) else {
+        return Ok(missing("is about an action that the tenant does not have"));
+    };
+    let held = action.context.as_deref().map(Value::from);
+    let found = Map::from_iter([(name.clone(), held.clone().unwrap_or_default())]);
+    let now = canonical::hash(held.as_ref());
+    let verdict = if now == guard.after {
+        Verdict::Done
+    } else if now != guard.before {
+        let context = action.context.as_deref().unwrap_or("nothing");
+        Verdict::Conflict(format!(
+            "{name} is protected by {context} since the plan was made"
+        ))
+    } else if !guard.after.is_empty() && !has_enabled_policy(directory, &step.object.id).await? {
+        let context = &step.object.id;
+        Verdict::Conflict(format!(
+            "no enabled policy is for {context} any more, so that whoever uses {name} would be asked without end"
+        ))
+    } else {
+        write(step)
+    };
+    Ok(verdict.having(Some(Value::Object(found))))
+}
+
+async fn has_enabled_policy(
+    directory: &dyn DirectoryWriter,
+    context: &ObjectId,
+) -> Result<bool, GraphError> {
+    let list = HashSet::from([Query::Objects(ObjectType::ConditionalAccessPolicy)]);
+    let policies = relations::listed(directory, &list).await?;
+    let is_one = |body: Map<String, Value>| {
+        let enabled = body.get("state").is_some_and(|state| state == "enabled");
+        enabled && posture::is_for(&Value::Object(body), context.as_str())
+    };
+    Ok(policies.iter().any(|policy| is_one(policy.body())))
 }
 
 /// The targets of a step's links in one direction.

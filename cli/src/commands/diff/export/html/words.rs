@@ -169,6 +169,10 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "Cannot be made anew",
             "It is hard-deleted, and nothing can be made in its place.",
         ),
+        Obstacle::ByHand => (
+            "By hand",
+            "A person has to do it, in the way that the sentence tells.",
+        ),
         Obstacle::Unspecified => (
             "Another reason",
             "The reason is newer than the program that wrote this page.",
