@@ -52,11 +52,6 @@ impl Output {
         }
     }
 
-    /// Whether results are for programs.
-    pub(crate) fn is_json(&self) -> bool {
-        self.format == Format::Json
-    }
-
     /// Prints a line of result, whatever the format.
     ///
     /// # Errors
