@@ -36,7 +36,7 @@ roles = ["reader", "approver"]
 token = "file:approver.token"
 "#;
 /// What the embedded services still take from the environment.
-const FROM_ENVIRONMENT: [&str; 16] = [
+const FROM_ENVIRONMENT: [&str; 17] = [
     "REWIND_CREDENTIAL_",
     "REWIND_READER_",
     "REWIND_WRITER_",
@@ -52,6 +52,7 @@ const FROM_ENVIRONMENT: [&str; 16] = [
     "REWIND_CACHE_BYTES",
     "REWIND_DELIVERY_SWEEP",
     "REWIND_SIGNAL_POLL",
+    "OTEL_EXPORTER_OTLP_",
     "REWIND_GRACE",
 ];
 

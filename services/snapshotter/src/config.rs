@@ -55,6 +55,10 @@ pub struct Config {
     /// `REWIND_SIGNAL_POLL`: how often a watcher of signals looks for new ones; 5
     /// seconds by default.
     pub signal_poll: Duration,
+    /// `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`: the
+    /// collector that is told of signals, as log records over OTLP/gRPC; none by
+    /// default.
+    pub collector_url: Option<String>,
     /// `REWIND_DIFFER_URL`: where the differ is, which compares each daily snapshot
     /// with the one before; drift is not watched where it is not set.
     pub differ_url: Option<String>,
@@ -168,6 +172,10 @@ impl Config {
         let copy = CopyStore::read(settings)?;
         let delivery_sweep = period(settings, "REWIND_DELIVERY_SWEEP", DELIVERY_SWEEP)?;
         let signal_poll = period(settings, "REWIND_SIGNAL_POLL", SIGNAL_POLL)?;
+        let collector_url = match settings.url("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")? {
+            Some(url) => Some(url),
+            None => settings.url("OTEL_EXPORTER_OTLP_ENDPOINT")?,
+        };
         let differ_url = settings.url("REWIND_DIFFER_URL")?;
         let audit_interval = audit_interval(settings)?;
         let writer_client_id = settings.text("REWIND_WRITER_CLIENT_ID");
@@ -183,6 +191,7 @@ impl Config {
             copy,
             delivery_sweep,
             signal_poll,
+            collector_url,
             differ_url,
             audit_interval,
             writer_client_id,

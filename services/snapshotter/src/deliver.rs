@@ -7,6 +7,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod ledger;
+mod records;
 mod signature;
 pub(crate) mod turns;
 mod webhook;
@@ -27,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Context, Error, signals};
 use backoff::ATTEMPTS;
-use ledger::{Delivery, Documents, End};
+use ledger::{Delivery, Documents, End, Ledger};
+pub use records::Records;
 use turns::Turns;
 pub use webhook::Webhooks;
 use webhook::{Failed, Letter, PATIENCE};
@@ -42,6 +44,8 @@ const TURN: Duration = PATIENCE;
 const REST: Duration = Duration::from_secs(60);
 /// How often the ages of what is not delivered are told.
 const TOLD: Duration = Duration::from_secs(60);
+/// How long ago a signal may have been raised that a collector is told of.
+const TOLD_FOR: TimeDelta = TimeDelta::days(7);
 /// How long after the beginning of the last attempt nobody waits for its outcome.
 const SILENCE: TimeDelta = TimeDelta::seconds(60);
 
@@ -189,42 +193,58 @@ async fn deliver(context: &Context, webhooks: &Webhooks, tenant: &TenantId) -> R
     let deps = &context.deps;
     let record = deps.vault.registered(tenant).await?;
     let webhook = record.webhook.as_ref();
-    let Some(webhook) = webhook.filter(|_| record.state == TenantState::Active) else {
+    let records = context.records.as_ref();
+    let active = record.state == TenantState::Active;
+    if !active || (webhook.is_none() && records.is_none()) {
         return Ok(turn);
-    };
+    }
     let vault = deps.vault.tenant(tenant).await?;
-    let post = Post {
-        context,
-        webhooks,
-        webhook,
-        vault: &vault,
-    };
-    let (began, mut made) = (Instant::now(), 0);
-    for (delivery, documents) in ledger::open(&vault, deps.clock.now()).await? {
-        if made >= MOST || began.elapsed() >= TURN {
-            turn.next = Next::Now;
-            break;
-        }
-        match post.step(&delivery, &documents).await {
-            Ok(Step::Ended) => {}
-            Ok(Step::Sent) => made += 1,
-            Ok(Step::Waits { until, sent }) => {
-                made += usize::from(sent);
-                turn.next = turn.next.or_at(until);
-                if turn.oldest.is_none() {
-                    let signal = signals::read(&vault, &delivery.signal).await?;
-                    turn.oldest = signals::raised_at(&signal);
-                }
-            }
-            // What cannot be read is told, and keeps nothing else from its way.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                let (signal, error) = (&delivery.signal, chain(&error));
-                tracing::error!(%tenant, signal, error, "a signal cannot be delivered");
-            }
-            Err(error) => return Err(error),
-        }
+    let ledger = ledger::recent(&vault, deps.clock.now()).await?;
+    if let Some(webhook) = webhook {
+        let post = Post {
+            context,
+            webhooks,
+            webhook,
+            vault: &vault,
+        };
+        post.send(&ledger, &mut turn).await?;
+    }
+    if let Some(records) = records
+        && let Err(error) = record_all(context, records, &vault, &ledger).await
+    {
+        let error = chain(&error);
+        tracing::warn!(%tenant, error, "a collector cannot be told of signals; this is tried again");
+        turn.next = turn.next.or_at(deps.clock.now() + REST);
     }
     Ok(turn)
+}
+
+/// Tells a collector of what it was not told of.
+async fn record_all(
+    context: &Context,
+    records: &Records,
+    vault: &TenantVault,
+    ledger: &Ledger,
+) -> Result<(), Error> {
+    let new = |(delivery, documents): &(&Delivery, &Documents)| {
+        delivery.is_first() && !documents.recorded
+    };
+    for (delivery, _) in ledger.iter().filter(new) {
+        let now = context.deps.clock.now();
+        let signal = match signals::read(vault, &delivery.signal).await {
+            // Told by whoever delivers or watches.
+            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            signal => signal?,
+        };
+        // What is older was raised before anybody asked for records.
+        if signals::raised_at(&signal).is_none_or(|raised| now - raised < TOLD_FOR) {
+            let told = records.tell(vault.id(), &signal).await;
+            told.map_err(|status| Error::Collector(status.message().to_owned()))?;
+            context.metrics.recorded(vault.id());
+        }
+        delivery.recorded(vault, now).await?;
+    }
+    Ok(())
 }
 
 /// What a step did.
@@ -251,6 +271,40 @@ struct Post<'a> {
 }
 
 impl Post<'_> {
+    /// Takes each delivery as far as it comes now, until the turn is over.
+    async fn send(&self, ledger: &Ledger, turn: &mut Turn) -> Result<(), Error> {
+        let (began, mut made) = (Instant::now(), 0);
+        let open = ledger
+            .iter()
+            .filter(|(_, documents)| documents.end.is_none());
+        for (delivery, documents) in open {
+            if made >= MOST || began.elapsed() >= TURN {
+                turn.next = Next::Now;
+                break;
+            }
+            match self.step(delivery, documents).await {
+                Ok(Step::Ended) => {}
+                Ok(Step::Sent) => made += 1,
+                Ok(Step::Waits { until, sent }) => {
+                    made += usize::from(sent);
+                    turn.next = turn.next.or_at(until);
+                    if turn.oldest.is_none() {
+                        let signal = signals::read(self.vault, &delivery.signal).await?;
+                        turn.oldest = signals::raised_at(&signal);
+                    }
+                }
+                // What cannot be read is told, and keeps nothing else from its way.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    let (tenant, signal) = (self.vault.id(), &delivery.signal);
+                    let error = chain(&error);
+                    tracing::error!(%tenant, signal, error, "a signal cannot be delivered");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn now(&self) -> DateTime<Utc> {
         self.context.deps.clock.now()
     }

@@ -61,6 +61,9 @@ pub enum Error {
     /// Signals have nowhere to go.
     #[error("the tenant has no webhook that signals could be sent to")]
     NoWebhook,
+    /// The collector of log records.
+    #[error("the collector of log records cannot be told: {0}")]
+    Collector(String),
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
@@ -110,7 +113,7 @@ impl Fault for Error {
             Self::Licence { .. } | Self::Suspended | Self::NoCopyStore | Self::NoWebhook => {
                 ErrorKind::Denied
             }
-            Self::NothingRead(_) => ErrorKind::Unavailable,
+            Self::NothingRead(_) | Self::Collector(_) => ErrorKind::Unavailable,
             Self::NoSnapshot(_) => ErrorKind::NotFound,
             Self::DamagedSignal { .. } | Self::DamagedPosture { .. } => ErrorKind::Corrupt,
         }
@@ -132,6 +135,7 @@ impl Fault for Error {
             Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoCopyStore => reason::NO_COPY_STORE,
             Self::NoWebhook => reason::NO_WEBHOOK,
+            Self::Collector(_) => reason::BACKEND_UNAVAILABLE,
             Self::NoSnapshot(_) => reason::NOT_FOUND,
             Self::DamagedSignal { .. } | Self::DamagedPosture { .. } => reason::STORE_CORRUPT,
         }

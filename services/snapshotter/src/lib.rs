@@ -59,8 +59,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 pub use config::Config;
-pub use deliver::Webhooks;
 use deliver::turns::Bell;
+pub use deliver::{Records, Webhooks};
 pub use error::Error;
 use metrics::Metrics;
 
@@ -109,6 +109,8 @@ pub(crate) struct Context {
     pub(crate) turns: Arc<Semaphore>,
     /// The way to webhooks, where signals are delivered.
     pub(crate) webhooks: Option<Webhooks>,
+    /// The collector of log records, where there is one.
+    pub(crate) records: Option<Records>,
     /// How often what others left behind is looked for.
     pub(crate) delivery_sweep: Duration,
     /// How often a watcher looks for new signals.
@@ -133,6 +135,7 @@ impl Context {
             writer_client_id: None,
             turns: Arc::new(Semaphore::new(take::TURNS)),
             webhooks: None,
+            records: None,
             delivery_sweep: config::DELIVERY_SWEEP,
             signal_poll: config::SIGNAL_POLL,
             bell: Bell::default(),
@@ -191,6 +194,9 @@ impl App {
         if differ.is_none() {
             tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
         }
+        let collector = config.collector_url.as_deref();
+        let collector = collector.map(|url| runtime::connect(url, tls.as_ref()));
+        let records = collector.transpose()?.map(Records::to);
         let webhooks = Webhooks::new(config, Arc::clone(&source))
             .map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
         let deps = Deps {
@@ -204,6 +210,7 @@ impl App {
         };
         let listener = TcpListener::bind(common.listen).await?;
         let mut app = Self::build(config, deps, listener)?.delivering(webhooks);
+        app.context.records = records;
         if let Some(address) = config.metrics {
             app.endpoint.listen(address).await?;
         }

@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     delivery_retries: Family<Tenant, Counter>,
     dead_letters: Family<Tenant, Counter>,
     undelivered_age: Family<Tenant, Gauge>,
+    recorded: Family<Tenant, Counter>,
 }
 
 impl From<&TenantId> for Tenant {
@@ -179,6 +180,11 @@ impl Metrics {
             Unit::Seconds,
             self.undelivered_age.clone(),
         );
+        registry.register(
+            "rewind_signal_records",
+            "Log records of signals that a collector was told",
+            self.recorded.clone(),
+        );
     }
 
     /// Tells what a look at the stored files found.
@@ -278,6 +284,11 @@ impl Metrics {
     /// Tells that a signal is not sent any more.
     pub(crate) fn dead_letter(&self, tenant: &TenantId) {
         self.dead_letters.get_or_create(&tenant.into()).inc();
+    }
+
+    /// Tells that a collector was told of a signal.
+    pub(crate) fn recorded(&self, tenant: &TenantId) {
+        self.recorded.get_or_create(&tenant.into()).inc();
     }
 
     /// Tells how old the oldest signal is that is under way; of tenants that never

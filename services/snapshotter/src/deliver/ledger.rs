@@ -4,7 +4,8 @@
 //! A delivery is a signal's own, or one that somebody asked for later. Its documents
 //! are `attempt-NN` before each attempt, `outcome-NN` after one that failed, and one
 //! of `delivered`, `dead` and `passed` in the end; one that was asked for has a name
-//! and a folder of its own, with `begun`.
+//! and a folder of its own, with `begun`. Beside a signal's own lies `recorded` where
+//! a collector of log records was told.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub(crate) const LOOK_BACK: TimeDelta = TimeDelta::days(40);
 
 /// The document of a delivery that somebody asked for.
 const BEGUN: &str = "begun";
+/// The document that says that a collector was told.
+const RECORDED: &str = "recorded";
 /// What the names of attempts begin with.
 const ATTEMPT: &str = "attempt-";
 /// What the names of outcomes begin with.
@@ -132,6 +135,19 @@ impl Delivery {
         self.put(vault, &name, attempt).await.map(drop)
     }
 
+    /// Notes that a collector was told of the signal.
+    pub(crate) async fn recorded(
+        &self,
+        vault: &TenantVault,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let told = DeliveryAttempt {
+            time: Some(timestamp(now)),
+            ..DeliveryAttempt::default()
+        };
+        self.put(vault, RECORDED, &told).await.map(drop)
+    }
+
     /// Ends it; whether it had not ended.
     pub(crate) async fn end(
         &self,
@@ -175,6 +191,8 @@ pub(crate) struct Documents {
     failures: u32,
     /// How it ended.
     pub(crate) end: Option<End>,
+    /// Whether a collector was told.
+    pub(crate) recorded: bool,
 }
 
 impl Documents {
@@ -184,6 +202,8 @@ impl Documents {
             self.attempts = self.attempts.max(number);
         } else if let Some(number) = number(OUTCOME) {
             self.failures = self.failures.max(number);
+        } else if name == RECORDED {
+            self.recorded = true;
         } else if let Some(end) = End::ALL.into_iter().find(|end| end.name() == name) {
             // Taken late is taken.
             if self.end != Some(End::Delivered) {
@@ -226,22 +246,18 @@ pub(crate) async fn read(vault: &TenantVault, from: &str) -> Result<Ledger, Stor
     Ok(ledger)
 }
 
-/// The deliveries of the last weeks that have not ended, also those that have not
-/// begun.
+/// The deliveries of the last weeks, also those that have not begun.
 ///
 /// # Errors
 /// `STORE_UNAVAILABLE`.
-pub(crate) async fn open(vault: &TenantVault, now: DateTime<Utc>) -> Result<Ledger, StoreError> {
+pub(crate) async fn recent(vault: &TenantVault, now: DateTime<Utc>) -> Result<Ledger, StoreError> {
     let from = window(now - LOOK_BACK);
-    // What is raised in between is there without a delivery, and not the other way
-    // round.
     let mut ledger = read(vault, &from).await?;
     for listed in vault.list_documents(Area::Signals, &from).await? {
         if listed.name == signals::SIGNAL {
             ledger.entry(Delivery::first(&listed.id)).or_default();
         }
     }
-    ledger.retain(|_, documents| documents.end.is_none());
     Ok(ledger)
 }
 
@@ -272,13 +288,18 @@ pub(crate) fn next(delivery: &Delivery, last: &DeliveryAttempt) -> Option<DateTi
     Some(backoff::next(delivery.id(), number, began, not_before))
 }
 
-/// The newest delivery of a signal among others.
+/// The newest delivery of a signal that has begun, among others.
 pub(crate) fn newest<'a>(
     ledger: &'a Ledger,
     signal: &str,
 ) -> Option<(&'a Delivery, &'a Documents)> {
+    // Beside what was not sent yet there may be no more than that a collector was told.
+    let has_begun = |it: &Delivery, documents: &Documents| {
+        !it.is_first() || documents.attempts > 0 || documents.end.is_some()
+    };
+    let of_signal = ledger.iter();
+    let of_signal = of_signal.filter(|(it, docs)| it.signal == signal && has_begun(it, docs));
     // A signal's own may be named before or after one that was asked for.
-    let of_signal = ledger.iter().filter(|(it, _)| it.signal == signal);
     of_signal.max_by_key(|(it, _)| (!it.is_first(), it.id()))
 }
 

@@ -11,6 +11,15 @@ use axum::routing::post;
 use model::SignalId;
 use model::drift::Severity;
 use model::error::reason;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::AnyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use proto::name;
@@ -190,6 +199,7 @@ impl World {
         );
         let context = Context {
             metrics: self.context.metrics.clone(),
+            records: self.context.records.clone(),
             ..context
         };
         turn(&context, &self.webhooks, &tenant(1)).await
@@ -564,6 +574,110 @@ async fn a_damaged_signal_keeps_no_other_from_its_way() {
 
 fn bytes_of(bytes: &[u8]) -> axum::body::Bytes {
     axum::body::Bytes::copy_from_slice(bytes)
+}
+
+/// A collector on this machine: what it was told, and how often it refuses before.
+#[derive(Debug, Clone, Default)]
+struct Collector {
+    told: Arc<Mutex<Vec<ResourceLogs>>>,
+    refuses: Arc<Mutex<u32>>,
+}
+
+#[tonic::async_trait]
+impl LogsService for Collector {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<tonic::Response<ExportLogsServiceResponse>, tonic::Status> {
+        let mut refuses = self.refuses.lock();
+        if *refuses > 0 {
+            *refuses -= 1;
+            return Err(tonic::Status::unavailable("it is full"));
+        }
+        self.told.lock().extend(request.into_inner().resource_logs);
+        Ok(tonic::Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    async fn start() -> (Self, Records) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let collector = Self::default();
+        let server = tonic::transport::Server::builder()
+            .add_service(LogsServiceServer::new(collector.clone()))
+            .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
+        tokio::spawn(server);
+        (
+            collector,
+            Records::to(runtime::connect(&url, None).unwrap()),
+        )
+    }
+
+    /// The records, as severity, body and attributes.
+    fn records(&self) -> Vec<(String, String, Vec<String>)> {
+        let told = self.told.lock().clone();
+        let scopes = told.into_iter().flat_map(|it| it.scope_logs);
+        let text = |value: Option<AnyValue>| match value.and_then(|it| it.value) {
+            Some(Value::StringValue(text)) => text,
+            other => format!("{other:?}"),
+        };
+        let records = scopes.flat_map(|it| it.log_records);
+        let record = |it: LogRecord| {
+            assert_eq!(it.event_name, "rewind.signal");
+            assert_eq!(it.time_unix_nano, 1_790_000_050_000_000_000);
+            assert_eq!(it.observed_time_unix_nano, 1_790_000_100_000_000_000);
+            let attributes = it.attributes.into_iter();
+            let attributes = attributes.map(|it| format!("{}={}", it.key, text(it.value)));
+            (it.severity_text, text(it.body), attributes.collect())
+        };
+        records.map(record).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_collector_is_told_of_each_signal_at_least_once() {
+    let mut world = World::new().await;
+    let (collector, records) = Collector::start().await;
+    world.context.records = Some(records);
+    // A tenant without a webhook, too.
+    world.change(|record| record.webhook = None).await;
+    world.raise(SIGNAL, Severity::Low).await;
+    *collector.refuses.lock() = 1;
+    let turn = world.turn().await;
+    assert_eq!(turn.next, Next::At(moment(100) + REST));
+    assert_eq!(collector.records(), []);
+    // Told, and not noted.
+    world.store.break_after(0);
+    let turn = world.turn_at(turn.next).await;
+    assert_eq!(turn.next, Next::At(moment(160) + REST));
+    world.store.mend();
+    assert_eq!(world.turn_at(turn.next).await.next, Next::Never);
+    assert_eq!(world.turn().await.next, Next::Never);
+    let told = collector.records();
+    let attributes = [
+        format!("rewind.tenant={}", tenant(1)),
+        format!("rewind.signal={SIGNAL}"),
+        "rewind.rule=mass-disable".to_owned(),
+        "rewind.severity=low".to_owned(),
+        "rewind.report=".to_owned(),
+    ];
+    let record = (
+        "low".to_owned(),
+        "Many users were disabled".to_owned(),
+        attributes.to_vec(),
+    );
+    assert_eq!(told, [record.clone(), record]);
+    let counted = world.metric("rewind_signal_records_total{tenant=\"@\"}");
+    assert_eq!(counted.as_deref(), Some("2"));
+    // That says nothing of a webhook.
+    assert_eq!(world.state(SIGNAL).await, None);
+
+    // What is long ago is news to nobody.
+    world.raise("20260921-daily-old", Severity::Low).await;
+    world.clock.advance(TimeDelta::days(8));
+    assert_eq!(world.turn().await.next, Next::Never);
+    assert_eq!(collector.records().len(), 2);
 }
 
 /// The wall time of a simulated run.
