@@ -112,27 +112,27 @@ async fn twenty_and_some_tenants_get_the_least_that_each_needs() -> anyhow::Resu
     let role = json!(["62e90394-69f5-4237-9190-012177145e10"]);
     let (nothing, nobody) = (Vec::new(), Vec::<&str>::new());
     let cases: Vec<(Vec<Deed>, Vec<String>, Vec<&str>)> = vec![
-        (vec![], whole("make c1", "c1"), nobody.clone()),
+        (vec![], whole("make c4", "c4"), nobody.clone()),
         (vec![Defend], nothing.clone(), nobody.clone()),
         (
             vec![
-                Context("c1", published("Sites")),
-                Context("c2", published("Mail")),
+                Context("c4", published("Sites")),
+                Context("c5", published("Mail")),
             ],
-            whole("make c3", "c3"),
+            whole("make c6", "c6"),
             nobody.clone(),
         ),
         (
             vec![Context(
-                "c4",
+                "c8",
                 json!({"displayName": "High-Security Ops", "isAvailable": false}),
             )],
-            whole("publish c4", "c4"),
+            whole("publish c8", "c8"),
             nobody.clone(),
         ),
         (
-            vec![Context("c4", published("High-Security Ops"))],
-            whole("x", "c4")[1..].to_vec(),
+            vec![Context("c8", published("High-Security Ops"))],
+            whole("x", "c8")[1..].to_vec(),
             nobody.clone(),
         ),
         (
@@ -251,10 +251,10 @@ async fn twenty_and_some_tenants_get_the_least_that_each_needs() -> anyhow::Resu
                 Protect(2, Value::Null),
             ],
             [
-                one("make c1"),
-                strong("c1"),
-                workstations("c1"),
-                protect("c1", 1),
+                one("make c4"),
+                strong("c4"),
+                workstations("c4"),
+                protect("c4", 1),
             ]
             .concat(),
             vec!["break-glass-excluded"],
