@@ -99,16 +99,15 @@ pub(crate) async fn perform(
     turns: &Turns,
 ) -> Result<Ending, GraphError> {
     let mut trail = Trail::default();
-    let (state, detail) = match attempt(directory, step, past, turns, &mut trail).await {
+    let (state, mut detail) = match attempt(directory, step, past, turns, &mut trail).await {
         Err(error) if ends_the_attempt(&error) => return Err(error),
-        // Whether an application may set what protects an action is not documented.
-        Err(error) if step.action == Action::Protect => {
-            let detail = format!("{}; do it {}", chain(&error), by_hand(step));
-            (OutcomeState::Failed, detail)
-        }
         Err(error) => (OutcomeState::Failed, chain(&error)),
         Ok(ending) => ending,
     };
+    // Whether an application may set what protects an action is not documented.
+    if state == OutcomeState::Failed && step.action == Action::Protect {
+        detail = format!("{detail}; do it {}", by_hand(step));
+    }
     Ok(Ending {
         state,
         detail,

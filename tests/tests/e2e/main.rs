@@ -9,6 +9,7 @@ mod contract;
 mod crowd;
 mod deleted;
 mod drift;
+mod half_guarded;
 mod lanes;
 mod lockout;
 mod one_at_a_time;

@@ -21,7 +21,7 @@ const POLICIES: &str = "/identity/conditionalAccess/policies";
 const CONTEXT: &str = "/identity/conditionalAccess/authenticationContextClassReferences/c5";
 const ACTIONS: &str =
     "/roleManagement/directory/resourceNamespaces/microsoft.directory/resourceActions";
-const TO_PROTECT: [&str; 6] = [
+pub(crate) const TO_PROTECT: [&str; 6] = [
     "deletedItems-delete-delete",
     "resourceNamespaces-resourceActions-authenticationContext-update-patch",
     "conditionalAccessPolicies-basic-update-patch",

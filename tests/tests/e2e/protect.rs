@@ -2,6 +2,7 @@
 //! findings, in an order in which nobody is asked without end, and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use model::slot;
@@ -22,10 +23,13 @@ use crate::restore::{ids, patch};
 use crate::sandbox::{Sandbox, TENANT, parent, reason};
 use crate::shared;
 
-const RULE: &str = "device.extensionAttribute1 -eq \"PAW\"";
-const POLICIES: &str = "/identity/conditionalAccess/policies";
-const CONTEXTS: &str = "/identity/conditionalAccess/authenticationContextClassReferences";
-const ACTIONS: &str =
+/// How time passes where a step waits for what reads may show yet.
+const STEP: Duration = Duration::from_millis(150);
+pub(crate) const RULE: &str = "device.extensionAttribute1 -eq \"PAW\"";
+pub(crate) const POLICIES: &str = "/identity/conditionalAccess/policies";
+pub(crate) const CONTEXTS: &str =
+    "/identity/conditionalAccess/authenticationContextClassReferences";
+pub(crate) const ACTIONS: &str =
     "/roleManagement/directory/resourceNamespaces/microsoft.directory/resourceActions";
 const HARD_DELETE: &str = "microsoft.directory/deletedItems/delete";
 
@@ -180,125 +184,131 @@ async fn a_second_person_has_to_agree_where_the_tenant_asks_for_one() -> anyhow:
     Ok(())
 }
 
-#[tokio::test]
-async fn what_the_application_may_not_do_a_person_is_told() -> anyhow::Result<()> {
-    let (sandbox, hand, _) = bare().await?;
-    // By its token it could, and Graph refuses all the same.
-    let (plan, steps, _) = sandbox.protect(RULE).await?;
-    let refused = FaultResponse::Status {
-        code: 403,
-        retry_after: None,
-    };
-    let path = format!("{ACTIONS}/*");
-    sandbox
-        .simulator
-        .inject(Fault::once("PATCH", &path, refused).times(6));
-    let restore = sandbox.apply(&plan.name).await?;
-    assert_eq!(restore.state(), RestoreState::SucceededWithWarnings);
-    assert_eq!((restore.applied, restore.failed), (5, 6));
-    let outcomes = sandbox.outcomes(&restore.name).await?;
-    let failed = outcomes
-        .iter()
-        .find(|one| one.state() == OutcomeState::Failed);
-    let detail = failed.map(|one| one.detail.clone()).unwrap_or_default();
-    for part in [
-        "Roles & admins > Protected actions",
-        "PATCH /beta/roleManagement/directory/",
-        "{\"authenticationContextId\":\"c",
-    ] {
-        assert!(detail.contains(part), "{detail}");
-    }
-    // The person does as told.
-    for step in steps.iter().filter(|it| it.action() == StepAction::Protect) {
-        patch(
-            &hand,
-            step.path.clone(),
-            serde_json::from_str(step.body_json())?,
-        )
-        .await?;
-    }
-    assert_eq!(posture(&sandbox).await?.score, 100);
-
-    // By its token it could not.
-    let mut spec = TenantSpec::practice(TENANT);
-    let mut writer = spec.apps.iter_mut();
-    let writer = writer.find(|app| app.client_id == simulator::WRITER_CLIENT_ID);
-    let writer = writer.expect("it is there");
-    assert!(writer.roles.remove("RoleManagement.ReadWrite.Directory"));
-    writer
-        .roles
-        .insert("RoleManagement.Read.Directory".to_owned());
-    sandbox.simulator.add_tenant(spec).populate(&POPULATION);
-    sandbox.simulator.expire_tokens();
-    let (plan, steps, exclusions) = sandbox.protect(RULE).await?;
-    assert_eq!((steps.len(), exclusions.len()), (5, 6));
-    for one in &exclusions {
-        assert_eq!(one.obstacle(), Obstacle::ByHand);
-        assert!(one.detail.contains("RoleManagement.ReadWrite.Directory"));
-    }
-    let restore = sandbox.apply(&plan.name).await?;
-    assert_eq!(restore.applied, 5);
-    assert_eq!(restore.open_matters.len(), 6);
-    assert_eq!(restore.state(), RestoreState::SucceededWithWarnings);
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_changed_since_the_plan_is_a_conflict() -> anyhow::Result<()> {
-    let (sandbox, hand, spared) = bare().await?;
-    let (plan, steps, _) = sandbox.protect(RULE).await?;
-    // Somebody else protects one action, by a context that stands.
-    defend(&hand, &spared).await?;
-    for step in steps.iter().filter(|it| it.action() == StepAction::Protect) {
-        let name = &step.attributes[0].path;
-        if name != "microsoft.directory/namedLocations/delete" {
-            let none = json!({"authenticationContextId": null});
-            patch(&hand, step.path.clone(), none).await?;
+#[test]
+fn what_the_application_may_not_do_a_person_is_told() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, hand, _) = bare().await?;
+        // By its token it could, and Graph refuses all the same.
+        let (plan, steps, _) = sandbox.protect(RULE).await?;
+        let refused = FaultResponse::Status {
+            code: 403,
+            retry_after: None,
+        };
+        let path = format!("{ACTIONS}/*");
+        sandbox
+            .simulator
+            .inject(Fault::once("PATCH", &path, refused).times(6));
+        let restore = sandbox.apply(&plan.name).await?;
+        assert_eq!(restore.state(), RestoreState::SucceededWithWarnings);
+        assert_eq!((restore.applied, restore.failed), (5, 6));
+        let outcomes = sandbox.outcomes(&restore.name).await?;
+        let failed = outcomes
+            .iter()
+            .find(|one| one.state() == OutcomeState::Failed);
+        let detail = failed.map(|one| one.detail.clone()).unwrap_or_default();
+        for part in [
+            "Roles & admins > Protected actions",
+            "PATCH /beta/roleManagement/directory/",
+            "{\"authenticationContextId\":\"c",
+        ] {
+            assert!(detail.contains(part), "{detail}");
         }
-    }
-    // And the policy that is made is switched off before anything is protected by it.
-    let twice = Arc::new(Mutex::new(false));
-    let off = Arc::clone(&twice);
-    sandbox
-        .simulator
-        .on_request(Box::new(move |request, simulator| {
-            let protects = request.method == "PATCH" && request.path.starts_with(ACTIONS);
-            *off.lock() |= protects && !asked_without_end(&simulator.dump(TENANT)).is_empty();
-        }));
-    let restore = sandbox.apply(&plan.name).await?;
-    sandbox.simulator.clear_hook();
-    assert!(!*twice.lock());
-    assert_eq!((restore.applied, restore.conflicts), (10, 1));
-    let outcomes = sandbox.outcomes(&restore.name).await?;
-    let conflict = outcomes
-        .iter()
-        .find(|one| one.state() == OutcomeState::Conflict);
-    let detail = conflict.map(|one| one.detail.clone()).unwrap_or_default();
-    assert!(detail.contains("is protected by c5"), "{detail}");
-    Ok(())
+        // The person does as told.
+        for step in steps.iter().filter(|it| it.action() == StepAction::Protect) {
+            patch(
+                &hand,
+                step.path.clone(),
+                serde_json::from_str(step.body_json())?,
+            )
+            .await?;
+        }
+        assert_eq!(posture(&sandbox).await?.score, 100);
+
+        // By its token it could not.
+        let mut spec = TenantSpec::practice(TENANT);
+        let mut writer = spec.apps.iter_mut();
+        let writer = writer.find(|app| app.client_id == simulator::WRITER_CLIENT_ID);
+        let writer = writer.expect("it is there");
+        assert!(writer.roles.remove("RoleManagement.ReadWrite.Directory"));
+        writer
+            .roles
+            .insert("RoleManagement.Read.Directory".to_owned());
+        sandbox.simulator.add_tenant(spec).populate(&POPULATION);
+        sandbox.simulator.expire_tokens();
+        let (plan, steps, exclusions) = sandbox.protect(RULE).await?;
+        assert_eq!((steps.len(), exclusions.len()), (5, 6));
+        for one in &exclusions {
+            assert_eq!(one.obstacle(), Obstacle::ByHand);
+            assert!(one.detail.contains("RoleManagement.ReadWrite.Directory"));
+        }
+        let restore = sandbox.apply(&plan.name).await?;
+        assert_eq!(restore.applied, 5);
+        assert_eq!(restore.open_matters.len(), 6);
+        assert_eq!(restore.state(), RestoreState::SucceededWithWarnings);
+        Ok(())
+    })
 }
 
-#[tokio::test]
-async fn nothing_is_protected_by_a_context_whose_policy_was_switched_off() -> anyhow::Result<()> {
-    let (sandbox, hand, spared) = bare().await?;
-    defend(&hand, &spared).await?;
-    let bare_action = json!({"authenticationContextId": null});
-    let path = format!("{ACTIONS}/microsoft.directory-deletedItems-delete-delete");
-    patch(&hand, path, bare_action).await?;
-    let (plan, steps, _) = sandbox.protect(RULE).await?;
-    assert_eq!(actions(&steps), [StepAction::Protect]);
-    for policy in ids(&sandbox, "conditionalAccessPolicy", |body| {
-        body["conditions"]["applications"]["includeAuthenticationContextClassReferences"]
-            == json!(["c5"])
-    }) {
-        let off = json!({"state": "disabled"});
-        patch(&hand, format!("{POLICIES}/{policy}"), off).await?;
-    }
-    let restore = sandbox.apply(&plan.name).await?;
-    assert_eq!((restore.applied, restore.conflicts), (0, 1));
-    let dump = sandbox.simulator.dump(TENANT);
-    assert_eq!(dump["protectedActions"].get(HARD_DELETE), None);
-    Ok(())
+#[test]
+fn what_changed_since_the_plan_is_a_conflict() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, hand, spared) = bare().await?;
+        let (plan, steps, _) = sandbox.protect(RULE).await?;
+        // Somebody else protects one action, by a context that stands.
+        defend(&hand, &spared).await?;
+        for step in steps.iter().filter(|it| it.action() == StepAction::Protect) {
+            let name = &step.attributes[0].path;
+            if name != "microsoft.directory/namedLocations/delete" {
+                let none = json!({"authenticationContextId": null});
+                patch(&hand, step.path.clone(), none).await?;
+            }
+        }
+        // And the policy that is made is switched off before anything is protected by it.
+        let twice = Arc::new(Mutex::new(false));
+        let off = Arc::clone(&twice);
+        sandbox
+            .simulator
+            .on_request(Box::new(move |request, simulator| {
+                let protects = request.method == "PATCH" && request.path.starts_with(ACTIONS);
+                *off.lock() |= protects && !asked_without_end(&simulator.dump(TENANT)).is_empty();
+            }));
+        let restore = sandbox.apply(&plan.name).await?;
+        sandbox.simulator.clear_hook();
+        assert!(!*twice.lock());
+        assert_eq!((restore.applied, restore.conflicts), (10, 1));
+        let outcomes = sandbox.outcomes(&restore.name).await?;
+        let conflict = outcomes
+            .iter()
+            .find(|one| one.state() == OutcomeState::Conflict);
+        let detail = conflict.map(|one| one.detail.clone()).unwrap_or_default();
+        assert!(detail.contains("is protected by c5"), "{detail}");
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_protected_by_a_context_whose_policy_was_switched_off() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, hand, spared) = bare().await?;
+        defend(&hand, &spared).await?;
+        let bare_action = json!({"authenticationContextId": null});
+        let path = format!("{ACTIONS}/microsoft.directory-deletedItems-delete-delete");
+        patch(&hand, path, bare_action).await?;
+        let (plan, steps, _) = sandbox.protect(RULE).await?;
+        assert_eq!(actions(&steps), [StepAction::Protect]);
+        for policy in ids(&sandbox, "conditionalAccessPolicy", |body| {
+            body["conditions"]["applications"]["includeAuthenticationContextClassReferences"]
+                == json!(["c5"])
+        }) {
+            let off = json!({"state": "disabled"});
+            patch(&hand, format!("{POLICIES}/{policy}"), off).await?;
+        }
+        let restore = sandbox.apply(&plan.name).await?;
+        assert_eq!((restore.applied, restore.conflicts), (0, 1));
+        let dump = sandbox.simulator.dump(TENANT);
+        assert_eq!(dump["protectedActions"].get(HARD_DELETE), None);
+        Ok(())
+    })
 }
 
 #[tokio::test]
@@ -419,6 +429,28 @@ fn ids_of_contexts(sandbox: &Sandbox) -> String {
     held.unwrap_or_default().to_owned()
 }
 
+/// The policies of a set as a tenant has them: templates keep theirs one level down, with
+/// the name beside it and without a state.
+fn live(set: &std::path::Path) -> anyhow::Result<Value> {
+    let v1 = set.join("conditionalAccessPolicies.v1.json");
+    let own = match v1.is_file() {
+        true => v1,
+        false => set.join("conditionalAccessPolicies.json"),
+    };
+    let read: Value = serde_json::from_str(&std::fs::read_to_string(own)?)?;
+    let policies = read["value"].as_array().or(read.as_array());
+    let policies = policies.into_iter().flatten().map(|policy| {
+        let mut body = policy.get("details").unwrap_or(policy).clone();
+        if let Some(name) = policy.get("name") {
+            body["displayName"] = name.clone();
+            body["id"] = policy["id"].clone();
+            body["state"] = json!("enabled");
+        }
+        body
+    });
+    Ok(policies.collect())
+}
+
 #[tokio::test]
 async fn real_policies_get_a_posture_and_a_plan() -> anyhow::Result<()> {
     let Some(data) = shared::data() else {
@@ -431,19 +463,13 @@ async fn real_policies_get_a_posture_and_a_plan() -> anyhow::Result<()> {
     ] {
         let (sandbox, ..) = bare().await?;
         let path = data.join("ca").join(set);
-        let v1 = path.join("conditionalAccessPolicies.v1.json");
-        let own = match v1.is_file() {
-            true => v1,
-            false => path.join("conditionalAccessPolicies.json"),
-        };
-        let set_of = |what: &str| path.join(what);
-        for part in [
-            set_of("groups.v1.json"),
-            set_of("namedLocations.v1.json"),
-            own,
-        ] {
+        let folder = tempfile::tempdir()?;
+        let policies = folder.path().join("conditionalAccessPolicies.json");
+        std::fs::write(&policies, live(&path)?.to_string())?;
+        let others = ["groups.v1.json", "namedLocations.v1.json"].map(|name| path.join(name));
+        for part in others.iter().chain([&policies]) {
             if part.is_file() {
-                let report = sandbox.tenant.load(&part)?;
+                let report = sandbox.tenant.load(part)?;
                 shared::say(&format!("{}: {report:?}", part.display()));
             }
         }
