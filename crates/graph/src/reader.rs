@@ -70,6 +70,13 @@ impl GraphReader {
         self.rest(first).await
     }
 
+    /// The actions in an answer and in the pages behind it, as far as they tell what
+    /// protects them.
+    async fn actions(&self, first: Answer) -> Result<Vec<Action>, GraphError> {
+        let items: Vec<Value> = self.rest(first).await?;
+        Ok(items.iter().filter_map(roles::action).collect())
+    }
+
     /// The items of an answer and of the pages behind it.
     async fn rest<T: serde::de::DeserializeOwned>(
         &self,
@@ -321,23 +328,24 @@ impl Directory for GraphReader {
     }
 
     async fn protected_actions(&self) -> Result<Vec<Action>, GraphError> {
-        let first = match self.client.get(roles::ACTIONS).await {
-            Err(error) if roles::is_unknown(&error) => {
-                let beta = roles::in_beta(self.client.root(), roles::ACTIONS).ok_or(error)?;
-                self.client.follow(&NextLink::new(beta)).await?
-            }
-            answer => answer?,
+        let known = match self.client.get(roles::ACTIONS).await {
+            Err(error) if roles::is_unknown(&error) => Vec::new(),
+            answer => self.actions(answer?).await?,
         };
-        let path = first.path.clone();
-        let items: Vec<Value> = self.rest(first).await?;
-        let actions: Vec<Action> = items.iter().filter_map(roles::action).collect();
-        if actions.is_empty() {
-            return Err(GraphError::Unexpected {
-                what: "it does not tell what protects the actions".to_owned(),
-                path,
-            });
+        if !known.is_empty() {
+            return Ok(known);
         }
-        Ok(actions)
+        let untold = || GraphError::Unexpected {
+            what: "it does not tell what protects the actions".to_owned(),
+            path: roles::ACTIONS.to_owned(),
+        };
+        let beta = roles::in_beta(self.client.root(), roles::ACTIONS).ok_or_else(untold)?;
+        let first = self.client.follow(&NextLink::new(beta)).await?;
+        let known = self.actions(first).await?;
+        if known.is_empty() {
+            return Err(untold());
+        }
+        Ok(known)
     }
 
     async fn roles(&self) -> Result<Vec<Role>, GraphError> {

@@ -29,7 +29,7 @@ use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::turns::Turns;
 use crate::verify::Verification;
-use crate::{Context, Error, approve, cancel, create, one_at_a_time, step};
+use crate::{Context, Error, approve, cancel, create, one_at_a_time, protect, step};
 
 /// Of these, steps between their look at the object and their write: at the documented
 /// quota, about a second.
@@ -48,7 +48,8 @@ type Outcomes = BTreeMap<u32, Outcome>;
 /// finished restore is only shown; one that is cancelled is refused.
 ///
 /// # Errors
-/// Where the plan needs an approval that counts and has none, or was cancelled; where
+/// Where the plan needs an approval that counts and has none, was cancelled, or lets out
+/// other break-glass accounts than are registered now; where
 /// another restore of the tenant has not ended.
 pub(crate) async fn start(
     context: &Context,
@@ -76,6 +77,9 @@ pub(crate) async fn start(
     let mut approval = None;
     if !context.restores.is_running(&name) {
         approval = approve::ensure(context, &documents, tenant, &plan).await?;
+        if !documents.has_begun().await? {
+            protect::ensure(&plan, &context.deps.vault.registered(tenant).await?)?;
+        }
         one_at_a_time::take(documents.vault(), id).await?;
     }
     let mut restore = shown(context, &documents, tenant, &plan).await?;

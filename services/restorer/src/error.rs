@@ -60,6 +60,14 @@ pub enum Error {
         /// The plan and restore.
         id: String,
     },
+    /// The policies of the plan would bind accounts that must keep their way in.
+    #[error(
+        "the tenant's break-glass accounts were changed since plan {id} was made; make another plan"
+    )]
+    BreakGlassChanged {
+        /// The plan.
+        id: String,
+    },
     /// A tenant has one restore at a time.
     #[error(
         "restore {other} of the tenant has begun and not ended: wait for it, resume it or cancel it"
@@ -155,6 +163,7 @@ impl Fault for Error {
             | Self::Cancelled { .. }
             | Self::NotEnded { .. }
             | Self::InProgress { .. }
+            | Self::BreakGlassChanged { .. }
             | Self::NoAuthor { .. } => ErrorKind::Conflict,
             Self::Reference(_) => ErrorKind::Invalid,
             Self::Unread(_) => ErrorKind::Unavailable,
@@ -184,7 +193,7 @@ impl Fault for Error {
             Self::ApprovalStale { .. } => reason::APPROVAL_STALE,
             Self::OwnPlan { .. } => reason::APPROVAL_OF_OWN_PLAN,
             Self::NoCaller => reason::PERMISSION_DENIED,
-            Self::NoAuthor { .. } => reason::PLAN_STALE,
+            Self::NoAuthor { .. } | Self::BreakGlassChanged { .. } => reason::PLAN_STALE,
         }
     }
 }

@@ -25,6 +25,7 @@ mod recreate;
 mod references;
 mod relations;
 mod report;
+mod rests;
 mod rpc;
 mod step;
 mod turns;

@@ -138,6 +138,8 @@ pub(crate) fn grounds(steps: &[Step], holders: Option<&HashSet<ObjectId>>) -> Gr
     };
     let is_privileged = |step: &&Step| {
         step.object.object_type == ObjectType::RoleAssignment
+            // What holders of roles may do.
+            || step.action == Action::Protect
             // Whom it gives something to, or a way in, may be a holder.
             || (step.object.object_type.spec().relation.is_some()
                 && step.action == Action::MakeAnew)

@@ -1,7 +1,8 @@
 //! Makes the plan that guards a tenant against hard deletion: read the tenant, let the
 //! model choose the least that is necessary, store.
 //!
-//! What it makes is a plan like any other. It writes nothing to the tenant.
+//! What it makes is a plan like any other, which is of no use once other break-glass
+//! accounts are registered. It writes nothing to the tenant.
 
 use chrono::{DateTime, Utc};
 use model::plan::{Lockout, Options, estimate_seconds};
@@ -12,7 +13,7 @@ use proto::v1::{
     Plan, PlanOptions, PlanProtectionRequest, PlanState, ProtectionChoices, WatchPlanResponse,
 };
 use runtime::jobs::Progress;
-use store::TenantVault;
+use store::{TenantRecord, TenantVault};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, count};
@@ -122,7 +123,10 @@ async fn make(
         ObjectId::parse(&id).expect("invariant: a UUID is an id")
     };
     let content = harden(&wish, &mut new_id).map_err(unread)?;
+    let mut protection = running.protection.clone().unwrap_or_default();
+    protection.break_glass_ids = registered(&record);
     let made = Plan {
+        protection: Some(protection),
         state: PlanState::Ready as i32,
         step_count: count(content.steps.len()),
         exclusion_count: count(content.exclusions.len()),
@@ -136,6 +140,24 @@ async fn make(
     let documents = Documents::new(vault, order.id.clone());
     let made = documents.write_plan(made, &content, &grounds).await?;
     approve::shown(context, &documents, &order.tenant, made).await
+}
+
+/// Sees to it that the accounts which a plan lets out are those that are registered now.
+///
+/// # Errors
+/// `BreakGlassChanged` where they are not.
+pub(crate) fn ensure(plan: &Plan, record: &TenantRecord) -> Result<(), Error> {
+    match &plan.protection {
+        Some(then) if then.break_glass_ids != registered(record) => {
+            let id = plan.name.rsplit('/').next().unwrap_or_default().to_owned();
+            Err(Error::BreakGlassChanged { id })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn registered(record: &TenantRecord) -> Vec<String> {
+    record.break_glass.iter().map(ToString::to_string).collect()
 }
 
 fn unread(unread: Unread) -> Error {

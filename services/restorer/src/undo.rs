@@ -310,16 +310,17 @@ async fn still_fitting(
     Ok((kept, excluded))
 }
 
-/// Whether a step waits for an earlier one on the same object, or for one that brings
-/// an object back.
+/// Whether a step waits for an earlier one on the same object, for one that brings an
+/// object back, or for one that changes what an action rests on.
 fn follows(step: &Step, steps: &[Step]) -> bool {
     let before = step.after.iter().filter_map(|number| {
         let index = usize::try_from(*number).ok()?.checked_sub(1)?;
         steps.get(index)
     });
-    before
-        .into_iter()
-        .any(|other| other.object == step.object || other.action == Action::RestoreDeleted)
+    let rests = |other: &Step| [step.action, other.action].contains(&Action::Protect);
+    before.into_iter().any(|other| {
+        other.object == step.object || other.action == Action::RestoreDeleted || rests(other)
+    })
 }
 
 #[cfg(test)]

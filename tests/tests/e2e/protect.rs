@@ -311,6 +311,74 @@ fn nothing_is_protected_by_a_context_whose_policy_was_switched_off() -> anyhow::
     })
 }
 
+#[test]
+fn nothing_is_taken_away_under_an_action_that_a_person_protected() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, hand, _) = bare().await?;
+        let snapshot = sandbox.snapshot().await?;
+        let (plan, steps, _) = sandbox.protect(RULE).await?;
+        let refused = FaultResponse::Status {
+            code: 403,
+            retry_after: None,
+        };
+        let path = format!("{ACTIONS}/*");
+        sandbox
+            .simulator
+            .inject(Fault::once("PATCH", &path, refused).times(6));
+        let restore = sandbox.apply(&plan.name).await?;
+        assert_eq!((restore.applied, restore.failed), (5, 6));
+        for step in steps.iter().filter(|it| it.action() == StepAction::Protect) {
+            let body = serde_json::from_str(step.body_json())?;
+            patch(&hand, step.path.clone(), body).await?;
+        }
+        let protected = sandbox.simulator.dump(TENANT);
+
+        // Neither the way back nor a restore to the time before leaves an action with
+        // nothing behind it.
+        let wrong = watched(&sandbox.simulator);
+        let (undo, ..) = sandbox.undo(&restore.name).await?;
+        sandbox.apply(&undo.name).await?;
+        let (back, ..) = sandbox.plan(sandbox.rollback(&snapshot.name)).await?;
+        let restored = sandbox.apply(&back.name).await?;
+        sandbox.simulator.clear_hook();
+        assert_eq!(*wrong.lock(), Vec::<String>::new());
+        let outcomes = sandbox.outcomes(&restored.name).await?;
+        assert!(
+            outcomes
+                .iter()
+                .any(|one| one.state() == OutcomeState::Conflict
+                    && one.detail.contains("behind which nothing else stands")),
+            "{outcomes:#?}"
+        );
+        let dump = sandbox.simulator.dump(TENANT);
+        assert_eq!(dump["protectedActions"], protected["protectedActions"]);
+        assert_eq!(asked_without_end(&dump), Vec::<String>::new());
+        Ok(())
+    })
+}
+
+#[tokio::test]
+async fn a_plan_for_other_break_glass_accounts_is_of_no_use() -> anyhow::Result<()> {
+    let (sandbox, _, spared) = bare().await?;
+    let (plan, ..) = sandbox.protect(RULE).await?;
+    let request = UpdateTenantRequest {
+        name: parent(),
+        break_glass: Some(BreakGlassAccounts {
+            ids: spared[..1].to_vec(),
+        }),
+        request_id: sandbox.request_id(),
+        ..UpdateTenantRequest::default()
+    };
+    let mut tenants =
+        proto::v1::tenant_service_client::TenantServiceClient::new(sandbox.door.clone());
+    tenants.update_tenant(request).await?;
+    let before = sandbox.simulator.dump(TENANT);
+    let refused = sandbox.apply(&plan.name).await.err();
+    assert_eq!(refused.as_ref().map(reason).as_deref(), Some("PLAN_STALE"));
+    assert_eq!(sandbox.simulator.dump(TENANT), before);
+    Ok(())
+}
+
 #[tokio::test]
 async fn without_break_glass_accounts_nothing_is_written() -> anyhow::Result<()> {
     let sandbox = Sandbox::start(Arc::new(InMemory::new())).await?;

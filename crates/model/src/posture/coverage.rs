@@ -82,7 +82,15 @@ pub(super) fn device_filter(policy: &Value) -> Option<(&str, &str)> {
 ///
 /// A rule of negative operators alone also holds for devices that are not known, whose
 /// attributes are empty ("Conditional Access: Filter for devices").
+///
+/// The same holds for comparisons with nothing; a rule that turns a part of it round is
+/// not looked into.
 pub(super) fn lets_through_described_only((mode, rule): (&str, &str)) -> bool {
+    let plain = rule.to_ascii_lowercase();
+    let words = || plain.split(|it: char| it.is_whitespace() || "()[],".contains(it));
+    if words().any(|word| matches!(word, "not" | "null" | "$null" | "\"\"" | "''")) {
+        return false;
+    }
     let mut operators = rule.split_whitespace().filter(|word| {
         let word = word.trim_start_matches('(');
         word.starts_with('-') && !matches!(word.to_ascii_lowercase().as_str(), "-and" | "-or")

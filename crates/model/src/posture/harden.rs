@@ -95,6 +95,12 @@ pub fn harden(wish: &Wish<'_>, new_id: &mut dyn FnMut() -> ObjectId) -> Result<P
 /// How a person does by hand what a step does.
 #[must_use]
 pub fn by_hand(step: &Step) -> String {
+    if !step.made_anew.is_empty() {
+        return format!(
+            "by hand in the Microsoft Entra admin center, under Entra ID > Conditional Access > Policies: set the policy \"{}\" to On",
+            step.object.name
+        );
+    }
     let Call { method, path, body } = &step.call;
     let body = body.as_ref().map(|body| format!(" {body}"));
     let call = format!(
@@ -137,8 +143,10 @@ impl Lacking {
 
     /// Whether a policy makes up for it.
     fn is_met_by(self, policy: &Enabled) -> bool {
+        // Who is kept out altogether was asked for nothing, and could do nothing.
+        let asks = !policy.controls.block();
         let resists = policy.controls.resist_phishing() == Some(true);
-        (!self.strength || resists) && (!self.device || policy.controls.need_device())
+        asks && (!self.strength || resists) && (!self.device || policy.controls.need_device())
     }
 
     fn name(self) -> &'static str {
@@ -214,7 +222,7 @@ impl Draft<'_> {
         self.keep_a_way_in();
         self.leave_to_people();
         if !self.steps.is_empty() {
-            self.tell_risks(!open.is_empty());
+            self.tell_risks();
         }
         let mut plan = Plan {
             steps: self.steps,
@@ -231,9 +239,10 @@ impl Draft<'_> {
         if open.is_empty() {
             return Ok(None);
         }
-        // Where break-glass accounts are bound, no further action goes.
+        // Where break-glass accounts are bound, or everybody is kept out, no further action
+        // goes.
         if let Some(main) = main
-            && self.spares(&self.guard(main, None)?)
+            && self.lets_work(&self.guard(main, None)?)
         {
             return Ok(Some(main.to_owned()));
         }
@@ -241,7 +250,7 @@ impl Draft<'_> {
         for context in self.contexts() {
             let id = context.id.as_str();
             let guard = self.guard(id, None)?;
-            if !self.spares(&guard) {
+            if !self.lets_work(&guard) {
                 continue;
             }
             let published = matches!(guard::context(self.wish.seen, id)?, Context::Published(_));
@@ -293,6 +302,14 @@ impl Draft<'_> {
         enabled.all(|policy| self.bound(policy).is_empty())
     }
 
+    /// The same, and some device is let through by every one of them.
+    fn lets_work(&self, guard: &Guard) -> bool {
+        let keeps_all_out = |policy: &Enabled| {
+            policy.controls.block() && coverage::device_filter(&policy.body).is_none()
+        };
+        self.spares(guard) && !guard.enabled.iter().any(keeps_all_out)
+    }
+
     fn bound(&self, policy: &Enabled) -> Vec<String> {
         bound(policy, self.wish.seen, self.break_glass)
     }
@@ -333,7 +350,7 @@ impl Draft<'_> {
                 }),
             },
             Use::Some => {
-                let nothing = sound().next().is_none();
+                let nothing = guard.whole().next().is_none();
                 Lacking {
                     strength: nothing,
                     device: nothing,
@@ -352,6 +369,7 @@ impl Draft<'_> {
     ) -> Result<Vec<u32>, Unread> {
         let mut ready: Vec<u32> = self.publish(context)?.into_iter().collect();
         let after = ready.clone();
+        let is_used = after.is_empty();
         let roles = self.holders.templates().filter(|_| !for_others);
         let guard = self.guard(context, roles.as_ref())?;
         let lacking = self.lacking(&guard, of);
@@ -379,6 +397,11 @@ impl Draft<'_> {
                     );
                 }
             }
+        }
+        if is_used && ready.len() > after.len() {
+            self.risks.insert(format!(
+                "whatever else asks for the context {context}, such as a site or a role, is bound by its new policies, too"
+            ));
         }
         if of == Use::Whole {
             self.leave_policies_to_people(&guard);
@@ -697,6 +720,7 @@ impl Draft<'_> {
     fn leave_to_people(&mut self) {
         let steps = std::mem::take(&mut self.steps);
         let mut numbers: HashMap<u32, u32> = HashMap::new();
+        let mut by_people = 0;
         for step in steps {
             let missing = self.wish.granted.map_or_else(Vec::new, |granted| {
                 permission::missing(granted, &step.permissions())
@@ -716,9 +740,18 @@ impl Draft<'_> {
                     let detail = if missing.is_empty() {
                         "waits for what a person has to do first; then make another plan".to_owned()
                     } else {
-                        let missing = missing.join(", ");
-                        let done = by_hand(&step);
-                        format!("the application that writes lacks {missing}; do it {done}")
+                        by_people += 1;
+                        let (missing, done) = (missing.join(", "), by_hand(&step));
+                        let when = match step.action {
+                            plan::Action::Protect => format!(
+                                ", and only once an enabled policy is for {}, or whoever uses the action is asked without end",
+                                step.object.id
+                            ),
+                            _ => String::new(),
+                        };
+                        format!(
+                            "the application that writes lacks {missing}; do it as number {by_people} of what is left to people{when}: {done}"
+                        )
                     };
                     self.exclusions.push(Exclusion {
                         obstacle: Obstacle::ByHand,
@@ -731,8 +764,12 @@ impl Draft<'_> {
         }
     }
 
-    fn tell_risks(&mut self, protects: bool) {
-        if protects {
+    fn tell_risks(&mut self) {
+        let asks = |step: &Step| {
+            step.action == plan::Action::Protect
+                || step.object.object_type == ObjectType::ConditionalAccessPolicy
+        };
+        if self.steps.iter().any(asks) {
             self.risks.insert(
                 "whoever uses a protected action is asked for what the policies ask for: who has no sign-in that cannot be phished, or no managed device, cannot use it any more"
                     .to_owned(),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Past;
 use crate::create::{self, Found};
-use crate::{fresh, relations};
+use crate::{fresh, relations, rests};
 
 /// What the read before a write says, and what it found of what the step writes.
 pub(super) struct Look {
@@ -127,7 +127,13 @@ async fn update(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, Gr
             }
         }
     }
-    let verdict = if done { Verdict::Done } else { write(step) };
+    let verdict = match done {
+        true => Verdict::Done,
+        false => match rests::loses(directory, step, &body).await? {
+            Some(why) => Verdict::Conflict(why),
+            None => write(step),
+        },
+    };
     Ok(verdict.having(found))
 }
 
@@ -137,10 +143,12 @@ async fn soft_delete(directory: &dyn DirectoryWriter, step: &Step) -> Result<Loo
     };
     let seen = step.guards.first().map(|guard| guard.before.as_str());
     let now = canonical::body_hash(step.object.object_type.spec(), &body);
-    let verdict = if seen == Some(now.as_str()) {
-        write(step)
-    } else {
+    let verdict = if seen != Some(now.as_str()) {
         Verdict::Conflict("was changed since the plan was made, so it is not deleted".to_owned())
+    } else if let Some(why) = rests::loses(directory, step, &body).await? {
+        Verdict::Conflict(why)
+    } else {
+        write(step)
     };
     Ok(verdict.having(Some(plan::state(ObjectState::Live))))
 }
@@ -247,28 +255,20 @@ async fn protect(directory: &dyn DirectoryWriter, step: &Step) -> Result<Look, G
         Verdict::Conflict(format!(
             "{name} is protected by {context} since the plan was made"
         ))
-    } else if !guard.after.is_empty() && !has_enabled_policy(directory, &step.object.id).await? {
-        let context = &step.object.id;
-        Verdict::Conflict(format!(
-            "no enabled policy is for {context} any more, so that whoever uses {name} would be asked without end"
-        ))
-    } else {
+    } else if guard.after.is_empty() {
         write(step)
+    } else {
+        let unready = rests::unready(directory, &step.object.id).await?;
+        unready.map_or_else(
+            || write(step),
+            |why| {
+                Verdict::Conflict(format!(
+                    "{why}, so that whoever uses {name} would be asked without end"
+                ))
+            },
+        )
     };
     Ok(verdict.having(Some(Value::Object(found))))
-}
-
-async fn has_enabled_policy(
-    directory: &dyn DirectoryWriter,
-    context: &ObjectId,
-) -> Result<bool, GraphError> {
-    let list = HashSet::from([Query::Objects(ObjectType::ConditionalAccessPolicy)]);
-    let policies = relations::listed(directory, &list).await?;
-    let is_one = |body: Map<String, Value>| {
-        let enabled = body.get("state").is_some_and(|state| state == "enabled");
-        enabled && posture::is_for(&Value::Object(body), context.as_str())
-    };
-    Ok(policies.iter().any(|policy| is_one(policy.body())))
 }
 
 /// The targets of a step's links in one direction.

@@ -434,7 +434,7 @@ fn what_the_application_may_not_do_is_told_as_a_person_does_it() {
     let of_deletion = plan.exclusions.iter().find(|it| it.part == HARD_DELETE);
     assert_eq!(
         of_deletion.expect("it is told").detail,
-        "the application that writes lacks RoleManagement.ReadWrite.Directory; do it by hand in the Microsoft Entra admin center, under Entra ID > Roles & admins > Protected actions, or as an administrator by the Graph call PATCH /beta/roleManagement/directory/resourceNamespaces/microsoft.directory/resourceActions/microsoft.directory-deletedItems-delete {\"authenticationContextId\":\"c1\"}"
+        "the application that writes lacks RoleManagement.ReadWrite.Directory; do it as number 1 of what is left to people, and only once an enabled policy is for c1, or whoever uses the action is asked without end: by hand in the Microsoft Entra admin center, under Entra ID > Roles & admins > Protected actions, or as an administrator by the Graph call PATCH /beta/roleManagement/directory/resourceNamespaces/microsoft.directory/resourceActions/microsoft.directory-deletedItems-delete {\"authenticationContextId\":\"c1\"}"
     );
     let nothing = planned_as(&bare(), None, Lockout::Refused, Some(&[]));
     assert_eq!((nothing.steps.len(), nothing.exclusions.len()), (0, 9));
@@ -444,6 +444,38 @@ fn what_the_application_may_not_do_is_told_as_a_person_does_it() {
     let plan = planned_as(&bare(), None, Lockout::Refused, Some(&only_actions));
     let waits = |one: &&Exclusion| one.detail.contains("then make another plan");
     assert_eq!(plan.exclusions.iter().filter(waits).count(), 6);
+}
+
+#[test]
+fn a_policy_that_keeps_everybody_out_asks_for_nothing() {
+    let block = json!({"operator": "OR", "builtInControls": ["block"]});
+    // It is not woken in place of one that asks.
+    let asleep = with_policy(|policy| {
+        policy["state"] = json!("enabledForReportingButNotEnforced");
+        policy["grantControls"] = block.clone();
+    });
+    let steps: Vec<String> = planned(&asleep, None).steps.iter().map(said).collect();
+    let woken = |said: &&String| said.starts_with("enable ") && !said.contains(CONTEXT_NAME);
+    assert_eq!(steps.iter().find(woken), None);
+    assert!(
+        steps.iter().any(|said| said.starts_with("make ")),
+        "{steps:?}"
+    );
+
+    // And nothing that people work with goes behind it.
+    let mut seen = bare();
+    let context = json!({"displayName": "Sites", "isAvailable": true});
+    let kind = ObjectType::AuthenticationContextClassReference;
+    seen.contexts = Ok(vec![named(kind, "c3", context)]);
+    let mut policy = guarded().policies.expect("known")[0].body();
+    policy["conditions"]["applications"] =
+        json!({"includeAuthenticationContextClassReferences": ["c3"]});
+    policy.insert("grantControls".to_owned(), block);
+    let policy = Value::Object(policy);
+    let kind = ObjectType::ConditionalAccessPolicy;
+    seen.policies = Ok(vec![named(kind, id(9).as_str(), policy)]);
+    let steps: Vec<String> = planned(&seen, None).steps.iter().map(said).collect();
+    assert_eq!(steps, whole("make c1", "c1"));
 }
 
 #[test]
@@ -475,6 +507,13 @@ fn what_could_not_be_read_is_not_planned_with() {
 
 #[test]
 fn a_rule_describes_workstations_by_what_they_are() {
+    for rule in [
+        "device.extensionAttribute1 -eq null",
+        "device.extensionAttribute1 -eq \"\"",
+        "not (device.extensionAttribute1 -eq \"PAW\")",
+    ] {
+        assert!(!is_workstation_rule(rule), "{rule}");
+    }
     for (rule, is_one) in [
         (RULE, true),
         (
