@@ -190,7 +190,6 @@ fn where_signals_are_sent_is_set_when_a_tenant_is_added_and_later() {
         "url": "https://hooks.example/rewind/",
         "secretRef": "env:REWIND_CREDENTIAL_WEBHOOK_A",
         "minSeverity": "SEVERITY_UNSPECIFIED",
-        "sinceTime": null,
     });
     assert_eq!(asked, expected);
     let severe = ["tenant", "update", "--webhook-severity", "critical"];
