@@ -61,6 +61,7 @@ async fn planned(
         parent: proto::name::tenant(&session.tenant(None).await?),
         choices: Some(v1::ProtectionChoices {
             device_filter: args.device_filter.clone().unwrap_or_default(),
+            ..v1::ProtectionChoices::default()
         }),
         accepted_risks: risks.collect(),
         request_id: client.request_id(),

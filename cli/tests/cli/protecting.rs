@@ -87,6 +87,7 @@ fn a_plan_that_protects_is_shown_and_applied_as_any_other() {
     let mut plan = canned::plan("p1", PlanState::Ready);
     plan.protection = Some(ProtectionChoices {
         device_filter: "device.extensionAttribute1 -eq \"PAW\"".to_owned(),
+        ..ProtectionChoices::default()
     });
     let fake = Fake {
         plan,

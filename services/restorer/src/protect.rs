@@ -79,6 +79,7 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
         options: Some(convert::options(options)),
         protection: Some(ProtectionChoices {
             device_filter: order.choices.workstations.clone().unwrap_or_default(),
+            break_glass_ids: Vec::new(),
         }),
         create_time: Some(timestamp(order.asked_at)),
         author: order.author.clone(),

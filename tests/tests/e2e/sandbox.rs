@@ -403,6 +403,7 @@ impl Sandbox {
             parent: parent(),
             choices: Some(ProtectionChoices {
                 device_filter: device_filter.to_owned(),
+                ..ProtectionChoices::default()
             }),
             request_id: self.request_id(),
             ..PlanProtectionRequest::default()

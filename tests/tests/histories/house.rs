@@ -297,6 +297,7 @@ impl Restorer {
             parent: parent(),
             choices: Some(ProtectionChoices {
                 device_filter: rule.to_owned(),
+                ..ProtectionChoices::default()
             }),
             request_id,
             ..PlanProtectionRequest::default()

@@ -1,13 +1,13 @@
 //! The read before and after a write: what a step finds, and what follows from it.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use graph::{DirectoryWriter, GraphError, Query};
+use graph::{DirectoryWriter, GraphError};
 use model::call::{Call, HttpMethod};
 use model::catalogue::Cardinality;
 use model::diff::Direction;
 use model::plan::{self, Action, Step, add_call};
-use model::{LinkKind, ObjectId, ObjectState, ObjectType, canonical, posture};
+use model::{LinkKind, ObjectId, ObjectState, ObjectType, canonical};
 use serde_json::{Map, Value};
 
 use super::Past;
