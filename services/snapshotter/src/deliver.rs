@@ -6,8 +6,10 @@
 //! more, and no snapshot waits for any.
 
 pub(crate) mod backoff;
+mod dues;
 pub(crate) mod ledger;
 mod records;
+mod sending;
 mod signature;
 pub(crate) mod turns;
 mod webhook;
@@ -17,9 +19,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::{ErrorKind, TenantId};
-use proto::convert::{severity, time, timestamp};
-use proto::json::to_json;
-use proto::v1::{DeliveryAttempt, Signal};
+use proto::convert::severity;
+use proto::v1::Signal;
 use runtime::status::{Fault, chain};
 use store::{TenantState, TenantVault, Webhook};
 use tokio::task::JoinSet;
@@ -27,27 +28,27 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Context, Error, signals};
-use backoff::ATTEMPTS;
-use ledger::{Delivery, Documents, End, Ledger};
+use dues::Dues;
+use ledger::{Delivery, Documents, Ledger};
 pub use records::Records;
+use sending::Post;
 use turns::Turns;
 pub use webhook::Webhooks;
-use webhook::{Failed, Letter, PATIENCE};
 
 /// How many tenants have their turn at once.
 const AT_ONCE: usize = 32;
-/// How many attempts one turn makes at most.
-const MOST: usize = 64;
-/// After how long a turn makes no further attempt.
-const TURN: Duration = PATIENCE;
 /// How long a tenant rests whose turn could not be ended.
 const REST: Duration = Duration::from_secs(60);
 /// How often the ages of what is not delivered are told.
 const TOLD: Duration = Duration::from_secs(60);
 /// How long ago a signal may have been raised that a collector is told of.
 const TOLD_FOR: TimeDelta = TimeDelta::days(7);
-/// How long after the beginning of the last attempt nobody waits for its outcome.
-const SILENCE: TimeDelta = TimeDelta::seconds(60);
+/// How many records one turn settles at most.
+const MOST_RECORDS: usize = 64;
+/// After how long a turn tells no further record: a collector holds up no letter.
+const RECORDING: Duration = Duration::from_secs(3);
+/// How much the clocks of two replicas may differ.
+const CLOCKS: TimeDelta = TimeDelta::minutes(5);
 
 /// Delivers until the token is cancelled: what is raised here at once, what failed
 /// when its time has come, and what others left behind now and then.
@@ -56,6 +57,7 @@ pub(crate) async fn run(context: Context, stop: CancellationToken) {
         return;
     };
     let mut turns = Turns::default();
+    let dues = Dues::default();
     let mut ages: HashMap<TenantId, DateTime<Utc>> = HashMap::new();
     let mut running = JoinSet::new();
     let mut names = HashMap::new();
@@ -66,7 +68,8 @@ pub(crate) async fn run(context: Context, stop: CancellationToken) {
             && let Some(tenant) = turns.next()
         {
             let (context, webhooks, of) = (context.clone(), webhooks.clone(), tenant.clone());
-            let task = running.spawn(async move { turn(&context, &webhooks, &of).await });
+            let dues = dues.clone();
+            let task = running.spawn(async move { turn(&context, &webhooks, &dues, &of).await });
             names.insert(task.id(), tenant);
         }
         let due = turns.next_time();
@@ -78,15 +81,18 @@ pub(crate) async fn run(context: Context, stop: CancellationToken) {
                     Ok((task, outcome)) => (task, outcome),
                     Err(error) => {
                         tracing::error!(%error, "a turn of deliveries broke down");
-                        (error.id(), Turn { next: Next::After(REST), oldest: None })
+                        (error.id(), Turn::broken())
                     }
                 };
                 let Some(tenant) = names.remove(&task) else { continue };
-                match outcome.oldest {
-                    Some(oldest) => ages.insert(tenant.clone(), oldest),
-                    None => ages.remove(&tenant),
-                };
-                tell_age(&context, &tenant, outcome.oldest);
+                // What was known before holds where nothing was learned.
+                if outcome.looked {
+                    match outcome.oldest {
+                        Some(oldest) => ages.insert(tenant.clone(), oldest),
+                        None => ages.remove(&tenant),
+                    };
+                }
+                tell_age(&context, &tenant, ages.get(&tenant).copied());
                 let next = outcome.next.at(context.deps.clock.now());
                 turns.done(tenant, next);
             }
@@ -126,6 +132,28 @@ struct Turn {
     next: Next,
     /// When the oldest signal was raised that is under way.
     oldest: Option<DateTime<Utc>>,
+    /// Whether that is known.
+    looked: bool,
+}
+
+impl Turn {
+    /// One without anything to do.
+    fn idle() -> Self {
+        Self {
+            next: Next::Never,
+            oldest: None,
+            looked: true,
+        }
+    }
+
+    /// One that could not be ended.
+    fn broken() -> Self {
+        Self {
+            next: Next::After(REST),
+            oldest: None,
+            looked: false,
+        }
+    }
 }
 
 /// When a tenant wants its next turn.
@@ -163,35 +191,32 @@ impl Next {
 }
 
 /// One tenant's turn. What goes wrong is told, and tried again later.
-async fn turn(context: &Context, webhooks: &Webhooks, tenant: &TenantId) -> Turn {
-    match deliver(context, webhooks, tenant).await {
+async fn turn(context: &Context, webhooks: &Webhooks, dues: &Dues, tenant: &TenantId) -> Turn {
+    match deliver(context, webhooks, dues, tenant).await {
         Ok(turn) => turn,
-        // Nobody is left to tell, or not any more.
-        Err(error) if error.kind() == ErrorKind::NotFound || error.is_of_an_erased_tenant() => {
-            Turn {
-                next: Next::Never,
-                oldest: None,
-            }
-        }
+        // Nobody is left to tell.
+        Err(error) if error.is_of_an_erased_tenant() => Turn::idle(),
         Err(error) => {
             let error = chain(&error);
             tracing::warn!(%tenant, error, "signals cannot be delivered; this is tried again");
-            Turn {
-                next: Next::After(REST),
-                oldest: None,
-            }
+            Turn::broken()
         }
     }
 }
 
 /// Delivers what a tenant has to be delivered now.
-async fn deliver(context: &Context, webhooks: &Webhooks, tenant: &TenantId) -> Result<Turn, Error> {
-    let mut turn = Turn {
-        next: Next::Never,
-        oldest: None,
-    };
+async fn deliver(
+    context: &Context,
+    webhooks: &Webhooks,
+    dues: &Dues,
+    tenant: &TenantId,
+) -> Result<Turn, Error> {
+    let mut turn = Turn::idle();
     let deps = &context.deps;
-    let record = deps.vault.registered(tenant).await?;
+    let Some(record) = deps.vault.tenant_record(tenant).await? else {
+        return Ok(turn);
+    };
+    let record = record.value;
     let webhook = record.webhook.as_ref();
     let records = context.records.as_ref();
     let active = record.state == TenantState::Active;
@@ -204,223 +229,90 @@ async fn deliver(context: &Context, webhooks: &Webhooks, tenant: &TenantId) -> R
         let post = Post {
             context,
             webhooks,
+            dues,
             webhook,
             vault: &vault,
         };
         post.send(&ledger, &mut turn).await?;
     }
-    if let Some(records) = records
-        && let Err(error) = record_all(context, records, &vault, &ledger).await
-    {
-        let error = chain(&error);
-        tracing::warn!(%tenant, error, "a collector cannot be told of signals; this is tried again");
-        turn.next = turn.next.or_at(deps.clock.now() + REST);
+    let Some(records) = records else {
+        return Ok(turn);
+    };
+    match record_all(context, records, &vault, &ledger).await {
+        Ok(Recorded::All) => {}
+        Ok(Recorded::Part) => turn.next = Next::Now,
+        Ok(Recorded::Rests { until }) => turn.next = turn.next.or_at(until),
+        Err(error) => {
+            let error = chain(&error);
+            tracing::warn!(%tenant, error, "a collector cannot be told of signals; this is tried again");
+            turn.next = turn.next.or_at(deps.clock.now() + REST);
+        }
     }
     Ok(turn)
 }
 
-/// Tells a collector of what it was not told of.
+/// How far a collector was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Recorded {
+    All,
+    /// There are more.
+    Part,
+    /// There are more, and it is not to be asked before a time.
+    Rests {
+        until: DateTime<Utc>,
+    },
+}
+
+/// Tells a collector of what it was not told of, until the turn is over or one could
+/// not be told.
 async fn record_all(
     context: &Context,
     records: &Records,
     vault: &TenantVault,
     ledger: &Ledger,
-) -> Result<(), Error> {
+) -> Result<Recorded, Error> {
+    let (began, mut settled) = (Instant::now(), 0);
     let new = |(delivery, documents): &(&Delivery, &Documents)| {
         delivery.is_first() && !documents.recorded
     };
     for (delivery, _) in ledger.iter().filter(new) {
         let now = context.deps.clock.now();
+        if settled >= MOST_RECORDS || began.elapsed() >= RECORDING {
+            let rests = Recorded::Rests { until: now + REST };
+            return Ok(if settled > 0 { Recorded::Part } else { rests });
+        }
         let signal = match signals::read(vault, &delivery.signal).await {
             // Told by whoever delivers or watches.
-            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            Err(error) if is_unreadable(&error) => continue,
             signal => signal?,
         };
         // What is older was raised before anybody asked for records.
         if signals::raised_at(&signal).is_none_or(|raised| now - raised < TOLD_FOR) {
+            if let Err(until) = records.may_tell(now, REST) {
+                return Ok(Recorded::Rests { until });
+            }
             let told = records.tell(vault.id(), &signal).await;
+            records.went(told.is_ok(), context.deps.clock.now() + REST);
             told.map_err(|status| Error::Collector(status.message().to_owned()))?;
             context.metrics.recorded(vault.id());
         }
         delivery.recorded(vault, now).await?;
+        settled += 1;
     }
-    Ok(())
+    Ok(Recorded::All)
 }
 
-/// What a step did.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// The delivery has ended without an attempt.
-    Ended,
-    /// It has ended with one.
-    Sent,
-    /// The next attempt begins at a time.
-    Waits {
-        until: DateTime<Utc>,
-        /// Whether one was made now.
-        sent: bool,
-    },
+/// Whether one document cannot be read, which says nothing of the others.
+fn is_unreadable(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 
-/// The way from a tenant to its webhook.
-struct Post<'a> {
-    context: &'a Context,
-    webhooks: &'a Webhooks,
-    webhook: &'a Webhook,
-    vault: &'a TenantVault,
-}
-
-impl Post<'_> {
-    /// Takes each delivery as far as it comes now, until the turn is over.
-    async fn send(&self, ledger: &Ledger, turn: &mut Turn) -> Result<(), Error> {
-        let (began, mut made) = (Instant::now(), 0);
-        let open = ledger
-            .iter()
-            .filter(|(_, documents)| documents.end.is_none());
-        for (delivery, documents) in open {
-            if made >= MOST || began.elapsed() >= TURN {
-                turn.next = Next::Now;
-                break;
-            }
-            match self.step(delivery, documents).await {
-                Ok(Step::Ended) => {}
-                Ok(Step::Sent) => made += 1,
-                Ok(Step::Waits { until, sent }) => {
-                    made += usize::from(sent);
-                    turn.next = turn.next.or_at(until);
-                    if turn.oldest.is_none() {
-                        let signal = signals::read(self.vault, &delivery.signal).await?;
-                        turn.oldest = signals::raised_at(&signal);
-                    }
-                }
-                // What cannot be read is told, and keeps nothing else from its way.
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    let (tenant, signal) = (self.vault.id(), &delivery.signal);
-                    let error = chain(&error);
-                    tracing::error!(%tenant, signal, error, "a signal cannot be delivered");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn now(&self) -> DateTime<Utc> {
-        self.context.deps.clock.now()
-    }
-
-    /// Takes one delivery as far as it comes now.
-    async fn step(&self, delivery: &Delivery, documents: &Documents) -> Result<Step, Error> {
-        let now = self.now();
-        let waits = |until| Step::Waits { until, sent: false };
-        if let Some(last) = ledger::last(self.vault, delivery, documents).await? {
-            let began = last.time.as_ref().and_then(time).unwrap_or(now);
-            if documents.attempts >= ATTEMPTS {
-                let over = began + SILENCE;
-                if !documents.is_known_to_have_failed() && now < over {
-                    return Ok(waits(over));
-                }
-                self.bury(delivery, &last).await?;
-                return Ok(Step::Ended);
-            }
-            let due = ledger::next(delivery, &last).unwrap_or(now);
-            if now < due {
-                return Ok(waits(due));
-            }
-        }
-        let signal = signals::read(self.vault, &delivery.signal).await?;
-        if delivery.is_first() && !wants(self.webhook, &signal) {
-            let nothing = DeliveryAttempt::default();
-            delivery.end(self.vault, End::Passed, &nothing).await?;
-            return Ok(Step::Ended);
-        }
-        self.attempt(delivery, documents.attempts + 1, signal).await
-    }
-
-    async fn attempt(
-        &self,
-        delivery: &Delivery,
-        number: u32,
-        signal: Signal,
-    ) -> Result<Step, Error> {
-        let began = self.now();
-        let mut attempt = DeliveryAttempt {
-            number: i32::try_from(number).unwrap_or(i32::MAX),
-            time: Some(timestamp(began)),
-            ..DeliveryAttempt::default()
-        };
-        let next = |attempt: &DeliveryAttempt, sent| Step::Waits {
-            until: ledger::next(delivery, attempt).unwrap_or(began + SILENCE),
-            sent,
-        };
-        if !delivery.attempt(self.vault, &attempt).await? {
-            // Another replica is at it; should it fail, this one looks again.
-            return Ok(next(&attempt, false));
-        }
-        let tenant = self.vault.id();
-        let metrics = &self.context.metrics;
-        if number > 1 {
-            metrics.delivery_retried(tenant);
-        }
-        let id = format!("sig_{tenant}_{}", delivery.signal);
-        let body = to_json("Signal", &signal).to_string();
-        let letter = Letter {
-            id: &id,
-            body: &body,
-        };
-        let sent = self.webhooks.send(self.webhook, &letter, began).await;
-        attempt.end_time = Some(timestamp(self.now()));
-        let signal = &delivery.signal;
-        let failed = match sent {
-            Ok(status) => {
-                attempt.http_status = status.into();
-                delivery.end(self.vault, End::Delivered, &attempt).await?;
-                metrics.delivered(tenant);
-                tracing::info!(%tenant, signal, attempt = number, "a signal was delivered");
-                return Ok(Step::Sent);
-            }
-            Err(failed) => failed,
-        };
-        metrics.delivery_failed(tenant);
-        let Failed {
-            status,
-            problem,
-            not_before,
-        } = failed;
-        tracing::warn!(%tenant, signal, attempt = number, problem, "a signal was not delivered");
-        attempt.http_status = status.into();
-        attempt.problem = problem;
-        attempt.not_before = not_before.map(timestamp);
-        delivery.failed(self.vault, &attempt).await?;
-        if number >= ATTEMPTS {
-            self.bury(delivery, &attempt).await?;
-            return Ok(Step::Sent);
-        }
-        Ok(next(&attempt, true))
-    }
-
-    /// Keeps a delivery that failed for the last time as a dead letter.
-    async fn bury(&self, delivery: &Delivery, last: &DeliveryAttempt) -> Result<(), Error> {
-        if delivery.end(self.vault, End::Dead, last).await? {
-            let tenant = self.vault.id();
-            self.context.metrics.dead_letter(tenant);
-            tracing::error!(
-                %tenant,
-                signal = delivery.signal,
-                attempts = last.number,
-                problem = last.problem,
-                "a signal could not be delivered and is kept as a dead letter; `rewind signals redeliver` sends it again"
-            );
-        }
-        Ok(())
-    }
-}
-
-/// Whether a signal is one that the webhook is for.
+/// Whether a signal is one that the webhook is for. When it was raised and since when
+/// there is a webhook are told by two machines.
 pub(crate) fn wants(webhook: &Webhook, signal: &Signal) -> bool {
     let raised = signals::raised_at(signal);
     signal.severity >= severity(webhook.min_severity) as i32
-        && raised.is_none_or(|raised| raised >= webhook.since)
+        && raised.is_none_or(|raised| raised + CLOCKS >= webhook.since)
 }
 
 #[cfg(test)]

@@ -32,11 +32,13 @@ pub(crate) async fn redeliver(
     let request_id = Some(request.request_id)
         .filter(|id| !id.is_empty())
         .unwrap_or_else(|| deps.ids.uuid().to_string());
-    let mark = slot::request_mark(&request_id);
+    // One request id may stand for several signals.
+    let request = format!("{id}/{request_id}");
+    let mark = slot::request_mark(&request);
     let begun = vault.list_ids(Area::Deliveries).await?;
     if !begun.iter().any(|id| id.ends_with(&mark)) {
         let now = deps.clock.now();
-        let delivery = Delivery::asked(&slot::on_demand(now, &request_id), id.as_str());
+        let delivery = Delivery::asked(&slot::on_demand(now, &request), id.as_str());
         delivery.begin(&vault, now).await?;
         tracing::info!(%tenant, signal = %id, "a signal is sent again, as somebody asked");
     }

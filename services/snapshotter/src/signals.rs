@@ -44,7 +44,11 @@ pub(crate) async fn raise(
     let content = raised.encode_to_vec().into();
     match vault.put(Area::Signals, id.as_str(), SIGNAL, content).await {
         Ok(()) => {}
-        Err(StoreError::Exists { .. }) => return Ok(()),
+        Err(StoreError::Exists { .. }) => {
+            // Whoever raised it may have ended before it was sent.
+            context.bell.ring(vault.id());
+            return Ok(());
+        }
         Err(error) => return Err(error.into()),
     }
     // From here on every replica can find it and bring it to a webhook.
@@ -78,7 +82,7 @@ pub(crate) async fn list(
     let vault = context.deps.vault.tenant(&tenant).await?;
     let mut ids = vault.list_ids(Area::Signals).await?;
     ids.retain(|id| after.key.as_ref().is_none_or(|key| id < key));
-    let way = Way::open(context, &vault).await?;
+    let way = Way::open(context, &vault, FIRST).await?;
     let read = |id: String| {
         let (vault, way) = (&vault, &way);
         async move {
@@ -123,7 +127,10 @@ pub(crate) async fn get(context: &Context, full_name: &str) -> Result<Signal, Er
     let (tenant, id) = name::parse_signal("name", full_name)?;
     let vault = context.deps.vault.tenant(&tenant).await?;
     let mut signal = read(&vault, id.as_str()).await?;
-    let way = Way::open(context, &vault).await?;
+    // None began before the signal was raised, and its own has its name.
+    let raised = raised_at(&signal).and_then(|raised| raised.checked_sub_signed(A_DAY));
+    let begun = raised.map_or_else(|| FIRST.to_owned(), ledger::window);
+    let way = Way::open(context, &vault, id.as_str().min(begun.as_str())).await?;
     signal.delivery = way.of(&vault, id.as_str(), &signal).await?;
     Ok(signal)
 }
@@ -135,11 +142,12 @@ struct Way {
 }
 
 impl Way {
-    async fn open(context: &Context, vault: &TenantVault) -> Result<Self, Error> {
+    /// Of deliveries whose names begin from a text on.
+    async fn open(context: &Context, vault: &TenantVault, from: &str) -> Result<Self, Error> {
         let record = context.deps.vault.registered(vault.id()).await?;
         Ok(Self {
             webhook: record.webhook,
-            ledger: ledger::read(vault, FIRST).await?,
+            ledger: ledger::read(vault, from).await?,
         })
     }
 

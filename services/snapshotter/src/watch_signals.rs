@@ -52,12 +52,17 @@ pub(crate) async fn watch(
         "" => Start::Now,
         cursor => Start::Cursor(read_cursor(cursor)?),
     };
+    let newest = match from {
+        Start::Cursor(at) => Some(at),
+        Start::Beginning | Start::Now => None,
+    };
     let view = View {
+        began: context.deps.clock.now(),
         context: context.clone(),
         vault: context.deps.vault.tenant(&tenant).await?,
         filter,
         seen: HashSet::new(),
-        newest: DateTime::UNIX_EPOCH,
+        newest,
     };
     let (messages, stream) = mpsc::channel(AHEAD);
     let first = view.list(from).await?;
@@ -92,8 +97,10 @@ struct View {
     vault: TenantVault,
     filter: Filter,
     seen: HashSet<String>,
+    /// When it began to look.
+    began: DateTime<Utc>,
     /// When the store wrote the newest that was seen.
-    newest: DateTime<Utc>,
+    newest: Option<DateTime<Utc>>,
 }
 
 impl View {
@@ -140,16 +147,17 @@ impl View {
                 Ok(None) => return,
                 Err(error) => {
                     // Where nobody listens any more, nobody misses it.
-                    let _ = messages.send(Err(status(&error))).await;
+                    self.say(Err(status(&error)), &messages).await;
                     return;
                 }
             };
             if told > 0 || spoke.is_none_or(|at| at.elapsed() >= SILENCE) {
                 let message = WatchSignalsResponse {
                     signal: None,
-                    cursor: cursor(self.newest),
+                    // Of what is older, nothing is to be told.
+                    cursor: cursor(self.newest.unwrap_or(self.began)),
                 };
-                if messages.send(Ok(message)).await.is_err() {
+                if !self.say(Ok(message), &messages).await {
                     return;
                 }
                 spoke = Some(Instant::now());
@@ -162,15 +170,28 @@ impl View {
             listed = match self.list(Start::Now).await {
                 Ok(listed) => listed,
                 Err(error) => {
-                    let _ = messages.send(Err(status(&error))).await;
+                    self.say(Err(status(&error)), &messages).await;
                     return;
                 }
             };
         }
     }
 
+    /// Says something; whether somebody listens and the service goes on.
+    async fn say(
+        &self,
+        message: Result<WatchSignalsResponse, tonic::Status>,
+        messages: &mpsc::Sender<Result<WatchSignalsResponse, tonic::Status>>,
+    ) -> bool {
+        tokio::select! {
+            biased;
+            () = self.context.ending.cancelled() => false,
+            said = messages.send(message) => said.is_ok(),
+        }
+    }
+
     /// Tells what of a list was not seen yet, in the order in which it was written;
-    /// how many were told, or `None` where nobody listens.
+    /// how many were told, or `None` where nobody listens or the service stops.
     async fn tell(
         &mut self,
         listed: Vec<Listed>,
@@ -192,7 +213,7 @@ impl View {
                 signal: Some(signal),
                 cursor: cursor(written),
             };
-            if messages.send(Ok(message)).await.is_err() {
+            if !self.say(Ok(message), messages).await {
                 return Ok(None);
             }
             told += 1;
@@ -206,7 +227,7 @@ impl View {
 
     fn see<'a>(&mut self, listed: impl Iterator<Item = &'a Listed>) {
         for it in listed {
-            self.newest = self.newest.max(it.written);
+            self.newest = self.newest.max(Some(it.written));
             self.seen.insert(it.id.clone());
         }
     }

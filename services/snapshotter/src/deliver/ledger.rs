@@ -188,7 +188,7 @@ pub(crate) struct Documents {
     /// The number of the last attempt.
     pub(crate) attempts: u32,
     /// The number of the last that is known to have failed.
-    failures: u32,
+    pub(super) failures: u32,
     /// How it ended.
     pub(crate) end: Option<End>,
     /// Whether a collector was told.

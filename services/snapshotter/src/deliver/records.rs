@@ -2,8 +2,9 @@
 //! Source: <https://opentelemetry.io/docs/specs/otlp/>.
 //!
 //! A record is known by the signal's name: what is told twice can be told apart from
-//! what happened twice.
+//! what happened twice. A collector that fails rests, for all tenants of the process.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,10 +15,11 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use parking_lot::Mutex;
 use proto::convert::time;
 use proto::v1::{Severity, Signal};
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::signals;
 
@@ -30,6 +32,8 @@ const EVENT: &str = "rewind.signal";
 #[derive(Debug, Clone)]
 pub struct Records {
     client: LogsServiceClient<Channel>,
+    /// Where it failed: until when nobody asks it.
+    rests: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
 impl Records {
@@ -38,7 +42,30 @@ impl Records {
     pub fn to(channel: Channel) -> Self {
         Self {
             client: LogsServiceClient::new(channel),
+            rests: Arc::default(),
         }
+    }
+
+    /// Whether the collector may be told now. After a rest one may ask, and the others
+    /// rest on until it is known how that went.
+    ///
+    /// # Errors
+    /// Until when it rests.
+    pub(super) fn may_tell(&self, now: DateTime<Utc>, rest: Duration) -> Result<(), DateTime<Utc>> {
+        let mut rests = self.rests.lock();
+        let Some(until) = *rests else {
+            return Ok(());
+        };
+        if now < until {
+            return Err(until);
+        }
+        *rests = Some(now + rest);
+        Ok(())
+    }
+
+    /// Notes whether it could be told, and until when it rests otherwise.
+    pub(super) fn went(&self, well: bool, until: DateTime<Utc>) {
+        *self.rests.lock() = (!well).then_some(until);
     }
 
     /// Tells a signal.
@@ -51,8 +78,15 @@ impl Records {
         let mut client = self.client.clone();
         let answer = tokio::time::timeout(PATIENCE, client.export(request)).await;
         let late = |_| Status::deadline_exceeded("the collector took too long");
-        let answer = answer.map_err(late)??.into_inner();
         // What a collector refuses for what it is would be refused again.
+        let answer = match answer.map_err(late)? {
+            Err(status) if status.code() == Code::InvalidArgument => {
+                let (signal, problem) = (&signal.name, status.message());
+                tracing::warn!(%tenant, signal, problem, "the collector refused a signal");
+                return Ok(());
+            }
+            answer => answer?.into_inner(),
+        };
         if let Some(refused) = answer.partial_success
             && refused.rejected_log_records > 0
         {

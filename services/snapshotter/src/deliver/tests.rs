@@ -22,9 +22,11 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use proto::convert::timestamp;
 use proto::name;
 use proto::v1::{
-    DeliveryState, ListSignalsRequest, RedeliverSignalRequest, Severity as Severe, SignalDelivery,
+    DeliveryAttempt, DeliveryState, ListSignalsRequest, RedeliverSignalRequest, Severity as Severe,
+    SignalDelivery,
 };
 use runtime::config::{Settings, fixed};
 use runtime::{Clock, ManualClock, SeededIds};
@@ -34,6 +36,7 @@ use store::{Area, Kek, Vault};
 use testkit::store::{FaultStore, moment, record, tenant};
 use testkit::time;
 
+use super::sending::SILENCE;
 use super::*;
 use crate::redeliver::redeliver;
 use crate::{Config, Deps};
@@ -202,7 +205,7 @@ impl World {
             records: self.context.records.clone(),
             ..context
         };
-        turn(&context, &self.webhooks, &tenant(1)).await
+        turn(&context, &self.webhooks, &Dues::default(), &tenant(1)).await
     }
 
     /// Sets the clock to when the tenant wants its next turn.
@@ -442,6 +445,13 @@ async fn a_webhook_that_is_away_is_tried_for_a_day_and_then_the_letter_is_kept()
     world.redeliver(SIGNAL, "r2").await.unwrap();
     world.turn().await;
     assert_eq!(world.receiver.heard().len(), 12, "another one sends again");
+    let other = "20260921-daily-other";
+    world.raise(other, Severity::Low).await;
+    world.turn().await;
+    assert_eq!(world.state(other).await, Some(DeliveryState::Passed));
+    world.redeliver(other, "r2").await.unwrap();
+    world.turn().await;
+    assert_eq!(world.receiver.heard().len(), 13, "and another signal, too");
 }
 
 #[tokio::test]
@@ -567,9 +577,99 @@ async fn a_damaged_signal_keeps_no_other_from_its_way() {
         .put(Area::Signals, bad, signals::SIGNAL, nonsense)
         .await
         .unwrap();
+    // One that is gone, and was tried or is to be sent again.
+    let gone = "20260920-daily-gone";
+    let attempt = DeliveryAttempt {
+        number: 1,
+        time: Some(timestamp(moment(0))),
+        ..DeliveryAttempt::default()
+    };
+    let delivery = Delivery::first(gone);
+    assert!(delivery.attempt(&world.vault, &attempt).await.unwrap());
+    let asked = Delivery::asked("20260920T000000-r1", gone);
+    assert!(asked.begin(&world.vault, moment(0)).await.unwrap());
     world.raise(SIGNAL, Severity::High).await;
-    world.turn().await;
+    let turn = world.turn().await;
+    assert_eq!((turn.next, turn.oldest), (Next::Never, None));
     assert_eq!(world.state(SIGNAL).await, Some(DeliveryState::Delivered));
+
+    // Where nothing can be read, nothing is known of any age.
+    world.store.refuse_reads(true);
+    let turn = world.turn().await;
+    assert_eq!((turn.next, turn.looked), (Next::After(REST), false));
+}
+
+#[tokio::test]
+async fn a_new_letter_waits_for_none_that_was_tried() {
+    let world = World::new().await;
+    world
+        .receiver
+        .answers([Answer::Status(503), Answer::Status(503)]);
+    let tried = ["20260920-daily-a", "20260920-daily-b"];
+    for id in tried {
+        world.raise(id, Severity::High).await;
+    }
+    world.turn().await;
+    // Both are due, and the new one has the last name.
+    world.clock.advance(TimeDelta::minutes(1));
+    world.raise(SIGNAL, Severity::High).await;
+    assert_eq!(world.turn().await.next, Next::Never);
+    let heard = world.receiver.heard();
+    let ids: Vec<&str> = heard.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids[2], format!("sig_{}_{SIGNAL}", tenant(1)));
+    assert_eq!(ids.len(), 5);
+    assert_eq!(world.undelivered().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_waits_is_looked_at_once() {
+    let world = World::new().await;
+    world.receiver.answers([Answer::Status(503)]);
+    world.raise(SIGNAL, Severity::High).await;
+    let turn = world.turn().await;
+    let (webhook, dues) = (webhook(&world.receiver.url), Dues::default());
+    let post = Post {
+        context: &world.context,
+        webhooks: &world.webhooks,
+        dues: &dues,
+        webhook: &webhook,
+        vault: &world.vault,
+    };
+    let ledger = ledger::recent(&world.vault, moment(100)).await.unwrap();
+    let (delivery, documents) = ledger.first_key_value().unwrap();
+    let due = post.due(delivery, documents).await.unwrap();
+    assert_eq!(turn.next, Next::At(due));
+    world.store.refuse_reads(true);
+    assert_eq!(post.due(delivery, documents).await.unwrap(), due);
+}
+
+#[test]
+fn a_webhook_is_for_what_was_raised_since_as_far_as_clocks_agree() {
+    let webhook = webhook("https://hooks.example");
+    for (raised, severity, wanted) in [
+        (0, Severe::High, true),
+        (-299, Severe::Medium, true),
+        (-301, Severe::High, false),
+        (0, Severe::Low, false),
+    ] {
+        let signal = Signal {
+            raise_time: Some(timestamp(moment(raised))),
+            severity: severity as i32,
+            ..Signal::default()
+        };
+        assert_eq!(wants(&webhook, &signal), wanted, "{raised} {severity:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_raises_what_is_stored_rings_the_bell() {
+    let world = World::new().await;
+    world.raise(SIGNAL, Severity::High).await;
+    // Another process, which may be the only one that is left.
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let other = context(&world.context.deps.vault, clock);
+    raise(&other, &world.vault, SIGNAL, Severity::High).await;
+    assert_eq!(other.bell.rung().await, [tenant(1)].into());
 }
 
 fn bytes_of(bytes: &[u8]) -> axum::body::Bytes {
@@ -673,11 +773,51 @@ async fn a_collector_is_told_of_each_signal_at_least_once() {
     // That says nothing of a webhook.
     assert_eq!(world.state(SIGNAL).await, None);
 
+    // While it rests after a failure, no tenant asks it; nor are letters held up.
+    let other = "20260921-daily-other";
+    let url = world.receiver.url.clone();
+    world
+        .change(|record| record.webhook = Some(webhook(&url)))
+        .await;
+    let now = world.clock.now();
+    world.clock.set(moment(100));
+    world.raise(other, Severity::High).await;
+    world.clock.set(now);
+    let records = world.context.records.clone().unwrap();
+    let until = now + TimeDelta::seconds(30);
+    records.went(false, until);
+    assert_eq!(world.turn().await.next, Next::At(until));
+    assert_eq!(collector.records().len(), 2);
+    assert_eq!(world.state(other).await, Some(DeliveryState::Delivered));
+    // Then one asks, and the others wait for what it hears.
+    assert_eq!(records.may_tell(until, REST), Ok(()));
+    assert_eq!(records.may_tell(until, REST), Err(until + REST));
+    records.went(true, until);
+    assert_eq!(world.turn().await.next, Next::Never);
+    assert_eq!(collector.records().len(), 3);
+
     // What is long ago is news to nobody.
     world.raise("20260921-daily-old", Severity::Low).await;
     world.clock.advance(TimeDelta::days(8));
     assert_eq!(world.turn().await.next, Next::Never);
-    assert_eq!(collector.records().len(), 2);
+    assert_eq!(collector.records().len(), 3);
+}
+
+#[tokio::test]
+async fn many_records_are_told_in_several_turns() {
+    let mut world = World::new().await;
+    let (collector, records) = Collector::start().await;
+    world.context.records = Some(records);
+    world.change(|record| record.webhook = None).await;
+    for n in 0..=MOST_RECORDS {
+        let id = format!("20260921-daily-{n}");
+        world.raise(&id, Severity::Low).await;
+    }
+    assert_eq!(world.turn().await.next, Next::Now);
+    let told = collector.records().len();
+    assert!((1..=MOST_RECORDS).contains(&told), "{told}");
+    while world.turn().await.next == Next::Now {}
+    assert_eq!(collector.records().len(), MOST_RECORDS + 1);
 }
 
 /// The wall time of a simulated run.

@@ -203,6 +203,44 @@ async fn a_damaged_signal_hides_no_other() {
     assert_eq!(signal(&mut stream).await, "20260921-daily-good");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_slow_watcher_keeps_no_service_from_stopping() {
+    let world = World::new().await;
+    let all = 3 * AHEAD;
+    for n in 0..all {
+        let id = format!("20260920-daily-{n}");
+        world.raise(&id, Severity::High).await;
+    }
+    let mut stream = world
+        .watch(WatchSignalsRequest {
+            after: "2000-01-01T00:00:00Z".to_owned(),
+            ..WatchSignalsRequest::default()
+        })
+        .await;
+    signal(&mut stream).await;
+    // Now as many wait as can.
+    testkit::time::wait(Duration::from_secs(1)).await;
+    world.context.ending.cancel();
+    let told = stream.count().await;
+    assert!(told < all - 1, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_before_any_news_is_no_beginning() {
+    let world = World::new().await;
+    // Not among those that are listed.
+    world.raise("20260701-daily-ancient", Severity::High).await;
+    let mut stream = world.watch(WatchSignalsRequest::default()).await;
+    let (told, first) = next(&mut stream).await;
+    assert_eq!((told, first.as_str()), (None, "2026-09-21T14:15:00Z"));
+    let again = WatchSignalsRequest {
+        after: first.clone(),
+        ..WatchSignalsRequest::default()
+    };
+    let mut stream = world.watch(again).await;
+    assert_eq!(next(&mut stream).await, (None, first));
+}
+
 /// Two replicas raise signals under names of many days, while watchers of a third
 /// come and go.
 #[tokio::test(start_paused = true)]
