@@ -20,7 +20,7 @@ use crate::catalogue::ObjectType;
 use crate::drift::{Limit, Severity, Switches, Table};
 
 pub use condition::Condition;
-pub use rules::{LOG_GAP, RULES, rule};
+pub use rules::{AUDIT_LOG_CLOSED, LOG_GAP, RULES, rule};
 
 /// How many records a finding keeps.
 pub const MOST: usize = 200;
@@ -76,8 +76,14 @@ pub enum Activity {
     Is(&'static [&'static str]),
     /// It begins with the first, and has all of the others in it.
     Has(&'static str, &'static [&'static str]),
-    /// As the first two, and it begins with none of these.
+    /// It has all of the first in it, and begins with none of the others.
     HasNot(&'static [&'static str], &'static [&'static str]),
+    /// As `Has`, and it has none of the last in it.
+    HasBut(
+        &'static str,
+        &'static [&'static str],
+        &'static [&'static str],
+    ),
 }
 
 /// What a restore would have to be of.
@@ -104,19 +110,18 @@ pub struct Ground {
     /// Rewind's own applications and service principals, by id, lowercase, and their
     /// client ids.
     pub own: HashSet<String>,
-    /// The client id with which Rewind writes.
-    pub writer: Option<String>,
+    /// The client id with which Rewind writes, and the ids that its application has in
+    /// the tenant, lowercase.
+    pub writer: HashSet<String>,
 }
 
 impl Ground {
-    /// Whether Rewind did it.
+    /// Whether Rewind did it. Of an application the log may name the service principal
+    /// alone, as its resource `appIdentity` allows.
     #[must_use]
     pub fn is_rewinds(&self, record: &Record) -> bool {
         let by = record.entry.initiator.as_ref();
-        let app = by.filter(|by| by.kind == InitiatorType::Application);
-        let writer = self.writer.as_deref();
-        app.zip(writer)
-            .is_some_and(|(app, writer)| app.id.eq_ignore_ascii_case(writer))
+        by.is_some_and(|by| by.kind == InitiatorType::Application && self.writer.contains(&by.id))
     }
 }
 
@@ -127,6 +132,11 @@ impl Activity {
             Self::Any => true,
             Self::Is(names) => names.contains(&activity),
             Self::Has(start, words) => activity.starts_with(start) && has(words),
+            Self::HasBut(start, words, but) => {
+                activity.starts_with(start)
+                    && has(words)
+                    && !but.iter().any(|word| activity.contains(word))
+            }
             Self::HasNot(words, starts) => {
                 has(words) && !starts.iter().any(|start| activity.starts_with(start))
             }

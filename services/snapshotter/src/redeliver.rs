@@ -33,12 +33,12 @@ pub(crate) async fn redeliver(
         .filter(|id| !id.is_empty())
         .unwrap_or_else(|| deps.ids.uuid().to_string());
     // One request id may stand for several signals.
-    let request = format!("{id}/{request_id}");
-    let mark = slot::request_mark(&request);
+    let asked = format!("{id}/{request_id}");
+    let mark = slot::request_mark(&asked);
     let begun = vault.list_ids(Area::Deliveries).await?;
     if !begun.iter().any(|id| id.ends_with(&mark)) {
         let now = deps.clock.now();
-        let delivery = Delivery::asked(&slot::on_demand(now, &request), id.as_str());
+        let delivery = Delivery::asked(&slot::on_demand(now, &asked), id.as_str());
         delivery.begin(&vault, now).await?;
         tracing::info!(%tenant, signal = %id, "a signal is sent again, as somebody asked");
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use model::TenantId;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +29,8 @@ use follow::Followed;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the tenants are listed.
 const LIST: TimeDelta = TimeDelta::minutes(1);
-/// How many tenants are looked at at a time.
-const AT_ONCE: usize = 16;
+/// How many tenants are looked at at a time: the quota of the log is each tenant's own.
+const AT_ONCE: usize = 64;
 /// How many tenants are let go at a time when the process ends.
 const ENDS_AT_ONCE: usize = 64;
 
@@ -42,6 +42,8 @@ pub(crate) struct Follower {
     pub(crate) holder: String,
     /// How long a tenant rests between two looks.
     pub(crate) every: TimeDelta,
+    /// When cancelled, looks end as soon as they can.
+    pub(crate) stop: CancellationToken,
 }
 
 /// The tenants, by when each is looked at next.
@@ -50,11 +52,15 @@ struct Tenants {
     queue: BTreeSet<(DateTime<Utc>, TenantId)>,
     /// What is known of each; `None` while it is looked at.
     known: HashMap<TenantId, Option<Box<Followed>>>,
+    /// Which task looks at which.
+    looking: HashMap<task::Id, TenantId>,
     listed: Option<DateTime<Utc>>,
 }
 
 /// A look that has ended: when the next one is.
-type Looked = (TenantId, Box<Followed>, DateTime<Utc>);
+type Looked = (Box<Followed>, DateTime<Utc>);
+/// The end of a look, with its task.
+type Ended = Result<(task::Id, Looked), JoinError>;
 
 /// Runs until the token is cancelled, and then lets go of what is followed, so that
 /// another process goes on at once.
@@ -63,6 +69,7 @@ pub(crate) async fn run(context: Context, every: TimeDelta, stop: CancellationTo
         holder: context.deps.ids.uuid().to_string(),
         context,
         every,
+        stop: stop.clone(),
     };
     let mut tenants = Tenants::default();
     let mut looks: JoinSet<Looked> = JoinSet::new();
@@ -71,7 +78,7 @@ pub(crate) async fn run(context: Context, every: TimeDelta, stop: CancellationTo
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(ended) = looks.join_next() => tenants.back(ended.ok()),
+            Some(ended) = looks.join_next_with_id() => tenants.back(&of, ended),
             _ = ticker.tick() => {}
         }
         if let Err(error) = tenants.list(&of).await {
@@ -82,16 +89,12 @@ pub(crate) async fn run(context: Context, every: TimeDelta, stop: CancellationTo
         }
         tenants.start(&of, &mut looks);
     }
-    while let Some(ended) = looks.join_next().await {
-        tenants.back(ended.ok());
+    // Those that are looked at may take longer than there is time.
+    tenants.let_go(&of).await;
+    while let Some(ended) = looks.join_next_with_id().await {
+        tenants.back(&of, ended);
     }
-    let known = tenants.known.into_values().flatten();
-    stream::iter(known)
-        .for_each_concurrent(ENDS_AT_ONCE, |mut followed| {
-            let of = &of;
-            async move { followed.let_go(of).await }
-        })
-        .await;
+    tenants.let_go(&of).await;
 }
 
 impl Tenants {
@@ -129,23 +132,45 @@ impl Tenants {
             let Some(mut followed) = self.known.get_mut(&tenant).and_then(Option::take) else {
                 continue;
             };
-            let of = of.clone();
-            looks.spawn(async move {
-                let next = followed.look(&of, &tenant).await;
-                (tenant, followed, next)
+            let (of, its) = (of.clone(), tenant.clone());
+            let task = looks.spawn(async move {
+                let next = followed.look(&of, &its).await;
+                (followed, next)
             });
+            self.looking.insert(task.id(), tenant);
         }
     }
 
     /// Takes back a tenant that was looked at.
-    fn back(&mut self, looked: Option<Looked>) {
-        let Some((tenant, followed, next)) = looked else {
+    fn back(&mut self, of: &Follower, ended: Ended) {
+        let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        let Some(tenant) = self.looking.remove(&task) else {
             return;
+        };
+        let (followed, next) = match ended {
+            Ok((_, looked)) => looked,
+            Err(error) => {
+                tracing::error!(%tenant, %error, "a look at an audit log broke down");
+                of.context.metrics.audit_watch_failed(&tenant);
+                let next = of.context.deps.clock.now() + of.every;
+                // What it knew is lost; the cursor says where to go on.
+                (Box::default(), next)
+            }
         };
         if let Some(known) = self.known.get_mut(&tenant) {
             *known = Some(followed);
             self.queue.insert((next, tenant));
         }
+    }
+
+    /// Lets go of those that are not looked at.
+    async fn let_go(&mut self, of: &Follower) {
+        let idle: Vec<_> = self.known.values_mut().filter_map(Option::take).collect();
+        stream::iter(idle)
+            .for_each_concurrent(ENDS_AT_ONCE, |mut followed| async move {
+                followed.let_go(of).await;
+            })
+            .await;
     }
 }
 

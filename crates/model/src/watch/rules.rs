@@ -10,7 +10,7 @@ use crate::catalogue::ObjectType;
 use crate::drift::{Limit, Severity};
 
 /// Every rule, in the order of the documentation.
-pub static RULES: [&Rule; 13] = [
+pub static RULES: [&Rule; 17] = [
     &HARD_DELETE,
     &MASS_DELETE,
     &BREAK_GLASS,
@@ -18,12 +18,16 @@ pub static RULES: [&Rule; 13] = [
     &POLICY_CHANGE,
     &PROTECTED_ACTIONS,
     &SIGN_IN_POLICIES,
+    &DOMAIN_FEDERATION,
     &NEW_CREDENTIALS,
+    &NEW_OWNERS,
     &CONSENT,
     &ROLE_ASSIGNMENT,
+    &ROLE_DEFINITION,
     &BULK_DISABLE,
     &FOREIGN_RESTORE,
     &LOG_GAP,
+    &AUDIT_LOG_CLOSED,
 ];
 
 /// The rule of a name.
@@ -181,6 +185,31 @@ static SIGN_IN_POLICIES: Rule = Rule {
     own_writes: OwnWrites::Marked,
 };
 
+/// Whoever answers for a domain's sign-ins can sign in as anybody in it.
+static DOMAIN_FEDERATION: Rule = Rule {
+    name: "domain-federation",
+    title: "How a domain's users sign in was changed",
+    counted: "domains whose authentication or federation settings were changed",
+    deeds: &[
+        deed(
+            Activity::Is(&["set domain authentication"]),
+            Condition::None,
+            Remedy::None,
+        ),
+        deed(
+            Activity::Is(&[
+                "set federation settings on domain",
+                "set federation setting on domain",
+            ]),
+            Condition::None,
+            Remedy::None,
+        ),
+    ],
+    limit: Limit::Count(1),
+    severity: Severity::Critical,
+    own_writes: OwnWrites::Marked,
+};
+
 /// A new application's first credential comes with the application, and is no news.
 static NEW_CREDENTIALS: Rule = Rule {
     name: "new-credentials",
@@ -213,6 +242,22 @@ static NEW_CREDENTIALS: Rule = Rule {
     own_writes: OwnWrites::Marked,
 };
 
+/// An owner may add a credential; that of an application which somebody registers is
+/// told too, since the log does not tell it from others.
+static NEW_OWNERS: Rule = Rule {
+    name: "new-owners",
+    title: "An application got an owner, who may give it a way to sign in",
+    counted: "owners that applications and service principals got",
+    deeds: &[deed(
+        Activity::Is(&["add owner to application", "add owner to service principal"]),
+        Condition::None,
+        Remedy::Targets,
+    )],
+    limit: Limit::Count(1),
+    severity: Severity::Medium,
+    own_writes: OwnWrites::Marked,
+};
+
 static CONSENT: Rule = Rule {
     name: "consent",
     title: "An application was given permissions for the whole tenant",
@@ -239,6 +284,17 @@ static CONSENT: Rule = Rule {
     own_writes: OwnWrites::Marked,
 };
 
+/// What Privileged Identity Management writes of what is not done, or not yet: when it
+/// is, that has an entry of its own.
+const ASKED_FOR: &[&str] = &[
+    "request",
+    "pending",
+    "denied",
+    "canceled",
+    "cancelled",
+    "failed",
+];
+
 /// Whether a role is privileged follows from Microsoft's list, as for drift; one that
 /// the record does not name counts.
 static ROLE_ASSIGNMENT: Rule = Rule {
@@ -247,26 +303,44 @@ static ROLE_ASSIGNMENT: Rule = Rule {
     counted: "assignments, added or removed, of roles that Microsoft calls privileged and of roles that the tenant defined itself",
     deeds: &[
         deed(
-            Activity::Has("add", &["member to role"]),
+            Activity::HasBut("add", &["member to role"], ASKED_FOR),
             Condition::PrivilegedRole,
             Remedy::OfType(ObjectType::RoleAssignment),
         ),
         deed(
-            Activity::Has("remove", &["member from role"]),
+            Activity::HasBut("remove", &["member from role"], ASKED_FOR),
             Condition::PrivilegedRole,
             Remedy::OfType(ObjectType::RoleAssignment),
         ),
         deed(
-            Activity::Has("add role assignment", &[]),
+            Activity::HasBut("add role assignment", &[], ASKED_FOR),
             Condition::PrivilegedRole,
             Remedy::OfType(ObjectType::RoleAssignment),
         ),
         deed(
-            Activity::Has("remove role assignment", &[]),
+            Activity::HasBut("remove role assignment", &[], ASKED_FOR),
             Condition::PrivilegedRole,
             Remedy::OfType(ObjectType::RoleAssignment),
         ),
     ],
+    limit: Limit::Count(1),
+    severity: Severity::High,
+    own_writes: OwnWrites::Marked,
+};
+
+static ROLE_DEFINITION: Rule = Rule {
+    name: "role-definition",
+    title: "What a role allows was changed",
+    counted: "roles that were defined, changed or deleted",
+    deeds: &[deed(
+        Activity::Is(&[
+            "add role definition",
+            "update role definition",
+            "delete role definition",
+        ]),
+        Condition::None,
+        Remedy::None,
+    )],
     limit: Limit::Count(1),
     severity: Severity::High,
     own_writes: OwnWrites::Marked,
@@ -316,5 +390,16 @@ pub static LOG_GAP: Rule = Rule {
     deeds: &[],
     limit: Limit::Count(1),
     severity: Severity::Medium,
+    own_writes: OwnWrites::Marked,
+};
+
+/// Raised by whoever follows the log, since no record tells of it.
+pub static AUDIT_LOG_CLOSED: Rule = Rule {
+    name: "audit-log-closed",
+    title: "The audit log may not be read any more",
+    counted: "times from which on the directory refused the log that was read before",
+    deeds: &[],
+    limit: Limit::Count(1),
+    severity: Severity::High,
     own_writes: OwnWrites::Marked,
 };

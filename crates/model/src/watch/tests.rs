@@ -52,7 +52,7 @@ fn ground() -> Ground {
     Ground {
         break_glass: ["glass".to_owned()].into(),
         own: ["own-app".to_owned(), WRITER.to_owned()].into(),
-        writer: Some(WRITER.to_uppercase()),
+        writer: [WRITER.to_owned(), "writer-principal".to_owned()].into(),
     }
 }
 
@@ -140,6 +140,18 @@ fn each_deed_is_found_by_its_rule_and_no_other() {
         "Restore Conditional Access policy",
         &plain("Policy"),
     );
+    for activity in [
+        "Set domain authentication",
+        "Set federation settings on domain",
+    ] {
+        check("domain-federation", activity, &plain("Domain"));
+    }
+    for activity in ["Add owner to application", "Add owner to service principal"] {
+        check("new-owners", activity, &plain("User"));
+    }
+    check("", "Add owner to group", &plain("User"));
+    check("", "Remove owner from application", &plain("User"));
+    check("role-definition", "Update role definition", &plain("Role"));
     check("", "Update user", &plain("User"));
     check("", "Add user", &plain("User"));
     check("", "Add member to group", &plain("User"));
@@ -314,6 +326,29 @@ fn roles_count_that_may_be_privileged() {
         true,
     );
     check("Add member to role", &role(DIRECTORY_READERS), false);
+    // As Privileged Identity Management writes it.
+    for (activity, expected) in [
+        ("Add member to role completed (PIM activation)", true),
+        (
+            "Add eligible member to role in PIM completed (permanent)",
+            true,
+        ),
+        ("Add member to role outside of PIM (permanent)", true),
+        ("Remove member from role in PIM completed (permanent)", true),
+        ("Add member to role requested (PIM activation)", false),
+        ("Add member to role request denied (PIM activation)", false),
+        ("Add member to role canceled (PIM activation)", false),
+        (
+            "Add eligible member to role in PIM requested (timebound)",
+            false,
+        ),
+        (
+            "Remove member from role request cancelled (PIM activation)",
+            false,
+        ),
+    ] {
+        check(activity, &role(GLOBAL_ADMINISTRATOR), expected);
+    }
     // One that the tenant defined itself, and one that is not named.
     check(
         "Add member to role",
@@ -387,6 +422,11 @@ fn what_rewind_did_is_passed_over_by_two_rules_and_marked_by_the_others() {
         false,
     );
     check("Delete user", "mass-delete", false);
+    // The log may name its service principal alone, or that of another.
+    let by = |id: &str| json!({"app": {"appId": null, "servicePrincipalId": id}});
+    let restored = |id: &str| record(1, 1, "Restore user", &by(id), &[]);
+    assert!(ground().is_rewinds(&restored("Writer-Principal")));
+    assert!(!ground().is_rewinds(&restored("another")));
     // A user of that name is not the application.
     let user = record(1, 1, "Restore user", &user(WRITER), &[]);
     assert!(!ground().is_rewinds(&user));

@@ -7,10 +7,11 @@ use model::names::Named;
 use super::timestamp;
 use crate::v1;
 
-/// An entry of the audit log as a message; `rewind` is the id of the application
-/// with which restores are written, where it is known.
+/// An entry of the audit log as a message; `rewind` are the ids, as far as they are
+/// known, of the application with which restores are written: its client id, and that
+/// of its service principal, which the log may name alone.
 #[must_use]
-pub fn activity(entry: &Entry, rewind: Option<&str>) -> v1::Activity {
+pub fn activity<'a>(entry: &Entry, rewind: impl IntoIterator<Item = &'a str>) -> v1::Activity {
     v1::Activity {
         initiated_by: entry.initiator.as_ref().map(|by| initiator(by, rewind)),
         activity: entry.activity.clone(),
@@ -20,13 +21,13 @@ pub fn activity(entry: &Entry, rewind: Option<&str>) -> v1::Activity {
     }
 }
 
-fn initiator(by: &Initiator, rewind: Option<&str>) -> v1::Initiator {
+fn initiator<'a>(by: &Initiator, rewind: impl IntoIterator<Item = &'a str>) -> v1::Initiator {
     let kind = match by.kind {
         InitiatorType::User => v1::InitiatorType::User,
         InitiatorType::Application => v1::InitiatorType::Application,
     };
     let is_rewind = by.kind == InitiatorType::Application
-        && rewind.is_some_and(|id| id.eq_ignore_ascii_case(&by.id));
+        && rewind.into_iter().any(|id| id.eq_ignore_ascii_case(&by.id));
     v1::Initiator {
         r#type: kind.into(),
         id: by.id.clone(),

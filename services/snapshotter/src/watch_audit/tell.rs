@@ -1,15 +1,15 @@
-//! A finding as a signal: who, what, what the newest snapshot has of it, and what would
-//! put it back.
+//! A finding as a signal: who, what, what the newest snapshot from before has of it,
+//! and what would put it back.
 //!
 //! Owns the words. What cannot be found out is left out: a signal is never held up by
 //! what stands beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use model::audit::{Record, Target};
-use model::watch::{Finding, Ground, LOG_GAP, Remedy, Seen};
-use model::{Object, ObjectId, ObjectType, SignalId, SnapshotId, TenantId};
+use model::watch::{Finding, Ground, Remedy, Rule, Seen};
+use model::{Object, ObjectId, ObjectType, SignalId, TenantId};
 use proto::convert::{activity, severity, timestamp};
 use proto::name;
 use proto::v1::{
@@ -24,42 +24,78 @@ const MOST_EVIDENCE: usize = 20;
 /// What a snapshot has, by lowercase id.
 type Held = BTreeMap<String, Object>;
 
-/// The newest complete snapshot.
-pub(super) async fn latest(vault: &TenantVault) -> Option<Manifest> {
-    let latest = SnapshotId::parse("latest").expect("invariant: the word is fit for an id");
-    match vault.find(&latest).await {
-        Ok(manifest) => Some(manifest),
-        Err(StoreError::NotFound { .. }) => None,
+/// A snapshot from before some findings, and what it has of what they are about.
+pub(super) struct Base<'a> {
+    manifest: &'a Manifest,
+    held: Held,
+}
+
+/// The complete snapshots that last, newest first.
+pub(super) async fn snapshots(vault: &TenantVault) -> Vec<Manifest> {
+    let (mut manifests, problems) = match vault.manifests().await {
+        Ok(found) => found,
         Err(error) => {
             unknown(vault.id(), &error);
-            None
+            return Vec::new();
+        }
+    };
+    for problem in &problems {
+        unknown(vault.id(), &problem.error);
+    }
+    manifests.retain(|it| it.has_essentials() && !it.is_expiring());
+    manifests
+}
+
+/// Whether a snapshot was read before what was found was done: a later one may hold
+/// what somebody wants to be rid of.
+fn is_before(manifest: &Manifest, finding: &Finding) -> bool {
+    let first = finding.seen.first();
+    let done = first.map_or(finding.time, |seen| seen.record.entry.time);
+    manifest.meta.finished < done
+}
+
+/// For each finding the newest snapshot from before it, each asked once for all.
+pub(super) async fn bases<'a>(
+    vault: &TenantVault,
+    snapshots: &'a [Manifest],
+    findings: &[Finding],
+) -> Vec<Base<'a>> {
+    let mut left: Vec<&Finding> = findings.iter().collect();
+    let mut bases = Vec::new();
+    for manifest in snapshots {
+        let (its, others): (Vec<&Finding>, Vec<&Finding>) = left
+            .into_iter()
+            .partition(|finding| is_before(manifest, finding));
+        left = others;
+        if !its.is_empty() {
+            let held = held(vault, manifest, &its).await;
+            bases.push(Base { manifest, held });
         }
     }
+    bases
 }
 
 fn unknown(tenant: &TenantId, error: &StoreError) {
     tracing::warn!(
         %tenant,
         error = runtime::status::chain(error),
-        "what the newest snapshot has of a signal's objects is not known"
+        "what a snapshot has of a signal's objects is not known"
     );
 }
 
 /// A finding as a signal.
-pub(super) async fn signal(
-    vault: &TenantVault,
-    latest: Option<&Manifest>,
+pub(super) fn signal(
+    tenant: &TenantId,
+    bases: &[Base<'_>],
     ground: &Ground,
     finding: &Finding,
 ) -> Signal {
-    let tenant = vault.id();
-    let held = match latest {
-        Some(manifest) => held(vault, manifest, finding).await,
-        None => Held::new(),
-    };
-    let rewind = ground.writer.as_deref();
-    let base = latest.map(|manifest| name::snapshot(tenant, manifest.id()));
-    let command = latest.and_then(|manifest| command(tenant, manifest, finding, &held));
+    let base = bases.iter().find(|it| is_before(it.manifest, finding));
+    let nothing = Held::new();
+    let held = base.map_or(&nothing, |it| &it.held);
+    let rewind = &ground.writer;
+    let command = base.and_then(|it| command(tenant, it.manifest, finding, held));
+    let base = base.map(|it| name::snapshot(tenant, it.manifest.id()));
     Signal {
         name: name::signal(tenant, &finding.id),
         time: Some(timestamp(finding.time)),
@@ -67,43 +103,60 @@ pub(super) async fn signal(
         severity: severity(finding.rule.severity) as i32,
         title: finding.title(),
         description: finding.description(),
-        evidence: evidence(finding, rewind, &held),
-        counts: counts(finding, &held),
+        evidence: evidence(finding, rewind, held),
+        counts: counts(finding, held),
         source: SignalSource::Audit as i32,
         base: base.unwrap_or_default(),
         actor: actor(finding, rewind),
         audit_ids: finding.seen.iter().map(audit_id).collect(),
-        targets: targets(finding, &held),
+        targets: targets(finding, held),
         command: command.unwrap_or_default(),
         ..Signal::default()
     }
 }
 
-/// That a part of the log was never read.
-pub(super) fn gap(
+/// A time in a signal's words.
+pub(super) fn text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// How the names of a day's signals begin.
+pub(super) fn day(time: DateTime<Utc>) -> String {
+    time.format("%Y%m%d").to_string()
+}
+
+/// How the name ends of what a rule tells once for a time.
+pub(super) fn end(rule: &Rule, mark: DateTime<Utc>) -> String {
+    format!("-{}-{}", rule.name, mark.format("%Y%m%dT%H%M%S"))
+}
+
+/// What no record of the log tells of.
+pub(super) fn alone(
     tenant: &TenantId,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
+    rule: &Rule,
+    now: DateTime<Utc>,
+    end: &str,
+    detail: &str,
 ) -> (SignalId, Signal) {
-    let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let id = format!("{}-{}", from.format("%Y%m%dT%H%M%S"), LOG_GAP.name);
-    let id = SignalId::parse(&id).expect("invariant: a time and a rule's name are a signal id");
+    let id = SignalId::parse(&format!("{}{end}", day(now)));
+    let id = id.expect("invariant: a day, a rule's name and a time are a signal id");
     let signal = Signal {
         name: name::signal(tenant, &id),
-        time: Some(timestamp(from)),
-        rule: LOG_GAP.name.to_owned(),
-        severity: severity(LOG_GAP.severity) as i32,
-        title: format!("{} ({} to {})", LOG_GAP.title, text(from), text(until)),
-        description: format!("The rule counts {}; its limit is any.", LOG_GAP.counted),
+        time: Some(timestamp(now)),
+        rule: rule.name.to_owned(),
+        severity: severity(rule.severity) as i32,
+        title: format!("{} ({detail})", rule.title),
+        description: format!("The rule counts {}; its limit is any.", rule.counted),
         source: SignalSource::Audit as i32,
         ..Signal::default()
     };
     (id, signal)
 }
 
-/// What the snapshot has of what a finding is about.
-async fn held(vault: &TenantVault, manifest: &Manifest, finding: &Finding) -> Held {
-    let ids = about(finding).filter_map(|target| ObjectId::parse(&target.id).ok());
+/// What the snapshot has of what findings are about.
+async fn held(vault: &TenantVault, manifest: &Manifest, findings: &[&Finding]) -> Held {
+    let targets = findings.iter().flat_map(|finding| about(finding));
+    let ids = targets.filter_map(|target| ObjectId::parse(&target.id).ok());
     let ids: BTreeSet<ObjectId> = ids.collect();
     match vault.objects_with_ids(manifest, &ids).await {
         Ok(objects) => {
@@ -151,13 +204,13 @@ fn targets(finding: &Finding, held: &Held) -> Vec<SignalTarget> {
         .collect()
 }
 
-fn evidence(finding: &Finding, rewind: Option<&str>, held: &Held) -> Vec<SignalEvidence> {
+fn evidence(finding: &Finding, rewind: &HashSet<String>, held: &Held) -> Vec<SignalEvidence> {
     let one = |seen: &Seen| {
         let record = &seen.record;
         SignalEvidence {
             object: record.targets.first().map(|it| reference(it, held)),
             kind: kind(record) as i32,
-            activity: Some(activity(&record.entry, rewind)),
+            activity: Some(activity(&record.entry, rewind.iter().map(String::as_str))),
         }
     };
     finding.seen.iter().take(MOST_EVIDENCE).map(one).collect()
@@ -197,9 +250,10 @@ fn counts(finding: &Finding, held: &Held) -> Vec<SignalCount> {
 }
 
 /// Who did it, if it was one.
-fn actor(finding: &Finding, rewind: Option<&str>) -> Option<Initiator> {
+fn actor(finding: &Finding, rewind: &HashSet<String>) -> Option<Initiator> {
     let mut all = finding.seen.iter();
-    let by = |seen: &Seen| activity(&seen.record.entry, rewind).initiated_by;
+    let by =
+        |seen: &Seen| activity(&seen.record.entry, rewind.iter().map(String::as_str)).initiated_by;
     let first = all.next().and_then(by)?;
     let same = |seen: &Seen| {
         by(seen).is_some_and(|by| (&by.id, &by.display_name) == (&first.id, &first.display_name))
@@ -238,7 +292,8 @@ fn objects(finding: &Finding, held: &Held) -> Option<String> {
         return None;
     }
     if finding.more > 0 {
-        let types: BTreeSet<ObjectType> = held.values().map(|it| it.object_type).collect();
+        let types = ids.iter().filter_map(|id| held.get(*id));
+        let types: BTreeSet<ObjectType> = types.map(|it| it.object_type).collect();
         let types: Vec<&str> = types.into_iter().map(ObjectType::name).collect();
         return Some(format!("--type {}", types.join(",")));
     }

@@ -5,6 +5,7 @@ mod oracle;
 mod world;
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 
 use chrono::TimeDelta;
 use model::SignalId;
@@ -230,6 +231,12 @@ fn what_the_directory_gave_up_is_told_once() {
         let gaps: Vec<&Signal> = signals.iter().filter(|it| it.rule == "log-gap").collect();
         assert_eq!(gaps.len(), 1, "{gaps:#?}");
         assert!(gaps[0].title.contains(" to "), "{}", gaps[0].title);
+        let raised = gaps[0].time.unwrap_or_default().seconds;
+        let ago = world.clock.now().timestamp() - raised;
+        assert!(ago < 86_400, "told for a time {ago} seconds ago");
+        let day = chrono::DateTime::from_timestamp(raised, 0).unwrap();
+        let begins = format!("/{}-log-gap-", day.format("%Y%m%d"));
+        assert!(gaps[0].name.contains(&begins), "{}", gaps[0].name);
         let restores = signals.iter().filter(|it| it.rule == "foreign-restore");
         assert_eq!(restores.count(), 1, "the first is lost, the second is not");
         assert_eq!(
@@ -281,16 +288,149 @@ fn a_log_that_may_not_be_read_is_told_and_tried_again() {
         assert!(again >= world.clock.now() + TimeDelta::minutes(59));
         let failures = metric(&process.of, "rewind_audit_watch_failures_total");
         assert_eq!(failures.as_deref(), Some("1"));
+        assert_eq!(world.signals().await, [], "it was never read");
         world.simulator.add_tenant(TenantSpec::practice(TENANT));
         world.pass(3_600).await;
         process.look().await;
+        // By when it says again that it has the tenant, and keeps how far it read.
+        world.pass(1_900).await;
+        process.look().await;
         let failures = metric(&process.of, "rewind_audit_watch_failures_total");
+        assert_eq!(failures.as_deref(), Some("1"));
+
+        // Now that it was read, it is news that it may not be any more: once.
+        let mut spec = TenantSpec::practice(TENANT);
+        spec.apps[0].roles.remove("AuditLog.Read.All");
+        world.simulator.add_tenant(spec);
+        for _ in 0..30 {
+            world.pass(3_700).await;
+            process.look().await;
+        }
+        world.pass(3_700).await;
+        world.process().look().await;
+        let signals = world.signals().await;
+        let rules: Vec<&str> = signals.iter().map(|it| it.rule.as_str()).collect();
+        assert_eq!(rules, ["audit-log-closed"], "{signals:#?}");
+    });
+}
+
+#[test]
+fn what_lies_far_back_is_read_a_part_a_look() {
+    run(async {
+        let world = World::new(9, "on").await;
+        let mut process = world.process();
+        process.look().await;
+        world.pass(20 * 3_600).await;
+        let mut looks = 1;
+        while process.look_once().await <= world.clock.now() {
+            looks += 1;
+        }
+        assert_eq!(looks, 4, "six hours each");
+    });
+}
+
+#[test]
+fn a_tenant_whose_look_broke_down_is_looked_at_again() {
+    run(async {
+        let world = World::new(10, "on").await;
+        let of = world.process().of;
+        let mut tenants = Tenants::default();
+        tenants.list(&of).await.unwrap();
+        tenants.queue.clear();
+        tenants.known.insert(id(), None);
+        let mut looks: JoinSet<Looked> = JoinSet::new();
+        let breaks = std::future::poll_fn(|_| -> Poll<Looked> { panic!("it breaks down") });
+        let task = looks.spawn(breaks);
+        tenants.looking.insert(task.id(), id());
+        let ended = looks.join_next_with_id().await.unwrap();
+        tenants.back(&of, ended);
+        assert!(tenants.known[&id()].is_some());
+        let (due, tenant) = tenants.queue.first().unwrap();
+        assert_eq!((*due, tenant), (world.clock.now() + of.every, &id()));
+        let failures = metric(&of, "rewind_audit_watch_failures_total");
         assert_eq!(failures.as_deref(), Some("1"));
     });
 }
 
+#[test]
+fn the_writer_is_known_by_its_service_principal_alone() {
+    run(async {
+        let mut world = World::new(11, "on").await;
+        // The client id follows from the tenant: whoever makes the same application in
+        // the same tenant gets it again.
+        let register = |tenant: &simulator::TenantHandle| {
+            let body = json!({"displayName": "Rewind Writer"});
+            let intruder = simulator::INTRUDER_CLIENT_ID;
+            let status = tenant.send(intruder, "POST", "/applications", Some(&body));
+            assert_eq!(status, 201);
+            let applications = live(&world, ObjectType::Application, |it| {
+                it["displayName"] == "Rewind Writer"
+            });
+            let dump = world.simulator.dump(TENANT);
+            let all = &dump["objects"][ObjectType::Application.name()];
+            let application = &all[applications[0].as_str()];
+            application["appId"].as_str().unwrap().to_owned()
+        };
+        let spec = TenantSpec::practice(TENANT);
+        let writer = register(&world.simulator.add_tenant(spec.clone()));
+        let mut spec = spec;
+        spec.apps[1].client_id.clone_from(&writer);
+        let tenant = world.simulator.add_tenant(spec);
+        assert_eq!(register(&tenant), writer);
+        world.tenant = tenant;
+        let principal = json!({"appId": writer});
+        world.send("POST", "/servicePrincipals", Some(principal));
+        let principals = live(&world, ObjectType::ServicePrincipal, |it| {
+            it["appId"] == writer.as_str()
+        });
+        let principal = principals[0].as_str();
+        world.tenant.populate(&simulator::Population {
+            users: 14,
+            groups: 4,
+            seed: 11,
+        });
+        let users = live(&world, ObjectType::User, |body| {
+            body["onPremisesSyncEnabled"] != true
+        });
+        let (user, glass) = (users[0].as_str(), users[1].as_str());
+        let own = model::Application::Own {
+            client_id: writer.clone(),
+            proof: model::Proof {
+                kind: model::ProofKind::Secret,
+                reference: "env:X".to_owned(),
+            },
+        };
+        let glasses = vec![model::ObjectId::parse(glass).unwrap()];
+        world
+            .register(|it| {
+                it.writer = Some(own);
+                it.break_glass = glasses;
+            })
+            .await;
+        world.pass(10).await;
+        let mut process = world.process();
+        process.look().await;
+        for n in 0..12 {
+            world.pass(1).await;
+            let title = Some(json!({"jobTitle": format!("Clerk {n}")}));
+            world.send_as(&writer, "PATCH", &format!("/users/{glass}"), title);
+            world.send_as(&writer, "DELETE", &format!("/users/{user}"), None);
+            let path = format!("/directory/deletedItems/{user}/restore");
+            world.send_as(&writer, "POST", &path, None);
+        }
+        let signals = catch_up(&world, &mut process).await;
+        let rules: Vec<&str> = signals.iter().map(|it| it.rule.as_str()).collect();
+        assert_eq!(rules, ["break-glass"; 12], "no restore is foreign");
+        let actors: Vec<_> = signals.iter().filter_map(|it| it.actor.clone()).collect();
+        assert!(actors.iter().all(|by| by.is_rewind), "{actors:#?}");
+        let ids = actors.iter().map(|by| by.id.as_str());
+        let ids: std::collections::BTreeSet<&str> = ids.collect();
+        assert_eq!(ids, [writer.as_str(), principal].into());
+    });
+}
+
 /// Takes a snapshot of some objects of the tenant, as they are now.
-async fn snapshot(world: &World, ids: &[(ObjectType, &str)]) {
+async fn snapshot(world: &World, slot: &str, ids: &[(ObjectType, &str)]) {
     let dump = world.simulator.dump(TENANT);
     let object = |(object_type, id): &(ObjectType, &str)| {
         let mut body = dump["objects"][object_type.name()][id].clone();
@@ -305,7 +445,7 @@ async fn snapshot(world: &World, ids: &[(ObjectType, &str)]) {
         ..Content::default()
     };
     let vault = world.vault.tenant(&id()).await.unwrap();
-    let meta = meta("20260921-daily", "a", 0);
+    let meta = meta(slot, "a", (at - testkit::store::moment(0)).num_seconds());
     vault
         .commit_content(&meta, &content.sorted())
         .await
@@ -341,20 +481,23 @@ fn a_signal_says_who_did_what_and_what_would_put_it_back() {
             (ObjectType::User, user),
             (ObjectType::ConditionalAccessPolicy, policy),
         ];
-        snapshot(&world, &kinds).await;
+        snapshot(&world, "20260921-daily", &kinds).await;
         let glass = users[1].clone();
         world
             .register(|it| it.break_glass = vec![model::ObjectId::parse(&glass).unwrap()])
             .await;
         let mut process = world.process();
         process.look().await;
-        world.pass(10).await;
+        world.pass(100).await;
         world.send("DELETE", &format!("/users/{user}"), None);
         world.send("DELETE", &format!("/directory/deletedItems/{user}"), None);
         let path = format!("/identity/conditionalAccess/policies/{policy}");
         world.send("PATCH", &path, Some(json!({"state": "disabled"})));
         let title = Some(json!({"jobTitle": "Clerk"}));
         world.send("PATCH", &format!("/users/{glass}"), title);
+        // One that was taken meanwhile holds what was done, and is no base.
+        world.pass(100).await;
+        snapshot(&world, "20260922-daily", &kinds[1..]).await;
         let signals = catch_up(&world, &mut process).await;
         let rules: Vec<&str> = signals.iter().map(|it| it.rule.as_str()).collect();
         let mut sorted = rules.clone();

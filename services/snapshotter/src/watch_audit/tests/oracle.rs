@@ -134,6 +134,9 @@ pub(super) fn expected(line: &str, before: &Value, after: &Value) -> Vec<(Must, 
                 one(Must::Tell("new-credentials"), id)
             }
         }
+        ("POST", ["applications" | "servicePrincipals", id, "owners", "$ref"]) => {
+            one(Must::Tell("new-owners"), id)
+        }
         ("POST", ["roleManagement", "directory", "roleAssignments"]) => {
             let (role, principal) = (text(&body, "roleDefinitionId"), text(&body, "principalId"));
             if is_privileged(role) {

@@ -22,6 +22,7 @@ use store::object_store::memory::InMemory;
 use store::{Kek, TenantRecord, Vault};
 use testkit::store::record;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::watch_audit::Follower;
 use crate::watch_audit::follow::Followed;
@@ -158,6 +159,7 @@ impl World {
                 context,
                 holder: format!("process-{number}"),
                 every: TimeDelta::minutes(5),
+                stop: CancellationToken::new(),
             },
             followed: Followed::default(),
         }
@@ -220,14 +222,24 @@ impl World {
 }
 
 impl Process {
+    /// Looks until it has caught up, or does not get on.
     pub(super) async fn look(&mut self) -> DateTime<Utc> {
+        loop {
+            let next = self.look_once().await;
+            if next > self.of.context.deps.clock.now() {
+                return next;
+            }
+        }
+    }
+
+    /// Looks at one part.
+    pub(super) async fn look_once(&mut self) -> DateTime<Utc> {
         self.followed.look(&self.of, &id()).await
     }
 
     /// Looks, and is killed after so many turns; whether it came to an end before.
     pub(super) async fn look_until_killed(&mut self, turns: u64) -> bool {
-        let tenant = id();
-        let mut look = std::pin::pin!(self.followed.look(&self.of, &tenant));
+        let mut look = std::pin::pin!(self.look());
         let mut left = turns;
         std::future::poll_fn(|context| {
             if left == 0 {
