@@ -270,31 +270,30 @@ impl Hold {
                 return Ok(false);
             }
             let oldest = now - audit::kept(self.licence());
-            if self.cursor.read - LATE < oldest {
-                self.tell_gap(context, oldest).await?;
-            }
-            let until = now.min(self.cursor.read + PART);
-            let from = (self.cursor.read - LATE - WINDOW).max(oldest);
+            // All that was done before was in the log when it was last read.
+            let settled = self.cursor.read - LATE;
+            let lost = Some(settled.max(self.cursor.since)).filter(|lost| *lost < oldest);
+            let until = now.min(settled.max(oldest) + LATE + PART);
+            let from = (settled - WINDOW).max(oldest).max(self.cursor.since);
             let mut tally = Tally::new(&self.record.audit_watch, &ground, self.cursor.since);
-            gather(
-                directory.as_ref(),
-                from.max(self.cursor.since),
-                until,
-                &mut tally,
-            )
-            .await?;
+            gather(directory.as_ref(), from, until, &mut tally).await?;
+            if let Some(lost) = lost {
+                self.tell_gap(context, lost, oldest).await?;
+            }
             self.tell(context, &ground, tally.findings()).await?;
             self.cursor.read = until;
-            self.told
-                .retain(|_, time| *time > until - LATE - WINDOW - WINDOW);
+            let reach = until - LATE - WINDOW - WINDOW;
+            self.told.retain(|_, time| *time > reach);
             let now = clock.now();
-            if self.cursor.expires - now < RENEWAL
+            let behind = until + of.every <= now;
+            // Whoever begins again must not tell of a gap anew, nor catch up again.
+            if (lost.is_some() || behind || self.cursor.expires - now < RENEWAL)
                 && self.keep(now, now + HOLD).await? == Stored::Theirs
             {
                 return Ok(false);
             }
             context.metrics.audit_log_read(self.vault.id(), until);
-            if until + of.every > now {
+            if !behind {
                 return Ok(true);
             }
         }
@@ -336,30 +335,27 @@ impl Hold {
         Ok(())
     }
 
-    /// Tells that a part of the log is gone unread, and goes on behind it.
-    async fn tell_gap(&mut self, context: &Context, oldest: DateTime<Utc>) -> Result<(), Error> {
-        let lost = (self.cursor.read - LATE).max(self.cursor.since);
-        let watched = self.record.audit_watch.rules();
-        let is_watched = watched
-            .into_iter()
-            .any(|(rule, _)| rule.name == LOG_GAP.name);
-        if lost < oldest {
-            tracing::warn!(
-                tenant = %self.vault.id(),
-                from = %lost,
-                until = %oldest,
-                "a part of the audit log was not read before the directory gave it up"
-            );
-            context.metrics.audit_log_lost(self.vault.id());
-        }
-        if lost < oldest && is_watched {
+    /// Tells that a part of the log is gone unread. Told when the log was read from
+    /// behind it on, so that one gap is one, however often that is tried.
+    async fn tell_gap(
+        &self,
+        context: &Context,
+        lost: DateTime<Utc>,
+        oldest: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        tracing::warn!(
+            tenant = %self.vault.id(),
+            from = %lost,
+            until = %oldest,
+            "a part of the audit log was not read before the directory gave it up"
+        );
+        context.metrics.audit_log_lost(self.vault.id());
+        let mut watched = self.record.audit_watch.rules();
+        if watched.any(|(rule, _)| rule.name == LOG_GAP.name) {
             let (id, signal) = tell::gap(self.vault.id(), lost, oldest);
             signals::raise(context, &self.vault, &id, LOG_GAP.severity, &signal).await?;
         }
-        self.cursor.read = oldest + LATE;
-        // Whoever begins again must not tell of it again.
-        let expires = self.cursor.expires;
-        self.keep(oldest, expires).await.map(|_| ())
+        Ok(())
     }
 }
 

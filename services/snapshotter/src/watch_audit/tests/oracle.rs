@@ -159,13 +159,10 @@ pub(super) fn expected(line: &str, before: &Value, after: &Value) -> Vec<(Must, 
                 None => one(Must::May("role-assignment"), ""),
             }
         }
-        (
-            "DELETE",
-            [
-                "users" | "groups" | "servicePrincipals" | "administrativeUnits",
-                id,
-            ],
-        ) => one(Must::Count("mass-delete"), id),
+        ("DELETE", ["users" | "groups" | "servicePrincipals", id])
+        | ("DELETE", ["directory", "administrativeUnits", id]) => {
+            one(Must::Count("mass-delete"), id)
+        }
         ("DELETE", ["applications", id]) => {
             let mut gone = one(Must::Count("mass-delete"), id);
             let app_id = object(before, id).map(|it| it["appId"].clone());
