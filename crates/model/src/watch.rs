@@ -300,7 +300,7 @@ impl<'a> Tally<'a> {
         for ((rule, limit), seen) in self.rules.into_iter().zip(self.seen) {
             match limit {
                 Limit::Count(least) if least > 1 => {
-                    findings.extend(many(rule, limit, least, &seen))
+                    findings.extend(many(rule, limit, least, &seen));
                 }
                 _ => findings.extend(seen.into_values().map(|seen| one(rule, limit, seen))),
             }

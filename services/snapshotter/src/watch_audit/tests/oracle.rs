@@ -18,12 +18,13 @@ pub(super) enum Must {
 }
 
 /// The roles of the practice tenant that Microsoft's page does not call privileged:
-/// those of Exchange, SharePoint, billing and groups.
-const ORDINARY: [&str; 4] = [
+/// those of Exchange, SharePoint, billing, groups and directory synchronization.
+const ORDINARY: [&str; 5] = [
     "29232cdf-9323-42fd-ade2-1d097af3e4de",
     "f28a1f50-f6e7-4571-818b-6a12f2af6b6c",
     "b0f54661-2d74-4c50-afa3-1ec803f12efe",
     "fdd7a751-b60b-444a-984c-02652fe8fa1c",
+    "d29b2b05-8046-44ba-8758-1e26182fcf32",
 ];
 
 fn is_privileged(role: &str) -> bool {
@@ -162,13 +163,10 @@ pub(super) fn expected(line: &str, before: &Value, after: &Value) -> Vec<(Must, 
                 None => one(Must::May("role-assignment"), ""),
             }
         }
-        (
-            "DELETE",
-            [
-                "users" | "groups" | "servicePrincipals" | "administrativeUnits",
-                id,
-            ],
-        ) => one(Must::Count("mass-delete"), id),
+        ("DELETE", ["users" | "groups" | "servicePrincipals", id])
+        | ("DELETE", ["directory", "administrativeUnits", id]) => {
+            one(Must::Count("mass-delete"), id)
+        }
         ("DELETE", ["applications", id]) => {
             let mut gone = one(Must::Count("mass-delete"), id);
             let app_id = object(before, id).map(|it| it["appId"].clone());
