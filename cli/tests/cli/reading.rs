@@ -405,6 +405,7 @@ Writer        -
 Break glass   -
 Retention     -
 Drift watch   -
+Audit watch   -
 Approval      -
 Registered    2026-11-18T11:06:40Z
 

@@ -2,6 +2,7 @@
 //! restore runs.
 
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use model::call::HttpMethod;
@@ -15,6 +16,8 @@ use crate::restore::{cloud_user, destroy, ids, patch, property, scene, write};
 use crate::sandbox::{Sandbox, TENANT, reason};
 
 const TITLE: &str = "Changed";
+/// How time passes while somebody waits.
+pub(crate) const STEP: Duration = Duration::from_millis(150);
 /// Steps of a wave between their look and their write.
 const AT_THE_WRITE: i32 = 20;
 
@@ -153,95 +156,99 @@ async fn a_plan_that_was_never_applied_is_cancelled_for_good() -> anyhow::Result
     Ok(())
 }
 
-#[tokio::test]
-async fn what_was_begun_and_not_noted_is_looked_at_when_it_is_cancelled() -> anyhow::Result<()> {
-    let (sandbox, plan, steps) = struck(3).await?;
-    put_back(&sandbox, &steps[0]).await?;
-    begun(&sandbox, &plan, &[1, 2]).await?;
-    let restore = sandbox
-        .cancel(sandbox.restores(), &restore_of(&plan))
-        .await?;
-    assert_eq!(
-        (restore.state(), restore.applied, restore.skipped),
-        (RestoreState::Cancelled, 1, 1)
-    );
-    let outcomes = sandbox.outcomes(&restore.name).await?;
-    assert_eq!(
-        outcomes.iter().map(Outcome::state).collect::<Vec<_>>(),
-        [OutcomeState::Applied, OutcomeState::Skipped]
-    );
-    assert_eq!(
-        outcomes[0].before_json(),
-        json!({ "jobTitle": TITLE }).to_string()
-    );
-    assert_eq!(changed(&sandbox), 2);
+#[test]
+fn what_was_begun_and_not_noted_is_looked_at_when_it_is_cancelled() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, plan, steps) = struck(3).await?;
+        put_back(&sandbox, &steps[0]).await?;
+        begun(&sandbox, &plan, &[1, 2]).await?;
+        let restore = sandbox
+            .cancel(sandbox.restores(), &restore_of(&plan))
+            .await?;
+        assert_eq!(
+            (restore.state(), restore.applied, restore.skipped),
+            (RestoreState::Cancelled, 1, 1)
+        );
+        let outcomes = sandbox.outcomes(&restore.name).await?;
+        assert_eq!(
+            outcomes.iter().map(Outcome::state).collect::<Vec<_>>(),
+            [OutcomeState::Applied, OutcomeState::Skipped]
+        );
+        assert_eq!(
+            outcomes[0].before_json(),
+            json!({ "jobTitle": TITLE }).to_string()
+        );
+        assert_eq!(changed(&sandbox), 2);
 
-    let (way_back, undoing, _) = sandbox.undo(&restore.name).await?;
-    assert_eq!(undoing.len(), 1);
-    let undone = sandbox.apply(&way_back.name).await?;
-    assert_eq!(undone.state(), RestoreState::Succeeded, "{undone:#?}");
-    assert_eq!(changed(&sandbox), 3);
-    Ok(())
+        let (way_back, undoing, _) = sandbox.undo(&restore.name).await?;
+        assert_eq!(undoing.len(), 1);
+        let undone = sandbox.apply(&way_back.name).await?;
+        assert_eq!(undone.state(), RestoreState::Succeeded, "{undone:#?}");
+        assert_eq!(changed(&sandbox), 3);
+        Ok(())
+    })
 }
 
-#[tokio::test]
-async fn what_was_begun_to_be_made_anew_is_found_when_it_is_cancelled() -> anyhow::Result<()> {
-    let (sandbox, snapshot, intruder) = scene().await?;
-    let lost = ids(&sandbox, "user", cloud_user);
-    for user in &lost[..2] {
-        destroy(&sandbox, "users", "directory/deletedItems", user).await?;
-    }
-    let request = CreatePlanRequest {
-        options: Some(PlanOptions {
-            recreate_hard_deleted: true,
-            ..PlanOptions::default()
-        }),
-        ..sandbox.rollback(&snapshot.name)
-    };
-    let (plan, steps, _) = sandbox.plan(request).await?;
-    let mut making = steps.iter();
-    let mut making = || making.find(|step| step.action() == StepAction::Recreate);
-    let (Some(made), Some(unmade)) = (making(), making()) else {
-        anyhow::bail!("two are made anew")
-    };
-    // Killed between the request for the first and the one for the second.
-    let mut body: serde_json::Value = serde_json::from_str(made.body_json())?;
-    body["passwordProfile"] = json!({"password": "Rw1!a-long-password-of-the-test"});
-    let path = made.path.clone();
-    let answer = write(&intruder, HttpMethod::Post, path, Some(body)).await?;
-    let answer = answer.unwrap_or_default();
-    begun(&sandbox, &plan, &[made.number, unmade.number]).await?;
+#[test]
+fn what_was_begun_to_be_made_anew_is_found_when_it_is_cancelled() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, snapshot, intruder) = scene().await?;
+        let lost = ids(&sandbox, "user", cloud_user);
+        for user in &lost[..2] {
+            destroy(&sandbox, "users", "directory/deletedItems", user).await?;
+        }
+        let request = CreatePlanRequest {
+            options: Some(PlanOptions {
+                recreate_hard_deleted: true,
+                ..PlanOptions::default()
+            }),
+            ..sandbox.rollback(&snapshot.name)
+        };
+        let (plan, steps, _) = sandbox.plan(request).await?;
+        let mut making = steps.iter();
+        let mut making = || making.find(|step| step.action() == StepAction::Recreate);
+        let (Some(made), Some(unmade)) = (making(), making()) else {
+            anyhow::bail!("two are made anew")
+        };
+        // Killed between the request for the first and the one for the second.
+        let mut body: serde_json::Value = serde_json::from_str(made.body_json())?;
+        body["passwordProfile"] = json!({"password": "Rw1!a-long-password-of-the-test"});
+        let path = made.path.clone();
+        let answer = write(&intruder, HttpMethod::Post, path, Some(body)).await?;
+        let answer = answer.unwrap_or_default();
+        begun(&sandbox, &plan, &[made.number, unmade.number]).await?;
 
-    let restore = sandbox
-        .cancel(sandbox.restores(), &restore_of(&plan))
-        .await?;
-    assert_eq!(
-        (restore.state(), restore.applied, restore.skipped),
-        (RestoreState::Cancelled, 1, 1)
-    );
-    let outcomes = sandbox.outcomes(&restore.name).await?;
-    let told: Vec<_> = outcomes
-        .iter()
-        .map(|outcome| (outcome.step, outcome.state(), outcome.new_id.as_str()))
-        .collect();
-    let new = answer["id"].as_str().unwrap_or_default();
-    assert_eq!(
-        told,
-        [
-            (made.number, OutcomeState::Applied, new),
-            (unmade.number, OutcomeState::Skipped, "")
-        ]
-    );
-    let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
-    let lineage = vault.lineage().await?;
-    let pairs: Vec<_> = lineage
-        .entries()
-        .iter()
-        .map(|entry| (entry.old.to_string(), entry.new.to_string()))
-        .collect();
-    let old = made.object.clone().unwrap_or_default().id;
-    assert_eq!(pairs, [(old, new.to_owned())]);
-    Ok(())
+        let restore = sandbox
+            .cancel(sandbox.restores(), &restore_of(&plan))
+            .await?;
+        assert_eq!(
+            (restore.state(), restore.applied, restore.skipped),
+            (RestoreState::Cancelled, 1, 1)
+        );
+        let outcomes = sandbox.outcomes(&restore.name).await?;
+        let told: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| (outcome.step, outcome.state(), outcome.new_id.as_str()))
+            .collect();
+        let new = answer["id"].as_str().unwrap_or_default();
+        assert_eq!(
+            told,
+            [
+                (made.number, OutcomeState::Applied, new),
+                (unmade.number, OutcomeState::Skipped, "")
+            ]
+        );
+        let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
+        let lineage = vault.lineage().await?;
+        let pairs: Vec<_> = lineage
+            .entries()
+            .iter()
+            .map(|entry| (entry.old.to_string(), entry.new.to_string()))
+            .collect();
+        let old = made.object.clone().unwrap_or_default().id;
+        assert_eq!(pairs, [(old, new.to_owned())]);
+        Ok(())
+    })
 }
 
 #[tokio::test]

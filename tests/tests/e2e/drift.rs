@@ -40,6 +40,8 @@ pub(crate) async fn a_day(
 ) -> anyhow::Result<()> {
     let mut source = sandbox.source.clone();
     source.insert("REWIND_SCHEDULE".to_owned(), "daily".to_owned());
+    // What is told of the log comes when it comes.
+    source.insert("REWIND_AUDIT_INTERVAL".to_owned(), "off".to_owned());
     let config = snapshotter::Config::read(&Settings::load(&source)?)?;
     let ids: Arc<dyn runtime::Ids> = Arc::new(runtime::SystemIds);
     let deps = snapshotter::Deps {

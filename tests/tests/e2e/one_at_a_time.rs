@@ -6,7 +6,7 @@ use model::TenantId;
 use proto::v1::*;
 use store::Area;
 
-use crate::cancel::{begun, changed, restore_of, struck};
+use crate::cancel::{STEP, begun, changed, restore_of, struck};
 use crate::sandbox::{Sandbox, TENANT, reason};
 
 /// Another plan for the same.
@@ -58,25 +58,27 @@ async fn another_restore_waits_for_the_end_of_the_one_that_runs() -> anyhow::Res
     Ok(())
 }
 
-#[tokio::test]
-async fn one_that_was_interrupted_is_resumed_or_cancelled_first() -> anyhow::Result<()> {
-    let (sandbox, first, steps) = struck(2).await?;
-    let second = another(&sandbox, &first).await?;
-    // What a process leaves that was killed before its first write.
-    begun(&sandbox, &first, &[1, 2]).await?;
-    let id = first.name.rsplit('/').next().unwrap_or_default().to_owned();
-    let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
-    let turn = id.into_bytes().into();
-    vault.put(Area::Cursors, "restores", "000001", turn).await?;
-    let refused = sandbox.apply(&second.name).await.expect_err("refused");
-    assert_eq!(reason(&refused), "RESTORE_IN_PROGRESS");
-    assert_eq!(changed(&sandbox), steps.len(), "nothing is written");
+#[test]
+fn one_that_was_interrupted_is_resumed_or_cancelled_first() -> anyhow::Result<()> {
+    testkit::time::run(STEP, async {
+        let (sandbox, first, steps) = struck(2).await?;
+        let second = another(&sandbox, &first).await?;
+        // What a process leaves that was killed before its first write.
+        begun(&sandbox, &first, &[1, 2]).await?;
+        let id = first.name.rsplit('/').next().unwrap_or_default().to_owned();
+        let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
+        let turn = id.into_bytes().into();
+        vault.put(Area::Cursors, "restores", "000001", turn).await?;
+        let refused = sandbox.apply(&second.name).await.expect_err("refused");
+        assert_eq!(reason(&refused), "RESTORE_IN_PROGRESS");
+        assert_eq!(changed(&sandbox), steps.len(), "nothing is written");
 
-    let first = restore_of(&first);
-    let cancelled = sandbox.cancel(sandbox.restores(), &first);
-    assert_eq!(cancelled.await?.state(), RestoreState::Cancelled);
-    let restore = sandbox.apply(&second.name).await?;
-    assert_eq!(restore.state(), RestoreState::Succeeded);
-    assert_eq!(changed(&sandbox), 0);
-    Ok(())
+        let first = restore_of(&first);
+        let cancelled = sandbox.cancel(sandbox.restores(), &first);
+        assert_eq!(cancelled.await?.state(), RestoreState::Cancelled);
+        let restore = sandbox.apply(&second.name).await?;
+        assert_eq!(restore.state(), RestoreState::Succeeded);
+        assert_eq!(changed(&sandbox), 0);
+        Ok(())
+    })
 }

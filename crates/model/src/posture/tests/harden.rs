@@ -475,7 +475,10 @@ fn a_policy_that_keeps_everybody_out_asks_for_nothing() {
     let kind = ObjectType::ConditionalAccessPolicy;
     seen.policies = Ok(vec![named(kind, id(9).as_str(), policy)]);
     let steps: Vec<String> = planned(&seen, None).steps.iter().map(said).collect();
-    assert_eq!(steps, whole("make c1", "c1"));
+    let mut expected = one("make c1");
+    expected.extend(strong("c1"));
+    expected.extend(by("c1", &every()));
+    assert_eq!(steps, expected);
 }
 
 #[test]
