@@ -54,6 +54,11 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
+/// The first of what a restore says.
+fn few(sentences: &[String]) -> &[String] {
+    &sentences[..sentences.len().min(FEW)]
+}
+
 async fn measure(changes: usize, population: &Population) -> Outcome<Value> {
     let mut house = House::new(7, Limits::Documented).await;
     house.tenant.populate(population);
@@ -110,6 +115,8 @@ async fn measure(changes: usize, population: &Population) -> Outcome<Value> {
         "done": restore.applied + restore.already_done,
         "failed": restore.failed + restore.conflicts + restore.skipped,
         "verified": restore.verified,
+        "unexpected": few(&restore.unexpected),
+        "meanwhile": few(&restore.meanwhile),
         "troubles": troubles,
     }))
 }
