@@ -223,22 +223,46 @@ async fn make(
         .risks
         .extend(unguarded(&content.steps, &record.break_glass));
     let made = Plan {
-        state: PlanState::Ready as i32,
         scope: Some(convert::scope(&scope)),
         snapshot: report.base,
         report: report.name,
-        step_count: count(content.steps.len()),
-        exclusion_count: count(content.exclusions.len()),
         risks: risks(&content.risks, &report.not_compared),
-        estimate_seconds: estimate_seconds(&content.steps),
         drift,
         ..running
     };
-    let grounds = privileged::grounds(&content.steps, holders.as_ref());
-    let grounds = convert::grounds(&grounds, &record.approval);
     let documents = Documents::new(vault, order.id.clone());
-    let made = documents.write_plan(made, &content, &grounds).await?;
-    approve::shown(context, &documents, &order.tenant, made).await
+    store(
+        context,
+        &documents,
+        &record,
+        made,
+        &content,
+        holders.as_ref(),
+    )
+    .await
+}
+
+/// Stores a plan that is made, with what approval policies look at in it, and shows it.
+/// `holders` are those of directory roles, where they are known.
+pub(crate) async fn store(
+    context: &Context,
+    documents: &Documents,
+    record: &TenantRecord,
+    made: Plan,
+    content: &model::plan::Plan,
+    holders: Option<&HashSet<ObjectId>>,
+) -> Result<Plan, Error> {
+    let made = Plan {
+        state: PlanState::Ready as i32,
+        step_count: count(content.steps.len()),
+        exclusion_count: count(content.exclusions.len()),
+        estimate_seconds: estimate_seconds(&content.steps),
+        ..made
+    };
+    let grounds = privileged::grounds(&content.steps, holders);
+    let grounds = convert::grounds(&grounds, &record.approval);
+    let made = documents.write_plan(made, content, &grounds).await?;
+    approve::shown(context, documents, &record.id, made).await
 }
 
 /// The part of a report that a plan asks for; what the plan leaves open is as

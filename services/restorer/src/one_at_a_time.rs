@@ -5,7 +5,8 @@
 //! no clock decides, and one that was interrupted keeps its turn until somebody resumes
 //! or cancels it.
 
-use model::PlanId;
+use model::{ErrorKind, PlanId};
+use runtime::status::{Fault, chain};
 use store::{Area, StoreError, TenantVault};
 
 use crate::Error;
@@ -17,7 +18,7 @@ const TURNS: &str = "restores";
 /// Gives a restore the tenant, where it does not have it already.
 ///
 /// # Errors
-/// `InProgress` where another has begun and not ended; `Damaged`; those of the store.
+/// `InProgress` where another has begun and not ended; those of the store.
 pub(crate) async fn take(vault: &TenantVault, id: &PlanId) -> Result<(), Error> {
     loop {
         let names = vault.list_names(Area::Cursors, TURNS).await?;
@@ -26,15 +27,22 @@ pub(crate) async fn take(vault: &TenantVault, id: &PlanId) -> Result<(), Error> 
             .filter_map(|name| name.parse::<u32>().ok())
             .max();
         if let Some(last) = last {
-            let holder = holder(vault, last).await?;
-            if holder == *id {
-                return Ok(());
-            }
-            let documents = Documents::new(vault.clone(), holder);
-            if documents.result().await?.is_none() {
-                return Err(Error::InProgress {
-                    other: documents.id().to_string(),
-                });
+            match standing(vault, last).await {
+                Ok(Some(holder)) if holder == *id => return Ok(()),
+                Ok(Some(holder)) => {
+                    return Err(Error::InProgress {
+                        other: holder.to_string(),
+                    });
+                }
+                Ok(None) => {}
+                // No tenant may stay without restores for a file that nobody can read.
+                Err(error) if error.kind() == ErrorKind::Corrupt => tracing::warn!(
+                    tenant = %vault.id(),
+                    turn = last,
+                    error = chain(&error),
+                    "a turn that cannot be read is passed over"
+                ),
+                Err(error) => return Err(error),
             }
         }
         let turn = name(last.unwrap_or_default() + 1);
@@ -45,6 +53,15 @@ pub(crate) async fn take(vault: &TenantVault, id: &PlanId) -> Result<(), Error> 
             other => return Ok(other?),
         }
     }
+}
+
+/// The restore that has a turn; `None` where that has ended.
+async fn standing(vault: &TenantVault, turn: u32) -> Result<Option<PlanId>, Error> {
+    let documents = Documents::new(vault.clone(), holder(vault, turn).await?);
+    Ok(match documents.result().await? {
+        Some(_) => None,
+        None => Some(documents.id().clone()),
+    })
 }
 
 async fn holder(vault: &TenantVault, turn: u32) -> Result<PlanId, Error> {

@@ -5,7 +5,7 @@
 //! accounts are registered. It writes nothing to the tenant.
 
 use chrono::{DateTime, Utc};
-use model::plan::{Lockout, Options, estimate_seconds};
+use model::plan::{Lockout, Options};
 use model::posture::{Unread, Wish, harden, is_workstation_rule};
 use model::{ObjectId, PlanId, TenantId};
 use proto::convert::{self, InvalidMessage, model_options, timestamp};
@@ -16,8 +16,7 @@ use runtime::jobs::Progress;
 use store::{TenantRecord, TenantVault};
 
 use crate::documents::Documents;
-use crate::make_plan::{self, count};
-use crate::{Context, Error, approve, privileged};
+use crate::{Context, Error, make_plan};
 
 /// The longest rule of a filter for devices, as Conditional Access documents it.
 const LONGEST_RULE: usize = 3072;
@@ -128,19 +127,12 @@ async fn make(
     protection.break_glass_ids = registered(&record);
     let made = Plan {
         protection: Some(protection),
-        state: PlanState::Ready as i32,
-        step_count: count(content.steps.len()),
-        exclusion_count: count(content.exclusions.len()),
         risks: content.risks.clone(),
-        estimate_seconds: estimate_seconds(&content.steps),
         ..running
     };
-    // No step is about a principal, so it does not matter who holds roles.
-    let grounds = privileged::grounds(&content.steps, None);
-    let grounds = convert::grounds(&grounds, &record.approval);
     let documents = Documents::new(vault, order.id.clone());
-    let made = documents.write_plan(made, &content, &grounds).await?;
-    approve::shown(context, &documents, &order.tenant, made).await
+    // No step is about a principal, so it does not matter who holds roles.
+    make_plan::store(context, &documents, &record, made, &content, None).await
 }
 
 /// Sees to it that the accounts which a plan lets out are those that are registered now.

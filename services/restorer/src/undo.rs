@@ -9,20 +9,20 @@ use chrono::{DateTime, Utc};
 use graph::DirectoryWriter;
 use model::diff::Obstacle;
 use model::lineage::Lineage;
-use model::plan::{Action, Applied, Exclusion, Step, Undoing, estimate_seconds, undo};
+use model::plan::{Action, Applied, Exclusion, Step, Undoing, undo};
 use model::references::{Reference, references};
 use model::snapshot::Content;
 use model::{ObjectId, ObjectState, ObjectType, PlanId, TenantId};
-use proto::convert::{self, timestamp};
+use proto::convert::timestamp;
 use proto::v1::{Outcome, OutcomeState, Plan, PlanState, RestoreState, WatchPlanResponse};
 use serde_json::{Map, Value};
 use store::TenantVault;
 
 use self::harm::Harm;
 use crate::documents::Documents;
-use crate::make_plan::{self, count, lacking, own};
+use crate::make_plan::{self, lacking, own};
 use crate::step::Prospect;
-use crate::{Context, Error, apply, approve, privileged, references, step};
+use crate::{Context, Error, apply, privileged, references, step};
 
 /// What an undo is about, validated.
 #[derive(Debug, Clone)]
@@ -142,19 +142,12 @@ async fn make(
     content.exclude(changed);
     content.exclude(doubtful);
     let made = Plan {
-        state: PlanState::Ready as i32,
-        step_count: count(content.steps.len()),
-        exclusion_count: count(content.exclusions.len()),
         risks: content.risks.clone(),
-        estimate_seconds: estimate_seconds(&content.steps),
         ..running
     };
-    // Nobody knows here which applications the service principals among them have.
-    let grounds = privileged::grounds(&content.steps, None);
-    let grounds = convert::grounds(&grounds, &record.approval);
     let documents = Documents::new(vault, order.id.clone());
-    let made = documents.write_plan(made, &content, &grounds).await?;
-    approve::shown(context, &documents, &order.tenant, made).await
+    // Nobody knows here which applications the service principals among them have.
+    make_plan::store(context, &documents, &record, made, &content, None).await
 }
 
 /// Whether a step changed anything. Of links, some may have been added although

@@ -58,6 +58,22 @@ async fn another_restore_waits_for_the_end_of_the_one_that_runs() -> anyhow::Res
     Ok(())
 }
 
+#[tokio::test]
+async fn a_turn_that_nobody_can_read_keeps_nobody_waiting() -> anyhow::Result<()> {
+    let (sandbox, plan, _) = struck(2).await?;
+    let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
+    let garbage = b"\xff\xfe".to_vec().into();
+    vault
+        .put(Area::Cursors, "restores", "000001", garbage)
+        .await?;
+    let restore = sandbox.apply(&plan.name).await?;
+    assert_eq!(restore.state(), RestoreState::Succeeded);
+    assert_eq!(changed(&sandbox), 0);
+    let names = vault.list_names(Area::Cursors, "restores").await?;
+    assert_eq!(names.len(), 2, "the next turn is its own");
+    Ok(())
+}
+
 #[test]
 fn one_that_was_interrupted_is_resumed_or_cancelled_first() -> anyhow::Result<()> {
     testkit::time::run(STEP, async {

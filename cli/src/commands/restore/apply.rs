@@ -168,6 +168,11 @@ fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
                 };
                 output.warning(&format!("{wanted}: {difference}"));
             }
+            if !restore.unexpected.is_empty() && restore.undo_of.is_empty() {
+                output.warning(
+                    "what hung on objects in the recycle bin shows only now; make another plan from the same snapshot, which sets it back",
+                );
+            }
             if !restore.verified && restore.unexpected.is_empty() {
                 output.warning("the tenant was not verified against the snapshot");
             }
