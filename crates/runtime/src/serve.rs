@@ -50,6 +50,7 @@ pub struct Server {
     services: Vec<&'static str>,
     descriptors: Option<&'static [u8]>,
     tls: Option<Tls>,
+    http1: bool,
     grace: Duration,
 }
 
@@ -62,6 +63,7 @@ impl Server {
             services: services.to_vec(),
             descriptors: None,
             tls: None,
+            http1: false,
             grace: Duration::from_secs(20),
         }
     }
@@ -77,6 +79,13 @@ impl Server {
     #[must_use]
     pub fn tls(mut self, tls: Option<Tls>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Serves HTTP/1.1 too, which browsers and most HTTP clients speak.
+    #[must_use]
+    pub fn http1(mut self) -> Self {
+        self.http1 = true;
         self
     }
 
@@ -112,6 +121,7 @@ impl Server {
             routes = routes.add_service(reflection);
         }
         let mut builder = tonic::transport::Server::builder()
+            .accept_http1(self.http1)
             .http2_keepalive_interval(Some(Duration::from_secs(30)));
         if let Some(tls) = &self.tls {
             builder = builder.tls_config(tls.server()?)?;

@@ -11,12 +11,14 @@ mod check_tenant;
 pub mod config;
 mod consent;
 pub mod error;
+mod inside;
 mod proxy;
 mod registration;
 mod request;
 mod rpc;
 mod tenants;
 mod tokens_file;
+mod web;
 mod webhook;
 
 pub use auth::{Caller, Tenants, Token, Tokens};
@@ -110,8 +112,15 @@ impl App {
             deps.backends.clone(),
         );
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
-        let proxy = proxy::Proxy::new(access, deps.tokens, deps.backends, local, deps.ids);
-        let routes = Routes::from(axum::Router::new().fallback_service(proxy.into_service()));
+        let door = Arc::new(proxy::Proxy::new(
+            access,
+            deps.tokens,
+            deps.backends,
+            local,
+            deps.ids,
+        ));
+        let served = web::service(door, web::routes());
+        let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,
             &[
@@ -119,6 +128,7 @@ impl App {
             ],
         )
         .reflection(proto::DESCRIPTORS)
+        .http1()
         .tls(tls)
         .grace(config.common.grace);
         Ok(Self {

@@ -8,16 +8,16 @@ use crate::access::{Method, Table};
 use crate::auth::{Caller, Tenants, Tokens};
 use crate::config::Backends;
 use crate::error::GatewayError;
+use crate::inside;
 use crate::request::{self, Passage, REQUEST_ID};
 use axum::body::Body as Incoming;
 use futures::StreamExt;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use prost_reflect::DynamicMessage;
 use proto::v1::Backend;
 use runtime::Ids;
-use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -51,31 +51,8 @@ impl Proxy {
         }
     }
 
-    /// The door as a service that answers every path.
-    pub(crate) fn into_service(
-        self,
-    ) -> impl tower::Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future: Send,
-    > + Clone
-    + Send
-    + Sync
-    + 'static {
-        let proxy = Arc::new(self);
-        tower::service_fn(move |request| {
-            let proxy = Arc::clone(&proxy);
-            async move { Ok(proxy.call(request).await) }
-        })
-    }
-
-    async fn call(&self, request: Request<Incoming>) -> Response<Body> {
-        if !request::is_grpc(request.headers()) {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return response;
-        }
+    /// Answers a gRPC call, from outside or from within this process.
+    pub(crate) async fn call(&self, request: Request<Incoming>) -> Response<Body> {
         let request_id = request::request_id(request.headers(), self.ids.as_ref());
         let answer = self.answer(request, request_id.clone()).await;
         let mut response = answer.unwrap_or_else(|status| status.into_http());
@@ -88,7 +65,10 @@ impl Proxy {
         request: Request<Incoming>,
         request_id: HeaderValue,
     ) -> Result<Response<Body>, Status> {
-        let caller = self.authenticate(request.headers())?;
+        let caller = match inside::caller(&request) {
+            Some(caller) => caller,
+            None => self.authenticate(request.headers())?,
+        };
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let method = self
@@ -115,7 +95,11 @@ impl Proxy {
         self.forward(method.backend, &tenant, onward).await
     }
 
-    fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
+    /// Who calls, by the token that came with the call.
+    ///
+    /// # Errors
+    /// [`GatewayError::Unauthenticated`] where there is none that is known.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
         let value = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())

@@ -320,7 +320,7 @@ async fn health_is_open_and_other_content_is_not_taken() {
     let response = tower::ServiceExt::oneshot(sandbox.channel.clone(), request)
         .await
         .expect("answered");
-    assert_eq!(response.status(), http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(response.status(), http::StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
