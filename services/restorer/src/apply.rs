@@ -29,7 +29,7 @@ use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::turns::Turns;
 use crate::verify::Verification;
-use crate::{Context, Error, approve, cancel, create, one_at_a_time, protect, step};
+use crate::{Context, Error, approve, cancel, create, next, one_at_a_time, protect, step};
 
 /// Of these, steps between their look at the object and their write: at the documented
 /// quota, about a second.
@@ -265,6 +265,7 @@ async fn apply(
         lineage: &run.lineage,
     };
     verification.judge(&mut restore).await;
+    next::name(context, documents, tenant, plan, &mut restore).await;
     restore.end_time = Some(timestamp(deps.clock.now()));
     let troubled = restore.failed + restore.conflicts + restore.skipped > 0;
     let clean = restore.verified && !troubled && restore.open_matters.is_empty();

@@ -17,6 +17,7 @@ mod gather;
 mod lane;
 mod lockout;
 mod make_plan;
+mod next;
 mod noted;
 mod one_at_a_time;
 mod privileged;

@@ -11,7 +11,9 @@ use model::plan::{
 };
 use model::references::Chosen;
 use model::snapshot::Content;
-use model::{Application, LinkKind, ObjectId, ObjectRef, ObjectType, PlanId, TenantId, permission};
+use model::{
+    Application, LinkKind, ObjectId, ObjectRef, ObjectType, PlanId, TenantId, permission, slot,
+};
 use proto::convert::{self, timestamp};
 use proto::v1::{Plan, PlanState, Report, ReportState, WatchPlanResponse};
 use runtime::jobs::{Jobs, Progress, Start};
@@ -52,7 +54,26 @@ pub(crate) struct Order {
 
 /// Starts the making of a plan in the background.
 pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> WatchPlanResponse {
-    let running = Plan {
+    let running = running(&order);
+    let span = tracing::info_span!("plan", tenant = %order.tenant, plan = %order.id);
+    let (plans, context) = (context.plans.clone(), context.clone());
+    in_background(&plans, running, span, |job| async move {
+        let told = |phase: &'static str| job.modify(|value| value.phase = phase.to_owned());
+        make(&context, vault, &order, &told).await
+    })
+}
+
+/// The id of a plan. `left` are the ids of attempts at the same request that were cut
+/// short, which it must come after.
+pub(crate) fn id(left: &[String], asked_at: DateTime<Utc>, request_id: &str) -> PlanId {
+    let left = left.iter().map(String::as_str);
+    PlanId::parse(&slot::on_demand_after(left, asked_at, request_id))
+        .expect("invariant: a slot is a plan id")
+}
+
+/// A plan that is not made yet.
+fn running(order: &Order) -> Plan {
+    Plan {
         name: proto::name::plan(&order.tenant, &order.id),
         state: PlanState::Running as i32,
         scope: Some(convert::scope(&order.scope)),
@@ -65,13 +86,7 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
         create_time: Some(timestamp(order.asked_at)),
         author: order.author.clone(),
         ..Plan::default()
-    };
-    let span = tracing::info_span!("plan", tenant = %order.tenant, plan = %order.id);
-    let (plans, context) = (context.plans.clone(), context.clone());
-    let making = running.clone();
-    in_background(&plans, running, span, |job| async move {
-        make(&context, vault, &order, making, &job).await
-    })
+    }
 }
 
 /// Makes a plan in the background, or joins the making of it.
@@ -109,12 +124,15 @@ where
     }
 }
 
-async fn make(
+/// Makes a plan and stores it. `told` hears what is being done.
+///
+/// # Errors
+/// Where the report is not finished, or what it names cannot be read.
+pub(crate) async fn make(
     context: &Context,
     vault: TenantVault,
     order: &Order,
-    running: Plan,
-    job: &Progress<WatchPlanResponse>,
+    told: &(dyn Fn(&'static str) + Sync),
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
     let record = deps.vault.registered(&order.tenant).await?;
@@ -151,7 +169,7 @@ async fn make(
     let (reported, left_alone): (Vec<Change>, Vec<Change>) =
         reported.into_iter().partition(written);
 
-    job.modify(|value| value.phase = "reading".to_owned());
+    told("reading");
     let snapshot = proto::name::parse_snapshot_in("report", &order.tenant, &report.base)?;
     let manifest = vault.manifest(&snapshot).await?;
     let base = vault.read(&manifest).await?;
@@ -166,12 +184,12 @@ async fn make(
     whole.extend(whole_by_now);
     let drift = drift(&reported, &now);
     let policies = policies(&now);
-    let (base, told) = if order.chosen.is_empty() {
+    let (base, followed) = if order.chosen.is_empty() {
         (base, BTreeMap::new())
     } else {
         references::followed(directory.as_ref(), base, &policies, &order.chosen).await?
     };
-    let mut changes = if told.is_empty() {
+    let mut changes = if followed.is_empty() {
         now
     } else {
         // What differs from the snapshot as the choices make it.
@@ -204,7 +222,7 @@ async fn make(
         not_compared: Vec::new(),
     };
 
-    job.modify(|value| value.phase = "planning".to_owned());
+    told("planning");
     let mut content = plan(&Situation {
         difference: &difference,
         scope: &scope,
@@ -217,7 +235,7 @@ async fn make(
         options: order.options,
     });
     content.exclude(whole);
-    tell(&mut content, &told);
+    tell(&mut content, &followed);
     content.risks.extend(beyond(&content.steps, &scope));
     content
         .risks
@@ -228,7 +246,7 @@ async fn make(
         report: report.name,
         risks: risks(&content.risks, &report.not_compared),
         drift,
-        ..running
+        ..running(order)
     };
     let documents = Documents::new(vault, order.id.clone());
     store(

@@ -1,6 +1,5 @@
 //! The contract's calls, turned into use cases.
 
-use chrono::{DateTime, Utc};
 use model::{PlanId, TenantId, slot};
 use proto::convert::{InvalidMessage, model_chosen, model_options, model_parts, model_scope};
 use proto::name;
@@ -114,7 +113,7 @@ impl Rpc {
             }
         };
         let asked_at = deps.clock.now();
-        let id = plan_id(&left, asked_at, &request_id);
+        let id = make_plan::id(&left, asked_at, &request_id);
         let order = Order {
             tenant,
             id,
@@ -149,7 +148,7 @@ impl Rpc {
         let asked_at = deps.clock.now();
         let order = undo::Order {
             tenant,
-            id: plan_id(&left, asked_at, &request_id),
+            id: make_plan::id(&left, asked_at, &request_id),
             restore,
             author,
             asked_at,
@@ -174,7 +173,7 @@ impl Rpc {
         };
         let asked_at = deps.clock.now();
         let order = protect::Order {
-            id: plan_id(&left, asked_at, &request_id),
+            id: make_plan::id(&left, asked_at, &request_id),
             tenant,
             choices,
             author,
@@ -347,12 +346,6 @@ impl Rpc {
 }
 
 /// The id of a plan that a request makes, after what earlier attempts left.
-fn plan_id(left: &[String], asked_at: DateTime<Utc>, request_id: &str) -> PlanId {
-    let left = left.iter().map(String::as_str);
-    PlanId::parse(&slot::on_demand_after(left, asked_at, request_id))
-        .expect("invariant: a slot is a plan id")
-}
-
 fn refuse(error: Error) -> Status {
     status(&error)
 }

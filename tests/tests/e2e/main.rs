@@ -12,6 +12,7 @@ mod drift;
 mod half_guarded;
 mod lanes;
 mod lockout;
+mod next_plan;
 mod one_at_a_time;
 mod posture;
 mod protect;

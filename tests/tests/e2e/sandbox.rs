@@ -434,17 +434,7 @@ impl Sandbox {
             .last()
             .and_then(|message| message.plan)
             .unwrap_or_default();
-        let request = ListPlanStepsRequest {
-            parent: plan.name.clone(),
-            page_size: 1000,
-            page_token: String::new(),
-        };
-        let steps = self
-            .restores()
-            .list_plan_steps(request)
-            .await?
-            .into_inner()
-            .steps;
+        let steps = self.steps_of(&plan.name).await?;
         let request = ListPlanExclusionsRequest {
             parent: plan.name.clone(),
             page_size: 1000,
@@ -457,6 +447,17 @@ impl Sandbox {
             .into_inner()
             .exclusions;
         Ok((plan, steps, exclusions))
+    }
+
+    /// The first thousand steps of a plan.
+    pub(crate) async fn steps_of(&self, plan: &str) -> Result<Vec<PlanStep>, Status> {
+        let request = ListPlanStepsRequest {
+            parent: plan.to_owned(),
+            page_size: 1000,
+            page_token: String::new(),
+        };
+        let answer = self.restores().list_plan_steps(request).await?;
+        Ok(answer.into_inner().steps)
     }
 
     /// A plan that goes back to a snapshot in everything.

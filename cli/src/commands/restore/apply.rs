@@ -168,10 +168,11 @@ fn verdict(restore: &v1::Restore, output: &Output) -> u8 {
                 };
                 output.warning(&format!("{wanted}: {difference}"));
             }
-            if !restore.unexpected.is_empty() && restore.undo_of.is_empty() {
-                output.warning(
-                    "what hung on objects in the recycle bin shows only now; make another plan from the same snapshot, which sets it back",
-                );
+            if !restore.next_plan.is_empty() {
+                let next = id_of(&restore.next_plan);
+                output.warning(&format!(
+                    "what hung on objects in the recycle bin shows only now; plan {next} sets back what can be: `rewind restore show {next}`, then `rewind restore apply {next}`"
+                ));
             }
             if !restore.verified && restore.unexpected.is_empty() {
                 output.warning("the tenant was not verified against the snapshot");
