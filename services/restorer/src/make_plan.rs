@@ -159,10 +159,11 @@ pub(crate) async fn make(
     let lineage = vault.lineage().await?;
     let reported = reported.into_iter().map(|change| lineage.change(change));
     let mut reported: Vec<Change> = reported.collect();
+    let parts = order.parts.in_new_ids(&lineage);
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
     let scope = lineage.widened(&scope);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
-    let (reported, mut whole) = order.parts.narrowed(reported);
+    let (reported, mut whole) = parts.narrowed(reported);
     let lacking = lacking(directory.granted().await?.as_ref());
     // Nothing is written to these, so they are as the report says, unread.
     let written = |change: &Change| !lacking.contains_key(&change.object.object_type);
@@ -180,7 +181,7 @@ pub(crate) async fn make(
     }
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
     lineage.settle(&mut base, &live);
-    let (now, whole_by_now) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
+    let (now, whole_by_now) = parts.narrowed(compare(&base, &live, &wanted).changes);
     whole.extend(whole_by_now);
     let drift = drift(&reported, &now);
     let policies = policies(&now);
@@ -193,7 +194,7 @@ pub(crate) async fn make(
         now
     } else {
         // What differs from the snapshot as the choices make it.
-        let (changes, _) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
+        let (changes, _) = parts.narrowed(compare(&base, &live, &wanted).changes);
         changes
     };
     let named = references::named(&[&base, &live], &policies);
