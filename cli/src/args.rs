@@ -12,12 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
 pub(crate) use requests::{
-    AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
+    AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
     ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff,
     ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
+    GrantAccess, ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
     PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowPosture,
+    RepairSnapshots, ReportFormat, RestoreCommand, RevokeAccess, SearchSnapshot, Severity, ShowDiff, ShowPosture,
     ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
     TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
 };
@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// Tells how well a tenant is guarded against hard deletion
     #[command(subcommand)]
     Protect(ProtectCommand),
+    /// Says who may do what
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

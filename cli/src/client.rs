@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::grant_service_client::GrantServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
@@ -123,6 +124,11 @@ impl Client {
     /// The object store.
     pub(crate) fn store(&self) -> StoreServiceClient<Channel> {
         StoreServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The grants.
+    pub(crate) fn grants(&self) -> GrantServiceClient<Channel> {
+        GrantServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The reports.

@@ -61,6 +61,8 @@ pub mod reason {
     pub const CONFLICT: &str = "CONFLICT";
     /// The caller's roles do not allow this.
     pub const PERMISSION_DENIED: &str = "PERMISSION_DENIED";
+    /// The caller, or the tenant, has too many calls for now.
+    pub const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
     /// No valid token came with the call.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
     /// The tenant has no active Entra ID P1 or P2 licence.

@@ -29,6 +29,7 @@ use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::{BoxError, Service, ServiceExt};
 
+use crate::caller::Signer;
 use crate::serve::{ConnectError, endpoint};
 use crate::tls::Tls;
 
@@ -52,7 +53,10 @@ pub type Resolve = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>
 
 /// A service that one or more replicas serve. Clones share what is known of them.
 #[derive(Debug, Clone)]
-pub struct Replicas(Kind);
+pub struct Replicas {
+    kind: Kind,
+    signer: Option<Signer>,
+}
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -63,7 +67,13 @@ enum Kind {
 /// The one that is connected to already.
 impl From<Channel> for Replicas {
     fn from(channel: Channel) -> Self {
-        Self(Kind::One(channel))
+        Kind::One(channel).into()
+    }
+}
+
+impl From<Kind> for Replicas {
+    fn from(kind: Kind) -> Self {
+        Self { kind, signer: None }
     }
 }
 
@@ -89,12 +99,22 @@ impl Replicas {
     }
 
     fn many(endpoint: Endpoint, resolve: Resolve) -> Self {
-        Self(Kind::Many(Arc::new(Many {
+        let many = Many {
             endpoint,
             resolve,
             known: Arc::default(),
             first: tokio::sync::Mutex::default(),
-        })))
+        };
+        Kind::Many(Arc::new(many)).into()
+    }
+
+    /// The same, told by whom calls are made that nobody else makes. Keys are tenants.
+    #[must_use]
+    pub fn signed(self, signer: Signer) -> Self {
+        Self {
+            signer: Some(signer),
+            ..self
+        }
     }
 
     /// What a client's calls about a key are sent by.
@@ -117,7 +137,15 @@ impl Replicas {
         key: &str,
         request: impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
-        let many = match &self.0 {
+        let request = || {
+            let mut request = request();
+            if let Some(signer) = &self.signer {
+                let path = request.uri().path().to_owned();
+                signer.write_service(request.headers_mut(), &path, key);
+            }
+            request
+        };
+        let many = match &self.kind {
             Kind::One(channel) => return Ok(channel.clone().oneshot(request()).await?),
             Kind::Many(many) => many,
         };

@@ -4,9 +4,13 @@
 //! says NOT_SERVING, calls in flight get their grace, and what is left then is
 //! ended with `UNAVAILABLE`, streams too. It knows no service by name.
 
-use crate::tls::{Tls, TlsError};
+mod incoming;
+
+use crate::caller::Check;
+use crate::tls::{Clients, Tls, TlsError};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::{BoxFuture, Either};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
 use std::convert::Infallible;
@@ -16,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::ServingStatus;
 use tower::ServiceExt;
@@ -50,6 +53,8 @@ pub struct Server {
     services: Vec<&'static str>,
     descriptors: Option<&'static [u8]>,
     tls: Option<Tls>,
+    clients: Clients,
+    callers: Option<Check>,
     http1: bool,
     grace: Duration,
 }
@@ -63,6 +68,8 @@ impl Server {
             services: services.to_vec(),
             descriptors: None,
             tls: None,
+            clients: Clients::Certified,
+            callers: None,
             http1: false,
             grace: Duration::from_secs(20),
         }
@@ -79,6 +86,21 @@ impl Server {
     #[must_use]
     pub fn tls(mut self, tls: Option<Tls>) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// What those who connect have to show, where TLS has an authority.
+    #[must_use]
+    pub fn clients(mut self, clients: Clients) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// Takes calls only that somebody of the installation vouches for, where it is
+    /// given.
+    #[must_use]
+    pub fn callers(mut self, callers: Option<Check>) -> Self {
+        self.callers = callers;
         self
     }
 
@@ -120,14 +142,16 @@ impl Server {
                 .build_v1()?;
             routes = routes.add_service(reflection);
         }
-        let mut builder = tonic::transport::Server::builder()
+        let builder = tonic::transport::Server::builder()
             .accept_http1(self.http1)
             .http2_keepalive_interval(Some(Duration::from_secs(30)));
-        if let Some(tls) = &self.tls {
-            builder = builder.tls_config(tls.server()?)?;
-        }
+        let protocols: &[&[u8]] = match self.http1 {
+            true => &[b"h2", b"http/1.1"],
+            false => &[b"h2"],
+        };
+        let acceptor = self.tls.map(|tls| tls.server(self.clients, protocols));
+        let acceptor = acceptor.transpose()?;
         let end = CancellationToken::new();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let (services, cancelled) = (self.services, stop.clone());
         let signal = async move {
             cancelled.cancelled().await;
@@ -137,18 +161,25 @@ impl Server {
                     .await;
             }
         };
-        let serving = builder.serve_with_incoming_shutdown(
-            bounded(routes.prepare(), end.clone()),
-            incoming,
-            signal,
-        );
-        let mut serving = std::pin::pin!(serving);
+        let service = bounded(routes.prepare(), self.callers, end.clone());
+        let mut serving: BoxFuture<'_, _> = match acceptor {
+            None => Box::pin(builder.serve_with_incoming_shutdown(
+                service,
+                incoming::plain(listener),
+                signal,
+            )),
+            Some(acceptor) => Box::pin(builder.serve_with_incoming_shutdown(
+                service,
+                incoming::tls(listener, acceptor),
+                signal,
+            )),
+        };
         let grace_over = async {
             stop.cancelled().await;
             tokio::time::sleep(self.grace).await;
         };
         tokio::select! {
-            result = &mut serving => return Ok(result?),
+            result = serving.as_mut() => return Ok(result?),
             () = grace_over => end.cancel(),
         }
         match tokio::time::timeout(LAST_WORDS, serving).await {
@@ -161,9 +192,10 @@ impl Server {
     }
 }
 
-/// The routes, each call ended when the token is cancelled.
+/// The routes, each call checked, and ended when the token is cancelled.
 fn bounded(
     routes: Routes,
+    callers: Option<Check>,
     end: CancellationToken,
 ) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
@@ -171,20 +203,26 @@ fn bounded(
 + 'static {
     tower::service_fn(move |request: Request<Body>| {
         let (routes, end) = (routes.clone(), end.clone());
+        let path = request.uri().path();
+        let check = |callers: &Check| callers.verify(path, request.headers());
+        if let Some(Err(error)) = callers.as_ref().map(check) {
+            let refused = crate::status(&error).into_http();
+            return Either::Left(std::future::ready(Ok(refused)));
+        }
         let request_id = request
             .headers()
             .get("x-request-id")
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let span = tracing::info_span!("rpc", method = request.uri().path(), request_id);
-        async move {
+        let answer = async move {
             let response = tokio::select! {
                 response = routes.oneshot(request) => response?,
                 () = end.cancelled() => stopping().into_http(),
             };
             Ok(response.map(|body| ending(body, end)))
-        }
-        .instrument(span)
+        };
+        Either::Right(answer.instrument(span))
     })
 }
 

@@ -3,9 +3,14 @@
 //! Owns the choice of the one crypto provider and the reading of certificates.
 //! It never makes certificates and never shows a key.
 
+pub(crate) mod acceptor;
+
+pub use acceptor::Clients;
+
 use crate::config::TlsPaths;
+use acceptor::Acceptor;
 use std::path::{Path, PathBuf};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 /// Chooses aws-lc-rs for the whole process; the first thing `main` does. A
 /// second call changes nothing.
@@ -25,6 +30,14 @@ pub enum TlsError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file holds something else.
+    #[error("{path:?} cannot be used: {why}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// There is no certificate to serve with.
     #[error("a server needs a certificate and its key")]
     NoIdentity,
@@ -33,6 +46,7 @@ pub enum TlsError {
 /// A certificate, its key and whom to trust.
 #[derive(Clone)]
 pub struct Tls {
+    paths: Option<TlsPaths>,
     identity: Option<Identity>,
     ca: Option<Certificate>,
 }
@@ -60,6 +74,7 @@ impl Tls {
             .transpose()?
             .map(Certificate::from_pem);
         Ok(Self {
+            paths: Some(paths.clone()),
             identity: Some(identity),
             ca,
         })
@@ -71,23 +86,25 @@ impl Tls {
     /// [`TlsError::Read`] where the file cannot be read.
     pub fn trusting(ca: &Path) -> Result<Self, TlsError> {
         Ok(Self {
+            paths: None,
             identity: None,
             ca: Some(Certificate::from_pem(read(ca)?)),
         })
     }
 
-    /// The server's side; it asks clients for a certificate where an authority
-    /// is given.
+    /// The server's side, which follows the files when they change; it asks clients
+    /// for a certificate where an authority is given.
     ///
     /// # Errors
-    /// [`TlsError::NoIdentity`] where there is no certificate.
-    pub fn server(&self) -> Result<ServerTlsConfig, TlsError> {
-        let identity = self.identity.clone().ok_or(TlsError::NoIdentity)?;
-        let config = ServerTlsConfig::new().identity(identity);
-        Ok(match &self.ca {
-            Some(ca) => config.client_ca_root(ca.clone()),
-            None => config,
-        })
+    /// [`TlsError::NoIdentity`] where there is no certificate; otherwise where one of
+    /// the files cannot be used.
+    pub(crate) fn server(
+        &self,
+        clients: Clients,
+        protocols: &[&[u8]],
+    ) -> Result<Acceptor, TlsError> {
+        let paths = self.paths.clone().ok_or(TlsError::NoIdentity)?;
+        Acceptor::new(paths, clients, protocols)
     }
 
     /// The client's side; it shows its certificate where it has one.
@@ -132,7 +149,8 @@ mod tests {
         std::fs::write(&paths.key, "hunter2").expect("written");
         let tls = Tls::load(&paths).expect("read");
         assert!(!format!("{tls:?}").contains("hunter2"));
-        assert!(tls.server().is_ok());
+        let error = tls.server(Clients::Any, &[]).expect_err("no certificate");
+        assert!(error.to_string().contains("/c\" cannot be used"), "{error}");
     }
 
     #[test]
@@ -141,7 +159,7 @@ mod tests {
         let ca = dir.path().join("ca");
         std::fs::write(&ca, "ca").expect("written");
         assert!(matches!(
-            Tls::trusting(&ca).expect("read").server(),
+            Tls::trusting(&ca).expect("read").server(Clients::Any, &[]),
             Err(TlsError::NoIdentity)
         ));
     }

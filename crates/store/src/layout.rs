@@ -78,6 +78,18 @@ pub fn tenant(tenant: &TenantId) -> Path {
     Path::from(format!("tenants/{tenant}"))
 }
 
+/// The numbered versions of the installation's grants.
+#[must_use]
+pub fn grants() -> Path {
+    Path::from("installation/grants")
+}
+
+/// One version of the installation's grants.
+#[must_use]
+pub fn grants_at(version: u64) -> Path {
+    Path::from(format!("installation/grants/{version:010}.json"))
+}
+
 /// The files of one trial of the store.
 pub(crate) fn probe(trial: &str) -> Path {
     Path::from(format!("probe/{trial}"))

@@ -4,6 +4,7 @@
 //! tenant from outside its [`TenantVault`].
 
 mod copies;
+mod grants;
 mod import;
 mod keys;
 mod place;

@@ -21,6 +21,8 @@ use tonic::{Request, Status};
 /// request a second, and a new federated credential is waited for.
 const PATIENCE: Duration = Duration::from_secs(55);
 
+/// The method that each is asked by.
+const CHECK: &str = "/rewind.v1.AccessCheckService/CheckAccess";
 const READER: &str = "reader";
 const WRITER: &str = "writer";
 const TOKEN: &str = "token";
@@ -97,7 +99,7 @@ async fn ask(
     let mut request = Request::new(CheckAccessRequest {
         name: proto::name::tenant(&record.id),
     });
-    passage.write(request.metadata_mut().as_mut());
+    passage.write(request.metadata_mut().as_mut(), CHECK, record.id.as_str());
     request.set_timeout(PATIENCE);
     let answer = AccessCheckServiceClient::new(channel)
         .check_access(request)

@@ -8,10 +8,14 @@
 pub mod access;
 pub mod auth;
 mod check_tenant;
+mod circuit;
 pub mod config;
 mod consent;
+mod deadline;
 pub mod error;
+mod grants;
 mod inside;
+mod limits;
 mod proxy;
 mod registration;
 mod request;
@@ -21,12 +25,14 @@ mod tokens_file;
 mod web;
 mod webhook;
 
-pub use auth::{Caller, Tenants, Token, Tokens};
+pub use auth::{Caller, Claims, Issuer, Permit, Roles, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
 pub use consent::Applications;
 pub use error::GatewayError;
+pub use limits::{Limit, Limits};
 
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
+use proto::v1::grant_service_server::{GrantServiceServer, SERVICE_NAME as GRANT};
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
 use proto::v1::protection_service_server::SERVICE_NAME as PROTECTION;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
@@ -34,6 +40,7 @@ use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
+use model::ErrorKind;
 use runtime::config::Source;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
@@ -107,16 +114,27 @@ impl App {
         } else {
             registration::CustomClouds::Refuse
         };
+        let clock = deps.clock;
+        let signer = config.common.signer("gateway", Arc::clone(&clock))?;
+        let known = auth::grants::Grants::new(deps.vault.clone());
+        let oidc = |issuer| auth::oidc::Oidc::new(issuer, Arc::clone(&clock));
+        let oidc = config.issuer.clone().map(oidc).transpose();
+        let oidc = oidc.map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
+        let callers =
+            auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
+        let grants = grants::Service::new(known, Arc::clone(&clock), Arc::clone(&deps.ids));
         let service = rpc::Service::new(
-            tenants::Registry::new(deps.vault, deps.clock, clouds, config.installed.clone()),
+            tenants::Registry::new(deps.vault, clock, clouds, config.installed.clone()),
             deps.backends.clone(),
         );
-        let local = Routes::new(TenantServiceServer::new(service)).prepare();
+        let local = Routes::new(TenantServiceServer::new(service))
+            .add_service(GrantServiceServer::new(grants))
+            .prepare();
         let door = Arc::new(proxy::Proxy::new(
             access,
-            deps.tokens,
-            deps.backends,
-            local,
+            callers,
+            (config.limits, signer),
+            (deps.backends, local),
             deps.ids,
         ));
         let served = web::service(door, web::routes());
@@ -124,12 +142,13 @@ impl App {
         let server = Server::new(
             routes,
             &[
-                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION,
+                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, GRANT,
             ],
         )
         .reflection(proto::DESCRIPTORS)
         .http1()
         .tls(tls)
+        .clients(config.clients)
         .grace(config.common.grace);
         Ok(Self {
             server,

@@ -201,7 +201,7 @@ impl Registry {
     }
 }
 
-fn invalid_page(error: page::PageError) -> GatewayError {
+pub(crate) fn invalid_page(error: page::PageError) -> GatewayError {
     let (field, problem) = match error {
         page::PageError::Size => ("page_size", "a number from 0 to 1000 is expected"),
         page::PageError::Token => ("page_token", "the token of an earlier answer is expected"),

@@ -1,7 +1,10 @@
 //! The gateway as a whole, over real connections.
 
+pub(crate) mod issuer;
 mod support;
 
+mod access;
+mod limits;
 mod proxy;
 mod replicas;
 mod tenants;

@@ -40,7 +40,7 @@ pub(crate) fn service(
                 return Ok(door.call(request).await.map(Incoming::new));
             }
             if !is_grpc_web(request.headers()) {
-                return web.oneshot(request).await;
+                return web.oneshot(request.map(request::arriving)).await;
             }
             let translated =
                 GrpcWebLayer::new().layer(tower::service_fn(move |request: Request<Body>| {

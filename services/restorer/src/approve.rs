@@ -8,8 +8,8 @@
 //! be worse than the whole, and that it was approved stood when it began.
 
 use chrono::{DateTime, Utc};
-use model::TenantId;
 use model::approval::{Approval, Grounds, Policy, Standing, standing};
+use model::{TenantId, person};
 use proto::convert;
 use proto::v1::{ApprovePlanRequest, Plan, PlanState};
 
@@ -110,8 +110,7 @@ pub(crate) async fn approve(
     if plan.author.is_empty() || plan.hash.is_empty() {
         return Err(Error::NoAuthor { id: id() });
     }
-    // Names that differ in case only are one person's.
-    if plan.author.eq_ignore_ascii_case(&caller) {
+    if person::is_same(&plan.author, &caller) {
         return Err(Error::OwnPlan {
             id: id(),
             author: caller,

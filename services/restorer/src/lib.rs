@@ -118,7 +118,8 @@ impl App {
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
             ids,
-            differ: Replicas::connect(&config.differ_url, tls.as_ref())?,
+            differ: Replicas::connect(&config.differ_url, tls.as_ref())?
+                .signed(common.signer("restorer", Arc::new(SystemClock))?),
         };
         let listener = TcpListener::bind(common.listen).await?;
         Self::build(config, deps, listener)
@@ -131,6 +132,7 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
+        let callers = config.common.callers(Arc::clone(&deps.clock))?;
         let rpc = rpc::Rpc::new(Context {
             deps,
             reader_client_id: config.reader_client_id.clone(),
@@ -152,6 +154,7 @@ impl App {
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
+        .callers(callers)
         .grace(config.common.grace);
         Ok(Self {
             server,

@@ -190,7 +190,8 @@ impl App {
         let tls = common.tls.as_ref().map(Tls::load).transpose()?;
         let differ = config.differ_url.as_deref();
         let differ = differ.map(|url| Replicas::connect(url, tls.as_ref()));
-        let differ = differ.transpose()?;
+        let signer = common.signer("snapshotter", Arc::new(SystemClock))?;
+        let differ = differ.transpose()?.map(|differ| differ.signed(signer));
         if differ.is_none() {
             tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
         }
@@ -224,6 +225,7 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
+        let callers = config.common.callers(Arc::clone(&deps.clock))?;
         let context = Context {
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
@@ -256,6 +258,7 @@ impl App {
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
+        .callers(callers)
         .grace(config.common.grace);
         Ok(Self {
             context,

@@ -1,7 +1,7 @@
 //! A gateway in this process, with a small service behind it.
 
 use crate::Applications;
-use crate::{App, Backends, Config, Deps, Peers, Tenants, Token, Tokens};
+use crate::{App, Backends, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
@@ -11,6 +11,7 @@ use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServ
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};
+use runtime::tls::Clients;
 use runtime::{ManualClock, Replicas, SeededIds, Server};
 use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
@@ -247,7 +248,18 @@ fn nowhere() -> Channel {
     runtime::connect("http://127.0.0.1:1", None).expect("lazy")
 }
 
+/// With other settings.
+pub(super) async fn sandbox_configured(change: impl FnOnce(&mut Config)) -> Sandbox {
+    let mut config = config(false, Applications::default());
+    change(&mut config);
+    sandbox_by(nowhere().into(), &config).await
+}
+
 async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applications) -> Sandbox {
+    sandbox_by(differ, &config(custom_clouds, installed)).await
+}
+
+async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
@@ -268,7 +280,7 @@ async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applic
         tokens: tokens(),
     };
     let (listener, _) = listener().await;
-    let app = App::build(&config(custom_clouds, installed), deps, listener).expect("built");
+    let app = App::build(config, deps, listener).expect("built");
     let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
     tokio::spawn(app.run(stop.clone()));
     Sandbox {
@@ -307,6 +319,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         old_key_file: None,
         key_vault_key: None,
         old_key_vault_key: None,
+        caller_key_file: None,
         tls: None,
         custom_clouds,
         graph_limits: GraphLimits::Documented,
@@ -326,6 +339,10 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         installed,
         development_token_file: None,
         tokens_file: None,
+        issuer: None,
+        roles_file: None,
+        clients: Clients::Certified,
+        limits: Limits::default(),
     }
 }
 
