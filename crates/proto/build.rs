@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "store",
         "signal",
         "protection",
+        "audit",
     ]
     .map(|name| root.join(format!("rewind/v1/{name}.proto")));
     let mut compiler = protox::Compiler::new([&root])?;

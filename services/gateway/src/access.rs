@@ -42,6 +42,8 @@ pub struct Method {
     pub backend: Backend,
     /// Whether it changes anything.
     pub mutation: bool,
+    /// Whether the answer is a stream.
+    pub streams: bool,
     /// The type of the request.
     pub request: MessageDescriptor,
 }
@@ -155,6 +157,7 @@ fn entry(method: &MethodDescriptor, access: &Access) -> Result<Option<Method>, A
         tenant_field,
         backend: access.backend(),
         mutation: access.mutation,
+        streams: method.is_server_streaming(),
         request: method.input(),
     }))
 }

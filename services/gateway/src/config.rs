@@ -33,6 +33,9 @@ pub struct Config {
     pub development_token_file: Option<PathBuf>,
     /// `REWIND_TOKENS_FILE`: the tokens of several people, each with roles and tenants.
     pub tokens_file: Option<PathBuf>,
+    /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
+    /// whoever can reach it; nowhere by default.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where the services behind the gateway are.
@@ -85,6 +88,7 @@ impl Config {
             installed: Applications::read(settings)?,
             development_token_file: settings.path(TOKEN_FILE),
             tokens_file: settings.path(TOKENS_FILE),
+            metrics: settings.parsed("REWIND_METRICS_LISTEN")?,
         };
         settings.finish()?;
         Ok(config)

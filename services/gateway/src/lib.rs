@@ -6,12 +6,14 @@
 //! tenant learn that another exists.
 
 pub mod access;
+mod audit;
 pub mod auth;
 mod check_tenant;
 pub mod config;
 mod consent;
 pub mod error;
 mod inside;
+mod metrics;
 mod proxy;
 mod registration;
 mod request;
@@ -26,6 +28,8 @@ pub use config::{Backends, Config, PeerError, Peers};
 pub use consent::Applications;
 pub use error::GatewayError;
 
+use prometheus_client::registry::Registry;
+use proto::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
 use proto::v1::protection_service_server::SERVICE_NAME as PROTECTION;
@@ -35,6 +39,7 @@ use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
 use runtime::config::Source;
+use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
 use runtime::tls::Tls;
@@ -68,6 +73,8 @@ pub struct App {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    audit: audit::Audit,
+    endpoint: Endpoint,
 }
 
 impl App {
@@ -88,7 +95,11 @@ impl App {
             tokens,
         };
         let listener = TcpListener::bind(config.common.listen).await?;
-        Self::build(config, deps, listener)
+        let mut app = Self::build(config, deps, listener)?;
+        if let Some(address) = config.metrics {
+            app.endpoint.listen(address).await?;
+        }
+        Ok(app)
     }
 
     /// Puts the gateway together.
@@ -107,24 +118,33 @@ impl App {
         } else {
             registration::CustomClouds::Refuse
         };
+        let metrics = metrics::Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let (clock, ids) = (Arc::clone(&deps.clock), Arc::clone(&deps.ids));
+        let audit = audit::Audit::new(deps.vault.clone(), clock, ids, metrics);
+        let audit_service = audit::rpc::Service::new(deps.vault.clone());
         let service = rpc::Service::new(
             tenants::Registry::new(deps.vault, deps.clock, clouds, config.installed.clone()),
             deps.backends.clone(),
         );
-        let local = Routes::new(TenantServiceServer::new(service)).prepare();
+        let local = Routes::new(TenantServiceServer::new(service))
+            .add_service(AuditServiceServer::new(audit_service))
+            .prepare();
         let door = Arc::new(proxy::Proxy::new(
             access,
             deps.tokens,
             deps.backends,
             local,
             deps.ids,
+            audit.clone(),
         ));
         let served = web::service(door, web::routes());
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,
             &[
-                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION,
+                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, AUDIT,
             ],
         )
         .reflection(proto::DESCRIPTORS)
@@ -135,6 +155,8 @@ impl App {
             server,
             listener,
             address,
+            audit,
+            endpoint: Endpoint::new(registry),
         })
     }
 
@@ -150,7 +172,14 @@ impl App {
     /// Where the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "the gateway serves");
-        self.server.run(self.listener, stop).await
+        let (audit, ending) = (self.audit.clone(), stop.clone());
+        let telling = tokio::spawn(async move { audit.run(ending).await });
+        let metrics = self.endpoint.spawn(stop.clone());
+        let result = self.server.run(self.listener, stop).await;
+        telling.abort();
+        metrics.abort();
+        self.audit.close().await;
+        result
     }
 }
 

@@ -5,6 +5,7 @@
 //! tenant it names, and never changes a message.
 
 use crate::access::{Method, Table};
+use crate::audit::{Attempt, Audit};
 use crate::auth::{Caller, Tenants, Tokens};
 use crate::config::Backends;
 use crate::error::GatewayError;
@@ -32,6 +33,7 @@ pub(crate) struct Proxy {
     backends: Backends,
     local: Routes,
     ids: Arc<dyn Ids>,
+    audit: Audit,
 }
 
 impl Proxy {
@@ -41,6 +43,7 @@ impl Proxy {
         backends: Backends,
         local: Routes,
         ids: Arc<dyn Ids>,
+        audit: Audit,
     ) -> Self {
         Self {
             access,
@@ -48,14 +51,17 @@ impl Proxy {
             backends,
             local,
             ids,
+            audit,
         }
     }
 
     /// Answers a gRPC call, from outside or from within this process.
     pub(crate) async fn call(&self, request: Request<Incoming>) -> Response<Body> {
         let request_id = request::request_id(request.headers(), self.ids.as_ref());
-        let answer = self.answer(request, request_id.clone()).await;
-        let mut response = answer.unwrap_or_else(|status| status.into_http());
+        let mut attempt = self.audit.attempt(&request, &request_id);
+        let id = request_id.clone();
+        let answer = self.answer(request, id, &mut attempt).await;
+        let mut response = self.audit.answered(attempt, answer).await;
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }
@@ -64,6 +70,7 @@ impl Proxy {
         &self,
         request: Request<Incoming>,
         request_id: HeaderValue,
+        attempt: &mut Attempt,
     ) -> Result<Response<Body>, Status> {
         let caller = match inside::caller(&request) {
             Some(caller) => caller,
@@ -71,16 +78,18 @@ impl Proxy {
         };
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let method = self
-            .access
-            .get(path)
-            .ok_or_else(|| Status::unimplemented("there is no such method"))?;
+        let method = self.access.get(path);
+        attempt.by(&caller, path, method);
+        let method = method.ok_or_else(|| Status::unimplemented("there is no such method"))?;
         if !caller.has_one_of(&method.roles) {
+            attempt.about_unread(method, body).await;
             return Err(GatewayError::Denied.into());
         }
         let bytes = request::arrive(body).await?;
         let message = request::message(&bytes)?;
+        attempt.about(method, message);
         let tenant = authorise(method, message, &caller)?;
+        self.audit.admit(attempt).await?;
         if method.mutation {
             tracing::info!(
                 method = path,

@@ -31,7 +31,7 @@ impl Service {
 }
 
 /// Who calls; the door leaves it with every request.
-fn passage<T>(request: &Request<T>) -> Result<Passage, GatewayError> {
+pub(crate) fn passage<T>(request: &Request<T>) -> Result<Passage, GatewayError> {
     let passage = request.extensions().get::<Passage>().cloned();
     passage.ok_or_else(|| GatewayError::Internal("a call came past the door".to_owned()))
 }

@@ -326,6 +326,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         installed,
         development_token_file: None,
         tokens_file: None,
+        metrics: None,
     }
 }
 
