@@ -36,6 +36,9 @@ use keeper::{Keeper, Unwritten};
 use queue::{Haste, LINGER, Landed};
 use refusals::{Counted, Refusals};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a mutation waits until it is written, and then until its outcome is.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a refusal waits until it is written; it is refused in any case.

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod audit;
 mod proxy;
 mod replicas;
 mod tenants;

@@ -309,3 +309,44 @@ proptest! {
         })?;
     }
 }
+
+/// Chains of format 1 as they were once written; nothing writes them again.
+#[tokio::test]
+async fn chains_of_format_1_are_read_as_they_were_written() {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audit-1");
+    let kek = crate::keys::Kek::load(&golden.join("key")).unwrap();
+    let store = InMemory::new();
+    let mut folders = vec![golden.join("store")];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(golden.join("store")).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            let place = Path::from(name.to_str().unwrap());
+            store.put(&place, PutPayload::from(bytes)).await.unwrap();
+        }
+    }
+    let vault = crate::Vault::new(Arc::new(store), Arc::new(kek));
+    let tenant = TenantId::parse("11111111-0000-4000-8000-000000000000").unwrap();
+    let of_tenant = vault.tenant(&tenant).await.unwrap().audit();
+    let of_installation = vault.installation_audit().await.unwrap();
+    let writer = "20261128T040000-0123456789ab";
+    let cases: [(Chains, &[&str]); 2] = [
+        (of_tenant, &["sealed with key 1", "", "sealed with key 2"]),
+        (of_installation, &["of nobody", "a second line\nof it"]),
+    ];
+    for (chains, expected) in cases {
+        let listed = chains.list().await.unwrap();
+        assert_eq!(listed.chains.keys().collect::<Vec<_>>(), [writer]);
+        let mut bodies = Vec::new();
+        let seen = |entry: &Entry| bodies.push(String::from_utf8(entry.body.to_vec()).unwrap());
+        let numbers = &listed.chains[writer];
+        let flaws = chains.walk(writer, numbers, &[], seen).await.unwrap();
+        assert_eq!(flaws, []);
+        assert_eq!(bodies, expected);
+    }
+}

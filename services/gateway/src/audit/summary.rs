@@ -13,7 +13,7 @@ const ELEMENTS: usize = 10;
 /// How much is told of a text.
 const LONGEST: usize = 200;
 /// Text fields whose values are ids, names of resources or choices.
-const TOLD: [&str; 24] = [
+const TOLD: [&str; 25] = [
     "name",
     "parent",
     "id",
@@ -28,6 +28,7 @@ const TOLD: [&str; 24] = [
     "types",
     "type",
     "properties",
+    "links",
     "relation",
     "target_id",
     "client_id",
@@ -133,7 +134,8 @@ fn plain(message: &DynamicMessage) -> String {
 mod tests {
     use prost::Message;
     use proto::v1::{
-        AppCredential, CreatePlanRequest, CreateTenantRequest, ExportKeysRequest, Tenant, Webhook,
+        AddedPolicy, AppCredential, CreatePlanRequest, CreateTenantRequest, ExportKeysRequest,
+        PlanOptions, Tenant, Webhook,
     };
 
     use super::*;
@@ -205,13 +207,16 @@ mod tests {
     fn choices_and_switches_are_told_by_their_names() {
         let request = CreatePlanRequest {
             parent: "p".repeat(500),
-            added: proto::v1::AddedObjects::SoftDelete.into(),
-            recreate_hard_deleted: true,
+            options: Some(PlanOptions {
+                added: AddedPolicy::SoftDelete.into(),
+                recreate_hard_deleted: true,
+                ..PlanOptions::default()
+            }),
             ..CreatePlanRequest::default()
         };
         let told = told("CreatePlanRequest", &request);
         assert!(told.contains(&format!("parent: {}\n", "p".repeat(200))), "{told}");
-        assert!(told.contains("SOFT_DELETE"), "{told}");
-        assert!(told.contains("recreate_hard_deleted: true"), "{told}");
+        assert!(told.contains("options.added: ADDED_POLICY_SOFT_DELETE"), "{told}");
+        assert!(told.contains("options.recreate_hard_deleted: true"), "{told}");
     }
 }
