@@ -3,6 +3,7 @@
 //! Owns what may be written and checks its shape, so that a malformed argument
 //! fails before any call. It never asks a server and never prints.
 
+mod audit;
 mod requests;
 pub(crate) mod value;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
+pub(crate) use audit::{AuditCommand, AuditKind, ListAudit, Outcome, VerifyAudit};
 pub(crate) use requests::{
     AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
     ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff,
@@ -129,6 +131,9 @@ pub(crate) enum Command {
     /// Says who may do what
     #[command(subcommand)]
     Access(AccessCommand),
+    /// Tells who called the gateway, about what and with which outcome
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

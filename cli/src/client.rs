@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::grant_service_client::GrantServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
@@ -144,6 +145,11 @@ impl Client {
     /// The signals.
     pub(crate) fn signals(&self) -> SignalServiceClient<Channel> {
         SignalServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The audit.
+    pub(crate) fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The protection against hard deletion.

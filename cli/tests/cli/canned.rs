@@ -11,7 +11,7 @@ pub(crate) fn name(collection: &str, id: &str) -> String {
     format!("tenants/{TENANT}/{collection}/{id}")
 }
 
-fn at(seconds: i64) -> Option<prost_types::Timestamp> {
+pub(crate) fn at(seconds: i64) -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp {
         seconds: 1_795_000_000 + seconds,
         nanos: 0,

@@ -37,6 +37,9 @@ pub(crate) struct Fake {
     /// What each stream of signals tells before it ends.
     pub(crate) watches: Mutex<VecDeque<Vec<Result<WatchSignalsResponse, Status>>>>,
     pub(crate) posture: Posture,
+    pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) audit_unreadable: i64,
+    pub(crate) verification: AuditVerification,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
     /// A tenant whose keys cannot be had.
@@ -65,6 +68,9 @@ impl Default for Fake {
             signals: canned::signals(),
             watches: Mutex::default(),
             posture: canned::posture(),
+            audit: crate::auditing::entries(),
+            audit_unreadable: 0,
+            verification: crate::auditing::verification(),
             errors: BTreeMap::new(),
             keyless: None,
             broken_streams: Mutex::new(0),
@@ -117,7 +123,7 @@ impl Fake {
         self.asked.lock().expect("no panic").len()
     }
 
-    fn hear<T: prost::Message>(
+    pub(crate) fn hear<T: prost::Message>(
         &self,
         message: &'static str,
         request: &Request<T>,
@@ -175,7 +181,7 @@ impl Fake {
 type Stream<M> = tokio_stream::Iter<std::vec::IntoIter<Result<M, Status>>>;
 
 /// One item for each page, so that joining is seen.
-fn page<T: Clone>(items: &[T], token: &str) -> (Vec<T>, String) {
+pub(crate) fn page<T: Clone>(items: &[T], token: &str) -> (Vec<T>, String) {
     let index: usize = token.parse().unwrap_or(0);
     let next = if index + 1 < items.len() {
         (index + 1).to_string()

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::diff_service_server::DiffServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::protection_service_server::ProtectionServiceServer;
@@ -73,6 +74,7 @@ impl Gateway {
             .add_service(KeyServiceServer::from_arc(fake.clone()))
             .add_service(ProtectionServiceServer::from_arc(fake.clone()))
             .add_service(SignalServiceServer::from_arc(fake.clone()))
+            .add_service(AuditServiceServer::from_arc(fake.clone()))
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
         runtime.spawn(server);
         let directory = tempfile::tempdir().expect("a directory");

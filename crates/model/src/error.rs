@@ -115,6 +115,8 @@ pub mod reason {
     pub const CUSTOM_CLOUD_REFUSED: &str = "CUSTOM_CLOUD_REFUSED";
     /// A service behind the gateway is out of reach.
     pub const BACKEND_UNAVAILABLE: &str = "BACKEND_UNAVAILABLE";
+    /// What a mutation is about to do cannot be written to the audit.
+    pub const AUDIT_UNAVAILABLE: &str = "AUDIT_UNAVAILABLE";
     /// The server has no store that copies could go to.
     pub const NO_COPY_STORE: &str = "NO_COPY_STORE";
     /// The tenant has no webhook that signals could be sent to.

@@ -3,6 +3,7 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod audit;
 mod copies;
 mod grants;
 mod import;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use model::TenantId;
 use object_store::ObjectStore;
 use parking_lot::RwLock;
+use tokio::sync::OnceCell;
 
 use crate::backend::{Setting, open_store};
 use crate::check::{self, Finding};
@@ -48,6 +50,8 @@ pub struct Vault {
     keys: Arc<dyn ObjectStore>,
     wraps: Wraps,
     opened: Arc<RwLock<HashMap<TenantId, Arc<DataKey>>>>,
+    /// The installation's own key, once it was needed.
+    installation: Arc<OnceCell<Arc<DataKey>>>,
 }
 
 impl Vault {
@@ -59,6 +63,7 @@ impl Vault {
             store,
             wraps: Wraps::new(wrap),
             opened: Arc::default(),
+            installation: Arc::default(),
         }
     }
 

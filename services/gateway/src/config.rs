@@ -47,6 +47,9 @@ pub struct Config {
     pub clients: Clients,
     /// How much callers may ask.
     pub limits: Limits,
+    /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
+    /// whoever can reach it; nowhere by default.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where the services behind the gateway are.
@@ -104,6 +107,7 @@ impl Config {
             roles_file: settings.path(ROLES_FILE),
             clients: clients(settings)?,
             limits: limits(settings)?,
+            metrics: settings.parsed("REWIND_METRICS_LISTEN")?,
         };
         settings.finish()?;
         Ok(config)

@@ -6,6 +6,7 @@
 //! tenant learn that another exists.
 
 pub mod access;
+mod audit;
 pub mod auth;
 mod check_tenant;
 mod circuit;
@@ -16,6 +17,7 @@ pub mod error;
 mod grants;
 mod inside;
 mod limits;
+mod metrics;
 mod proxy;
 mod registration;
 mod request;
@@ -31,6 +33,8 @@ pub use consent::Applications;
 pub use error::GatewayError;
 pub use limits::{Limit, Limits};
 
+use prometheus_client::registry::Registry;
+use proto::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::grant_service_server::{GrantServiceServer, SERVICE_NAME as GRANT};
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
@@ -42,6 +46,7 @@ use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
 use model::ErrorKind;
 use runtime::config::Source;
+use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
 use runtime::tls::Tls;
@@ -75,6 +80,8 @@ pub struct App {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    audit: audit::Audit,
+    endpoint: Endpoint,
 }
 
 impl App {
@@ -95,7 +102,11 @@ impl App {
             tokens,
         };
         let listener = TcpListener::bind(config.common.listen).await?;
-        Self::build(config, deps, listener)
+        let mut app = Self::build(config, deps, listener)?;
+        if let Some(address) = config.metrics {
+            app.endpoint.listen(address).await?;
+        }
+        Ok(app)
     }
 
     /// Puts the gateway together.
@@ -123,12 +134,19 @@ impl App {
         let callers =
             auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
         let grants = grants::Service::new(known, Arc::clone(&clock), Arc::clone(&deps.ids));
+        let metrics = metrics::Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let (time, ids) = (Arc::clone(&clock), Arc::clone(&deps.ids));
+        let audit = audit::Audit::new(deps.vault.clone(), time, ids, metrics);
+        let audit_service = audit::rpc::Service::new(deps.vault.clone());
         let service = rpc::Service::new(
             tenants::Registry::new(deps.vault, clock, clouds, config.installed.clone()),
             deps.backends.clone(),
         );
         let local = Routes::new(TenantServiceServer::new(service))
             .add_service(GrantServiceServer::new(grants))
+            .add_service(AuditServiceServer::new(audit_service))
             .prepare();
         let door = Arc::new(proxy::Proxy::new(
             access,
@@ -136,13 +154,14 @@ impl App {
             (config.limits, signer),
             (deps.backends, local),
             deps.ids,
+            audit.clone(),
         ));
         let served = web::service(door, web::routes());
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,
             &[
-                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, GRANT,
+                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, GRANT, AUDIT,
             ],
         )
         .reflection(proto::DESCRIPTORS)
@@ -154,6 +173,8 @@ impl App {
             server,
             listener,
             address,
+            audit,
+            endpoint: Endpoint::new(registry),
         })
     }
 
@@ -169,7 +190,14 @@ impl App {
     /// Where the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "the gateway serves");
-        self.server.run(self.listener, stop).await
+        let (audit, ending) = (self.audit.clone(), stop.clone());
+        let telling = tokio::spawn(async move { audit.run(ending).await });
+        let metrics = self.endpoint.spawn(stop.clone());
+        let result = self.server.run(self.listener, stop).await;
+        telling.abort();
+        metrics.abort();
+        self.audit.close().await;
+        result
     }
 }
 

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod limits;
+mod audit;
 mod proxy;
 mod replicas;
 mod tenants;

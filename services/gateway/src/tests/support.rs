@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Kek, Vault};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -40,6 +41,8 @@ pub(super) const OPERATOR: &str = "operator-0123456789";
 pub(super) const OWNER_A: &str = "owner-a-0123456789";
 /// Has every role, for tenant B alone.
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
+/// May read of tenant A, and nothing else.
+pub(super) const READER_A: &str = "reader-a-0123456789";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -48,6 +51,8 @@ pub(super) const NOBODY: &str = "nobody-0123456789";
 pub(super) struct Fake {
     pub(super) seen: Mutex<Vec<MetadataMap>>,
     pub(super) checks: Mutex<VecDeque<Result<Vec<CheckItem>, Status>>>,
+    /// The requests for snapshots that came through.
+    pub(super) taken: Mutex<Vec<TakeSnapshotRequest>>,
 }
 
 fn fault() -> Status {
@@ -69,8 +74,16 @@ struct Service(Arc<Fake>);
 impl SnapshotService for Service {
     async fn take_snapshot(
         &self,
-        _: tonic::Request<TakeSnapshotRequest>,
+        request: tonic::Request<TakeSnapshotRequest>,
     ) -> Result<Response<TakeSnapshotResponse>, Status> {
+        let request = request.into_inner();
+        let id = request.request_id.clone();
+        self.0.taken.lock().expect("unpoisoned").push(request);
+        match id.as_str() {
+            "hangs" => std::future::pending::<()>().await,
+            "fails" => return Err(fault()),
+            _ => {}
+        }
         Ok(Response::new(TakeSnapshotResponse::default()))
     }
 
@@ -222,7 +235,16 @@ pub(super) struct Sandbox {
     pub(super) vault: Vault,
     pub(super) fake: Arc<Fake>,
     pub(super) channel: Channel,
-    _stop: DropGuard,
+    stop: DropGuard,
+    running: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Stops the gateway, and waits until it has stopped.
+    pub(super) async fn end(self) {
+        drop(self.stop);
+        self.running.await.expect("it ends by itself");
+    }
 }
 
 /// Refuses custom hosts.
@@ -260,6 +282,18 @@ async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applic
 }
 
 async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
+    let vault =
+        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
+    sandbox_over(vault, 1, differ, config).await
+}
+
+/// Over a vault that others may use too; the seed is what they differ by.
+pub(super) async fn sandbox_on(vault: Vault, seed: u64) -> Sandbox {
+    let config = config(false, Applications::default());
+    sandbox_over(vault, seed, nowhere().into(), &config).await
+}
+
+async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
@@ -268,26 +302,26 @@ async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
         differ,
         restorer: nowhere(),
     };
-    let vault =
-        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
     let deps = Deps {
         vault: vault.clone(),
         clock: Arc::new(ManualClock::new(
             Utc.with_ymd_and_hms(2026, 11, 23, 8, 0, 0).unwrap(),
         )),
-        ids: Arc::new(SeededIds::new(1)),
+        ids: Arc::new(SeededIds::new(seed)),
         backends,
         tokens: tokens(),
     };
     let (listener, _) = listener().await;
     let app = App::build(config, deps, listener).expect("built");
     let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
-    tokio::spawn(app.run(stop.clone()));
+    let serving = app.run(stop.clone());
+    let running = tokio::spawn(async move { serving.await.expect("it serves") });
     Sandbox {
         vault,
         fake,
         channel,
-        _stop: stop.drop_guard(),
+        stop: stop.drop_guard(),
+        running,
     }
 }
 
@@ -343,6 +377,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         roles_file: None,
         clients: Clients::Certified,
         limits: Limits::default(),
+        metrics: None,
     }
 }
 
@@ -364,6 +399,7 @@ fn tokens() -> Tokens {
         token(OPERATOR, &all, Tenants::All),
         token(OWNER_A, &all, only(A)),
         token(OWNER_B, &all, only(B)),
+        token(READER_A, &[Role::Reader], only(A)),
         token(NOBODY, &[], Tenants::All),
     ])
     .expect("fit")
