@@ -4,6 +4,7 @@
 //! fails before any call. It never asks a server and never prints.
 
 mod requests;
+mod tenants;
 pub(crate) mod value;
 
 use std::path::PathBuf;
@@ -20,6 +21,11 @@ pub(crate) use requests::{
     RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowPosture,
     ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
     TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
+};
+
+pub(crate) use tenants::{
+    ApproveChange, CancelChange, ChangeCommand, Filter, ImportTenants, ListGuarded, Offboard,
+    OneChange, Overview,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

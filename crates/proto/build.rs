@@ -22,6 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "store",
         "signal",
         "protection",
+        "lifecycle",
+        "overview",
     ]
     .map(|name| root.join(format!("rewind/v1/{name}.proto")));
     let mut compiler = protox::Compiler::new([&root])?;

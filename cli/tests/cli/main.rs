@@ -18,5 +18,6 @@ mod reports;
 mod restoring;
 mod signals;
 mod simulating;
+mod tenants;
 mod usage;
 mod waiting;

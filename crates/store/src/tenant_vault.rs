@@ -21,6 +21,7 @@ mod repair;
 mod reports;
 mod search;
 mod snapshot;
+mod summary;
 mod verify;
 
 use std::sync::Arc;

@@ -4,8 +4,10 @@
 //! tenant from outside its [`TenantVault`].
 
 mod copies;
+mod erasures;
 mod import;
 mod keys;
+mod numbers;
 mod place;
 
 use std::collections::HashMap;
@@ -28,6 +30,7 @@ use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
 
 pub use copies::{Copies, CopyPlace};
+pub use erasures::Remains;
 pub use keys::Erased;
 pub use place::{Holder, Place};
 

@@ -11,7 +11,9 @@ mod check_tenant;
 pub mod config;
 mod consent;
 pub mod error;
+mod guarded;
 mod inside;
+mod overview;
 mod proxy;
 mod registration;
 mod request;
@@ -28,6 +30,7 @@ pub use error::GatewayError;
 
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
+use proto::v1::lifecycle_service_server::SERVICE_NAME as LIFECYCLE;
 use proto::v1::protection_service_server::SERVICE_NAME as PROTECTION;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
@@ -68,6 +71,7 @@ pub struct App {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    index: overview::Index,
 }
 
 impl App {
@@ -107,10 +111,10 @@ impl App {
         } else {
             registration::CustomClouds::Refuse
         };
-        let service = rpc::Service::new(
-            tenants::Registry::new(deps.vault, deps.clock, clouds, config.installed.clone()),
-            deps.backends.clone(),
-        );
+        let installed = config.installed.clone();
+        let registry = tenants::Registry::new(deps.vault, deps.clock, clouds, installed);
+        let index = registry.index().clone();
+        let service = rpc::Service::new(registry, deps.backends.clone());
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
         let door = Arc::new(proxy::Proxy::new(
             access,
@@ -124,7 +128,7 @@ impl App {
         let server = Server::new(
             routes,
             &[
-                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION,
+                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, LIFECYCLE,
             ],
         )
         .reflection(proto::DESCRIPTORS)
@@ -135,6 +139,7 @@ impl App {
             server,
             listener,
             address,
+            index,
         })
     }
 
@@ -150,7 +155,10 @@ impl App {
     /// Where the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "the gateway serves");
-        self.server.run(self.listener, stop).await
+        let overview = tokio::spawn(self.index.run(stop.clone()));
+        let result = self.server.run(self.listener, stop).await;
+        overview.abort();
+        result
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod support;
 
+mod guarded;
+mod house;
+mod overview;
 mod proxy;
 mod replicas;
 mod tenants;
