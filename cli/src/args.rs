@@ -5,6 +5,7 @@
 
 mod audit;
 mod requests;
+mod tenants;
 pub(crate) mod value;
 
 use std::path::PathBuf;
@@ -22,6 +23,11 @@ pub(crate) use requests::{
     RepairSnapshots, ReportFormat, RestoreCommand, RevokeAccess, SearchSnapshot, Severity, ShowDiff, ShowPosture,
     ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
     TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
+};
+
+pub(crate) use tenants::{
+    ApproveChange, CancelChange, ChangeCommand, Filter, ImportTenants, ListGuarded, Offboard,
+    OneChange, Overview,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.

@@ -10,6 +10,7 @@ use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::grant_service_client::GrantServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
+use proto::v1::lifecycle_service_client::LifecycleServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::signal_service_client::SignalServiceClient;
@@ -115,6 +116,11 @@ impl Client {
     /// The tenants.
     pub(crate) fn tenants(&self) -> TenantServiceClient<Channel> {
         TenantServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The life of tenants, and what is guarded of it.
+    pub(crate) fn lifecycle(&self) -> LifecycleServiceClient<Channel> {
+        LifecycleServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The snapshots.

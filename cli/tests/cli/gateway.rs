@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::diff_service_server::DiffServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
+use proto::v1::lifecycle_service_server::LifecycleServiceServer;
 use proto::v1::protection_service_server::ProtectionServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
 use proto::v1::signal_service_server::SignalServiceServer;
@@ -72,6 +73,7 @@ impl Gateway {
             .add_service(DiffServiceServer::from_arc(fake.clone()))
             .add_service(RestoreServiceServer::from_arc(fake.clone()))
             .add_service(KeyServiceServer::from_arc(fake.clone()))
+            .add_service(LifecycleServiceServer::from_arc(fake.clone()))
             .add_service(ProtectionServiceServer::from_arc(fake.clone()))
             .add_service(SignalServiceServer::from_arc(fake.clone()))
             .add_service(AuditServiceServer::from_arc(fake.clone()))

@@ -19,5 +19,6 @@ mod reports;
 mod restoring;
 mod signals;
 mod simulating;
+mod tenants;
 mod usage;
 mod waiting;

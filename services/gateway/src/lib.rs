@@ -15,9 +15,11 @@ mod consent;
 mod deadline;
 pub mod error;
 mod grants;
+mod guarded;
 mod inside;
 mod limits;
 mod metrics;
+mod overview;
 mod proxy;
 mod registration;
 mod request;
@@ -38,6 +40,7 @@ use proto::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT}
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::grant_service_server::{GrantServiceServer, SERVICE_NAME as GRANT};
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
+use proto::v1::lifecycle_service_server::SERVICE_NAME as LIFECYCLE;
 use proto::v1::protection_service_server::SERVICE_NAME as PROTECTION;
 use proto::v1::restore_service_server::SERVICE_NAME as RESTORE;
 use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
@@ -82,6 +85,7 @@ pub struct App {
     address: SocketAddr,
     audit: audit::Audit,
     endpoint: Endpoint,
+    index: overview::Index,
 }
 
 impl App {
@@ -140,10 +144,10 @@ impl App {
         let (time, ids) = (Arc::clone(&clock), Arc::clone(&deps.ids));
         let audit = audit::Audit::new(deps.vault.clone(), time, ids, metrics);
         let audit_service = audit::rpc::Service::new(deps.vault.clone());
-        let service = rpc::Service::new(
-            tenants::Registry::new(deps.vault, clock, clouds, config.installed.clone()),
-            deps.backends.clone(),
-        );
+        let installed = config.installed.clone();
+        let tenants = tenants::Registry::new(deps.vault, clock, clouds, installed);
+        let index = tenants.index().clone();
+        let service = rpc::Service::new(tenants, deps.backends.clone());
         let local = Routes::new(TenantServiceServer::new(service))
             .add_service(GrantServiceServer::new(grants))
             .add_service(AuditServiceServer::new(audit_service))
@@ -162,6 +166,7 @@ impl App {
             routes,
             &[
                 TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, GRANT, AUDIT,
+                LIFECYCLE,
             ],
         )
         .reflection(proto::DESCRIPTORS)
@@ -175,6 +180,7 @@ impl App {
             address,
             audit,
             endpoint: Endpoint::new(registry),
+            index,
         })
     }
 
@@ -193,9 +199,11 @@ impl App {
         let (audit, ending) = (self.audit.clone(), stop.clone());
         let telling = tokio::spawn(async move { audit.run(ending).await });
         let metrics = self.endpoint.spawn(stop.clone());
+        let overview = tokio::spawn(self.index.run(stop.clone()));
         let result = self.server.run(self.listener, stop).await;
-        telling.abort();
-        metrics.abort();
+        for task in [telling, metrics, overview] {
+            task.abort();
+        }
         self.audit.close().await;
         result
     }

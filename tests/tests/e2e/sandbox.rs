@@ -268,6 +268,7 @@ impl Sandbox {
         let request = CreateTenantRequest {
             tenant: Some(tenant),
             request_id: self.request_id(),
+            validate_only: false,
         };
         let answer = TenantServiceClient::new(self.door.clone())
             .create_tenant(request)

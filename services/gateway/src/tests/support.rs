@@ -8,6 +8,9 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use model::TenantId;
 use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServiceServer};
+use proto::v1::guarded_change_service_server::{
+    GuardedChangeService, GuardedChangeServiceServer,
+};
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};
@@ -53,6 +56,8 @@ pub(super) struct Fake {
     pub(super) checks: Mutex<VecDeque<Result<Vec<CheckItem>, Status>>>,
     /// The requests for snapshots that came through.
     pub(super) taken: Mutex<Vec<TakeSnapshotRequest>>,
+    /// Who asked for what that protects less.
+    pub(super) proposed: Mutex<Vec<(String, ProposeChangeRequest)>>,
 }
 
 fn fault() -> Status {
@@ -229,6 +234,28 @@ impl AccessCheckService for Service {
     }
 }
 
+#[tonic::async_trait]
+impl GuardedChangeService for Service {
+    async fn propose_change(
+        &self,
+        request: tonic::Request<ProposeChangeRequest>,
+    ) -> Result<Response<ProposeChangeResponse>, Status> {
+        let author = runtime::caller::of(&request).unwrap_or_default();
+        let request = request.into_inner();
+        let change = GuardedChange {
+            name: format!("{}/changes/1", request.parent),
+            author: author.clone(),
+            settings: request.settings.clone(),
+            ..GuardedChange::default()
+        };
+        let mut proposed = self.0.proposed.lock().expect("unpoisoned");
+        proposed.push((author, request));
+        Ok(Response::new(ProposeChangeResponse {
+            change: Some(change),
+        }))
+    }
+}
+
 /// A gateway that serves until this is dropped. The restorer behind it is out of
 /// reach, and so is the differ unless there is one.
 pub(super) struct Sandbox {
@@ -329,6 +356,7 @@ async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
     let (listener, address) = listener().await;
     let service = Service(Arc::clone(fake));
     let routes = Routes::new(SnapshotServiceServer::new(service.clone()))
+        .add_service(GuardedChangeServiceServer::new(service.clone()))
         .add_service(AccessCheckServiceServer::new(service));
     tokio::spawn(
         Server::new(routes, &[])
