@@ -5,6 +5,7 @@
 
 use crate::auth::{Tenants, Token, Tokens};
 use crate::consent::Applications;
+use crate::console::ConsoleConfig;
 use crate::tokens_file;
 use proto::v1::Role;
 use runtime::Replicas;
@@ -33,6 +34,8 @@ pub struct Config {
     pub development_token_file: Option<PathBuf>,
     /// `REWIND_TOKENS_FILE`: the tokens of several people, each with roles and tenants.
     pub tokens_file: Option<PathBuf>,
+    /// The console's settings.
+    pub console: ConsoleConfig,
 }
 
 /// Where the services behind the gateway are.
@@ -85,6 +88,7 @@ impl Config {
             installed: Applications::read(settings)?,
             development_token_file: settings.path(TOKEN_FILE),
             tokens_file: settings.path(TOKENS_FILE),
+            console: ConsoleConfig::read(settings)?,
         };
         settings.finish()?;
         Ok(config)

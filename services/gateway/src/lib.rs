@@ -10,6 +10,7 @@ pub mod auth;
 mod check_tenant;
 pub mod config;
 mod consent;
+mod console;
 pub mod error;
 mod inside;
 mod proxy;
@@ -24,6 +25,7 @@ mod webhook;
 pub use auth::{Caller, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
 pub use consent::Applications;
+pub use console::ConsoleConfig;
 pub use error::GatewayError;
 
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
@@ -108,7 +110,12 @@ impl App {
             registration::CustomClouds::Refuse
         };
         let service = rpc::Service::new(
-            tenants::Registry::new(deps.vault, deps.clock, clouds, config.installed.clone()),
+            tenants::Registry::new(
+                deps.vault,
+                Arc::clone(&deps.clock),
+                clouds,
+                config.installed.clone(),
+            ),
             deps.backends.clone(),
         );
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
@@ -117,9 +124,10 @@ impl App {
             deps.tokens,
             deps.backends,
             local,
-            deps.ids,
+            Arc::clone(&deps.ids),
         ));
-        let served = web::service(door, web::routes());
+        let console = console::Console::open(config, &door, deps.clock, deps.ids)?;
+        let served = web::service(door, web::routes(Arc::new(console)));
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,

@@ -1,6 +1,6 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::Applications;
+use crate::{Applications, ConsoleConfig};
 use crate::{App, Backends, Config, Deps, Peers, Tenants, Token, Tokens};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
@@ -326,6 +326,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         installed,
         development_token_file: None,
         tokens_file: None,
+        console: ConsoleConfig::default(),
     }
 }
 
