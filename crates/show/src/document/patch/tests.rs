@@ -156,6 +156,6 @@ fn what_is_no_change_is_refused() {
     };
     for bad in [None, Some("{")] {
         let refused = operations(&[change(bad)]);
-        assert!(matches!(refused, Err(Failure::Answer(_))), "{bad:?}");
+        assert!(matches!(refused, Err(Error::NotUnderstood(_))), "{bad:?}");
     }
 }

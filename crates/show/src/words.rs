@@ -1,4 +1,4 @@
-//! How a page names things, for people who know Entra ID and not Rewind.
+//! How things are named, for people who know Entra ID and not Rewind.
 
 use chrono::{DateTime, Utc};
 use model::ObjectType;
@@ -7,7 +7,7 @@ use proto::v1::{AttributeClass, ChangeKind, Obstacle};
 use crate::text::tame;
 
 /// The kinds of changes, in the order in which they are counted.
-pub(super) const KINDS: [ChangeKind; 5] = [
+pub const KINDS: [ChangeKind; 5] = [
     ChangeKind::Added,
     ChangeKind::Modified,
     ChangeKind::SoftDeleted,
@@ -16,7 +16,8 @@ pub(super) const KINDS: [ChangeKind; 5] = [
 ];
 
 /// What the objects of a type are called.
-pub(super) fn title(object_type: &str) -> String {
+#[must_use]
+pub fn title(object_type: &str) -> String {
     let Some(known) = ObjectType::from_name(object_type) else {
         return tame(object_type);
     };
@@ -41,8 +42,25 @@ pub(super) fn title(object_type: &str) -> String {
     .to_owned()
 }
 
+/// What one object of a type is called.
+#[must_use]
+pub fn one(object_type: &str) -> String {
+    let Some(known) = ObjectType::from_name(object_type) else {
+        return tame(object_type);
+    };
+    match known {
+        ObjectType::ConditionalAccessPolicy => "Conditional Access policy".to_owned(),
+        ObjectType::AuthenticationMethodsPolicy
+        | ObjectType::AuthorizationPolicy
+        | ObjectType::Organization => title(object_type),
+        // All others are called the same with one letter less.
+        _ => title(object_type).trim_end_matches('s').to_owned(),
+    }
+}
+
 /// What happened to an object, and the class of the style sheet for it.
-pub(super) fn kind(kind: ChangeKind) -> (&'static str, &'static str) {
+#[must_use]
+pub fn kind(kind: ChangeKind) -> (&'static str, &'static str) {
     match kind {
         ChangeKind::Added => ("Added", "added"),
         ChangeKind::Modified => ("Modified", "modified"),
@@ -54,7 +72,8 @@ pub(super) fn kind(kind: ChangeKind) -> (&'static str, &'static str) {
 }
 
 /// What is said of an object of which neither an attribute nor a link differs.
-pub(super) fn nothing_else(kind: ChangeKind) -> &'static str {
+#[must_use]
+pub fn nothing_else(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "It is new, and has no value that is compared.",
         ChangeKind::SoftDeleted => "It is in the recycle bin; nothing else about it differs.",
@@ -65,7 +84,8 @@ pub(super) fn nothing_else(kind: ChangeKind) -> &'static str {
 }
 
 /// Why an attribute is not written back; empty where it is.
-pub(super) fn class(class: AttributeClass) -> &'static str {
+#[must_use]
+pub fn class(class: AttributeClass) -> &'static str {
     match class {
         AttributeClass::ReadOnly => "read-only",
         AttributeClass::Secret => "belongs to a secret",
@@ -75,7 +95,8 @@ pub(super) fn class(class: AttributeClass) -> &'static str {
 }
 
 /// What stands in the way of putting an object back: in a word or two, and why.
-pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
+#[must_use]
+pub fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
     match obstacle {
         Obstacle::HardDeleted => (
             "Hard-deleted",
@@ -175,13 +196,14 @@ pub(super) fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
         ),
         Obstacle::Unspecified => (
             "Another reason",
-            "The reason is newer than the program that wrote this page.",
+            "The reason is newer than this program.",
         ),
     }
 }
 
 /// A number with its thousands parted.
-pub(super) fn number(number: u64) -> String {
+#[must_use]
+pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut parted = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -194,12 +216,14 @@ pub(super) fn number(number: u64) -> String {
 }
 
 /// Some of many.
-pub(super) fn range(first: u64, last: u64, all: u64) -> String {
+#[must_use]
+pub fn range(first: u64, last: u64, all: u64) -> String {
     format!("{} to {} of {}", number(first), number(last), number(all))
 }
 
 /// A time as a person reads it.
-pub(super) fn moment(time: DateTime<Utc>) -> String {
+#[must_use]
+pub fn moment(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
@@ -226,6 +250,7 @@ mod tests {
     fn every_type_has_a_title_and_a_stranger_its_name() {
         for object_type in ObjectType::ALL {
             assert_ne!(title(object_type.name()), object_type.name());
+            assert!(!one(object_type.name()).ends_with('s'), "{object_type}");
         }
         assert_eq!(title("new\u{202e}"), "new\\u{202e}");
     }

@@ -7,17 +7,16 @@
 
 mod entry;
 mod head;
-mod words;
 
 use std::io::Write;
 
 use askama::Template;
 use proto::v1;
 
-use super::Document;
-use super::summary::{Summary, TypeTally};
-use crate::failure::Failure;
+use super::{Document, Error};
+use super::tally::{Summary, TypeTally};
 use crate::text::tame;
+use crate::words;
 use entry::Entry;
 use head::Head;
 
@@ -26,7 +25,7 @@ use head::Head;
 const PART: u64 = 200;
 
 /// A page that is being written.
-pub(super) struct Page<W> {
+pub struct Page<W> {
     out: W,
     report: String,
     /// Those that are still to come.
@@ -77,8 +76,8 @@ impl<W: Write> Page<W> {
     /// Writes what comes before the first change.
     ///
     /// # Errors
-    /// [`Failure::Output`].
-    pub(super) fn begin(summary: &Summary, mut out: W) -> Result<Self, Failure> {
+    /// [`Error::Output`].
+    pub fn begin(summary: &Summary, mut out: W) -> Result<Self, Error> {
         put(&Head::of(summary), &mut out)?;
         let section = |(at, of): (usize, &TypeTally)| Section {
             number: at + 1,
@@ -104,7 +103,7 @@ impl<W: Write> Page<W> {
 
     /// Comes to the section of a type, and begins it where it is another than that
     /// of the last object.
-    fn section(&mut self, object_type: &str) -> Result<&mut Section, Failure> {
+    fn section(&mut self, object_type: &str) -> Result<&mut Section, Error> {
         let begins = self
             .current
             .as_ref()
@@ -120,10 +119,10 @@ impl<W: Write> Page<W> {
         self.current
             .as_mut()
             .filter(|section| section.name == object_type)
-            .ok_or(Failure::Answer("a report changes while it is read"))
+            .ok_or(Error::NotUnderstood("a report changes while it is read"))
     }
 
-    fn end_section(&mut self) -> Result<(), Failure> {
+    fn end_section(&mut self) -> Result<(), Error> {
         match self.current.take() {
             Some(_) => text(&mut self.out, &[END_OF_PART, END_OF_SECTION]),
             None => Ok(()),
@@ -132,7 +131,7 @@ impl<W: Write> Page<W> {
 }
 
 impl<W: Write> Document for Page<W> {
-    fn change(&mut self, change: &v1::Change) -> Result<(), Failure> {
+    fn change(&mut self, change: &v1::Change) -> Result<(), Error> {
         let entry = Entry::of(change)?;
         let object_type = change
             .object
@@ -153,20 +152,20 @@ impl<W: Write> Document for Page<W> {
         put(&entry, &mut self.out)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), Failure> {
+    fn finish(mut self: Box<Self>) -> Result<(), Error> {
         self.end_section()?;
         let report = &self.report;
         put(&Foot { report }, &mut self.out)
     }
 }
 
-fn put(template: &impl Template, out: &mut impl Write) -> Result<(), Failure> {
-    Template::write_into(template, out).map_err(Failure::Output)
+fn put(template: &impl Template, out: &mut impl Write) -> Result<(), Error> {
+    Template::write_into(template, out).map_err(Error::Output)
 }
 
-fn text(out: &mut impl Write, parts: &[&str]) -> Result<(), Failure> {
+fn text(out: &mut impl Write, parts: &[&str]) -> Result<(), Error> {
     let mut parts = parts.iter();
     parts
         .try_for_each(|part| out.write_all(part.as_bytes()))
-        .map_err(Failure::Output)
+        .map_err(Error::Output)
 }

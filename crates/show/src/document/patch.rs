@@ -13,25 +13,24 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation
 use proto::v1::{self, LinkDirection};
 use serde_json::{Value, json};
 
-use super::{Document, direction, key, value};
-use crate::failure::Failure;
+use super::{Document, Error, direction, key, value};
 
 /// Lines that are being written.
-pub(super) struct Lines<W> {
+pub struct Lines<W> {
     out: W,
 }
 
 impl<W: Write> Lines<W> {
     /// Begins without a line.
-    pub(super) fn begin(out: W) -> Self {
+    pub fn begin(out: W) -> Self {
         Self { out }
     }
 }
 
 impl<W: Write> Document for Lines<W> {
-    fn change(&mut self, change: &v1::Change) -> Result<(), Failure> {
+    fn change(&mut self, change: &v1::Change) -> Result<(), Error> {
         let object = change.object.clone().unwrap_or_default();
-        let links: Result<Vec<Value>, Failure> = change.links.iter().map(link).collect();
+        let links: Result<Vec<Value>, Error> = change.links.iter().map(link).collect();
         let line = json!({
             "type": object.r#type,
             "id": object.id,
@@ -40,16 +39,16 @@ impl<W: Write> Document for Lines<W> {
             "patch": operations(&change.attributes)?,
             "links": links?,
         });
-        writeln!(self.out, "{line}").map_err(Failure::Output)
+        writeln!(self.out, "{line}").map_err(Error::Output)
     }
 
-    fn finish(self: Box<Self>) -> Result<(), Failure> {
+    fn finish(self: Box<Self>) -> Result<(), Error> {
         Ok(())
     }
 }
 
 /// Links are no part of an object's JSON, so no operation can speak of them.
-fn link(change: &v1::LinkChange) -> Result<Value, Failure> {
+fn link(change: &v1::LinkChange) -> Result<Value, Error> {
     let op = match direction(change)? {
         LinkDirection::Removed => "remove",
         LinkDirection::Added | LinkDirection::Unspecified => "add",
@@ -63,7 +62,7 @@ fn link(change: &v1::LinkChange) -> Result<Value, Failure> {
 }
 
 /// What turns the old values into the current ones.
-fn operations(attributes: &[v1::AttributeChange]) -> Result<Vec<PatchOperation>, Failure> {
+fn operations(attributes: &[v1::AttributeChange]) -> Result<Vec<PatchOperation>, Error> {
     let mut operations = Vec::with_capacity(2 * attributes.len());
     for attribute in attributes {
         let path = pointer(&attribute.path);
@@ -80,7 +79,7 @@ fn operations(attributes: &[v1::AttributeChange]) -> Result<Vec<PatchOperation>,
             (true, Some(value)) => PatchOperation::Replace(ReplaceOperation { path, value }),
             (false, Some(value)) => PatchOperation::Add(AddOperation { path, value }),
             (true, None) => PatchOperation::Remove(RemoveOperation { path }),
-            (false, None) => return Err(Failure::Answer("it has a change without a value")),
+            (false, None) => return Err(Error::NotUnderstood("it has a change without a value")),
         });
     }
     Ok(operations)

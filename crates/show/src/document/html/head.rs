@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use askama::Template;
 use proto::v1::{self, ChangeKind};
 
-use super::super::summary::{Summary, TypeTally};
-use super::words::{self, KINDS, moment, number};
-use crate::render;
+use super::super::tally::{Summary, TypeTally};
 use crate::text::{id_of, shorten, tame, utc};
+use crate::who::scope;
+use crate::words::{self, KINDS, moment, number};
 
 #[derive(Template)]
 #[template(path = "report/head.html", whitespace = "minimize")]
@@ -143,7 +143,7 @@ fn facts(summary: &Summary) -> Vec<Fact> {
         ("Current", target, format!("{as_of}{how}")),
         (
             "Compared",
-            render::scope(report.scope.as_ref()),
+            scope(report.scope.as_ref()),
             String::new(),
         ),
         (

@@ -6,11 +6,10 @@ use std::io::Write;
 use proto::json::to_json;
 use proto::v1;
 
-use super::Document;
-use crate::failure::Failure;
+use super::{Document, Error};
 
 /// A document with a line for each change.
-pub(super) struct Json<W> {
+pub struct Json<W> {
     out: W,
     /// What stands before the next change.
     separator: &'static str,
@@ -20,10 +19,10 @@ impl<W: Write> Json<W> {
     /// Writes what comes before the first change.
     ///
     /// # Errors
-    /// [`Failure::Output`].
-    pub(super) fn begin(report: &v1::Report, mut out: W) -> Result<Self, Failure> {
+    /// [`Error::Output`].
+    pub fn begin(report: &v1::Report, mut out: W) -> Result<Self, Error> {
         let report = to_json("Report", report);
-        write!(out, "{{\"report\":{report},\n\"changes\":[").map_err(Failure::Output)?;
+        write!(out, "{{\"report\":{report},\n\"changes\":[").map_err(Error::Output)?;
         Ok(Self {
             out,
             separator: "\n",
@@ -32,13 +31,13 @@ impl<W: Write> Json<W> {
 }
 
 impl<W: Write> Document for Json<W> {
-    fn change(&mut self, change: &v1::Change) -> Result<(), Failure> {
+    fn change(&mut self, change: &v1::Change) -> Result<(), Error> {
         let separator = std::mem::replace(&mut self.separator, ",\n");
         let change = to_json("Change", change);
-        write!(self.out, "{separator}{change}").map_err(Failure::Output)
+        write!(self.out, "{separator}{change}").map_err(Error::Output)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), Failure> {
-        writeln!(self.out, "\n]}}").map_err(Failure::Output)
+    fn finish(mut self: Box<Self>) -> Result<(), Error> {
+        writeln!(self.out, "\n]}}").map_err(Error::Output)
     }
 }

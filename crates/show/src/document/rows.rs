@@ -11,8 +11,7 @@ use csv::{Terminator, Writer, WriterBuilder};
 use proto::v1::{self, AttributeClass, LinkDirection};
 use serde_json::Value;
 
-use super::{Document, direction, key, value};
-use crate::failure::Failure;
+use super::{Document, Error, direction, key, value};
 use crate::text::{id_of, tame_lines, time, utc};
 
 /// The columns. The first five are the same in all rows, so that tables of many
@@ -39,7 +38,7 @@ const COLUMNS: [&str; 18] = [
 ];
 
 /// A table that is being written.
-pub(super) struct Rows<W: Write> {
+pub struct Rows<W: Write> {
     out: Writer<W>,
     report: [String; 5],
 }
@@ -51,8 +50,8 @@ impl<W: Write> Rows<W> {
     /// Writes the header.
     ///
     /// # Errors
-    /// [`Failure::Output`].
-    pub(super) fn begin(report: &v1::Report, out: W) -> Result<Self, Failure> {
+    /// [`Error::Output`].
+    pub fn begin(report: &v1::Report, out: W) -> Result<Self, Error> {
         let mut out = WriterBuilder::new()
             .terminator(Terminator::CRLF)
             .from_writer(out);
@@ -75,7 +74,7 @@ impl<W: Write> Rows<W> {
 }
 
 impl<W: Write> Document for Rows<W> {
-    fn change(&mut self, change: &v1::Change) -> Result<(), Failure> {
+    fn change(&mut self, change: &v1::Change) -> Result<(), Error> {
         let object = change.object.clone().unwrap_or_default();
         let kind = key(change.kind().as_str_name(), "CHANGE_KIND_");
         let object = [object.r#type, object.id, object.display_name, kind];
@@ -104,8 +103,8 @@ impl<W: Write> Document for Rows<W> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), Failure> {
-        self.out.flush().map_err(Failure::Output)
+    fn finish(mut self: Box<Self>) -> Result<(), Error> {
+        self.out.flush().map_err(Error::Output)
     }
 }
 
@@ -115,7 +114,7 @@ fn part(name: &str) -> Part {
     cells
 }
 
-fn attribute(change: &v1::AttributeChange) -> Result<Part, Failure> {
+fn attribute(change: &v1::AttributeChange) -> Result<Part, Error> {
     let side = |text: &Option<String>| text.as_deref().map_or(Ok(String::new()), plain);
     Ok([
         "attribute".to_owned(),
@@ -133,7 +132,7 @@ fn attribute(change: &v1::AttributeChange) -> Result<Part, Failure> {
 }
 
 /// A link has its other end where an attribute has its value.
-fn link(change: &v1::LinkChange) -> Result<Part, Failure> {
+fn link(change: &v1::LinkChange) -> Result<Part, Error> {
     let mut cells = part("link");
     cells[1].clone_from(&change.relation);
     let side = match direction(change)? {
@@ -146,7 +145,7 @@ fn link(change: &v1::LinkChange) -> Result<Part, Failure> {
 }
 
 /// A text as it is, anything else as JSON.
-fn plain(text: &str) -> Result<String, Failure> {
+fn plain(text: &str) -> Result<String, Error> {
     Ok(match value(text)? {
         Value::String(text) => text,
         other => other.to_string(),
@@ -154,11 +153,11 @@ fn plain(text: &str) -> Result<String, Failure> {
 }
 
 /// Elements as a JSON list; nothing where there are none.
-fn list(texts: &[String]) -> Result<String, Failure> {
+fn list(texts: &[String]) -> Result<String, Error> {
     if texts.is_empty() {
         return Ok(String::new());
     }
-    let values: Result<Vec<Value>, Failure> = texts.iter().map(|text| value(text)).collect();
+    let values: Result<Vec<Value>, Error> = texts.iter().map(|text| value(text)).collect();
     Ok(Value::Array(values?).to_string())
 }
 
@@ -177,8 +176,8 @@ fn harmless(cell: &str) -> String {
     }
 }
 
-fn failed(error: csv::Error) -> Failure {
-    Failure::Output(error.into())
+fn failed(error: csv::Error) -> Error {
+    Error::Output(error.into())
 }
 
 #[cfg(test)]
@@ -227,7 +226,7 @@ mod tests {
         check("true", "true");
         check("-1", "-1");
         check("{\"b\": [1, \"x\"]}", "{\"b\":[1,\"x\"]}");
-        assert!(matches!(plain("Clerk"), Err(Failure::Answer(_))));
+        assert!(matches!(plain("Clerk"), Err(Error::NotUnderstood(_))));
         assert_eq!(list(&[]).expect("nothing"), "");
         let two = ["\"a\"".to_owned(), "{}".to_owned()];
         assert_eq!(list(&two).expect("a list"), "[\"a\",{}]");
