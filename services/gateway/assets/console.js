@@ -3,7 +3,8 @@
 
 // A part of the page that changes by itself: <div data-live="/path/of/fragment"
 // data-every="2000">. The fragment replaces what is inside. A fragment with an element
-// that carries data-next="/path" ends it and leads on to that page.
+// that carries data-next="/path" ends it and leads on to that page; one with data-done
+// only ends it.
 function live(element) {
   const every = Number(element.dataset.every) || 2000;
   const url = element.dataset.live;
@@ -21,6 +22,7 @@ function live(element) {
       if (!focused && element.innerHTML !== text) element.innerHTML = text;
       const next = new DOMParser().parseFromString(text, "text/html").querySelector("[data-next]");
       if (next) return location.replace(next.dataset.next);
+      if (element.querySelector("[data-done]")) return;
       later(every);
     } catch {
       failures += 1;

@@ -80,6 +80,28 @@ impl PageError {
         )
     }
 
+    /// Signing in came to nothing.
+    pub(crate) fn sign_in_again(text: &str) -> Self {
+        Self::plain(
+            StatusCode::FORBIDDEN,
+            "You are not signed in",
+            text,
+            reason::UNAUTHENTICATED,
+            "Sign in again from the start.",
+        )
+    }
+
+    /// Somebody whom the identity provider knows and this server does not.
+    pub(crate) fn unknown_person() -> Self {
+        Self::plain(
+            StatusCode::FORBIDDEN,
+            "You may not use this console",
+            "The identity provider knows you, but its token is not taken here or gives you no role.",
+            reason::UNAUTHENTICATED,
+            "Ask an operator for a role.",
+        )
+    }
+
     /// A defect of this program.
     pub(crate) fn internal() -> Self {
         Remote::from(tonic::Status::internal("internal error")).into()

@@ -93,6 +93,16 @@ pub(crate) fn when<T: Moment>(moment: T, _: &dyn Values) -> Result<HtmlSafeOutpu
     Ok(HtmlSafeOutput(time(moment.moment())))
 }
 
+/// The path some levels above.
+#[askama::filter_fn]
+pub(crate) fn up<T: AsRef<str>>(path: T, _: &dyn Values, levels: usize) -> Result<String> {
+    let mut path = path.as_ref();
+    for _ in 0..levels {
+        path = path.rsplit_once('/').map_or(path, |(above, _)| above);
+    }
+    Ok(path.to_owned())
+}
+
 /// Text that cannot steer how what is around it is shown.
 pub(crate) fn tame(text: &str) -> String {
     let mut tamed = String::with_capacity(text.len());

@@ -55,7 +55,14 @@ impl Form {
         self.text(REQUEST_ID).to_owned()
     }
 
-    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// A form of a test.
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        Self(pairs.iter().map(owned).collect())
+    }
+
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(key, _)| key == name);
         named.map(|(_, value)| value.trim())
     }
@@ -190,11 +197,12 @@ mod tests {
 
     #[test]
     fn fields_are_read_by_name() {
-        let form = Form(
-            [("type", "user"), ("type", " group "), ("empty", "  "), ("reason", " why ")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .to_vec(),
-        );
+        let form = Form::of(&[
+            ("type", "user"),
+            ("type", " group "),
+            ("empty", "  "),
+            ("reason", " why "),
+        ]);
         assert_eq!(form.text("reason"), "why");
         assert_eq!(form.all("type"), ["user", "group"]);
         assert_eq!((form.given("empty"), form.given("absent")), (None, None));

@@ -3,20 +3,21 @@
 //! Owns the page that takes an access token, and where whoever was not signed in goes
 //! afterwards: only ever to a page of this server.
 
+use super::asked::Asked;
 use super::error::PageError;
 use super::filters;
 use super::frame::{Answer, Frame, Section, page, see};
 use super::form::{self, Form};
 use super::parts::address;
 use super::session::{self, Session};
-use super::{Shared, guard};
+use super::{Console, Shared, guard};
 use askama::Template;
 use axum::Router;
-use axum::extract::{Query, Request, State};
+use axum::Extension;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, Method, StatusCode, Uri};
-use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -36,39 +37,42 @@ pub(super) fn first(uri: &Uri, method: &Method, headers: &HeaderMap) -> Response
     Redirect::to(&address("/login", &[("to", back)])).into_response()
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Asked {
-    #[serde(default)]
-    to: String,
-}
-
 #[derive(Template)]
 #[template(path = "login.html")]
 struct Login {
     frame: Frame,
     to: String,
+    /// Where the identity provider is, if there is one.
+    provider: Option<String>,
     refused: bool,
 }
 
-fn login(to: &str, refused: bool) -> Answer {
+fn login(console: &Console, to: &str, refused: bool) -> Answer {
+    let to = inward(to);
+    let provider = console.provider.as_ref();
     page(&Login {
         frame: Frame::new("Sign in".to_owned(), None, None, Section::Elsewhere),
-        to: inward(to).to_owned(),
+        provider: provider.map(|_| address("/login/provider", &[("to", to)])),
+        to: to.to_owned(),
         refused,
     })
 }
 
 /// A path of this server; the first page in place of anything else.
-fn inward(to: &str) -> &str {
+pub(super) fn inward(to: &str) -> &str {
     let is_path = to.starts_with('/') && !to[1..].starts_with(['/', '\\']);
     let is_plain = to.bytes().all(|b| b.is_ascii_graphic());
     if is_path && is_plain { to } else { "/" }
 }
 
-async fn show(session: Option<axum::Extension<Session>>, Query(asked): Query<Asked>) -> Answer {
+async fn show(
+    State(console): State<Shared>,
+    session: Option<Extension<Session>>,
+    asked: Asked,
+) -> Answer {
     match session {
-        Some(_) => see(inward(&asked.to)),
-        None => login(&asked.to, false),
+        Some(_) => see(inward(asked.text("to"))),
+        None => login(&console, asked.text("to"), false),
     }
 }
 
@@ -77,7 +81,7 @@ async fn sign_in(State(console): State<Shared>, request: Request) -> Answer {
     let form = form::read(&parts.headers, &parts.uri, body).await?;
     let to = form.text("to");
     let Some(cookie) = session::begin(&console, form.text("token")).await else {
-        let mut response = login(to, true)?;
+        let mut response = login(&console, to, true)?;
         *response.status_mut() = StatusCode::FORBIDDEN;
         return Ok(response);
     };

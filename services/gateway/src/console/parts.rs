@@ -98,6 +98,18 @@ impl Pager {
     }
 }
 
+impl Pager {
+    /// Of one of several lists on a page: `key` is both what its token is called in the
+    /// address and the id of its heading.
+    pub(crate) fn named(path: &str, key: &str, token: &str, next: &str) -> Self {
+        let page = |token: &str| format!("{}#{key}", address(path, &[(key, token)]));
+        Self {
+            first: (!token.is_empty()).then(|| page("")),
+            next: (!next.is_empty()).then(|| page(next)),
+        }
+    }
+}
+
 /// A path with those parts of a query that are not empty.
 pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let mut pairs = Serializer::new(String::new());

@@ -16,7 +16,7 @@ const NONCE: usize = 24;
 
 /// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum SealKeyError {
+pub(crate) enum SealKeyError {
     /// It cannot be read.
     #[error("the file cannot be read")]
     Unreadable(#[from] std::io::Error),

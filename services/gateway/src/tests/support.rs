@@ -298,7 +298,7 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn config(custom_clouds: bool, installed: Applications) -> Config {
+pub(super) fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
@@ -330,7 +330,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
     }
 }
 
-fn tokens() -> Tokens {
+pub(super) fn tokens() -> Tokens {
     let all = [
         Role::Reader,
         Role::Administrator,
