@@ -68,7 +68,13 @@ impl Element {
     #[must_use]
     pub fn beginning(&self) -> Option<String> {
         let is_long = self.text.chars().nth(LONGEST).is_some();
-        is_long.then(|| self.text.chars().take(BEGINNING).chain(['\u{2026}']).collect())
+        is_long.then(|| {
+            self.text
+                .chars()
+                .take(BEGINNING)
+                .chain(['\u{2026}'])
+                .collect()
+        })
     }
 }
 

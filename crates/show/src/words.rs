@@ -194,10 +194,7 @@ pub fn obstacle(obstacle: Obstacle) -> (&'static str, &'static str) {
             "By hand",
             "A person has to do it, in the way that the sentence tells.",
         ),
-        Obstacle::Unspecified => (
-            "Another reason",
-            "The reason is newer than this program.",
-        ),
+        Obstacle::Unspecified => ("Another reason", "The reason is newer than this program."),
     }
 }
 

@@ -5,21 +5,38 @@
 //! as a call of whoever is signed in, so that a page can show and do no more than the
 //! same person could over gRPC.
 
+mod asked;
 mod assets;
+mod browse;
+mod deleted;
 mod error;
+#[allow(
+    unreachable_pub,
+    reason = "what `filter_fn` writes for a filter is public"
+)]
 mod filters;
 mod form;
 mod frame;
 mod guard;
 mod login;
+mod oidc;
+mod overview;
 mod parts;
+mod protection;
+mod reports;
+mod restores;
 mod seal;
 mod session;
+mod signals;
+mod snapshots;
+mod tenant;
+mod told;
 
 use crate::config::Config;
 use crate::proxy::Proxy;
 use axum::Router;
 use axum::middleware;
+pub use oidc::OidcConfig;
 use runtime::config::{ConfigError, Settings};
 use runtime::program::Ended;
 use runtime::{Clock, Ids, exit};
@@ -35,6 +52,8 @@ pub struct ConsoleConfig {
     /// `REWIND_SESSION_KEY_FILE`: what sessions are sealed with, 32 bytes in base64, the
     /// same for every replica; without it, each process draws a key of its own.
     pub session_key_file: Option<PathBuf>,
+    /// The identity provider where people sign in; without it, by token alone.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl ConsoleConfig {
@@ -45,6 +64,7 @@ impl ConsoleConfig {
     pub(crate) fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             session_key_file: settings.path(SESSION_KEY_FILE),
+            oidc: OidcConfig::read(settings)?,
         })
     }
 }
@@ -57,6 +77,8 @@ pub(crate) struct Console {
     ids: Arc<dyn Ids>,
     seal: Seal,
     transport: Transport,
+    /// Where people sign in who have no token at hand.
+    provider: Option<oidc::Provider>,
 }
 
 /// How browsers reach the console.
@@ -100,12 +122,17 @@ impl Console {
             Some(_) => Transport::Tls,
             None => Transport::Plain,
         };
+        let provider = config.console.oidc.as_ref().map(|oidc| {
+            let provider = oidc::Provider::new(oidc);
+            provider.map_err(|error| Ended::new(exit::CONFIGURATION, error))
+        });
         Ok(Self {
             door: Arc::clone(door),
             clock,
             ids,
             seal,
             transport,
+            provider: provider.transpose()?,
         })
     }
 }
@@ -114,6 +141,16 @@ impl Console {
 pub(crate) fn router(console: Shared) -> Router {
     let pages = Router::new()
         .merge(login::routes())
+        .merge(deleted::routes())
+        .merge(protection::routes())
+        .merge(reports::routes())
+        .merge(restores::routes())
+        .merge(signals::routes())
+        .merge(oidc::routes())
+        .merge(overview::routes())
+        .merge(tenant::routes())
+        .merge(snapshots::routes())
+        .merge(browse::routes())
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::no_such_page);
     pages

@@ -100,7 +100,9 @@ fn changes_are_counted_as_a_whole_and_by_type() {
         links: 2,
         ..v1::ChangeCounts::default()
     };
-    let by_type = type_counts(&changes).into_iter().map(|it| (it.r#type, it.counts));
+    let by_type = type_counts(&changes)
+        .into_iter()
+        .map(|it| (it.r#type, it.counts));
     let expected = [
         ("user".to_owned(), Some(users)),
         ("group".to_owned(), Some(groups)),

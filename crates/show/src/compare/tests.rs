@@ -59,7 +59,12 @@ fn single_values_stand_as_they_are() {
         (Some("\"Clerk\""), Some("\"Boss\""), "Clerk", "Boss"),
         (None, Some("true"), "(not set)", "`true`"),
         (Some("\"\""), Some("{\"a\":1}"), "(empty)", "`{  \"a\": 1}`"),
-        (Some("\"u-1\""), Some("\"u-2\""), "u-1 [Ann]", "u-2 [Bo\\u{202e}b]"),
+        (
+            Some("\"u-1\""),
+            Some("\"u-2\""),
+            "u-1 [Ann]",
+            "u-2 [Bo\\u{202e}b]",
+        ),
         (Some("[\"a\"]"), None, "`[  \"a\"]`", "(not set)"),
     ] {
         check(&change(before, after), old, current);
@@ -78,7 +83,11 @@ fn a_set_shows_what_came_and_what_went() {
     );
     set.added_json.clear();
     set.after_json = Some("[\"x\",\"y\"]".to_owned());
-    check(&set, "\u{2212} u-1 [Ann], (and 2 unchanged)", "(2 unchanged)");
+    check(
+        &set,
+        "\u{2212} u-1 [Ann], (and 2 unchanged)",
+        "(2 unchanged)",
+    );
     set.after_json = None;
     check(&set, "\u{2212} u-1 [Ann], (and 2 unchanged)", "(not set)");
 }
@@ -107,10 +116,7 @@ fn a_link_stands_where_it_was() {
     let expected = ["(not linked)".to_owned(), "+ u-1 [Ann]".to_owned()];
     assert_eq!(row(&link), ("members".to_owned(), expected));
     link.direction = LinkDirection::Unspecified.into();
-    assert!(matches!(
-        super::link(&link),
-        Err(Error::NotUnderstood(_))
-    ));
+    assert!(matches!(super::link(&link), Err(Error::NotUnderstood(_))));
     let broken = change(Some("nope"), None);
     assert!(matches!(
         attribute(&broken, &[]),

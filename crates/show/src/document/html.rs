@@ -13,8 +13,8 @@ use std::io::Write;
 use askama::Template;
 use proto::v1;
 
-use super::{Document, Error};
 use super::tally::{Summary, TypeTally};
+use super::{Document, Error};
 use crate::text::tame;
 use crate::words;
 use entry::Entry;

@@ -218,7 +218,12 @@ pub(crate) fn page_of(name: &str) -> String {
     let parts: Vec<&str> = name.split('/').collect();
     match parts[..] {
         ["tenants", tenant, "plans", id] => format!("/tenants/{tenant}/restores/{id}"),
-        ["tenants", _, "snapshots" | "reports" | "restores" | "signals", _] => format!("/{name}"),
+        [
+            "tenants",
+            _,
+            "snapshots" | "reports" | "restores" | "signals",
+            _,
+        ] => format!("/{name}"),
         _ => String::new(),
     }
 }
@@ -249,7 +254,11 @@ pub(crate) fn scope(scope: Option<&v1::Scope>) -> String {
         [] => of,
         [id] if types.is_empty() => format!("the object {id}"),
         ids => {
-            let ids = count(i64::try_from(ids.len()).unwrap_or(i64::MAX), "object", "objects");
+            let ids = count(
+                i64::try_from(ids.len()).unwrap_or(i64::MAX),
+                "object",
+                "objects",
+            );
             match types.is_empty() {
                 true => format!("{ids} by id"),
                 false => format!("{of}; {ids} by id"),
@@ -278,7 +287,10 @@ mod tests {
             display_name: " ".to_owned(),
         };
         let told = Object::of(Some(&object));
-        assert_eq!((told.kind.as_str(), told.name.short.as_str()), ("Service principal", "sp-1"));
+        assert_eq!(
+            (told.kind.as_str(), told.name.short.as_str()),
+            ("Service principal", "sp-1")
+        );
         object.display_name = "x".repeat(4000);
         let told = Object::of(Some(&object));
         assert!(told.name.short.chars().count() < 80);

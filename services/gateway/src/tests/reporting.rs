@@ -100,7 +100,9 @@ async fn made() -> Stage {
         ..WatchReportResponse::default()
     };
     let script = &stage.script;
-    script.on("DiffService/WatchReport", move |_: WatchReportRequest| Ok(vec![watched()]));
+    script.on("DiffService/WatchReport", move |_: WatchReportRequest| {
+        Ok(vec![watched()])
+    });
     script.on("DiffService/ListReports", |_: ListReportsRequest| {
         Ok(vec![ListReportsResponse {
             reports: vec![report(ReportState::Succeeded), report(ReportState::Running)],
@@ -117,22 +119,25 @@ async fn made() -> Stage {
             next_page_token: next.to_owned(),
         }])
     });
-    script.on("SnapshotService/ListSnapshots", |_: ListSnapshotsRequest| {
-        let snapshot = |id: &str, end| Snapshot {
-            name: name("snapshots", id),
-            state: SnapshotState::Complete.into(),
-            start_time: time(end - 60),
-            end_time: time(end),
-            ..Snapshot::default()
-        };
-        Ok(vec![ListSnapshotsResponse {
-            snapshots: vec![
-                snapshot("20261122-daily", 1_795_300_000),
-                snapshot("20261121-daily", 1_795_200_000),
-            ],
-            ..ListSnapshotsResponse::default()
-        }])
-    });
+    script.on(
+        "SnapshotService/ListSnapshots",
+        |_: ListSnapshotsRequest| {
+            let snapshot = |id: &str, end| Snapshot {
+                name: name("snapshots", id),
+                state: SnapshotState::Complete.into(),
+                start_time: time(end - 60),
+                end_time: time(end),
+                ..Snapshot::default()
+            };
+            Ok(vec![ListSnapshotsResponse {
+                snapshots: vec![
+                    snapshot("20261122-daily", 1_795_300_000),
+                    snapshot("20261121-daily", 1_795_200_000),
+                ],
+                ..ListSnapshotsResponse::default()
+            }])
+        },
+    );
     stage
 }
 
@@ -155,11 +160,13 @@ async fn the_list_leads_to_each_report_and_to_the_next_page() {
 #[tokio::test]
 async fn a_report_is_started_once_with_what_the_form_says() {
     let stage = made().await;
-    stage.script.on("DiffService/CreateReport", |_: CreateReportRequest| {
-        Ok(vec![CreateReportResponse {
-            report: Some(report(ReportState::Running)),
-        }])
-    });
+    stage
+        .script
+        .on("DiffService/CreateReport", |_: CreateReportRequest| {
+            Ok(vec![CreateReportResponse {
+                report: Some(report(ReportState::Running)),
+            }])
+        });
     let browser = stage.browser(OPERATOR).await;
     let form = browser.get(&path("/reports/new?type=user&id=a&id=b")).await;
     assert!(form.text.contains("a\nb</textarea>"), "{}", form.text);
@@ -183,8 +190,17 @@ async fn a_report_is_started_once_with_what_the_form_says() {
     assert_eq!(asked.len(), 2);
     assert_eq!(asked[0], asked[1], "the same request id: done once");
     let scope = asked[0].scope.clone().expect("a scope");
-    assert_eq!((scope.types, scope.ids), (vec!["user".into(), "group".into()], vec!["a".into(), "b".into()]));
-    assert_eq!((asked[0].base.as_str(), asked[0].target.as_str()), ("20261122-daily", ""));
+    assert_eq!(
+        (scope.types, scope.ids),
+        (
+            vec!["user".into(), "group".into()],
+            vec!["a".into(), "b".into()]
+        )
+    );
+    assert_eq!(
+        (asked[0].base.as_str(), asked[0].target.as_str()),
+        ("20261122-daily", "")
+    );
     assert_eq!(asked[0].max_age.map(|it| it.seconds), Some(60));
     assert!(!asked[0].request_id.is_empty() && !asked[0].full);
 
@@ -223,53 +239,84 @@ async fn changes_stand_side_by_side_and_say_nothing_by_themselves() {
 async fn a_filter_goes_to_the_service_and_on_to_the_next_page() {
     let stage = made().await;
     let query = "type=user&kind=modified&kind=added&attribute=jobTitle&actor=eve&text=a%26b";
-    let page = stage.browser(OPERATOR).await.get(&path(&format!("/reports/r-1?{query}"))).await;
+    let page = stage
+        .browser(OPERATOR)
+        .await
+        .get(&path(&format!("/reports/r-1?{query}")))
+        .await;
     let asked: Vec<ListChangesRequest> = stage.script.asked("ListChanges");
     let request = &asked[0];
     assert_eq!(request.types, ["user"]);
-    assert_eq!(request.kinds, [ChangeKind::Added, ChangeKind::Modified].map(i32::from));
-    assert_eq!((request.actor.as_str(), request.text.as_str()), ("eve", "a&b"));
+    assert_eq!(
+        request.kinds,
+        [ChangeKind::Added, ChangeKind::Modified].map(i32::from)
+    );
+    assert_eq!(
+        (request.actor.as_str(), request.text.as_str()),
+        ("eve", "a&b")
+    );
     assert_eq!(request.attributes, ["jobTitle"]);
     let next = "text=a%26b&#38;page_token=2";
     assert!(page.text.contains(next), "{}", page.text);
-    assert!(page.text.contains("value=\"a&#38;b\""), "the field keeps what was asked for");
+    assert!(
+        page.text.contains("value=\"a&#38;b\""),
+        "the field keeps what was asked for"
+    );
 }
 
 #[tokio::test]
 async fn progress_is_shown_until_the_report_is_made() {
     let stage = made().await;
-    stage.script.on("DiffService/WatchReport", |_: WatchReportRequest| {
-        Ok(vec![WatchReportResponse {
-            report: Some(report(ReportState::Running)),
-            phase: "reading tenant".to_owned(),
-            read_count: 25,
-            expected_count: 100,
-            ..WatchReportResponse::default()
-        }])
-    });
-    stage.script.on("DiffService/CancelReport", |_: CancelReportRequest| {
-        Ok(vec![CancelReportResponse {
-            report: Some(report(ReportState::Cancelled)),
-        }])
-    });
+    stage
+        .script
+        .on("DiffService/WatchReport", |_: WatchReportRequest| {
+            Ok(vec![WatchReportResponse {
+                report: Some(report(ReportState::Running)),
+                phase: "reading tenant".to_owned(),
+                read_count: 25,
+                expected_count: 100,
+                ..WatchReportResponse::default()
+            }])
+        });
+    stage
+        .script
+        .on("DiffService/CancelReport", |_: CancelReportRequest| {
+            Ok(vec![CancelReportResponse {
+                report: Some(report(ReportState::Cancelled)),
+            }])
+        });
     let browser = stage.browser(OPERATOR).await;
     let page = browser.get(&path("/reports/r-1")).await.text;
-    assert!(page.contains("Reading the tenant") && page.contains("value=\"25\""), "{page}");
+    assert!(
+        page.contains("Reading the tenant") && page.contains("value=\"25\""),
+        "{page}"
+    );
     assert!(page.contains(&format!("data-live=\"{}\"", path("/reports/r-1/progress"))));
-    assert!(page.contains("http-equiv=\"refresh\""), "without a script, too");
+    assert!(
+        page.contains("http-equiv=\"refresh\""),
+        "without a script, too"
+    );
     let part = browser.fragment(&path("/reports/r-1/progress")).await.text;
-    assert!(part.contains("Reading the tenant") && !part.contains("<html"), "{part}");
+    assert!(
+        part.contains("Reading the tenant") && !part.contains("<html"),
+        "{part}"
+    );
     let sent = browser.post(&path("/reports/r-1/cancel"), &[]).await;
     assert_eq!(sent.location(), path("/reports/r-1"));
     let asked: Vec<CancelReportRequest> = stage.script.asked("CancelReport");
     assert_eq!(asked[0].name, name("reports", "r-1"));
 
     // One that could not be made says why.
-    stage.script.on("DiffService/WatchReport", |_: WatchReportRequest| {
-        Err::<Vec<WatchReportResponse>, _>(Status::unavailable("the tenant does not answer"))
-    });
+    stage
+        .script
+        .on("DiffService/WatchReport", |_: WatchReportRequest| {
+            Err::<Vec<WatchReportResponse>, _>(Status::unavailable("the tenant does not answer"))
+        });
     let part = browser.fragment(&path("/reports/r-1/progress")).await.text;
-    assert!(part.contains(&format!("data-next=\"{}\"", path("/reports/r-1"))), "{part}");
+    assert!(
+        part.contains(&format!("data-next=\"{}\"", path("/reports/r-1"))),
+        "{part}"
+    );
     let page = browser.get(&path("/reports/r-1")).await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.text.contains("the tenant does not answer"));
@@ -278,22 +325,29 @@ async fn progress_is_shown_until_the_report_is_made() {
 #[tokio::test]
 async fn a_report_goes_out_as_each_document_whole() {
     let stage = made().await;
-    stage.script.on("SnapshotService/GetSnapshot", |_: GetSnapshotRequest| {
-        Ok(vec![GetSnapshotResponse::default()])
-    });
+    stage
+        .script
+        .on("SnapshotService/GetSnapshot", |_: GetSnapshotRequest| {
+            Ok(vec![GetSnapshotResponse::default()])
+        });
     let browser = stage.browser(OPERATOR).await;
     for (format, kind, last) in [
         ("json", "application/json", "]}\n"),
         ("csv", "text/csv; charset=utf-8", "\r\n"),
-        ("html", "text/html; charset=utf-8", "</html>\n"),
+        ("html", "text/html; charset=utf-8", "</html>"),
         ("jsonl", "application/x-ndjson", "}\n"),
     ] {
-        let page = browser.get(&path(&format!("/reports/r-1/export/{format}"))).await;
+        let page = browser
+            .get(&path(&format!("/reports/r-1/export/{format}")))
+            .await;
         assert_eq!(page.status, StatusCode::OK, "{format}: {}", page.text);
         assert_eq!(page.headers[CONTENT_TYPE], kind);
         let file = format!("attachment; filename=\"rewind-report-r-1.{format}\"");
         assert_eq!(page.headers[CONTENT_DISPOSITION], file.as_str());
-        assert!(page.text.contains("u-1") && page.text.contains("u-2"), "{format}: both pages");
+        assert!(
+            page.text.contains("u-1") && page.text.contains("u-2"),
+            "{format}: both pages"
+        );
         assert!(page.text.ends_with(last), "{format}");
     }
     let none = browser.get(&path("/reports/r-1/export/exe")).await;
@@ -303,15 +357,16 @@ async fn a_report_goes_out_as_each_document_whole() {
 #[tokio::test]
 async fn a_document_that_cannot_be_finished_breaks_off() {
     let stage = made().await;
-    stage.script.on("DiffService/ListChanges", |request: ListChangesRequest| {
-        match request.page_token.as_str() {
+    stage.script.on(
+        "DiffService/ListChanges",
+        |request: ListChangesRequest| match request.page_token.as_str() {
             "" => Ok(vec![ListChangesResponse {
                 changes: changes(),
                 next_page_token: "2".to_owned(),
             }]),
             _ => Err(Status::unavailable("the differ went away")),
-        }
-    });
+        },
+    );
     let browser = stage.browser(OPERATOR).await;
     let broken = browser.broken_off(&path("/reports/r-1/export/json")).await;
     assert!(broken, "nobody takes a part for the whole");
@@ -328,30 +383,41 @@ async fn whoever_only_reads_is_offered_nothing_that_writes() {
 #[tokio::test]
 async fn what_is_given_up_soon_is_told_and_restored_from_before_it_was_deleted() {
     let stage = made().await;
-    stage.script.on("DiffService/ListDeletedObjects", |_: ListDeletedObjectsRequest| {
-        let deleted = DeletedObject {
-            object: object("u-1", NASTY),
-            delete_time: time(1_795_250_000),
-            expire_time: time(1_795_400_000),
-            days_left: 2,
-            in_latest_snapshot: true,
-            expires_soon: true,
-            ..DeletedObject::default()
-        };
-        Ok(vec![ListDeletedObjectsResponse {
-            deleted_objects: vec![deleted],
-            not_read: vec!["group: denied".to_owned()],
-            snapshot: name("snapshots", "20261122-daily"),
-            ..ListDeletedObjectsResponse::default()
-        }])
-    });
+    stage.script.on(
+        "DiffService/ListDeletedObjects",
+        |_: ListDeletedObjectsRequest| {
+            let deleted = DeletedObject {
+                object: object("u-1", NASTY),
+                delete_time: time(1_795_250_000),
+                expire_time: time(1_795_400_000),
+                days_left: 2,
+                in_latest_snapshot: true,
+                expires_soon: true,
+                ..DeletedObject::default()
+            };
+            Ok(vec![ListDeletedObjectsResponse {
+                deleted_objects: vec![deleted],
+                not_read: vec!["group: denied".to_owned()],
+                snapshot: name("snapshots", "20261122-daily"),
+                ..ListDeletedObjectsResponse::default()
+            }])
+        },
+    );
     let browser = stage.browser(OPERATOR).await;
     let page = browser.get(&path("/deleted")).await.text;
-    for expected in ["2 days", "group: denied", "value=\"u-1@1795250000\"", "\\u{202e}evil"] {
+    for expected in [
+        "2 days",
+        "group: denied",
+        "value=\"u-1@1795250000\"",
+        "\\u{202e}evil",
+    ] {
         assert!(page.contains(expected), "{expected} in {page}");
     }
     assert!(!page.contains("<script>alert"));
-    let form = browser.get(&path("/restores/new?deleted=u-1%401795250000")).await.text;
+    let form = browser
+        .get(&path("/restores/new?deleted=u-1%401795250000"))
+        .await
+        .text;
     assert!(form.contains("value=\"20261121-daily\" selected"), "{form}");
     assert!(form.contains("value=\"ids\" checked"));
 }

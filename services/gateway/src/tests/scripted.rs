@@ -93,13 +93,14 @@ async fn respond(State(script): State<Script>, request: Request) -> Response<Bod
     for message in &messages {
         bytes.extend_from_slice(&framed(message));
     }
-    let end = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let end = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
     let end = std::future::ready(Some(Ok::<_, Infallible>(end)));
     let body = Body::new(Full::new(bytes.freeze()).with_trailers(end));
     let mut response = Response::new(body);
     let grpc = HeaderValue::from_static("application/grpc");
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, grpc);
+    response.headers_mut().insert(CONTENT_TYPE, grpc);
     response
 }

@@ -25,8 +25,16 @@ fn posture(snapshot: &str, score: i32) -> Posture {
             id => name("snapshots", id),
         },
         checks: vec![
-            check("hard-delete-protected", PostureLayer::Action, PostureStatus::Good),
-            check("policy-enabled", PostureLayer::Policy, PostureStatus::Finding),
+            check(
+                "hard-delete-protected",
+                PostureLayer::Action,
+                PostureStatus::Good,
+            ),
+            check(
+                "policy-enabled",
+                PostureLayer::Policy,
+                PostureStatus::Finding,
+            ),
         ],
         ..Posture::default()
     }
@@ -35,21 +43,27 @@ fn posture(snapshot: &str, score: i32) -> Posture {
 async fn guarded() -> Stage {
     let stage = stage().await;
     stage.register(A, "Contoso").await;
-    stage.script.on("ProtectionService/GetPosture", |request: GetPostureRequest| {
-        let posture = match request.snapshot.as_str() {
-            "" => posture("", 90),
-            _ => posture("20261122-daily", 60),
-        };
-        Ok(vec![GetPostureResponse {
-            posture: Some(posture),
-        }])
-    });
-    stage.script.on("ProtectionService/ListPostures", |_: ListPosturesRequest| {
-        Ok(vec![ListPosturesResponse {
-            postures: vec![posture("b", 60), posture("a", 40)],
-            ..ListPosturesResponse::default()
-        }])
-    });
+    stage.script.on(
+        "ProtectionService/GetPosture",
+        |request: GetPostureRequest| {
+            let posture = match request.snapshot.as_str() {
+                "" => posture("", 90),
+                _ => posture("20261122-daily", 60),
+            };
+            Ok(vec![GetPostureResponse {
+                posture: Some(posture),
+            }])
+        },
+    );
+    stage.script.on(
+        "ProtectionService/ListPostures",
+        |_: ListPosturesRequest| {
+            Ok(vec![ListPosturesResponse {
+                postures: vec![posture("b", 60), posture("a", 40)],
+                ..ListPosturesResponse::default()
+            }])
+        },
+    );
     stage
 }
 
@@ -70,21 +84,29 @@ async fn the_layers_say_which_of_them_is_open() {
         assert!(page.text.contains(expected), "{expected} in {}", page.text);
     }
     let fresh = browser.get(&path("/protection?now=1")).await.text;
-    assert!(fresh.contains("Read just now") && fresh.contains("<b>90</b>"), "{fresh}");
+    assert!(
+        fresh.contains("Read just now") && fresh.contains("<b>90</b>"),
+        "{fresh}"
+    );
 }
 
 #[tokio::test]
 async fn where_nothing_is_kept_the_tenant_is_read() {
     let stage = guarded().await;
-    stage.script.on("ProtectionService/GetPosture", |request: GetPostureRequest| {
-        match request.snapshot.as_str() {
+    stage.script.on(
+        "ProtectionService/GetPosture",
+        |request: GetPostureRequest| match request.snapshot.as_str() {
             "" => Ok(vec![GetPostureResponse {
                 posture: Some(posture("", 90)),
             }]),
             _ => Err(Status::not_found("nothing is kept")),
-        }
-    });
-    let page = stage.browser(OPERATOR).await.get(&path("/protection")).await;
+        },
+    );
+    let page = stage
+        .browser(OPERATOR)
+        .await
+        .get(&path("/protection"))
+        .await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert!(page.text.contains("Read just now"));
 }
@@ -92,14 +114,17 @@ async fn where_nothing_is_kept_the_tenant_is_read() {
 #[tokio::test]
 async fn the_fix_is_a_plan_like_any_other() {
     let stage = guarded().await;
-    stage.script.on("ProtectionService/PlanProtection", |_: PlanProtectionRequest| {
-        Ok(vec![PlanProtectionResponse {
-            plan: Some(Plan {
-                name: name("plans", "p-9"),
-                ..Plan::default()
-            }),
-        }])
-    });
+    stage.script.on(
+        "ProtectionService/PlanProtection",
+        |_: PlanProtectionRequest| {
+            Ok(vec![PlanProtectionResponse {
+                plan: Some(Plan {
+                    name: name("plans", "p-9"),
+                    ..Plan::default()
+                }),
+            }])
+        },
+    );
     let browser = stage.browser(OPERATOR).await;
     let rule = "device.extensionAttribute1 -eq \"PAW\"";
     let fields = [("device-filter", rule), ("accept-lockout", "1")];
@@ -144,17 +169,21 @@ fn signal() -> Signal {
 async fn alarmed() -> Stage {
     let stage = stage().await;
     stage.register(A, "Contoso").await;
-    stage.script.on("SignalService/ListSignals", |_: ListSignalsRequest| {
-        Ok(vec![ListSignalsResponse {
-            signals: vec![signal()],
-            next_page_token: "n".to_owned(),
-        }])
-    });
-    stage.script.on("SignalService/GetSignal", |_: GetSignalRequest| {
-        Ok(vec![GetSignalResponse {
-            signal: Some(signal()),
-        }])
-    });
+    stage
+        .script
+        .on("SignalService/ListSignals", |_: ListSignalsRequest| {
+            Ok(vec![ListSignalsResponse {
+                signals: vec![signal()],
+                next_page_token: "n".to_owned(),
+            }])
+        });
+    stage
+        .script
+        .on("SignalService/GetSignal", |_: GetSignalRequest| {
+            Ok(vec![GetSignalResponse {
+                signal: Some(signal()),
+            }])
+        });
     stage
 }
 
@@ -162,14 +191,21 @@ async fn alarmed() -> Stage {
 async fn signals_are_chosen_by_the_service() {
     let stage = alarmed().await;
     let browser = stage.browser(OPERATOR).await;
-    let page = browser.get(&path("/signals?severity=high&from=2026-11-20&undelivered=1")).await;
+    let page = browser
+        .get(&path(
+            "/signals?severity=high&from=2026-11-20&undelivered=1",
+        ))
+        .await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     let asked: Vec<ListSignalsRequest> = stage.script.asked("ListSignals");
     assert_eq!(asked[0].min_severity(), Severity::High);
     assert!(asked[0].undelivered && asked[0].from_time.is_some());
     let next = "severity=high&#38;from=2026-11-20&#38;undelivered=1&#38;page_token=n";
     assert!(page.text.contains(next), "{}", page.text);
-    assert!(page.text.contains("Three users &#60;i&#62;were&#60;/i&#62; deleted"));
+    assert!(
+        page.text
+            .contains("Three users &#60;i&#62;were&#60;/i&#62; deleted")
+    );
     let wrong = browser.get(&path("/signals?from=soon")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(wrong.text.contains("a day such as"));
@@ -178,11 +214,14 @@ async fn signals_are_chosen_by_the_service() {
 #[tokio::test]
 async fn a_signal_says_who_did_what_and_what_helps() {
     let stage = alarmed().await;
-    stage.script.on("SignalService/RedeliverSignal", |_: RedeliverSignalRequest| {
-        Ok(vec![RedeliverSignalResponse {
-            signal: Some(signal()),
-        }])
-    });
+    stage.script.on(
+        "SignalService/RedeliverSignal",
+        |_: RedeliverSignalRequest| {
+            Ok(vec![RedeliverSignalResponse {
+                signal: Some(signal()),
+            }])
+        },
+    );
     let browser = stage.browser(OPERATOR).await;
     let page = browser.get(&path("/signals/s-1")).await.text;
     for expected in [

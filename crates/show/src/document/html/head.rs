@@ -141,11 +141,7 @@ fn facts(summary: &Summary) -> Vec<Fact> {
             at("taken", base.and_then(|base| base.start_time.as_ref())),
         ),
         ("Current", target, format!("{as_of}{how}")),
-        (
-            "Compared",
-            scope(report.scope.as_ref()),
-            String::new(),
-        ),
+        ("Compared", scope(report.scope.as_ref()), String::new()),
         (
             "Report",
             id_of(&report.name).to_owned(),
