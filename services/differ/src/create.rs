@@ -158,6 +158,7 @@ async fn make(
     };
     let difference = &compared.difference;
     report.counts = Some(convert::counts(&difference.changes));
+    report.type_counts = convert::type_counts(&difference.changes);
     report.not_compared.clone_from(&difference.not_compared);
     report.compared_count = i64::try_from(compared.objects).unwrap_or(i64::MAX);
     report.narrowed = compared.narrowed;

@@ -7,6 +7,7 @@ use crate::auth::oidc::InvalidIssuer;
 use crate::auth::{Claims, Issuer, Roles, Tenants, Token, Tokens};
 use crate::consent::Applications;
 use crate::limits::{Limit, Limits};
+use crate::console::ConsoleConfig;
 use crate::tokens_file;
 use proto::v1::Role;
 use runtime::Replicas;
@@ -50,6 +51,8 @@ pub struct Config {
     /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
     /// whoever can reach it; nowhere by default.
     pub metrics: Option<SocketAddr>,
+    /// The console's settings.
+    pub console: ConsoleConfig,
 }
 
 /// Where the services behind the gateway are.
@@ -108,6 +111,7 @@ impl Config {
             clients: clients(settings)?,
             limits: limits(settings)?,
             metrics: settings.parsed("REWIND_METRICS_LISTEN")?,
+            console: ConsoleConfig::read(settings)?,
         };
         settings.finish()?;
         Ok(config)

@@ -13,6 +13,7 @@ mod circuit;
 pub mod config;
 mod consent;
 mod deadline;
+mod console;
 pub mod error;
 mod grants;
 mod guarded;
@@ -32,6 +33,7 @@ mod webhook;
 pub use auth::{Caller, Claims, Issuer, Permit, Roles, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
 pub use consent::Applications;
+pub use console::{ConsoleConfig, OidcConfig};
 pub use error::GatewayError;
 pub use limits::{Limit, Limits};
 
@@ -145,7 +147,7 @@ impl App {
         let audit = audit::Audit::new(deps.vault.clone(), time, ids, metrics);
         let audit_service = audit::rpc::Service::new(deps.vault.clone());
         let installed = config.installed.clone();
-        let tenants = tenants::Registry::new(deps.vault, clock, clouds, installed);
+        let tenants = tenants::Registry::new(deps.vault, Arc::clone(&clock), clouds, installed);
         let index = tenants.index().clone();
         let service = rpc::Service::new(tenants, deps.backends.clone());
         let local = Routes::new(TenantServiceServer::new(service))
@@ -157,10 +159,11 @@ impl App {
             callers,
             (config.limits, signer),
             (deps.backends, local),
-            deps.ids,
+            Arc::clone(&deps.ids),
             audit.clone(),
         ));
-        let served = web::service(door, web::routes());
+        let console = console::Console::open(config, &door, Arc::clone(&clock), deps.ids)?;
+        let served = web::service(door, web::routes(Arc::new(console)));
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,

@@ -9,7 +9,14 @@ mod audit;
 mod guarded;
 mod house;
 mod overview;
+mod scripted;
+mod stage;
+
+mod console;
 mod proxy;
 mod replicas;
+mod reporting;
+mod restoring;
 mod tenants;
 mod walk;
+mod watching;

@@ -1,7 +1,7 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::Applications;
 use crate::{App, Backends, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
+use crate::{Applications, ConsoleConfig};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
@@ -372,7 +372,7 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn config(custom_clouds: bool, installed: Applications) -> Config {
+pub(super) fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
@@ -406,10 +406,11 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         clients: Clients::Certified,
         limits: Limits::default(),
         metrics: None,
+        console: ConsoleConfig::default(),
     }
 }
 
-fn tokens() -> Tokens {
+pub(super) fn tokens() -> Tokens {
     let all = [
         Role::Reader,
         Role::Administrator,
