@@ -139,6 +139,7 @@ impl App {
         let server = Server::new(routes, &served)
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
+            .health(config.common.health_listen)
             .grace(config.common.grace);
         Ok(Self {
             server,
@@ -159,6 +160,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the differ serves");
         let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         metrics.abort();

@@ -130,6 +130,7 @@ impl App {
         .reflection(proto::DESCRIPTORS)
         .http1()
         .tls(tls)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             server,

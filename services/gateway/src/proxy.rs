@@ -118,19 +118,17 @@ impl Proxy {
         tenant: &str,
         request: impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let snapshotter = || self.backends.snapshotter.clone().oneshot(request());
-        let restorer = || self.backends.restorer.clone().oneshot(request());
-        let (peer, answer) = match backend {
-            Backend::Snapshotter => ("snapshotter", snapshotter().await.map_err(BoxError::from)),
-            Backend::Restorer => ("restorer", restorer().await.map_err(BoxError::from)),
-            // What runs for a tenant and what is remembered of it is in one replica.
-            Backend::Differ => ("differ", self.backends.differ.call(tenant, &request).await),
+        // What runs for a tenant and what is remembered of it is in one replica.
+        let (peer, replicas) = match backend {
+            Backend::Snapshotter => ("snapshotter", &self.backends.snapshotter),
+            Backend::Restorer => ("restorer", &self.backends.restorer),
+            Backend::Differ => ("differ", &self.backends.differ),
             Backend::Gateway | Backend::Unspecified => {
                 let Ok(response) = self.local.clone().oneshot(request()).await;
                 return Ok(response);
             }
         };
-        passed(peer, answer)
+        passed(peer, replicas.call(tenant, &request).await)
     }
 }
 

@@ -152,6 +152,7 @@ impl App {
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             server,
@@ -174,6 +175,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the restorer serves");
         self.server.run(self.listener, stop).await
     }
 }

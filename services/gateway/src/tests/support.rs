@@ -252,9 +252,9 @@ async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applic
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
     let backends = Backends {
-        snapshotter: behind,
+        snapshotter: behind.into(),
         differ,
-        restorer: nowhere(),
+        restorer: nowhere().into(),
     };
     let vault =
         Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
@@ -300,6 +300,7 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
 
 fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
+        health_listen: None,
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
         keys_url: None,
