@@ -14,6 +14,7 @@ use futures::future::{BoxFuture, Either};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -44,6 +46,14 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the transport failed")]
     Transport(#[from] tonic::transport::Error),
+    /// The address for health alone cannot be listened on.
+    #[error("health cannot be served at {address}")]
+    Health {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// A server about to run.
@@ -56,6 +66,7 @@ pub struct Server {
     clients: Clients,
     callers: Option<Check>,
     http1: bool,
+    health: Option<SocketAddr>,
     grace: Duration,
 }
 
@@ -71,6 +82,7 @@ impl Server {
             clients: Clients::Certified,
             callers: None,
             http1: false,
+            health: None,
             grace: Duration::from_secs(20),
         }
     }
@@ -111,6 +123,13 @@ impl Server {
         self
     }
 
+    /// Answers health at another address, too, without TLS and without anything else.
+    #[must_use]
+    pub fn health(mut self, address: Option<SocketAddr>) -> Self {
+        self.health = address;
+        self
+    }
+
     /// How long calls in flight may take when stopping.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -133,6 +152,13 @@ impl Server {
             reporter
                 .set_service_status(*service, ServingStatus::Serving)
                 .await;
+        }
+        let served = CancellationToken::new();
+        let _until_the_end = served.clone().drop_guard();
+        if let Some(address) = self.health {
+            let bound = TcpListener::bind(address).await;
+            let bound = bound.map_err(|source| ServeError::Health { address, source })?;
+            tokio::spawn(health_alone(health.clone(), bound, served.child_token()));
         }
         let mut routes = self.routes.add_service(health);
         if let Some(descriptors) = self.descriptors {
@@ -189,6 +215,22 @@ impl Server {
                 Ok(())
             }
         }
+    }
+}
+
+/// Answers health and nothing else, also while the service stops, since what asks must
+/// hear that it does.
+async fn health_alone<H: Health>(
+    health: HealthServer<H>,
+    listener: TcpListener,
+    ended: CancellationToken,
+) {
+    let serving = tonic::transport::Server::builder()
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming::plain(listener), ended.cancelled_owned());
+    if let Err(error) = serving.await {
+        let error = crate::status::chain(&error);
+        tracing::error!(error, "health can no longer be asked for in the clear");
     }
 }
 

@@ -176,6 +176,7 @@ impl App {
         .http1()
         .tls(tls)
         .clients(config.clients)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             server,

@@ -221,12 +221,13 @@ impl Proxy {
         tenant: &str,
         request: &impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
-        match backend {
-            // What runs for a tenant and what is remembered of it is in one replica.
-            Backend::Differ => self.backends.differ.call(tenant, request).await,
-            Backend::Restorer => Ok(self.backends.restorer.clone().oneshot(request()).await?),
-            _ => Ok(self.backends.snapshotter.clone().oneshot(request()).await?),
-        }
+        // What runs for a tenant and what is remembered of it is in one replica.
+        let replicas = match backend {
+            Backend::Differ => &self.backends.differ,
+            Backend::Restorer => &self.backends.restorer,
+            _ => &self.backends.snapshotter,
+        };
+        replicas.call(tenant, request).await
     }
 }
 

@@ -155,6 +155,7 @@ impl App {
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
         .callers(callers)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             server,
@@ -177,6 +178,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the restorer serves");
         self.server.run(self.listener, stop).await
     }
 }

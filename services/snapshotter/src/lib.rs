@@ -278,6 +278,7 @@ impl App {
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
         .callers(callers)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             context,
@@ -311,6 +312,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the snapshotter serves");
         let follows = (self.schedule, self.audit_interval);
         let follow = match follows {
             (config::Schedule::Daily, Some(every)) => {

@@ -204,9 +204,9 @@ impl Sandbox {
             clock,
             ids,
             backends: gateway::Backends {
-                snapshotter,
+                snapshotter: snapshotter.into(),
                 differ: differ.clone().into(),
-                restorer: restorer.clone(),
+                restorer: restorer.clone().into(),
             },
             tokens: Tokens::new(vec![token, stranger, approver])?,
         };

@@ -325,9 +325,9 @@ async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
     let backends = Backends {
-        snapshotter: behind,
+        snapshotter: behind.into(),
         differ,
-        restorer: nowhere(),
+        restorer: nowhere().into(),
     };
     let deps = Deps {
         vault: vault.clone(),
@@ -374,6 +374,7 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
 
 pub(super) fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
+        health_listen: None,
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
         keys_url: None,
