@@ -61,10 +61,13 @@ fn prepare(repo: &Repo) -> Result<Parts> {
         &tools::PYARROW,
         &tools::MOTO,
         &tools::AZURITE,
+        &tools::AXE,
     ] {
         part.install(repo)?;
     }
     tools::debian_program("age", "age")?;
+    // What shows the console to its tests.
+    tools::debian_program("chromium", "chromium")?;
     Ok(Parts {
         nextest: find_nextest(repo),
     })

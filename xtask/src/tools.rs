@@ -95,6 +95,15 @@ pub(crate) const AZURITE: Tool = Tool {
     with: &[],
 };
 
+/// What finds barriers in web pages: a script, no program.
+pub(crate) const AXE: Tool = Tool {
+    source: Source::NpmFiles,
+    package: "axe-core",
+    version: "4.14.1",
+    binary: "axe-core/axe.min.js",
+    with: &[],
+};
+
 /// A program that a package manager other than cargo brings.
 pub(crate) struct Tool {
     source: Source,
@@ -108,6 +117,8 @@ pub(crate) struct Tool {
 enum Source {
     Pypi,
     Npm,
+    /// A package of files, without a program.
+    NpmFiles,
 }
 
 impl Tool {
@@ -144,6 +155,7 @@ impl Tool {
         let folder = match self.source {
             Source::Pypi => Path::new("bin"),
             Source::Npm => Path::new("node_modules/.bin"),
+            Source::NpmFiles => Path::new("node_modules"),
         };
         folder.join(self.binary)
     }
@@ -159,7 +171,7 @@ impl Tool {
                     .args(self.with);
                 exec::run(&mut pip)
             }
-            Source::Npm => {
+            Source::Npm | Source::NpmFiles => {
                 debian_program("npm", "npm")?;
                 let mut npm = Command::new("npm");
                 npm.args(["install", "--silent", "--no-audit", "--no-fund"])
