@@ -69,10 +69,13 @@ fn prepare(repo: &Repo) -> Result<Parts> {
         &tools::CHECKOV,
         &tools::EXTENSIONS,
         &tools::PROMTOOL,
+        &tools::AXE,
     ] {
         part.install(repo)?;
     }
     tools::debian_program("age", "age")?;
+    // What shows the console to its tests.
+    tools::debian_program("chromium", "chromium")?;
     Ok(Parts {
         nextest: find_nextest(repo),
     })

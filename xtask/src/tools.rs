@@ -135,6 +135,15 @@ pub(crate) const PROMTOOL: Tool = Tool {
     with: &[],
 };
 
+/// What finds barriers in web pages: a script, no program.
+pub(crate) const AXE: Tool = Tool {
+    source: Source::NpmLibrary,
+    package: "axe-core",
+    version: "4.14.1",
+    binary: "axe-core/axe.min.js",
+    with: &[],
+};
+
 /// A program that a package manager other than cargo brings.
 pub(crate) struct Tool {
     source: Source,

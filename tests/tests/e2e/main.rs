@@ -5,6 +5,7 @@ mod access;
 mod actors;
 mod approvals;
 mod cancel;
+mod console;
 mod contract;
 mod crowd;
 mod deleted;

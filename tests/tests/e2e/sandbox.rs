@@ -29,7 +29,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// A token that may do everything, for every tenant.
-const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
+pub(crate) const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
 /// The token of somebody who may do everything for another tenant.
 const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
 /// The token of somebody who may read and approve.
@@ -62,6 +62,8 @@ pub(crate) struct Sandbox {
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
     pub(crate) door: Door,
+    /// Where browsers find it.
+    pub(crate) url: String,
     /// The same door for somebody of another tenant.
     pub(crate) strange: Door,
     /// The same door for a second person, called `approver`.
@@ -211,7 +213,8 @@ impl Sandbox {
             tokens: Tokens::new(vec![token, stranger, approver])?,
         };
         let app = gateway::App::build(&config, deps, listener().await?)?;
-        let channel = runtime::connect(&url(app.address()), None)?;
+        let address = url(app.address());
+        let channel = runtime::connect(&address, None)?;
         let door = InterceptedService::new(channel.clone(), Bearer(TOKEN));
         let strange = InterceptedService::new(channel.clone(), Bearer(STRANGER));
         let second = InterceptedService::new(channel, Bearer(APPROVER));
@@ -221,6 +224,7 @@ impl Sandbox {
             tenant,
             graph,
             door,
+            url: address,
             strange,
             second,
             restorer,
