@@ -264,6 +264,8 @@ impl Sandbox {
                 simulator::WRITER_CLIENT_ID,
                 "env:REWIND_CREDENTIAL_WRITER_PRACTICE",
             ),
+            // So that a day's snapshot is taken whenever a test runs.
+            schedule: "00:00-00:01".to_owned(),
             ..Tenant::default()
         }
     }
