@@ -8,6 +8,7 @@
 pub mod access;
 pub mod auth;
 mod check_tenant;
+mod compat;
 pub mod config;
 mod consent;
 pub mod error;
@@ -108,10 +109,16 @@ impl App {
             registration::CustomClouds::Refuse
         };
         let service = rpc::Service::new(
-            tenants::Registry::new(deps.vault, deps.clock, clouds, config.installed.clone()),
+            tenants::Registry::new(
+                deps.vault,
+                Arc::clone(&deps.clock),
+                clouds,
+                config.installed.clone(),
+            ),
             deps.backends.clone(),
         );
         let local = Routes::new(TenantServiceServer::new(service)).prepare();
+        let (ids, tls_is_on) = (Arc::clone(&deps.ids), tls.is_some());
         let door = Arc::new(proxy::Proxy::new(
             access,
             deps.tokens,
@@ -119,7 +126,13 @@ impl App {
             local,
             deps.ids,
         ));
-        let served = web::service(door, web::routes());
+        let graph = compat::routes(compat::Site {
+            door: Arc::clone(&door),
+            clock: deps.clock,
+            ids,
+            tls: tls_is_on,
+        });
+        let served = web::service(door, web::routes().merge(graph));
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod compat;
 mod proxy;
 mod replicas;
 mod tenants;
