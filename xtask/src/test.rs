@@ -62,6 +62,7 @@ struct Parts {
 fn prepare(repo: &Repo) -> Result<Parts> {
     for part in [
         &tools::GRAPH_SDK,
+        &tools::GRPC_TOOLS,
         &tools::PYARROW,
         &tools::MOTO,
         &tools::AZURITE,

@@ -159,7 +159,7 @@ async fn tour(sandbox: &Sandbox) -> anyhow::Result<Vec<Stop>> {
 }
 
 async fn sign_in(browser: &mut Chromium, sandbox: &Sandbox) -> anyhow::Result<()> {
-    browser.open(&format!("{}{}", sandbox.url, "/")).await?;
+    browser.open(&format!("{}{}", sandbox.gateway, "/")).await?;
     let path = browser.run("location.pathname").await?;
     ensure!(path == "/login", "nobody is signed in: {path}");
     let fill = format!("document.getElementById('token').value = '{TOKEN}'");
@@ -193,7 +193,7 @@ async fn every_page_is_readable_wide_and_narrow_light_and_dark() -> anyhow::Resu
     let mut wrong = Vec::new();
     for stop in &stops {
         browser
-            .open(&format!("{}{}", sandbox.url, stop.path))
+            .open(&format!("{}{}", sandbox.gateway, stop.path))
             .await?;
         let title = browser
             .run("document.querySelector('h1').textContent")
@@ -244,7 +244,7 @@ async fn a_snapshot_is_taken_and_found_by_hand() -> anyhow::Result<()> {
     ensure!(focused == "#content", "{focused}");
 
     browser
-        .open(&format!("{}/tenants/{TENANT}", sandbox.url))
+        .open(&format!("{}/tenants/{TENANT}", sandbox.gateway))
         .await?;
     browser
         .follow("document.querySelector('.commands button.primary').click()")
@@ -274,7 +274,7 @@ async fn a_snapshot_is_taken_and_found_by_hand() -> anyhow::Result<()> {
         .follow("document.querySelector('.account button').click()")
         .await?;
     browser
-        .open(&format!("{}/tenants/{TENANT}", sandbox.url))
+        .open(&format!("{}/tenants/{TENANT}", sandbox.gateway))
         .await?;
     let title = browser
         .run("document.querySelector('h1').textContent")

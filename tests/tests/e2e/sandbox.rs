@@ -31,9 +31,9 @@ use tonic::{Request, Status};
 /// A token that may do everything, for every tenant.
 pub(crate) const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
 /// The token of somebody who may do everything for another tenant.
-const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
+pub(crate) const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
 /// The token of somebody who may read and approve.
-const APPROVER: &str = "a-third-token-of-the-tests-with-32-characters";
+pub(crate) const APPROVER: &str = "a-third-token-of-the-tests-with-32-characters";
 /// The practice tenant.
 pub(crate) const TENANT: &str = "5a1d0000-0000-4000-8000-000000000001";
 
@@ -61,9 +61,9 @@ pub(crate) struct Sandbox {
     pub(crate) simulator: Simulator,
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
+    /// Where the gateway is reached.
+    pub(crate) gateway: String,
     pub(crate) door: Door,
-    /// Where browsers find it.
-    pub(crate) url: String,
     /// The same door for somebody of another tenant.
     pub(crate) strange: Door,
     /// The same door for a second person, called `approver`.
@@ -213,8 +213,8 @@ impl Sandbox {
             tokens: Tokens::new(vec![token, stranger, approver])?,
         };
         let app = gateway::App::build(&config, deps, listener().await?)?;
-        let address = url(app.address());
-        let channel = runtime::connect(&address, None)?;
+        let gateway = url(app.address());
+        let channel = runtime::connect(&gateway, None)?;
         let door = InterceptedService::new(channel.clone(), Bearer(TOKEN));
         let strange = InterceptedService::new(channel.clone(), Bearer(STRANGER));
         let second = InterceptedService::new(channel, Bearer(APPROVER));
@@ -223,8 +223,8 @@ impl Sandbox {
             simulator,
             tenant,
             graph,
+            gateway,
             door,
-            url: address,
             strange,
             second,
             restorer,
