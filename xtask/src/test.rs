@@ -62,6 +62,7 @@ struct Parts {
 fn prepare(repo: &Repo) -> Result<Parts> {
     for part in [
         &tools::GRAPH_SDK,
+        &tools::GRPC_TOOLS,
         &tools::PYARROW,
         &tools::MOTO,
         &tools::AZURITE,
@@ -69,10 +70,13 @@ fn prepare(repo: &Repo) -> Result<Parts> {
         &tools::CHECKOV,
         &tools::EXTENSIONS,
         &tools::PROMTOOL,
+        &tools::AXE,
     ] {
         part.install(repo)?;
     }
     tools::debian_program("age", "age")?;
+    // What shows the console to its tests.
+    tools::debian_program("chromium", "chromium")?;
     Ok(Parts {
         nextest: find_nextest(repo),
     })

@@ -58,6 +58,19 @@ pub(crate) const GRAPH_SDK: Tool = Tool {
     with: &["Deprecated==1.3.1"],
 };
 
+/// What makes and runs Python clients from the protos; its program is the Python that has it.
+pub(crate) const GRPC_TOOLS: Tool = Tool {
+    source: Source::Pypi,
+    package: "grpcio-tools",
+    version: "1.85.0",
+    binary: "python",
+    // Clients of the two services that every server has.
+    with: &[
+        "grpcio-health-checking==1.85.0",
+        "grpcio-reflection==1.85.0",
+    ],
+};
+
 /// A reader of Parquet that knows nothing of Rewind; its program is the Python that has it.
 pub(crate) const PYARROW: Tool = Tool {
     source: Source::Pypi,
@@ -132,6 +145,15 @@ pub(crate) const PROMTOOL: Tool = Tool {
     package: "prometheus",
     version: "debian",
     binary: "usr/bin/promtool",
+    with: &[],
+};
+
+/// What finds barriers in web pages: a script, no program.
+pub(crate) const AXE: Tool = Tool {
+    source: Source::NpmLibrary,
+    package: "axe-core",
+    version: "4.14.1",
+    binary: "axe-core/axe.min.js",
     with: &[],
 };
 

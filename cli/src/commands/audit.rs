@@ -47,7 +47,9 @@ async fn list(args: &ListAudit, global: &Global, output: Output) -> Result<u8, F
     let limit = args.limit as usize;
     let (mut entries, mut token, mut unreadable) = (Vec::new(), String::new(), 0);
     loop {
-        let left = i32::try_from(limit - entries.len()).unwrap_or(PAGE).min(PAGE);
+        let left = i32::try_from(limit - entries.len())
+            .unwrap_or(PAGE)
+            .min(PAGE);
         let page = page(&session, parent.as_deref(), &filter, left, token).await?;
         entries.extend(page.entries);
         unreadable += page.unreadable;
@@ -215,9 +217,8 @@ async fn verify(args: &VerifyAudit, global: &Global, output: Output) -> Result<u
     let found = found.ok_or(Failure::Answer("it holds no verification"))?;
     output.result(|| to_json("AuditVerification", &found), || page_of(&found))?;
     if !found.witnesses_complete {
-        output.warning(
-            "the installation's chains, which vouch for the others, cannot be read whole",
-        );
+        output
+            .warning("the installation's chains, which vouch for the others, cannot be read whole");
     }
     for flaw in &found.flaws {
         output.warning(&flaw_line(flaw));

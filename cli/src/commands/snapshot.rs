@@ -14,8 +14,8 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::{Global, HoldSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot};
-use crate::commands::tenant::change;
 use crate::client::{PAGE, all_pages, required};
+use crate::commands::tenant::change;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::{Update, watch};

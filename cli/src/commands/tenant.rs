@@ -16,9 +16,7 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::value::reference;
-use crate::args::{
-    AddTenant, Filter, Global, OneTenant, TenantCommand, UpdateTenant, Webhook,
-};
+use crate::args::{AddTenant, Filter, Global, OneTenant, TenantCommand, UpdateTenant, Webhook};
 use crate::client::{PAGE, all_pages, required};
 use crate::commands::signals::min_severity;
 use crate::failure::Failure;
@@ -167,7 +165,9 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
     });
     let answer = session.client.tenants().update_tenant(request).await;
     let answer = answer?.into_inner();
-    let tenant = answer.tenant.ok_or(Failure::Answer("it names no resource"))?;
+    let tenant = answer
+        .tenant
+        .ok_or(Failure::Answer("it names no resource"))?;
     print(&tenant, &output)?;
     match &answer.pending_change {
         Some(pending) => Ok(change::waits(pending, &output)),

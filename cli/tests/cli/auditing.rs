@@ -146,10 +146,7 @@ impl AuditService for Fake {
 fn who_called_is_listed_as_a_table_and_as_json() {
     let gateway = Gateway::start(Fake::default());
     let run = gateway.rewind(&["audit", "list"]).exits(0);
-    assert_data_eq!(
-        &run.out,
-        str![[r#""#]]
-    );
+    assert_data_eq!(&run.out, str![[r#""#]]);
     assert!(run.err.is_empty(), "{run:?}");
     let run = gateway.rewind(&["audit", "list", "--output", "json"]);
     let list = run.exits(0).json();
@@ -182,10 +179,23 @@ fn entries_are_chosen_by_time_caller_method_outcome_and_kind() {
     let filter = &asked["filter"];
     assert!(filter["fromTime"].is_string() && filter["untilTime"].is_string());
     assert_eq!(
-        [&filter["caller"], &filter["method"], &filter["result"], &asked["pageSize"]],
-        [&json!("ana"), &json!("TakeSnapshot"), &json!("AUDIT_RESULT_UNKNOWN"), &json!(1)]
+        [
+            &filter["caller"],
+            &filter["method"],
+            &filter["result"],
+            &asked["pageSize"]
+        ],
+        [
+            &json!("ana"),
+            &json!("TakeSnapshot"),
+            &json!("AUDIT_RESULT_UNKNOWN"),
+            &json!(1)
+        ]
     );
-    assert_eq!(filter["kinds"], json!(["AUDIT_KIND_MUTATION", "AUDIT_KIND_DENIAL"]));
+    assert_eq!(
+        filter["kinds"],
+        json!(["AUDIT_KIND_MUTATION", "AUDIT_KIND_DENIAL"])
+    );
     let run = gateway.rewind(&["audit", "list", "--since", "400000000days"]);
     assert!(run.exits(2).err.contains("--since is too long"));
 }
@@ -194,8 +204,12 @@ fn entries_are_chosen_by_time_caller_method_outcome_and_kind() {
 fn the_installations_entries_need_no_tenant() {
     let gateway = Gateway::start(Fake::two_tenants());
     gateway.rewind(&["audit", "list"]).exits(2);
-    gateway.rewind(&["audit", "list", "--installation"]).exits(0);
-    gateway.rewind(&["audit", "verify", "--installation"]).exits(0);
+    gateway
+        .rewind(&["audit", "list", "--installation"])
+        .exits(0);
+    gateway
+        .rewind(&["audit", "verify", "--installation"])
+        .exits(0);
     assert_eq!(gateway.fake.heard("ListAuditEntriesRequest"), 0);
     assert_eq!(gateway.fake.heard("VerifyInstallationAuditRequest"), 1);
 }
@@ -207,17 +221,17 @@ fn what_cannot_be_read_is_a_warning() {
         ..Fake::default()
     });
     let run = gateway.rewind(&["audit", "list"]).exits(3);
-    assert!(run.err.contains("warning: 5 files were left out"), "{run:?}");
+    assert!(
+        run.err.contains("warning: 5 files were left out"),
+        "{run:?}"
+    );
 }
 
 #[test]
 fn verification_fails_where_anything_is_wrong() {
     let gateway = Gateway::start(Fake::default());
     let run = gateway.rewind(&["audit", "verify"]).exits(0);
-    assert_data_eq!(
-        &run.out,
-        str![[r#""#]]
-    );
+    assert_data_eq!(&run.out, str![[r#""#]]);
     let flawed = |verification: AuditVerification| {
         Gateway::start(Fake {
             verification,
@@ -236,7 +250,9 @@ fn verification_fails_where_anything_is_wrong() {
     let run = gateway.rewind(&["audit", "verify"]).exits(1);
     let line = format!("warning: altered: {WRITER}: file 7: it cannot be decrypted\n");
     assert_eq!(run.err, line);
-    let run = gateway.rewind(&["audit", "verify", "--output=json"]).exits(1);
+    let run = gateway
+        .rewind(&["audit", "verify", "--output=json"])
+        .exits(1);
     assert_eq!(run.json()["flaws"][0]["number"], 7);
     let gateway = flawed(AuditVerification {
         witnesses_complete: false,

@@ -15,7 +15,14 @@ fn what_waits_for_a_second_person_is_told_and_ends_with_3() {
     for line in [
         &["tenant", "suspend"][..],
         &["tenant", "update", "--retention", "recent=1"],
-        &["tenant", "offboard", TENANT, "--confirm", "Contoso", "--without-export"],
+        &[
+            "tenant",
+            "offboard",
+            TENANT,
+            "--confirm",
+            "Contoso",
+            "--without-export",
+        ],
         &["snapshot", "hold", "s1", "--lift"],
         &["keys", "erase", "--tenant", TENANT, "--confirm", TENANT],
     ] {
@@ -28,8 +35,14 @@ fn what_waits_for_a_second_person_is_told_and_ends_with_3() {
         }
     }
     let asked = gateway.fake.last("OffboardTenantRequest");
-    assert_eq!((&asked["confirm"], &asked["withoutExport"]), (&"Contoso".into(), &true.into()));
-    assert_eq!(gateway.fake.last("UpdateTenantRequest")["retention"], "recent=1,days=0,weeks=0,months=0,floor-days=0,minimum=1");
+    assert_eq!(
+        (&asked["confirm"], &asked["withoutExport"]),
+        (&"Contoso".into(), &true.into())
+    );
+    assert_eq!(
+        gateway.fake.last("UpdateTenantRequest")["retention"],
+        "recent=1,days=0,weeks=0,months=0,floor-days=0,minimum=1"
+    );
     gateway.rewind(&["tenant", "offboard", TENANT]).exits(2);
     gateway.rewind(&["tenant", "resume"]).exits(0);
 }
@@ -54,7 +67,9 @@ Hash           c0ffee
 "#]]
     );
     // Nobody can be asked here, so that what was read has to be named.
-    let run = gateway.rewind(&["tenant", "change", "approve", "3"]).exits(2);
+    let run = gateway
+        .rewind(&["tenant", "change", "approve", "3"])
+        .exits(2);
     assert!(run.err.contains("--hash must name"), "{run:?}");
     assert_eq!(gateway.fake.heard("ApproveGuardedChangeRequest"), 0);
     let name = canned::name("changes", "3");
@@ -63,16 +78,25 @@ Hash           c0ffee
         .exits(0);
     assert!(run.out.contains("waits for its time"), "{run:?}");
     let asked = gateway.fake.last("ApproveGuardedChangeRequest");
-    assert_eq!((&asked["name"], &asked["changeHash"]), (&name.clone().into(), &"c0ffee".into()));
+    assert_eq!(
+        (&asked["name"], &asked["changeHash"]),
+        (&name.clone().into(), &"c0ffee".into())
+    );
 
     let run = gateway
         .rewind(&["tenant", "change", "cancel", "3", "--reason", "no need"])
         .exits(0);
-    assert!(run.out.contains("cancelled") && run.out.contains("no need"), "{run:?}");
+    assert!(
+        run.out.contains("cancelled") && run.out.contains("no need"),
+        "{run:?}"
+    );
     let run = gateway
         .rewind(&["tenant", "change", "list", "--open", "--output", "json"])
         .exits(0);
-    assert!(run.out.contains("\"GUARDED_CHANGE_STATE_PENDING\""), "{run:?}");
+    assert!(
+        run.out.contains("\"GUARDED_CHANGE_STATE_PENDING\""),
+        "{run:?}"
+    );
     assert_eq!(gateway.fake.last("ListGuardedChangesRequest")["open"], true);
 }
 
@@ -93,7 +117,14 @@ fn nobody_approves_their_own_wish() {
 fn a_certificate_says_what_was_erased_and_what_remains() {
     let gateway = Gateway::start(Fake::two_tenants());
     let run = gateway.rewind(&["tenant", "certificate", OTHER]).exits(0);
-    for part in ["Fabrikam", "ben, 2026", "1: beef", "ok: what was deleted is gone", "9 files, 2.0 KiB", "  - what was logged"] {
+    for part in [
+        "Fabrikam",
+        "ben, 2026",
+        "1: beef",
+        "ok: what was deleted is gone",
+        "9 files, 2.0 KiB",
+        "  - what was logged",
+    ] {
         assert!(run.out.contains(part), "{part}: {run:?}");
     }
     gateway.rewind(&["tenant", "certificate", TENANT]).exits(4);
@@ -103,15 +134,41 @@ fn a_certificate_says_what_was_erased_and_what_remains() {
 fn the_overview_shows_who_needs_attention() {
     let gateway = Gateway::start(Fake::default());
     let run = gateway
-        .rewind(&["tenant", "overview", "--group", "gold", "--label", "tier=1", "--sort", "age", "--reverse", "--attention"])
+        .rewind(&[
+            "tenant",
+            "overview",
+            "--group",
+            "gold",
+            "--label",
+            "tier=1",
+            "--sort",
+            "age",
+            "--reverse",
+            "--attention",
+        ])
         .exits(0);
-    for part in ["Contoso", "2h", "120", "21 ▄█", "1 critical", "60", "1 critical signals in 7 days", "1 tenants, 1 to look at"] {
+    for part in [
+        "Contoso",
+        "2h",
+        "120",
+        "21 ▄█",
+        "1 critical",
+        "60",
+        "1 critical signals in 7 days",
+        "1 tenants, 1 to look at",
+    ] {
         assert!(run.out.contains(part), "{part}: {run:?}");
     }
     let asked = gateway.fake.last("ListTenantOverviewsRequest");
     assert_eq!(asked["orderBy"], "age asc");
-    assert_eq!((&asked["group"], &asked["labels"][0]), (&"gold".into(), &"tier=1".into()));
-    assert_eq!((&asked["attentionOnly"], &asked["pageSize"]), (&true.into(), &50.into()));
+    assert_eq!(
+        (&asked["group"], &asked["labels"][0]),
+        (&"gold".into(), &"tier=1".into())
+    );
+    assert_eq!(
+        (&asked["attentionOnly"], &asked["pageSize"]),
+        (&true.into(), &50.into())
+    );
 }
 
 #[test]
@@ -119,8 +176,14 @@ fn many_are_registered_from_a_file_and_a_dry_run_registers_none() {
     let gateway = Gateway::start(Fake::default());
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("tenants.csv").display().to_string();
-    std::fs::write(&file, format!("id,name,groups\n{TENANT},Contoso,gold\n{OTHER},Fabrikam,\n")).expect("written");
-    let run = gateway.rewind(&["tenant", "import", &file, "--dry-run"]).exits(0);
+    std::fs::write(
+        &file,
+        format!("id,name,groups\n{TENANT},Contoso,gold\n{OTHER},Fabrikam,\n"),
+    )
+    .expect("written");
+    let run = gateway
+        .rewind(&["tenant", "import", &file, "--dry-run"])
+        .exits(0);
     assert_data_eq!(
         &run.out,
         str![[r#"
@@ -130,14 +193,23 @@ LINE  ID                                    NAME      RESULT  DETAIL
 
 "#]]
     );
-    assert_eq!(gateway.fake.last("CreateTenantRequest")["validateOnly"], true);
+    assert_eq!(
+        gateway.fake.last("CreateTenantRequest")["validateOnly"],
+        true
+    );
     let run = gateway.rewind(&["tenant", "import", &file]).exits(0);
     assert!(run.out.contains("registered"), "{run:?}");
-    assert_eq!(gateway.fake.last("CreateTenantRequest")["validateOnly"], false);
+    assert_eq!(
+        gateway.fake.last("CreateTenantRequest")["validateOnly"],
+        false
+    );
 
     std::fs::write(&file, format!("id,name\nx,Nobody\n{OTHER},Fabrikam\n")).expect("written");
     let run = gateway.rewind(&["tenant", "import", &file]).exits(3);
-    assert!(run.out.contains("failed") && run.err.contains("1 of 2 rows failed"), "{run:?}");
+    assert!(
+        run.out.contains("failed") && run.err.contains("1 of 2 rows failed"),
+        "{run:?}"
+    );
 
     let again = Gateway::start(Fake {
         already_registered: true,

@@ -143,15 +143,32 @@ mod tests {
 
     #[test]
     fn windows_are_read_and_written() {
-        for text in ["00:00-06:00", "22:00-04:00", "00:00-24:00", "12:30-12:31", "06:00-00:00"] {
+        for text in [
+            "00:00-06:00",
+            "22:00-04:00",
+            "00:00-24:00",
+            "12:30-12:31",
+            "06:00-00:00",
+        ] {
             let window: Window = text.parse().expect(text);
-            assert_eq!(window.to_string().replace("24:00", "00:00"), text.replace("24:00", "00:00"));
+            assert_eq!(
+                window.to_string().replace("24:00", "00:00"),
+                text.replace("24:00", "00:00")
+            );
             assert_eq!(window.to_string().parse::<Window>(), Ok(window), "{text}");
         }
         assert_eq!(Window::default().to_string(), "00:00-06:00");
         for text in [
-            "", "00:00", "6-7", "00:00-00:00", "24:00-01:00", "00:60-01:00", "25:00-26:00",
-            "+1:00-02:00", "00:00-24:01", "00:00-06:00Z",
+            "",
+            "00:00",
+            "6-7",
+            "00:00-00:00",
+            "24:00-01:00",
+            "00:60-01:00",
+            "25:00-26:00",
+            "+1:00-02:00",
+            "00:00-24:01",
+            "00:00-06:00Z",
         ] {
             assert!(text.parse::<Window>().is_err(), "{text}");
         }
@@ -191,6 +208,9 @@ mod tests {
             let hour = usize::try_from((due - begin).num_hours()).expect("after it began");
             hours[hour] += 1;
         }
-        assert!(hours.iter().all(|count| (850..1_150).contains(count)), "{hours:?}");
+        assert!(
+            hours.iter().all(|count| (850..1_150).contains(count)),
+            "{hours:?}"
+        );
     }
 }

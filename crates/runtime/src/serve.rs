@@ -162,11 +162,14 @@ impl Server {
         }
         let mut routes = self.routes.add_service(health);
         if let Some(descriptors) = self.descriptors {
-            let reflection = tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .build_v1()?;
-            routes = routes.add_service(reflection);
+            let reflection = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(descriptors)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            // Python's client, among others, asks in the older version alone.
+            let (v1, older) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+            routes = routes.add_service(v1).add_service(older);
         }
         let builder = tonic::transport::Server::builder()
             .accept_http1(self.http1)

@@ -220,13 +220,21 @@ impl Audit {
             return self.keeper.note(place, entry, Haste::Lazy);
         }
         // It is refused whether that is known to be written or not.
-        if self.keeper.durable(place, entry, REFUSAL_PATIENCE).await.is_err() {
+        if self
+            .keeper
+            .durable(place, entry, REFUSAL_PATIENCE)
+            .await
+            .is_err()
+        {
             self.metrics.audit_late();
         }
     }
 
     async fn read(&self, attempt: &mut Attempt, status: &Status) {
-        if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated) {
+        if matches!(
+            status.code(),
+            Code::PermissionDenied | Code::Unauthenticated
+        ) {
             return self.deny(attempt, status).await;
         }
         attempt.stage = Stage::Told;

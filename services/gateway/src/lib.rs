@@ -10,6 +10,7 @@ mod audit;
 pub mod auth;
 mod check_tenant;
 mod circuit;
+mod compat;
 pub mod config;
 mod consent;
 mod deadline;
@@ -154,6 +155,7 @@ impl App {
             .add_service(GrantServiceServer::new(grants))
             .add_service(AuditServiceServer::new(audit_service))
             .prepare();
+        let tls_is_on = tls.is_some();
         let door = Arc::new(proxy::Proxy::new(
             access,
             callers,
@@ -162,8 +164,15 @@ impl App {
             Arc::clone(&deps.ids),
             audit.clone(),
         ));
-        let console = console::Console::open(config, &door, Arc::clone(&clock), deps.ids)?;
-        let served = web::service(door, web::routes(Arc::new(console)));
+        let (time, ids) = (Arc::clone(&clock), Arc::clone(&deps.ids));
+        let console = console::Console::open(config, &door, time, ids)?;
+        let graph = compat::routes(compat::Site {
+            door: Arc::clone(&door),
+            clock,
+            ids: deps.ids,
+            tls: tls_is_on,
+        });
+        let served = web::service(door, web::routes(Arc::new(console)).merge(graph));
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,

@@ -92,7 +92,8 @@ impl Metrics {
 
     /// Tells that so many entries were lost.
     pub(crate) fn audit_lost(&self, count: i64) {
-        self.audit_lost.inc_by(u64::try_from(count).unwrap_or_default());
+        self.audit_lost
+            .inc_by(u64::try_from(count).unwrap_or_default());
     }
 
     /// Tells that a file could not be written.

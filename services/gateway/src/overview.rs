@@ -68,7 +68,10 @@ impl Index {
             let work = async {
                 if let Err(error) = self.refresh().await {
                     let error = runtime::status::chain(&error);
-                    tracing::warn!(error, "the overview could not be refreshed; the next pass tries again");
+                    tracing::warn!(
+                        error,
+                        "the overview could not be refreshed; the next pass tries again"
+                    );
                 }
                 let rest = (begun.elapsed() * DUTY).clamp(SHORTEST, LONGEST);
                 tokio::time::sleep(rest).await;
@@ -125,7 +128,9 @@ impl Index {
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // It is shown by its id alone.
-                self.rows.write().insert(id.clone(), Arc::new(Row::damaged(id, numbers)));
+                self.rows
+                    .write()
+                    .insert(id.clone(), Arc::new(Row::damaged(id, numbers)));
                 return Err(error);
             }
             Err(error) => return Err(error),

@@ -13,9 +13,8 @@ use model::TenantId;
 use proto::v1::tenant_service_server::TenantService;
 use proto::v1::{
     CheckTenantRequest, CheckTenantResponse, CreateTenantRequest, CreateTenantResponse,
-    GetTenantRequest, GetTenantResponse, ListTenantOverviewsRequest,
-    ListTenantOverviewsResponse, ListTenantsRequest, ListTenantsResponse,
-    UpdateTenantRequest, UpdateTenantResponse,
+    GetTenantRequest, GetTenantResponse, ListTenantOverviewsRequest, ListTenantOverviewsResponse,
+    ListTenantsRequest, ListTenantsResponse, UpdateTenantRequest, UpdateTenantResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -109,10 +108,7 @@ impl TenantService for Service {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let passage = passage(&request)?;
         let request = request.into_inner();
-        let page = self
-            .registry
-            .list(&passage.caller, &request)
-            .await?;
+        let page = self.registry.list(&passage.caller, &request).await?;
         Ok(Response::new(ListTenantsResponse {
             tenants: page.items,
             next_page_token: page.next_page_token,

@@ -13,6 +13,7 @@ mod scripted;
 mod stage;
 
 mod console;
+mod compat;
 mod proxy;
 mod replicas;
 mod reporting;

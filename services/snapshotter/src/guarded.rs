@@ -40,6 +40,8 @@ pub(crate) async fn run(context: Context, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticker.tick() => {}
+            // Where nobody has to wait, it takes effect at once.
+            _ = context.approvals.rung() => {}
         }
         if let Err(error) = round(&context).await {
             tracing::warn!(

@@ -6,8 +6,8 @@
 use model::TenantId;
 use proto::name;
 use proto::v1::{
-    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse,
-    GuardedChangeKind, Rewrapping, RotateKeyRequest, RotateKeyResponse,
+    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse, GuardedChangeKind,
+    Rewrapping, RotateKeyRequest, RotateKeyResponse,
 };
 
 use crate::guarded::propose::{self, Asked};

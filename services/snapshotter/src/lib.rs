@@ -124,6 +124,8 @@ pub(crate) struct Context {
     pub(crate) bell: Bell,
     /// Tells of which tenant there is something new to say in short.
     pub(crate) news: Bell,
+    /// Tells that a guarded change was approved.
+    pub(crate) approvals: Bell,
     /// Snapshots that failed and that no summary tells of yet.
     pub(crate) failures: summary::Failures,
     /// After what time a guarded change takes effect that was approved.
@@ -151,6 +153,7 @@ impl Context {
             signal_poll: config::SIGNAL_POLL,
             bell: Bell::default(),
             news: Bell::default(),
+            approvals: Bell::default(),
             failures: summary::Failures::default(),
             guarded_wait: config::GUARDED_WAIT,
             ending: CancellationToken::new(),

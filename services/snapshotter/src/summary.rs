@@ -15,9 +15,7 @@ use model::{TenantId, slot};
 use parking_lot::Mutex;
 use prost::Message;
 use proto::convert::{time, timestamp};
-use proto::v1::{
-    DaySummary, Posture, Severity, Signal, SummaryFailure, TenantSummary, TypeCount,
-};
+use proto::v1::{DaySummary, Posture, Severity, Signal, SummaryFailure, TenantSummary, TypeCount};
 use store::{Area, Manifest, StoreError, TenantVault};
 use tokio_util::sync::CancellationToken;
 
@@ -249,9 +247,7 @@ async fn days(
     now: DateTime<Utc>,
 ) -> Result<Vec<DaySummary>, Error> {
     let today = now.date_naive();
-    let oldest = today
-        .checked_sub_days(Days::new(DAYS - 1))
-        .unwrap_or(today);
+    let oldest = today.checked_sub_days(Days::new(DAYS - 1)).unwrap_or(today);
     let known: BTreeMap<&str, &DaySummary> = before
         .days
         .iter()
@@ -265,7 +261,10 @@ async fn days(
         let Some(day) = day_of(&listed.id).filter(|_| listed.name == CHANGES) else {
             continue;
         };
-        let changes = match known.get(day.to_string().as_str()).and_then(|it| it.changes) {
+        let changes = match known
+            .get(day.to_string().as_str())
+            .and_then(|it| it.changes)
+        {
             Some(changes) => Some(changes),
             None => {
                 let content = vault.get(Area::Summary, &listed.id, CHANGES).await?;
@@ -327,7 +326,9 @@ async fn count_signals(
 ) -> Result<(), Error> {
     let read = |id: String| async move {
         match vault.get(Area::Signals, &id, SIGNAL).await {
-            Ok(content) => Ok(Signal::decode(content).map_or(Severity::Unspecified, |it| it.severity())),
+            Ok(content) => {
+                Ok(Signal::decode(content).map_or(Severity::Unspecified, |it| it.severity()))
+            }
             Err(error) => Err(Error::from(error)),
         }
     };

@@ -232,13 +232,14 @@ async fn look_after(context: &Context, tenant: &TenantId) {
 fn note(context: &Context, tenant: &TenantId, error: &Error) {
     let expected = matches!(
         error,
-        Error::Suspended
-            | Error::Store(StoreError::SlotTaken { .. } | StoreError::Exists { .. })
+        Error::Suspended | Error::Store(StoreError::SlotTaken { .. } | StoreError::Exists { .. })
     );
     if !expected {
         let detail = runtime::status::chain(error);
         let now = context.deps.clock.now();
-        context.failures.failed(tenant, error.reason(), &detail, now);
+        context
+            .failures
+            .failed(tenant, error.reason(), &detail, now);
     }
 }
 

@@ -31,10 +31,7 @@ pub(super) async fn run(
 }
 
 /// Says what was asked for and waits for somebody else; nothing has taken effect.
-pub(crate) fn pending(
-    change: &v1::GuardedChange,
-    output: &Output,
-) -> Result<u8, Failure> {
+pub(crate) fn pending(change: &v1::GuardedChange, output: &Output) -> Result<u8, Failure> {
     output.result(|| to_json("GuardedChange", change), || shown(change))?;
     Ok(waits(change, output))
 }
@@ -103,7 +100,14 @@ async fn list(args: &ListGuarded, global: &Global, output: Output) -> Result<u8,
                 ]
             };
             table(
-                ["CHANGE", "STATE", "ASKED BY", "APPROVED BY", "FROM", "WHAT IT DOES"],
+                [
+                    "CHANGE",
+                    "STATE",
+                    "ASKED BY",
+                    "APPROVED BY",
+                    "FROM",
+                    "WHAT IT DOES",
+                ],
                 changes.iter().map(row),
             )
         },
@@ -180,9 +184,15 @@ fn shown(change: &v1::GuardedChange) -> String {
     let mut rows = vec![
         ("Name", change.name.clone()),
         ("State", state(change)),
-        ("Severity", word(change.severity().as_str_name(), "SEVERITY_")),
+        (
+            "Severity",
+            word(change.severity().as_str_name(), "SEVERITY_"),
+        ),
         ("Asked by", by(&change.author, change.create_time.as_ref())),
-        ("Approved by", by(&change.approver, change.approve_time.as_ref())),
+        (
+            "Approved by",
+            by(&change.approver, change.approve_time.as_ref()),
+        ),
     ];
     if change.state() == GuardedChangeState::Pending {
         rows.push(("Approve until", time(change.approve_by_time.as_ref())));

@@ -162,7 +162,9 @@ async fn register<'a>(
         Ok(_) => Ok(outcome("registered", "", String::new())),
         Err(status) => {
             let remote = Remote::from(status);
-            if remote.kind().is_retryable() || remote.reason() == model::error::reason::UNAUTHENTICATED {
+            if remote.kind().is_retryable()
+                || remote.reason() == model::error::reason::UNAUTHENTICATED
+            {
                 // The next row would fare no better.
                 return Err(Failure::Call(Box::new(remote)));
             }
@@ -242,7 +244,10 @@ fn tenant<'a>(
     let text = |column: &str| cell(column).to_owned();
     let list = |column: &str| -> Vec<String> {
         let parts = cell(column).split([';', ' ']);
-        parts.filter(|it| !it.is_empty()).map(str::to_owned).collect()
+        parts
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     TenantId::parse(cell("id")).map_err(|error| error.to_string())?;
     Ok(v1::Tenant {
@@ -277,8 +282,9 @@ fn application<'a>(
         let column = of(part);
         match cell(&column) {
             "" => Ok(String::new()),
-            text => reference("the column", proof, text)
-                .map_err(|_| format!("{column} is no reference: env:NAME or file:PATH is expected")),
+            text => reference("the column", proof, text).map_err(|_| {
+                format!("{column} is no reference: env:NAME or file:PATH is expected")
+            }),
         }
     };
     let app = v1::AppCredential {
@@ -301,8 +307,9 @@ fn webhook<'a>(cell: &impl Fn(&str) -> &'a str) -> Result<Option<v1::Webhook>, S
     })?;
     let min_severity = match cell("webhook_severity") {
         "" => v1::Severity::Low,
-        word => severity_of(word)
-            .ok_or_else(|| "webhook_severity: low, medium, high or critical is expected".to_owned())?,
+        word => severity_of(word).ok_or_else(|| {
+            "webhook_severity: low, medium, high or critical is expected".to_owned()
+        })?,
     };
     Ok(Some(v1::Webhook {
         url: url.to_owned(),
@@ -388,6 +395,9 @@ mod tests {
         ] {
             assert_eq!(rows(text.as_bytes()), Err(problem.to_owned()), "{text}");
         }
-        assert!(rows("id,name\nx\n".as_bytes()).is_err(), "a cell is missing");
+        assert!(
+            rows("id,name\nx\n".as_bytes()).is_err(),
+            "a cell is missing"
+        );
     }
 }

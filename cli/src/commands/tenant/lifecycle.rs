@@ -29,7 +29,11 @@ pub(super) async fn suspend(
         name,
         request_id: client.request_id(),
     });
-    let answer = client.lifecycle().suspend_tenant(request).await?.into_inner();
+    let answer = client
+        .lifecycle()
+        .suspend_tenant(request)
+        .await?
+        .into_inner();
     match &answer.change {
         Some(asked) => change::pending(asked, &output),
         None => {
@@ -53,10 +57,19 @@ pub(super) async fn resume(
         name,
         request_id: client.request_id(),
     });
-    let answer = client.lifecycle().resume_tenant(request).await?.into_inner();
+    let answer = client
+        .lifecycle()
+        .resume_tenant(request)
+        .await?
+        .into_inner();
     output.result(
         || to_json("ResumeTenantResponse", &answer),
-        || fields([("Name", answer.name.clone()), ("State", "active".to_owned())]),
+        || {
+            fields([
+                ("Name", answer.name.clone()),
+                ("State", "active".to_owned()),
+            ])
+        },
     )?;
     Ok(exit::DONE)
 }
@@ -136,9 +149,18 @@ fn certified(it: &v1::ErasureCertificate) -> String {
     let head = fields([
         ("Certificate", it.name.clone()),
         ("Tenant", it.display_name.clone()),
-        ("Done", word(it.kind().as_str_name(), "GUARDED_CHANGE_KIND_")),
-        ("Asked by", format!("{}, {}", it.author, time(it.request_time.as_ref()))),
-        ("Approved by", format!("{}, {}", it.approver, time(it.approve_time.as_ref()))),
+        (
+            "Done",
+            word(it.kind().as_str_name(), "GUARDED_CHANGE_KIND_"),
+        ),
+        (
+            "Asked by",
+            format!("{}, {}", it.author, time(it.request_time.as_ref())),
+        ),
+        (
+            "Approved by",
+            format!("{}, {}", it.approver, time(it.approve_time.as_ref())),
+        ),
         ("Change", it.change_hash.clone()),
         ("Keys deleted", time(it.erase_time.as_ref())),
         ("Key digests", or_dash(&keys.join(", "))),
@@ -147,7 +169,11 @@ fn certified(it: &v1::ErasureCertificate) -> String {
         ("Exported", or_dash(&it.exported_snapshot)),
         (
             "Remaining",
-            format!("{} files, {}", it.remaining_file_count, size(it.remaining_bytes)),
+            format!(
+                "{} files, {}",
+                it.remaining_file_count,
+                size(it.remaining_bytes)
+            ),
         ),
     ]);
     let remains = it.remains.iter();

@@ -34,7 +34,14 @@ pub(super) async fn run(args: &Overview, global: &Global, output: Output) -> Res
         || {
             let rows = table(
                 [
-                    "TENANT", "NAME", "AGE", "OBJECTS", "WEEK", "SIGNALS", "POSTURE", "STORED",
+                    "TENANT",
+                    "NAME",
+                    "AGE",
+                    "OBJECTS",
+                    "WEEK",
+                    "SIGNALS",
+                    "POSTURE",
+                    "STORED",
                     "ATTENTION",
                 ],
                 answer.overviews.iter().map(row),
@@ -70,7 +77,9 @@ fn row(it: &v1::TenantOverview) -> [String; 9] {
             true => "-".to_owned(),
             false => objects.to_string(),
         },
-        format!("{} {}", it.week_changes, chart(&summary.days)).trim().to_owned(),
+        format!("{} {}", it.week_changes, chart(&summary.days))
+            .trim()
+            .to_owned(),
         severities(&signals),
         summary
             .posture_score
@@ -90,7 +99,9 @@ fn severities(signals: &v1::SignalTotals) -> String {
         (signals.low, "low"),
     ];
     let some = all.iter().filter(|(count, _)| *count > 0);
-    let told: Vec<String> = some.map(|(count, word)| format!("{count} {word}")).collect();
+    let told: Vec<String> = some
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     match told.is_empty() {
         true => "-".to_owned(),
         false => told.join(", "),
@@ -142,7 +153,13 @@ mod tests {
 
     #[test]
     fn ages_and_charts_are_short() {
-        for (seconds, text) in [(59, "0m"), (3_599, "59m"), (3_600, "1h"), (172_799, "47h"), (172_800, "2d")] {
+        for (seconds, text) in [
+            (59, "0m"),
+            (3_599, "59m"),
+            (3_600, "1h"),
+            (172_799, "47h"),
+            (172_800, "2d"),
+        ] {
             assert_eq!(age(seconds), text);
         }
         let days = |changes: &[Option<i64>]| -> Vec<v1::DaySummary> {

@@ -191,6 +191,10 @@ fn a_policy_that_asks_less_is_known() {
         ("on", "on,expires=25h", true),
         ("on", "on,expires=23h", false),
     ] {
-        assert_eq!(policy(after).asks_less_than(&policy(before)), less, "{before} -> {after}");
+        assert_eq!(
+            policy(after).asks_less_than(&policy(before)),
+            less,
+            "{before} -> {after}"
+        );
     }
 }

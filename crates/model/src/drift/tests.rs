@@ -510,8 +510,16 @@ fn settings_that_see_less_are_known() {
         ("on", "on,mass-disable=20", true),
         ("on,mass-disable=20", "on,mass-disable=5%", true),
         ("on", "on,conditional-access=2", true),
-        ("on,mass-disable=off", "on,mass-disable=off,mass-deletion=off", true),
+        (
+            "on,mass-disable=off",
+            "on,mass-disable=off,mass-deletion=off",
+            true,
+        ),
     ] {
-        assert_eq!(watch(after).sees_less_than(&watch(before)), less, "{before} -> {after}");
+        assert_eq!(
+            watch(after).sees_less_than(&watch(before)),
+            less,
+            "{before} -> {after}"
+        );
     }
 }

@@ -204,6 +204,10 @@ fn one_smaller_number_keeps_less() {
         ("minimum=1", "minimum=0", false),
         ("minimum=2", "minimum=0", true),
     ] {
-        assert_eq!(policy(after).keeps_less_than(&policy(before)), less, "{before} -> {after}");
+        assert_eq!(
+            policy(after).keeps_less_than(&policy(before)),
+            less,
+            "{before} -> {after}"
+        );
     }
 }

@@ -89,10 +89,16 @@ async fn what_was_written_is_read_and_follows_on_what_was_before() {
     let flaws = chains.walk(W, &[1, 2, 3, 4, 5], &[], seen).await.unwrap();
     assert_eq!(flaws, []);
     assert_eq!(bodies[4], format!("{W} says 5"));
-    let (fourth, fifth) = (chains.read(W, 4).await.unwrap(), chains.read(W, 5).await.unwrap());
+    let (fourth, fifth) = (
+        chains.read(W, 4).await.unwrap(),
+        chains.read(W, 5).await.unwrap(),
+    );
     assert_eq!(fifth.as_ref().unwrap().previous, fourth.unwrap().hash);
     assert_eq!(fifth.unwrap().hash, end.hash);
-    assert_eq!(chains.read(W, 1).await.unwrap().unwrap().previous, Head::NONE.hash);
+    assert_eq!(
+        chains.read(W, 1).await.unwrap().unwrap().previous,
+        Head::NONE.hash
+    );
     assert_eq!(chains.read(W, 6).await.unwrap(), None);
     assert_eq!(chains.writers().await.unwrap(), [W, V]);
     let listed = chains.list().await.unwrap();
@@ -136,7 +142,11 @@ async fn what_no_gateway_writes_is_named() {
     let house = House::new();
     write(&house.tenants[0], W, 1).await;
     let folder = &house.tenants[0].folder;
-    for stray in [format!("{folder}/{W}/1"), format!("{folder}/note"), format!("{folder}/{W}/0000000001/x")] {
+    for stray in [
+        format!("{folder}/{W}/1"),
+        format!("{folder}/note"),
+        format!("{folder}/{W}/0000000001/x"),
+    ] {
         house.put(&Path::from(stray), Vec::new()).await;
     }
     let listed = house.tenants[0].list().await.unwrap();
@@ -160,14 +170,20 @@ async fn a_file_that_an_insider_wrote_anew_breaks_the_chain_or_the_checkpoint() 
     let (path, sealed) = forge(2, previous);
     let before = house.bytes(&path).await;
     house.put(&path, sealed).await;
-    assert_eq!(house.flaws(0, &[]).await, [(W.to_owned(), FlawKind::Broken, 3)]);
+    assert_eq!(
+        house.flaws(0, &[]).await,
+        [(W.to_owned(), FlawKind::Broken, 3)]
+    );
     house.put(&path, before).await;
 
     let previous = chains.read(W, 4).await.unwrap().unwrap().previous;
     let (path, sealed) = forge(4, previous);
     house.put(&path, sealed).await;
     assert_eq!(house.flaws(0, &[]).await, [], "nobody can know");
-    assert_eq!(house.flaws(0, &[(W, end)]).await, [(W.to_owned(), FlawKind::Replaced, 4)]);
+    assert_eq!(
+        house.flaws(0, &[(W, end)]).await,
+        [(W.to_owned(), FlawKind::Replaced, 4)]
+    );
 }
 
 /// What somebody does who can write to the store.
@@ -203,8 +219,12 @@ fn attacks() -> impl Strategy<Value = Attack> {
             one,
             other: one % FILES + by.min(FILES - one % FILES),
         }),
-        number.clone().prop_map(|number| Attack::Duplicate { number }),
-        number.clone().prop_map(|number| Attack::ToOtherWriter { number }),
+        number
+            .clone()
+            .prop_map(|number| Attack::Duplicate { number }),
+        number
+            .clone()
+            .prop_map(|number| Attack::ToOtherWriter { number }),
         number.prop_map(|number| Attack::ToOtherTenant { number }),
         Just(Attack::RemoveChain),
     ]
@@ -239,7 +259,10 @@ async fn attacked(house: &House, attack: &Attack) -> Vec<(usize, &'static str, F
             vec![(0, W, FlawKind::Cut, keep + 1)]
         }
         Attack::Swap { one, other } => {
-            let (first, second) = (house.bytes(&path(one)).await, house.bytes(&path(other)).await);
+            let (first, second) = (
+                house.bytes(&path(one)).await,
+                house.bytes(&path(other)).await,
+            );
             house.put(&path(one), second).await;
             house.put(&path(other), first).await;
             match one == other {

@@ -90,11 +90,18 @@ impl Walk<'_> {
             Ok(entry) => entry,
             Err(detail) => {
                 self.before = None;
-                self.flaw(FlawKind::Altered, number, format!("file {number}: {detail}"));
+                self.flaw(
+                    FlawKind::Altered,
+                    number,
+                    format!("file {number}: {detail}"),
+                );
                 return;
             }
         };
-        if self.before.is_some_and(|before| before.hash != entry.previous) {
+        if self
+            .before
+            .is_some_and(|before| before.hash != entry.previous)
+        {
             let detail = format!("file {number} does not follow on file {}", number - 1);
             self.flaw(FlawKind::Broken, number, detail);
         }

@@ -187,7 +187,10 @@ mod tests {
     async fn the_key_is_made_once_and_moves_from_one_wrap_to_the_next() {
         let store = InMemory::new();
         rewrap(&store, &wraps(1)).await.unwrap();
-        assert!(listed(&store).await.unwrap().is_empty(), "none is made for that");
+        assert!(
+            listed(&store).await.unwrap().is_empty(),
+            "none is made for that"
+        );
         let first = recipient(&store, &wraps(1)).await;
         assert_eq!(recipient(&store, &wraps(1)).await, first);
 

@@ -241,9 +241,21 @@ mod tests {
             (Setting::DriftWatch, "on", "off"),
             (Setting::AuditWatch, "on", "on,hard-delete=off"),
             (Setting::Webhook, &low, ""),
-            (Setting::Webhook, &low, &hook("https://a.example/", "env:A", "high")),
-            (Setting::Webhook, &low, &hook("https://b.example/", "env:A", "low")),
-            (Setting::Webhook, &low, &hook("https://a.example/", "env:B", "low")),
+            (
+                Setting::Webhook,
+                &low,
+                &hook("https://a.example/", "env:A", "high"),
+            ),
+            (
+                Setting::Webhook,
+                &low,
+                &hook("https://b.example/", "env:A", "low"),
+            ),
+            (
+                Setting::Webhook,
+                &low,
+                &hook("https://a.example/", "env:B", "low"),
+            ),
         ];
         for (setting, strong, weak) in cases {
             let (strong_one, weak_one) = (
@@ -252,8 +264,14 @@ mod tests {
             );
             assert_eq!(setting.of(&strong_one), strong);
             assert_eq!(setting.of(&weak_one), weak);
-            assert!(setting.protects_less(&strong_one, &weak_one), "{setting} {weak}");
-            assert!(!setting.protects_less(&strong_one, &strong_one), "{setting}");
+            assert!(
+                setting.protects_less(&strong_one, &weak_one),
+                "{setting} {weak}"
+            );
+            assert!(
+                !setting.protects_less(&strong_one, &strong_one),
+                "{setting}"
+            );
             for other in Setting::ALL.into_iter().filter(|other| *other != setting) {
                 assert!(!other.protects_less(&strong_one, &weak_one), "{other}");
             }
@@ -279,10 +297,16 @@ mod tests {
             let error = setting.set(&mut record(), "never mind", at(0));
             assert_eq!(error.expect_err("refused").setting, setting);
         }
-        let told = |url: &str| format!("{{\"url\":\"{url}\",\"secret\":\"env:A\",\"min_severity\":\"low\"}}");
+        let told = |url: &str| {
+            format!("{{\"url\":\"{url}\",\"secret\":\"env:A\",\"min_severity\":\"low\"}}")
+        };
         let mut one = record();
-        Setting::Webhook.set(&mut one, &told("https://a.example/"), at(1)).expect("set");
-        Setting::Webhook.set(&mut one, &told("https://b.example/"), at(2)).expect("set");
+        Setting::Webhook
+            .set(&mut one, &told("https://a.example/"), at(1))
+            .expect("set");
+        Setting::Webhook
+            .set(&mut one, &told("https://b.example/"), at(2))
+            .expect("set");
         assert_eq!(one.webhook.expect("there").since, at(1));
     }
 }

@@ -22,7 +22,9 @@ impl Vault {
     pub async fn summary_number(&self, tenant: &TenantId) -> Result<u64, StoreError> {
         let folder = layout::documents(tenant, Area::Summary, layout::OVERVIEW)?;
         let paths = file::list(self.store.as_ref(), &folder).await?;
-        let numbers = paths.iter().filter_map(|path| path.filename()?.parse().ok());
+        let numbers = paths
+            .iter()
+            .filter_map(|path| path.filename()?.parse().ok());
         Ok(numbers.max().unwrap_or(0))
     }
 
@@ -49,8 +51,7 @@ impl Vault {
         let Some(bytes) = file::read(self.store.as_ref(), &path).await? else {
             return Ok(None);
         };
-        let stored: v1::TenantRecord =
-            v1::from_json(path.as_ref(), &bytes)?;
+        let stored: v1::TenantRecord = v1::from_json(path.as_ref(), &bytes)?;
         stored.into_domain(path.as_ref(), tenant).map(Some)
     }
 

@@ -182,8 +182,8 @@ impl Keeper {
     /// Writes everything that waits, and then that no chain goes on.
     pub(super) async fn close(self: &Arc<Self>) -> Result<(), Unwritten> {
         let chains: Vec<Arc<Chain>> = self.chains.lock().values().cloned().collect();
-        let ended = futures::stream::iter(chains)
-            .for_each_concurrent(AT_A_TIME, |chain| async move {
+        let ended =
+            futures::stream::iter(chains).for_each_concurrent(AT_A_TIME, |chain| async move {
                 chain.queue.hurry();
                 chain.queue.rest().await;
             });
@@ -306,7 +306,8 @@ impl Keeper {
         let started = Instant::now();
         let body = record.encode_to_vec();
         end.head = append(&chains, &end.writer, end.head, &body, &self.metrics).await?;
-        self.metrics.audit_written(record.entries.len(), started.elapsed());
+        self.metrics
+            .audit_written(record.entries.len(), started.elapsed());
         if let Some(tenant) = &chain.place {
             let head = AuditHead {
                 tenant: tenant.to_string(),

@@ -245,7 +245,9 @@ impl Lister {
                 Err(error) => Err(error),
             }
         });
-        let ends = ends.buffered(AT_A_TIME).try_filter_map(|end| async { Ok(end) });
+        let ends = ends
+            .buffered(AT_A_TIME)
+            .try_filter_map(|end| async { Ok(end) });
         ends.try_collect().await
     }
 }
@@ -284,11 +286,7 @@ impl Listing<'_> {
     }
 
     /// Where a chain is entered: at its newest file that may hold what is wanted.
-    async fn begin(
-        &self,
-        writer: String,
-        last: u64,
-    ) -> Result<(Option<Cursor>, i64), StoreError> {
+    async fn begin(&self, writer: String, last: u64) -> Result<(Option<Cursor>, i64), StoreError> {
         let is_behind = |number: u64, time: DateTime<Utc>| {
             let after = self.after.as_ref();
             let seen = after.is_some_and(|after| {
@@ -423,7 +421,9 @@ impl Listing<'_> {
             let file = self.file_at(&cursor.writer, cursor.searched).await?;
             let entries = file.map(|(_, entries)| entries).unwrap_or_default();
             let outcomes = entries.into_iter().filter_map(|entry| {
-                let outcome = entry.outcome.filter(|_| entry.kind == AuditKind::Outcome as i32)?;
+                let outcome = entry
+                    .outcome
+                    .filter(|_| entry.kind == AuditKind::Outcome as i32)?;
                 Some((entry.call, outcome))
             });
             cursor.outcomes.extend(outcomes);

@@ -97,7 +97,10 @@ mod tests {
         let count = |source: &str| refusals.count(source, "UNAUTHENTICATED", "R", now);
         assert_eq!(count("10.0.0.0"), Counted::First);
         for n in 0..5_000 {
-            assert_eq!(count(&format!("10.0.{}.{}", n / 250, n % 250)), Counted::Along);
+            assert_eq!(
+                count(&format!("10.0.{}.{}", n / 250, n % 250)),
+                Counted::Along
+            );
         }
         let taken = refusals.take();
         assert_eq!(taken.len(), MOST + 1);

@@ -56,7 +56,11 @@ impl AuditService for Service {
         passage(&request)?;
         let request = request.into_inner();
         let tenant = tenant(&request.parent)?;
-        let chains = self.vault.tenant(&tenant).await.map_err(GatewayError::from)?;
+        let chains = self
+            .vault
+            .tenant(&tenant)
+            .await
+            .map_err(GatewayError::from)?;
         let place = Some(tenant);
         let (size, token) = (request.page_size, &request.page_token);
         let listed = self

@@ -124,7 +124,9 @@ fn plain(message: &DynamicMessage) -> String {
         _ => {
             let mut fields = Vec::new();
             collect(message, "", &mut fields);
-            let told = fields.iter().map(|field| format!("{}={}", field.path, field.value));
+            let told = fields
+                .iter()
+                .map(|field| format!("{}={}", field.path, field.value));
             format!("{{{}}}", told.collect::<Vec<_>>().join(" "))
         }
     }
@@ -144,10 +146,12 @@ mod tests {
         let descriptor = proto::json::pool()
             .get_message_by_name(&format!("rewind.v1.{name}"))
             .expect("in the contract");
-        let message =
-            DynamicMessage::decode(descriptor, request.encode_to_vec().as_slice()).expect("decodes");
+        let message = DynamicMessage::decode(descriptor, request.encode_to_vec().as_slice())
+            .expect("decodes");
         let lines = fields(&message).into_iter();
-        let lines: Vec<String> = lines.map(|it| format!("{}: {}", it.path, it.value)).collect();
+        let lines: Vec<String> = lines
+            .map(|it| format!("{}: {}", it.path, it.value))
+            .collect();
         lines.join("\n")
     }
 
@@ -215,8 +219,17 @@ mod tests {
             ..CreatePlanRequest::default()
         };
         let told = told("CreatePlanRequest", &request);
-        assert!(told.contains(&format!("parent: {}\n", "p".repeat(200))), "{told}");
-        assert!(told.contains("options.added: ADDED_POLICY_SOFT_DELETE"), "{told}");
-        assert!(told.contains("options.recreate_hard_deleted: true"), "{told}");
+        assert!(
+            told.contains(&format!("parent: {}\n", "p".repeat(200))),
+            "{told}"
+        );
+        assert!(
+            told.contains("options.added: ADDED_POLICY_SOFT_DELETE"),
+            "{told}"
+        );
+        assert!(
+            told.contains("options.recreate_hard_deleted: true"),
+            "{told}"
+        );
     }
 }

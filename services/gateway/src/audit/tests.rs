@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use model::TenantId;
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use proto::v1::{AuditFilter, AuditRecord};
 use runtime::{ManualClock, SeededIds};
 use store::audit::Head;
@@ -18,7 +18,8 @@ use super::keeper::Place;
 use super::list::Lister;
 use super::*;
 
-const STEP: Duration = Duration::from_millis(10);
+/// Small, since sealing takes real time.
+const STEP: Duration = Duration::from_micros(250);
 
 struct House {
     faults: Arc<FaultStore>,
@@ -35,7 +36,10 @@ impl House {
         let store = Arc::clone(&faults) as Arc<dyn ObjectStore>;
         let vault = Vault::new(store, Arc::new(Kek::from_bytes([7; 32])));
         let tenant = tenant(1);
-        vault.create_tenant(&record(&tenant)).await.expect("registered");
+        vault
+            .create_tenant(&record(&tenant))
+            .await
+            .expect("registered");
         let (clock, metrics) = (Arc::new(ManualClock::new(moment(0))), Metrics::default());
         let keeper = Keeper::new(
             vault.clone(),
@@ -67,8 +71,25 @@ impl House {
         }
     }
 
+    /// Waits until so many entries are written.
+    async fn until(&self, entries: usize) -> Vec<AuditRecord> {
+        loop {
+            let records = self.records().await;
+            let written: usize = records.iter().map(|record| record.entries.len()).sum();
+            if written >= entries {
+                return records;
+            }
+            wait(Duration::from_secs(1)).await;
+        }
+    }
+
     async fn records(&self) -> Vec<AuditRecord> {
-        let chains = self.vault.tenant(&self.tenant).await.expect("there").audit();
+        let chains = self
+            .vault
+            .tenant(&self.tenant)
+            .await
+            .expect("there")
+            .audit();
         let mut records = Vec::new();
         for (writer, numbers) in chains.list().await.expect("listed").chains {
             for number in numbers {
@@ -151,7 +172,11 @@ fn reads_wait_for_one_another_but_not_for_long() {
         let landed = house.keeper.durable(house.place(), urgent, PATIENCE).await;
         assert_eq!(landed, Ok(Landed::There));
         let records = house.records().await;
-        assert_eq!(records[1].entries.len(), 2, "a mutation takes along what waits");
+        assert_eq!(
+            records[1].entries.len(),
+            2,
+            "a mutation takes along what waits"
+        );
     });
 }
 
@@ -172,10 +197,13 @@ fn what_is_lost_is_counted_in_the_next_file_and_in_the_metric() {
         let refused = house.entry(AuditKind::Mutation, "m");
         let refused = house.keeper.durable(house.place(), refused, PATIENCE).await;
         assert_eq!(refused, Err(Unwritten::NoRoom));
-        assert_eq!(house.metrics.lost_so_far(), 25, "a mutation is refused, not lost");
+        assert_eq!(
+            house.metrics.lost_so_far(),
+            25,
+            "a mutation is refused, not lost"
+        );
         house.faults.mend();
-        wait(Duration::from_secs(20)).await;
-        let records = house.records().await;
+        let records = house.until(queue::MOST + 3).await;
         let lost = records.iter().flat_map(|record| &record.entries);
         let lost: Vec<i64> = lost
             .filter(|entry| entry.kind() == AuditKind::Lost)
@@ -191,23 +219,27 @@ fn what_waited_for_too_long_is_lost_and_counted() {
         let house = House::new().await;
         house.faults.break_after(0);
         let entry = house.entry(AuditKind::Read, "being written");
-        house.keeper.note(house.place(), entry, Haste::Lazy);
-        wait(Duration::from_secs(3)).await;
+        house.keeper.note(house.place(), entry, Haste::Urgent);
+        wait(Duration::from_secs(30)).await;
         let entry = house.entry(AuditKind::Read, "late");
         house.keeper.note(house.place(), entry, Haste::Lazy);
         let end = house.entry(AuditKind::Outcome, "an outcome");
         house.keeper.note(house.place(), end, Haste::Lazy);
         wait(Duration::from_secs(700)).await;
         house.faults.mend();
-        wait(Duration::from_secs(20)).await;
-        let records = house.records().await;
+        let records = house.until(4).await;
         let kinds: Vec<AuditKind> = records
             .iter()
             .flat_map(|record| record.entries.iter().map(AuditEntry::kind))
             .collect();
         assert_eq!(
             kinds,
-            [AuditKind::Start, AuditKind::Read, AuditKind::Lost, AuditKind::Outcome]
+            [
+                AuditKind::Start,
+                AuditKind::Read,
+                AuditKind::Lost,
+                AuditKind::Outcome
+            ]
         );
         assert_eq!(house.metrics.lost_so_far(), 1);
     });
@@ -220,14 +252,26 @@ fn a_chain_that_somebody_else_wrote_to_is_left_to_them() {
         let entry = house.entry(AuditKind::Mutation, "1");
         let landed = house.keeper.durable(house.place(), entry, PATIENCE).await;
         assert_eq!(landed, Ok(Landed::There));
-        let chains = house.vault.tenant(&house.tenant).await.expect("there").audit();
+        let chains = house
+            .vault
+            .tenant(&house.tenant)
+            .await
+            .expect("there")
+            .audit();
         let writer = chains.writers().await.expect("listed").remove(0);
-        let first = chains.read(&writer, 1).await.expect("whole").expect("there");
+        let first = chains
+            .read(&writer, 1)
+            .await
+            .expect("whole")
+            .expect("there");
         let head = Head {
             number: 1,
             hash: first.hash,
         };
-        chains.append(&writer, head, b"another's").await.expect("theirs");
+        chains
+            .append(&writer, head, b"another's")
+            .await
+            .expect("theirs");
         let entry = house.entry(AuditKind::Mutation, "2");
         let landed = house.keeper.durable(house.place(), entry, PATIENCE).await;
         assert_eq!(landed, Ok(Landed::There), "in a chain of its own");
@@ -243,9 +287,15 @@ fn nothing_is_made_of_a_tenant_that_is_not_registered() {
         let entry = house.entry(AuditKind::Read, "r");
         house.keeper.note(Some(unknown.clone()), entry, Haste::Lazy);
         let entry = house.entry(AuditKind::Mutation, "m");
-        let landed = house.keeper.durable(Some(unknown.clone()), entry, PATIENCE).await;
+        let landed = house
+            .keeper
+            .durable(Some(unknown.clone()), entry, PATIENCE)
+            .await;
         assert_eq!(landed, Ok(Landed::Installation));
-        assert_eq!(house.vault.tenant_ids().await.expect("listed"), [house.tenant.clone()]);
+        assert_eq!(
+            house.vault.tenant_ids().await.expect("listed"),
+            [house.tenant.clone()]
+        );
         let chains = house.vault.installation_audit().await.expect("there");
         let written = chains.list().await.expect("listed").chains;
         assert_eq!(written.len(), 1);
@@ -278,11 +328,20 @@ fn told() -> impl Strategy<Value = Told> {
     })
 }
 
-const WRITERS: [&str; 3] = ["20260921t000000-a", "20260921t000000-b", "20260921t000001-c"];
+const WRITERS: [&str; 3] = [
+    "20260921t000000-a",
+    "20260921t000000-b",
+    "20260921t000001-c",
+];
 
 /// Writes the chains; every other mutation has its outcome, in a later file.
 async fn written(house: &House, all: &[Told]) -> Vec<(DateTime<Utc>, String, AuditKind, bool)> {
-    let chains = house.vault.tenant(&house.tenant).await.expect("there").audit();
+    let chains = house
+        .vault
+        .tenant(&house.tenant)
+        .await
+        .expect("there")
+        .audit();
     let mut files: [Vec<AuditRecord>; 3] = Default::default();
     let mut expected = Vec::new();
     let (mut now, mut calls) = (moment(0), 0);
@@ -386,7 +445,12 @@ proptest! {
 #[tokio::test]
 async fn a_list_is_chosen_by_caller_method_result_and_kind_and_names_what_it_cannot_read() {
     let house = House::new().await;
-    let chains = house.vault.tenant(&house.tenant).await.expect("there").audit();
+    let chains = house
+        .vault
+        .tenant(&house.tenant)
+        .await
+        .expect("there")
+        .audit();
     let call = |caller: &str, method: &str, result: AuditResult| AuditEntry {
         caller: caller.to_owned(),
         method: format!("rewind.v1.{method}"),
@@ -398,7 +462,10 @@ async fn a_list_is_chosen_by_caller_method_result_and_kind_and_names_what_it_can
     };
     let (ok, denied) = (AuditResult::Succeeded, AuditResult::Denied);
     let files = [
-        vec![call("ana", "SnapshotService/GetSnapshot", ok), call("ben", "DiffService/GetReport", ok)],
+        vec![
+            call("ana", "SnapshotService/GetSnapshot", ok),
+            call("ben", "DiffService/GetReport", ok),
+        ],
         vec![call("ana", "OtherService/GetSnapshot", denied)],
         vec![call("ana", "SnapshotService/WatchSnapshot", ok)],
     ];
@@ -406,25 +473,42 @@ async fn a_list_is_chosen_by_caller_method_result_and_kind_and_names_what_it_can
     for entries in files {
         let time = Some(timestamp(house.clock.now()));
         let body = AuditRecord { time, entries }.encode_to_vec();
-        head = chains.append(WRITERS[0], head, &body).await.expect("written");
+        head = chains
+            .append(WRITERS[0], head, &body)
+            .await
+            .expect("written");
     }
     let place = house.place();
     let lister = Lister::default();
     let ids = async |filter: AuditFilter| {
         let page = lister.list(&place, &chains, Some(filter), 0, "").await;
         let page = page.expect("listed");
-        let ids = page.entries.into_iter().map(|entry| entry.id[WRITERS[0].len()..].to_owned());
+        let ids = page
+            .entries
+            .into_iter()
+            .map(|entry| entry.id[WRITERS[0].len()..].to_owned());
         (ids.collect::<Vec<_>>(), page.unreadable)
     };
     let method = |method: &str| AuditFilter {
         method: method.to_owned(),
         ..AuditFilter::default()
     };
-    assert_eq!(ids(AuditFilter::default()).await.0, ["/3/0", "/2/0", "/1/1", "/1/0"]);
+    assert_eq!(
+        ids(AuditFilter::default()).await.0,
+        ["/3/0", "/2/0", "/1/1", "/1/0"]
+    );
     assert_eq!(ids(method("GetSnapshot")).await.0, ["/2/0", "/1/0"]);
     assert_eq!(ids(method("SnapshotService/GetSnapshot")).await.0, ["/1/0"]);
-    assert_eq!(ids(method("/rewind.v1.SnapshotService/GetSnapshot")).await.0, ["/1/0"]);
-    assert!(ids(method("Snapshot")).await.0.is_empty(), "a part of a name is none");
+    assert_eq!(
+        ids(method("/rewind.v1.SnapshotService/GetSnapshot"))
+            .await
+            .0,
+        ["/1/0"]
+    );
+    assert!(
+        ids(method("Snapshot")).await.0.is_empty(),
+        "a part of a name is none"
+    );
     let of_ben = AuditFilter {
         caller: "ben".to_owned(),
         ..AuditFilter::default()
@@ -442,17 +526,29 @@ async fn a_list_is_chosen_by_caller_method_result_and_kind_and_names_what_it_can
     assert!(ids(starts).await.0.is_empty());
 
     let path = format!("tenants/{}/audit/{}/0000000002", house.tenant, WRITERS[0]);
-    testkit::store::tamper(house.faults.as_ref(), &Path::from(path), |bytes| bytes.truncate(9)).await;
+    testkit::store::tamper(house.faults.as_ref(), &Path::from(path), |bytes| {
+        bytes.truncate(9)
+    })
+    .await;
     assert_eq!(
         ids(AuditFilter::default()).await,
-        (vec!["/3/0".to_owned(), "/1/1".to_owned(), "/1/0".to_owned()], 1)
+        (
+            vec!["/3/0".to_owned(), "/1/1".to_owned(), "/1/0".to_owned()],
+            1
+        )
     );
     let wrong = AuditFilter {
         result: 99,
         ..AuditFilter::default()
     };
-    for (filter, size, token) in [(wrong, 0, ""), (AuditFilter::default(), -1, ""), (AuditFilter::default(), 0, "x")] {
-        let refused = lister.list(&place, &chains, Some(filter), size, token).await;
+    for (filter, size, token) in [
+        (wrong, 0, ""),
+        (AuditFilter::default(), -1, ""),
+        (AuditFilter::default(), 0, "x"),
+    ] {
+        let refused = lister
+            .list(&place, &chains, Some(filter), size, token)
+            .await;
         assert!(matches!(refused, Err(GatewayError::Invalid { .. })));
     }
 }

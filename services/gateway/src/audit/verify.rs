@@ -151,11 +151,13 @@ pub(super) async fn verify(
         verification.flaws.extend(flaws);
         verification.chains.push(chain);
     }
-    verification.flaws.extend(listed.foreign.into_iter().map(|path| AuditFlaw {
-        kind: AuditFlawKind::Foreign.into(),
-        detail: format!("{path} is no file of a chain"),
-        ..AuditFlaw::default()
-    }));
+    verification
+        .flaws
+        .extend(listed.foreign.into_iter().map(|path| AuditFlaw {
+            kind: AuditFlawKind::Foreign.into(),
+            detail: format!("{path} is no file of a chain"),
+            ..AuditFlaw::default()
+        }));
     Ok(verification)
 }
 

@@ -69,8 +69,7 @@ pub(crate) fn paths() -> &'static Paths {
 }
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/assets/{file}", get(file))
+    Router::new().route("/assets/{file}", get(file))
 }
 
 async fn file(Path(file): Path<String>) -> Response {

@@ -103,7 +103,10 @@ async fn snapshot(at: &Visit, id: &str) -> Result<Snapshot, tonic::Status> {
 
 /// The page of an object in a snapshot.
 fn object_path(snapshot: &str, object_type: &str, id: &str) -> String {
-    address(&format!("{snapshot}/objects/{id}"), &[("type", object_type)])
+    address(
+        &format!("{snapshot}/objects/{id}"),
+        &[("type", object_type)],
+    )
 }
 
 fn state(state: ObjectState) -> Badge {
@@ -117,14 +120,24 @@ async fn find(at: Visit, Path((_, id)): Path<(String, String)>, asked: Asked) ->
     let snapshot = snapshot(&at, &id).await?;
     let head = Head::of(&snapshot);
     let path = format!("{}/objects", head.href);
-    let (text, token, chosen) = (asked.text("q"), asked.text("page_token"), asked.text("type"));
+    let (text, token, chosen) = (
+        asked.text("q"),
+        asked.text("page_token"),
+        asked.text("type"),
+    );
     let beginning = asked.is_set("beginning");
     let mut next = String::new();
     let mut found = None;
     if !text.is_empty() {
         let answer = search(&at, &snapshot.name, &asked).await?;
         next = answer.next_page_token;
-        found = Some(answer.objects.iter().map(|it| row(&head.href, it)).collect());
+        found = Some(
+            answer
+                .objects
+                .iter()
+                .map(|it| row(&head.href, it))
+                .collect(),
+        );
     }
     let query = [
         ("q", text),

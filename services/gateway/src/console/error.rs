@@ -210,15 +210,21 @@ fn advice(word: &str, kind: ErrorKind) -> &'static str {
         reason::SNAPSHOT_INCOMPLETE => {
             "Choose a snapshot that is complete for these types, or leave the types out."
         }
-        reason::KEY_ERASED => "The tenant was erased. Its data cannot be read any more, by anybody.",
+        reason::KEY_ERASED => {
+            "The tenant was erased. Its data cannot be read any more, by anybody."
+        }
         reason::KEY_UNAVAILABLE => {
             "Whoever runs the service has to bring the key back, or restore it from the recovery bundle."
         }
-        reason::APPROVAL_REQUIRED => "Ask a second person with the role Backup Approver to approve the plan.",
+        reason::APPROVAL_REQUIRED => {
+            "Ask a second person with the role Backup Approver to approve the plan."
+        }
         reason::APPROVAL_EXPIRED | reason::APPROVAL_STALE => "Have the plan approved again.",
         reason::APPROVAL_OF_OWN_PLAN => "Somebody else has to approve this plan.",
         reason::PLAN_STALE => "Make a new plan: the tenant has changed, or the plan is too old.",
-        reason::RESTORE_IN_PROGRESS => "Wait for the other restore of the tenant to end, or cancel it.",
+        reason::RESTORE_IN_PROGRESS => {
+            "Wait for the other restore of the tenant to end, or cancel it."
+        }
         reason::RESTORE_CANCELLED => "Make a new plan.",
         reason::UNRESOLVED_REFERENCE => {
             "Say for each missing object by what it is to be replaced, or leave the policy out."
@@ -238,7 +244,9 @@ fn advice_by_kind(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Invalid => "Go back, change what is named above, and try again.",
         ErrorKind::NotFound => "It may have been removed. Start from the overview.",
-        ErrorKind::Conflict => "Load the page again to see how things stand now, then decide again.",
+        ErrorKind::Conflict => {
+            "Load the page again to see how things stand now, then decide again."
+        }
         ErrorKind::Denied => "See what is named above; the documentation explains the reason.",
         ErrorKind::Throttled { .. } => "Wait for a moment and load the page again.",
         ErrorKind::Unavailable => {

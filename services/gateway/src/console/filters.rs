@@ -3,7 +3,7 @@
 //! Owns the filters of the templates: names that come from a tenant, numbers, sizes,
 //! times. A module that derives a template says `use super::filters;`.
 
-use askama::filters::{HtmlSafeOutput, escape, Html};
+use askama::filters::{Html, HtmlSafeOutput, escape};
 use askama::{Result, Values};
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
@@ -66,7 +66,9 @@ impl<T: Moment + ?Sized> Moment for &T {
 pub(crate) fn named<T: AsRef<str>>(text: T, _: &dyn Values) -> Result<HtmlSafeOutput<String>> {
     let tamed = tame(text.as_ref());
     let escaped = escape(&tamed, Html)?;
-    Ok(HtmlSafeOutput(format!("<bdi class=\"name\">{escaped}</bdi>")))
+    Ok(HtmlSafeOutput(format!(
+        "<bdi class=\"name\">{escaped}</bdi>"
+    )))
 }
 
 /// Text of a tenant where there can be no element, such as an attribute or a title.
@@ -197,10 +199,7 @@ mod tests {
     #[test]
     fn numbers_sizes_and_spans_are_read_at_a_glance() {
         let grouped = [0, 7, 999, 1000, 1_234_567, -45_678].map(group);
-        assert_eq!(
-            grouped,
-            ["0", "7", "999", "1,000", "1,234,567", "−45,678"]
-        );
+        assert_eq!(grouped, ["0", "7", "999", "1,000", "1,234,567", "−45,678"]);
         let sizes = [0, 1023, 1024, 1536, 5 << 20, 3 << 30, 5000 << 40].map(size);
         assert_eq!(
             sizes,
@@ -220,7 +219,10 @@ mod tests {
 
     #[test]
     fn what_steers_a_reader_is_written_out() {
-        assert_eq!(tame("a\u{202e}b\u{2069}c\u{7}"), "a\\u{202e}b\\u{2069}c\\u{7}");
+        assert_eq!(
+            tame("a\u{202e}b\u{2069}c\u{7}"),
+            "a\\u{202e}b\\u{2069}c\\u{7}"
+        );
         assert_eq!(tame("Zoë\nאבג"), "Zoë\nאבג");
     }
 }

@@ -4,9 +4,9 @@
 //! in: where the browser says that it comes from, and the word that only pages of the
 //! session know.
 
+use super::Shared;
 use super::error::PageError;
 use super::session::Session;
-use super::Shared;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -95,9 +95,10 @@ pub(super) async fn read(headers: &HeaderMap, uri: &Uri, body: Body) -> Result<F
     if !is_from_here(headers, uri) {
         return Err(PageError::foreign_form());
     }
-    let is_form = headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|it| it.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let is_form = headers.get(CONTENT_TYPE).is_some_and(|it| {
+        it.as_bytes()
+            .starts_with(b"application/x-www-form-urlencoded")
+    });
     if !is_form {
         return Err(PageError::unreadable_form());
     }

@@ -6,14 +6,14 @@
 use super::asked::Asked;
 use super::error::PageError;
 use super::filters;
-use super::frame::{Answer, Frame, Section, page, see};
 use super::form::{self, Form};
+use super::frame::{Answer, Frame, Section, page, see};
 use super::parts::address;
 use super::session::{self, Session};
 use super::{Console, Shared, guard};
 use askama::Template;
-use axum::Router;
 use axum::Extension;
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};

@@ -70,7 +70,9 @@ impl OidcConfig {
     pub(super) fn read(settings: &Settings<'_>) -> Result<Option<Self>, ConfigError> {
         let (issuer, console_url) = (settings.url(ISSUER)?, settings.url(CONSOLE_URL)?);
         let client_secret_file = settings.path(CLIENT_SECRET_FILE);
-        let scope = settings.text(SCOPE).unwrap_or_else(|| "openid profile".to_owned());
+        let scope = settings
+            .text(SCOPE)
+            .unwrap_or_else(|| "openid profile".to_owned());
         let Some(client_id) = settings.text(CLIENT_ID) else {
             return Ok(None);
         };
@@ -162,7 +164,10 @@ enum Failure {
 
 impl From<Failure> for PageError {
     fn from(failure: Failure) -> Self {
-        tracing::warn!(cause = runtime::status::chain(&failure), "nobody was signed in");
+        tracing::warn!(
+            cause = runtime::status::chain(&failure),
+            "nobody was signed in"
+        );
         let text = failure.to_string();
         match failure {
             Failure::Unreachable(_) | Failure::Refused(_) | Failure::Malformed => {
@@ -198,7 +203,10 @@ impl Provider {
     }
 
     fn redirect_uri(&self) -> String {
-        format!("{}/login/callback", self.config.console_url.trim_end_matches('/'))
+        format!(
+            "{}/login/callback",
+            self.config.console_url.trim_end_matches('/')
+        )
     }
 
     /// Where the provider's parts are; asked for until it has answered once.
@@ -216,7 +224,11 @@ impl Provider {
         }
         let parse = |text: &str| {
             let url = Url::parse(text).map_err(|_| Failure::Malformed)?;
-            if is_safe(&url) { Ok(url) } else { Err(Failure::Insecure) }
+            if is_safe(&url) {
+                Ok(url)
+            } else {
+                Err(Failure::Insecure)
+            }
         };
         Ok(Endpoints {
             authorization: parse(&found.authorization_endpoint)?,
@@ -311,7 +323,10 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 fn provider(console: &Console) -> Result<&Provider, PageError> {
-    console.provider.as_ref().ok_or_else(PageError::no_such_page)
+    console
+        .provider
+        .as_ref()
+        .ok_or_else(PageError::no_such_page)
 }
 
 /// Sends the browser to the provider.
@@ -330,7 +345,13 @@ async fn leave(State(console): State<Shared>, asked: Asked) -> Answer {
     let sealed = console.seal.seal(PURPOSE, &bytes);
     let mut response = Redirect::to(&address).into_response();
     let name = guard::cookie_name(&console, COOKIE);
-    guard::set_cookie(&console, response.headers_mut(), &name, &sealed, Some(PATIENCE));
+    guard::set_cookie(
+        &console,
+        response.headers_mut(),
+        &name,
+        &sealed,
+        Some(PATIENCE),
+    );
     Ok(response)
 }
 
@@ -354,11 +375,15 @@ async fn signed_in(console: &Console, headers: &HeaderMap, asked: &Asked) -> Ans
         blake3::hash(it.state.as_bytes()) == blake3::hash(asked.text("state").as_bytes())
     });
     let Some(pending) = pending else {
-        return Err(PageError::sign_in_again("this is not the end of an attempt at signing in that was begun here"));
+        return Err(PageError::sign_in_again(
+            "this is not the end of an attempt at signing in that was begun here",
+        ));
     };
     if asked.is_set("error") {
         let told = [asked.text("error"), asked.text("error_description")].join(": ");
-        return Err(PageError::sign_in_again(&format!("the identity provider says: {told}")));
+        return Err(PageError::sign_in_again(&format!(
+            "the identity provider says: {told}"
+        )));
     }
     let given = provider.exchange(asked.text("code"), &pending).await?;
     let tokens = given.access_token.iter().chain([&given.id_token]);
@@ -402,8 +427,14 @@ mod tests {
             (ISSUER, "https://login.example/"),
             (CONSOLE_URL, "https://backup.example"),
         ];
-        assert_eq!(read(&full).expect("valid").expect("there").scope, "openid profile");
-        assert!(read(&full[1..]).expect("valid").is_none(), "no registration");
+        assert_eq!(
+            read(&full).expect("valid").expect("there").scope,
+            "openid profile"
+        );
+        assert!(
+            read(&full[1..]).expect("valid").is_none(),
+            "no registration"
+        );
         for missing in [1, 2] {
             let mut pairs = full.to_vec();
             let (key, _) = pairs.remove(missing);

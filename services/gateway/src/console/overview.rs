@@ -128,7 +128,9 @@ fn row(facts: &Facts, now: DateTime<Utc>) -> Row {
         name: facts.name.clone(),
         badge: Badge::new(health.tone, health.word),
         last,
-        age: last.map(|last| filters::span((now - last).num_seconds())).unwrap_or_default(),
+        age: last
+            .map(|last| filters::span((now - last).num_seconds()))
+            .unwrap_or_default(),
         objects: newest.map(|it| it.objects),
         stored: newest.map(|it| it.stored),
         signals,
@@ -201,9 +203,21 @@ mod tests {
             sort(&mut rows, order);
             rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()
         };
-        assert_eq!(names("attention"), ["late", "signal", "never", "A-fresh", "b-fresh"]);
-        assert_eq!(names("name"), ["A-fresh", "b-fresh", "late", "never", "signal"]);
-        assert_eq!(names("age"), ["never", "late", "signal", "A-fresh", "b-fresh"]);
-        assert_eq!(names("size"), ["late", "signal", "A-fresh", "b-fresh", "never"]);
+        assert_eq!(
+            names("attention"),
+            ["late", "signal", "never", "A-fresh", "b-fresh"]
+        );
+        assert_eq!(
+            names("name"),
+            ["A-fresh", "b-fresh", "late", "never", "signal"]
+        );
+        assert_eq!(
+            names("age"),
+            ["never", "late", "signal", "A-fresh", "b-fresh"]
+        );
+        assert_eq!(
+            names("size"),
+            ["late", "signal", "A-fresh", "b-fresh", "never"]
+        );
     }
 }

@@ -88,7 +88,11 @@ impl Pager {
     /// for the first; `next` what the answer says, empty on the last.
     pub(crate) fn new(path: &str, query: &[(&str, &str)], token: &str, next: &str) -> Self {
         let page = |token: &str| {
-            let with: Vec<_> = query.iter().copied().chain([("page_token", token)]).collect();
+            let with: Vec<_> = query
+                .iter()
+                .copied()
+                .chain([("page_token", token)])
+                .collect();
             address(path, &with)
         };
         Self {
@@ -128,13 +132,20 @@ mod tests {
 
     #[test]
     fn a_pager_keeps_what_else_is_asked_for() {
-        let render = |token, next| Pager::new("/x", &[("q", "a&b"), ("t", "")], token, next).to_string();
+        let render =
+            |token, next| Pager::new("/x", &[("q", "a&b"), ("t", "")], token, next).to_string();
         assert_eq!(render("", ""), "");
         let first = render("", "n=1");
-        assert!(first.contains(r#"href="/x?q=a%26b&#38;page_token=n%3D1""#), "{first}");
+        assert!(
+            first.contains(r#"href="/x?q=a%26b&#38;page_token=n%3D1""#),
+            "{first}"
+        );
         assert!(!first.contains("First page"));
         let last = render("n", "");
-        assert!(last.contains(r#"href="/x?q=a%26b""#) && !last.contains("Next page"), "{last}");
+        assert!(
+            last.contains(r#"href="/x?q=a%26b""#) && !last.contains("Next page"),
+            "{last}"
+        );
     }
 
     #[test]

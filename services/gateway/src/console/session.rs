@@ -150,8 +150,8 @@ pub(super) async fn resume(console: &Console, cookie: &str) -> Option<Arrived> {
         return None;
     }
     let caller = bearer(console, &held.token).await?;
-    let renewed = (now >= seen + RENEWED)
-        .then(|| sealed(console, &held.token, &held.csrf, begun, now));
+    let renewed =
+        (now >= seen + RENEWED).then(|| sealed(console, &held.token, &held.csrf, begun, now));
     let session = Session {
         caller,
         csrf: held.csrf,

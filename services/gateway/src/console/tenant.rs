@@ -6,6 +6,7 @@
 
 mod chart;
 mod check;
+mod register;
 mod settings;
 
 use super::Shared;
@@ -18,7 +19,7 @@ use super::session::Visit;
 use super::snapshots::Line;
 use askama::Template;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use chart::Chart;
 use model::ObjectType;
 use proto::v1;
@@ -34,6 +35,8 @@ const REPORTS: i32 = 100;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
+        .route("/tenants", post(register::register))
+        .route("/tenants/new", get(register::form))
         .route("/tenants/{tenant}", get(show))
         .route("/tenants/{tenant}/check", get(check::show))
         .route(
@@ -96,14 +99,19 @@ async fn show(at: Visit) -> Answer {
         reports = kept(r, &mut trouble);
         signals = n;
     }
-    page(&shown(at, snapshots, reports, signals, trouble, shows_snapshots))
+    page(&shown(
+        at,
+        snapshots,
+        reports,
+        signals,
+        trouble,
+        shows_snapshots,
+    ))
 }
 
 /// What was answered; where it was not, the trouble is told on the page.
 fn kept<T>(answer: Result<T, tonic::Status>, trouble: &mut Vec<PageError>) -> Option<T> {
-    answer
-        .map_err(|status| trouble.push(status.into()))
-        .ok()
+    answer.map_err(|status| trouble.push(status.into())).ok()
 }
 
 async fn list_snapshots(at: &Visit) -> Result<v1::ListSnapshotsResponse, tonic::Status> {
@@ -145,10 +153,16 @@ fn shown(
     });
     let snapshots = snapshots.unwrap_or_default();
     let newest = snapshots.snapshots.first();
-    let complete = snapshots.snapshots.iter().find(|it| it.state() == SnapshotState::Complete);
+    let complete = snapshots
+        .snapshots
+        .iter()
+        .find(|it| it.state() == SnapshotState::Complete);
     let chart = reports.map(|reports| Chart::of(&snapshots.snapshots, &reports));
     Show {
-        frame: at.frame(Section::Tenant, super::frame::TenantHead::of(&at.id, &at.tenant).name),
+        frame: at.frame(
+            Section::Tenant,
+            super::frame::TenantHead::of(&at.id, &at.tenant).name,
+        ),
         path: at.path(""),
         badge: health.map(|it| Badge::new(it.tone, it.word)),
         health,
@@ -160,7 +174,12 @@ fn shown(
             licence: it.licence.clone(),
         }),
         snapshot_count: snapshots.snapshots.len(),
-        lines: snapshots.snapshots.iter().take(LISTED).map(Line::of).collect(),
+        lines: snapshots
+            .snapshots
+            .iter()
+            .take(LISTED)
+            .map(Line::of)
+            .collect(),
         chart: chart.filter(|it| !it.is_empty()),
         covered: complete.or(newest).map(covered).unwrap_or_default(),
         problems: snapshots.problems,
@@ -207,7 +226,9 @@ fn covered(snapshot: &Snapshot) -> Vec<Covered> {
             live: count(name),
             deleted: count(&format!("deleted/{name}")),
             links: (!links.is_empty()).then(|| links.iter().sum()),
-            missing: missing.map(|it| super::snapshots::title(&it.kind)).collect(),
+            missing: missing
+                .map(|it| super::snapshots::title(&it.kind))
+                .collect(),
         }
     });
     let is_known = |it: &Covered| it.live.is_some() || !it.missing.is_empty();

@@ -6,9 +6,7 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use model::TenantId;
 use model::schedule::Window;
 use proto::convert::{time, timestamp};
-use proto::v1::{
-    DaySummary, SignalTotals, TenantOverview, TenantState, TenantSummary,
-};
+use proto::v1::{DaySummary, SignalTotals, TenantOverview, TenantState, TenantSummary};
 use store::TenantRecord;
 
 use crate::registration;

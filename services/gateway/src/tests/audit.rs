@@ -23,7 +23,8 @@ use super::support::{
     sandbox_on, with,
 };
 
-const STEP: Duration = Duration::from_millis(10);
+/// Small, since sealing takes real time.
+const STEP: Duration = Duration::from_micros(250);
 
 /// A vault over a store that may fail, and the store beneath.
 fn vault() -> (Vault, Arc<FaultStore>, Arc<InMemory>) {
@@ -67,7 +68,9 @@ async fn get(sandbox: &Sandbox, token: &str, tenant: &str) -> Code {
     let name = format!("tenants/{tenant}/snapshots/s1");
     let mut client = SnapshotServiceClient::new(sandbox.channel.clone());
     let answer = client.get_snapshot(with(token, GetSnapshotRequest { name }));
-    answer.await.map_or_else(|status| status.code(), |_| Code::Ok)
+    answer
+        .await
+        .map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
 fn reason(status: &tonic::Status) -> String {
@@ -115,15 +118,27 @@ async fn installation_verified(sandbox: &Sandbox) -> AuditVerification {
     let mut client = AuditServiceClient::new(sandbox.channel.clone());
     let request = with(OPERATOR, VerifyInstallationAuditRequest {});
     let answer = client.verify_installation_audit(request).await;
-    answer.expect("walked").into_inner().verification.expect("there")
+    answer
+        .expect("walked")
+        .into_inner()
+        .verification
+        .expect("there")
 }
 
 fn result(entry: &AuditEntry) -> AuditResult {
-    entry.outcome.as_ref().map(AuditOutcome::result).unwrap_or_default()
+    entry
+        .outcome
+        .as_ref()
+        .map(AuditOutcome::result)
+        .unwrap_or_default()
 }
 
 fn kinds(found: &AuditVerification) -> Vec<(AuditFlawKind, i64)> {
-    found.flaws.iter().map(|flaw| (flaw.kind(), flaw.number)).collect()
+    found
+        .flaws
+        .iter()
+        .map(|flaw| (flaw.kind(), flaw.number))
+        .collect()
 }
 
 /// What was sealed, of all chains of a place.
@@ -144,19 +159,31 @@ fn a_mutation_stands_with_who_did_it_and_how_it_ended() {
         let (vault, ..) = vault();
         let sandbox = registered(&vault).await;
         assert_eq!(take(&sandbox, OWNER_A, A, "r1").await.code(), Code::Ok);
-        assert_eq!(reason(&take(&sandbox, OWNER_A, A, "fails").await), "PLAN_STALE");
+        assert_eq!(
+            reason(&take(&sandbox, OWNER_A, A, "fails").await),
+            "PLAN_STALE"
+        );
         let mutations = listed(&sandbox, AuditKind::Mutation).await;
         let [failed, done] = &mutations[..] else {
             panic!("{mutations:?}")
         };
-        assert_eq!((result(failed), result(done)), (AuditResult::Failed, AuditResult::Succeeded));
+        assert_eq!(
+            (result(failed), result(done)),
+            (AuditResult::Failed, AuditResult::Succeeded)
+        );
         let outcome = failed.outcome.as_ref().expect("there");
         assert_eq!(
             (outcome.code.as_str(), outcome.reason.as_str()),
             ("FAILED_PRECONDITION", "PLAN_STALE")
         );
         assert_eq!(
-            [&done.caller, &done.source, &done.method, &done.tenant, &done.resource],
+            [
+                &done.caller,
+                &done.source,
+                &done.method,
+                &done.tenant,
+                &done.resource
+            ],
             [
                 "owner",
                 "127.0.0.1",
@@ -166,7 +193,10 @@ fn a_mutation_stands_with_who_did_it_and_how_it_ended() {
             ]
         );
         assert_eq!((done.request_id.len(), done.request_digest.len()), (36, 64));
-        let fields = done.fields.iter().map(|field| (field.path.as_str(), field.value.as_str()));
+        let fields = done
+            .fields
+            .iter()
+            .map(|field| (field.path.as_str(), field.value.as_str()));
         let parent = format!("tenants/{A}");
         assert_eq!(
             fields.collect::<Vec<_>>(),
@@ -175,7 +205,10 @@ fn a_mutation_stands_with_who_did_it_and_how_it_ended() {
         // Before it was registered it had no chain.
         let created = of_installation(&sandbox, AuditKind::Mutation).await;
         assert_eq!(created.len(), 1);
-        assert_eq!((created[0].tenant.as_str(), result(&created[0])), (A, AuditResult::Succeeded));
+        assert_eq!(
+            (created[0].tenant.as_str(), result(&created[0])),
+            (A, AuditResult::Succeeded)
+        );
     });
 }
 
@@ -194,7 +227,10 @@ fn no_secret_and_no_reference_to_one_is_written() {
         };
         let mut keys = KeyServiceClient::new(sandbox.channel.clone());
         let refused = keys.export_keys(with(OPERATOR, export)).await;
-        assert_eq!(refused.expect_err("nobody serves it").code(), Code::Unimplemented);
+        assert_eq!(
+            refused.expect_err("nobody serves it").code(),
+            Code::Unimplemented
+        );
         assert_eq!(
             listed(&sandbox, AuditKind::Mutation).await[0].method,
             "rewind.v1.KeyService/ExportKeys",
@@ -204,7 +240,12 @@ fn no_secret_and_no_reference_to_one_is_written() {
         let mut written = bodies(&vault.tenant(&id(A)).await.expect("there").audit()).await;
         written.extend(bodies(&vault.installation_audit().await.expect("there")).await);
         let written = String::from_utf8_lossy(&written);
-        for there in ["rewind.v1.SnapshotService/GetSnapshot", "owner", "Contoso", "create-a"] {
+        for there in [
+            "rewind.v1.SnapshotService/GetSnapshot",
+            "owner",
+            "Contoso",
+            "create-a",
+        ] {
             assert!(written.contains(there), "{there}");
         }
         for secret in [
@@ -229,11 +270,21 @@ fn what_cannot_be_written_is_not_carried_out() {
         let sandbox = registered(&vault).await;
         faults.break_after(0);
         let refused = take(&sandbox, OWNER_A, A, "r1").await;
-        assert_eq!((refused.code(), reason(&refused)), (Code::Unavailable, "AUDIT_UNAVAILABLE".to_owned()));
-        assert!(sandbox.fake.taken.lock().expect("unpoisoned").is_empty(), "carried out");
+        assert_eq!(
+            (refused.code(), reason(&refused)),
+            (Code::Unavailable, "AUDIT_UNAVAILABLE".to_owned())
+        );
+        assert!(
+            sandbox.fake.taken.lock().expect("unpoisoned").is_empty(),
+            "carried out"
+        );
         assert_eq!(get(&sandbox, OWNER_A, A).await, Code::Ok, "reads go on");
         let denied = take(&sandbox, READER_A, A, "r2").await;
-        assert_eq!(denied.code(), Code::PermissionDenied, "refused all the same");
+        assert_eq!(
+            denied.code(),
+            Code::PermissionDenied,
+            "refused all the same"
+        );
 
         faults.mend();
         wait(Duration::from_secs(20)).await;
@@ -262,13 +313,31 @@ fn every_refusal_stands_where_it_belongs_and_tells_nobody_of_another_tenant() {
             let refused = call(&sandbox, path, token, framed(&[])).await.status;
             assert_eq!(refused.code(), Code::Unauthenticated);
         }
-        assert_eq!(take(&sandbox, READER_A, A, "role").await.code(), Code::PermissionDenied);
-        assert_eq!(take(&sandbox, OWNER_B, A, "foreign").await.code(), Code::PermissionDenied);
-        assert_eq!(take(&sandbox, OWNER_B, UNKNOWN, "nobody's").await.code(), Code::PermissionDenied);
-        assert_eq!(take(&sandbox, NOBODY, A, "no role").await.code(), Code::PermissionDenied);
-        assert_eq!(get(&sandbox, OPERATOR, UNKNOWN).await, Code::Ok, "the service behind decides");
+        assert_eq!(
+            take(&sandbox, READER_A, A, "role").await.code(),
+            Code::PermissionDenied
+        );
+        assert_eq!(
+            take(&sandbox, OWNER_B, A, "foreign").await.code(),
+            Code::PermissionDenied
+        );
+        assert_eq!(
+            take(&sandbox, OWNER_B, UNKNOWN, "nobody's").await.code(),
+            Code::PermissionDenied
+        );
+        assert_eq!(
+            take(&sandbox, NOBODY, A, "no role").await.code(),
+            Code::PermissionDenied
+        );
+        assert_eq!(
+            get(&sandbox, OPERATOR, UNKNOWN).await,
+            Code::Ok,
+            "the service behind decides"
+        );
         let malformed = "/rewind.v1.SnapshotService/TakeSnapshot";
-        let refused = call(&sandbox, malformed, Some(OWNER_A), framed(&[0xff])).await.status;
+        let refused = call(&sandbox, malformed, Some(OWNER_A), framed(&[0xff]))
+            .await
+            .status;
         assert_eq!(refused.code(), Code::InvalidArgument);
         let refused = call(&sandbox, "/rewind.v1.None/None", Some(OWNER_A), framed(&[])).await;
         assert_eq!(refused.status.code(), Code::Unimplemented);
@@ -276,23 +345,43 @@ fn every_refusal_stands_where_it_belongs_and_tells_nobody_of_another_tenant() {
 
         let own = listed(&sandbox, AuditKind::Denial).await;
         assert_eq!(own.len(), 1, "{own:?}");
-        assert_eq!((own[0].caller.as_str(), result(&own[0])), ("reader", AuditResult::Denied));
+        assert_eq!(
+            (own[0].caller.as_str(), result(&own[0])),
+            ("reader", AuditResult::Denied)
+        );
         let others = of_installation(&sandbox, AuditKind::Denial).await;
         let of = |caller: &str| others.iter().filter(|entry| entry.caller == caller).count();
         assert_eq!((of("owner"), of("nobody")), (4, 1), "{others:?}");
-        let without: i64 = others.iter().filter(|it| it.caller.is_empty()).map(|it| it.count).sum();
+        let without: i64 = others
+            .iter()
+            .filter(|it| it.caller.is_empty())
+            .map(|it| it.count)
+            .sum();
         assert_eq!(without, 7, "each is counted");
         let rows = others.iter().filter(|entry| entry.caller.is_empty());
         assert!(rows.clone().count() <= 2, "and they are told together");
         assert!(rows.clone().all(|entry| entry.source == "127.0.0.1"));
         let foreign = others.iter().filter(|entry| entry.tenant == A);
-        assert_eq!(foreign.count(), 2, "what it was about is told to the operator");
+        assert_eq!(
+            foreign.count(),
+            2,
+            "what it was about is told to the operator"
+        );
         let reads = of_installation(&sandbox, AuditKind::Read).await;
-        assert!(reads.iter().any(|entry| entry.tenant == UNKNOWN), "{reads:?}");
+        assert!(
+            reads.iter().any(|entry| entry.tenant == UNKNOWN),
+            "{reads:?}"
+        );
         for tenant in [B, UNKNOWN] {
             let folder = Path::from(format!("tenants/{tenant}"));
-            let files = memory.list_with_delimiter(Some(&folder)).await.expect("listed");
-            assert!(files.objects.is_empty() && files.common_prefixes.is_empty(), "{tenant}");
+            let files = memory
+                .list_with_delimiter(Some(&folder))
+                .await
+                .expect("listed");
+            assert!(
+                files.objects.is_empty() && files.common_prefixes.is_empty(),
+                "{tenant}"
+            );
         }
     });
 }
@@ -304,10 +393,17 @@ fn what_concerns_the_installation_is_for_callers_who_may_see_all() {
         let sandbox = registered(&vault).await;
         for method in ["ListInstallationAuditEntries", "VerifyInstallationAudit"] {
             let path = format!("/rewind.v1.AuditService/{method}");
-            let owner = call(&sandbox, &path, Some(OWNER_A), framed(&[])).await.status;
-            let nobody = call(&sandbox, &path, Some(NOBODY), framed(&[])).await.status;
+            let owner = call(&sandbox, &path, Some(OWNER_A), framed(&[]))
+                .await
+                .status;
+            let nobody = call(&sandbox, &path, Some(NOBODY), framed(&[]))
+                .await
+                .status;
             assert_eq!(owner.code(), Code::PermissionDenied, "{path}");
-            assert_eq!((owner.message(), owner.details()), (nobody.message(), nobody.details()));
+            assert_eq!(
+                (owner.message(), owner.details()),
+                (nobody.message(), nobody.details())
+            );
         }
         let refused = of_installation(&sandbox, AuditKind::Denial).await;
         assert_eq!(refused.len(), 4, "{refused:?}");
@@ -341,7 +437,10 @@ fn a_call_that_never_ended_is_listed_without_an_outcome() {
         wait(Duration::from_secs(2)).await;
         let given_up = listed(&other, AuditKind::Mutation).await;
         assert_eq!(result(&given_up[0]), AuditResult::Unknown);
-        assert_eq!(given_up[0].outcome.as_ref().expect("told").code, "CANCELLED");
+        assert_eq!(
+            given_up[0].outcome.as_ref().expect("told").code,
+            "CANCELLED"
+        );
     });
 }
 
@@ -354,7 +453,9 @@ fn reads_are_written_together_within_about_a_second() {
         futures::future::join_all(reads).await;
         wait(Duration::from_secs(2)).await;
         let written = listed(&sandbox, AuditKind::Read).await;
-        let written = written.iter().filter(|entry| entry.method.ends_with("/GetSnapshot"));
+        let written = written
+            .iter()
+            .filter(|entry| entry.method.ends_with("/GetSnapshot"));
         assert_eq!(written.count(), 60);
         let chains = vault.tenant(&id(A)).await.expect("there").audit();
         let listed = chains.list().await.expect("listed");
@@ -371,17 +472,28 @@ fn two_gateways_write_side_by_side_and_what_they_wrote_is_vouched_for() {
         let second = sandbox_on(vault.clone(), 2).await;
         for n in 0..6 {
             let gateway = if n % 2 == 0 { &first } else { &second };
-            assert_eq!(take(gateway, OWNER_A, A, &format!("r{n}")).await.code(), Code::Ok);
+            assert_eq!(
+                take(gateway, OWNER_A, A, &format!("r{n}")).await.code(),
+                Code::Ok
+            );
         }
         let mutations = listed(&first, AuditKind::Mutation).await;
         assert_eq!(mutations.len(), 6);
-        assert!(mutations.iter().all(|entry| result(entry) == AuditResult::Succeeded));
+        assert!(
+            mutations
+                .iter()
+                .all(|entry| result(entry) == AuditResult::Succeeded)
+        );
         first.end().await;
         let found = verified(&second).await;
         assert!(found.witnesses_complete);
         assert_eq!(kinds(&found), []);
         let closed: Vec<bool> = found.chains.iter().map(|chain| chain.closed).collect();
-        assert_eq!(closed.iter().filter(|closed| **closed).count(), 1, "{found:?}");
+        assert_eq!(
+            closed.iter().filter(|closed| **closed).count(),
+            1,
+            "{found:?}"
+        );
         let ended = found.chains.iter().find(|chain| chain.closed).expect("one");
         assert_eq!(ended.witnessed_number, ended.last_number, "all of it");
         assert_eq!(ended.program_version, env!("CARGO_PKG_VERSION"));
@@ -393,13 +505,25 @@ fn two_gateways_write_side_by_side_and_what_they_wrote_is_vouched_for() {
         };
         let last = ended.last_number;
         let cut = path(&writer, last);
-        let bytes = memory.get(&cut).await.expect("there").bytes().await.expect("whole");
+        let bytes = memory
+            .get(&cut)
+            .await
+            .expect("there")
+            .bytes()
+            .await
+            .expect("whole");
         memory.delete(&cut).await.expect("deleted");
-        assert_eq!(kinds(&verified(&second).await), [(AuditFlawKind::Cut, last)]);
+        assert_eq!(
+            kinds(&verified(&second).await),
+            [(AuditFlawKind::Cut, last)]
+        );
         memory.put(&cut, bytes.into()).await.expect("put back");
         assert_eq!(kinds(&verified(&second).await), []);
         memory.delete(&path(&writer, 2)).await.expect("deleted");
-        assert_eq!(kinds(&verified(&second).await), [(AuditFlawKind::Missing, 2)]);
+        assert_eq!(
+            kinds(&verified(&second).await),
+            [(AuditFlawKind::Missing, 2)]
+        );
 
         // The installation's own chain is looked after by those that begin later.
         let third = sandbox_on(vault.clone(), 3).await;
@@ -408,7 +532,11 @@ fn two_gateways_write_side_by_side_and_what_they_wrote_is_vouched_for() {
         assert_eq!(kinds(&found), []);
         assert_eq!(found.chains.len(), 3);
         let own = Path::from(format!("audit/{writer}"));
-        let files = memory.list_with_delimiter(Some(&own)).await.expect("listed").objects;
+        let files = memory
+            .list_with_delimiter(Some(&own))
+            .await
+            .expect("listed")
+            .objects;
         let last = files.last().expect("a file").location.clone();
         memory.delete(&last).await.expect("deleted");
         let found = installation_verified(&third).await;
@@ -431,7 +559,10 @@ fn of_an_erased_tenant_the_installation_tells() {
         };
         let mut keys = KeyServiceClient::new(sandbox.channel.clone());
         let answer = keys.erase_keys(with(OPERATOR, erase)).await;
-        assert_eq!(answer.expect_err("nobody serves it").code(), Code::Unimplemented);
+        assert_eq!(
+            answer.expect_err("nobody serves it").code(),
+            Code::Unimplemented
+        );
         let now = testkit::store::moment(0);
         vault.erase_keys(&id(A), now).await.expect("erased");
         wait(Duration::from_secs(11)).await;
@@ -439,17 +570,29 @@ fn of_an_erased_tenant_the_installation_tells() {
         assert_eq!(take(&sandbox, OWNER_A, A, "late").await.code(), Code::Ok);
         wait(Duration::from_secs(2)).await;
         let mutations = of_installation(&sandbox, AuditKind::Mutation).await;
-        let methods = mutations.iter().map(|entry| (entry.method.as_str(), result(entry)));
+        let methods = mutations
+            .iter()
+            .map(|entry| (entry.method.as_str(), result(entry)));
         assert_eq!(
             methods.collect::<Vec<_>>(),
             [
-                ("rewind.v1.SnapshotService/TakeSnapshot", AuditResult::Succeeded),
+                (
+                    "rewind.v1.SnapshotService/TakeSnapshot",
+                    AuditResult::Succeeded
+                ),
                 ("rewind.v1.KeyService/EraseKeys", AuditResult::Failed),
-                ("rewind.v1.TenantService/CreateTenant", AuditResult::Succeeded),
+                (
+                    "rewind.v1.TenantService/CreateTenant",
+                    AuditResult::Succeeded
+                ),
             ]
         );
         let reads = of_installation(&sandbox, AuditKind::Read).await;
-        assert!(reads.iter().any(|it| it.tenant == A && it.method.ends_with("/GetSnapshot")));
+        assert!(
+            reads
+                .iter()
+                .any(|it| it.tenant == A && it.method.ends_with("/GetSnapshot"))
+        );
         let request = ListAuditEntriesRequest {
             parent: format!("tenants/{A}"),
             ..ListAuditEntriesRequest::default()

@@ -18,20 +18,29 @@ mod pages;
 async fn whoever_is_not_signed_in_is_sent_to_sign_in_and_back() {
     let stage = stage().await;
     let browser = stage.stranger();
-    let page = browser.get(&format!("/tenants/{A}/snapshots?page_token=x")).await;
+    let page = browser
+        .get(&format!("/tenants/{A}/snapshots?page_token=x"))
+        .await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     let to = format!("/login?to=%2Ftenants%2F{A}%2Fsnapshots%3Fpage_token%3Dx");
     assert_eq!(page.location(), to);
     let form = browser.get(page.location()).await;
     assert_eq!(form.status, StatusCode::OK);
     let back = form.field("to");
-    let wrong = browser.submit("/login", &[("token", "not-a-known-token"), ("to", &back)]).await;
+    let wrong = browser
+        .submit("/login", &[("token", "not-a-known-token"), ("to", &back)])
+        .await;
     assert_eq!(wrong.status, StatusCode::FORBIDDEN);
     assert!(wrong.text.contains("not known here") && !wrong.text.contains("not-a-known"));
     assert!(browser.cookies.lock().expect("unpoisoned").is_empty());
-    let right = browser.submit("/login", &[("token", OPERATOR), ("to", &back)]).await;
+    let right = browser
+        .submit("/login", &[("token", OPERATOR), ("to", &back)])
+        .await;
     assert_eq!(right.status, StatusCode::SEE_OTHER);
-    assert_eq!(right.location(), format!("/tenants/{A}/snapshots?page_token=x"));
+    assert_eq!(
+        right.location(),
+        format!("/tenants/{A}/snapshots?page_token=x")
+    );
     assert_eq!(browser.get("/").await.status, StatusCode::OK);
     // A part of a page that is open elsewhere is not replaced by the form.
     assert_eq!(
@@ -54,7 +63,10 @@ async fn the_cookie_holds_the_token_and_shows_nothing_of_it() {
     let set = cookies[0];
     assert!(set.starts_with("rewind-session="), "{set}");
     for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/"] {
-        assert!(cookies.iter().all(|it| it.contains(attribute)), "{cookies:?}");
+        assert!(
+            cookies.iter().all(|it| it.contains(attribute)),
+            "{cookies:?}"
+        );
     }
     assert!(!set.contains("operator") && !set.contains("Secure"));
     // What is changed in it makes it worthless.
@@ -92,7 +104,10 @@ async fn signing_out_takes_the_cookie_away() {
     let stage = stage().await;
     let browser = stage.browser(OPERATOR).await;
     let out = browser.post("/logout", &[]).await;
-    assert_eq!((out.status, out.location()), (StatusCode::SEE_OTHER, "/login"));
+    assert_eq!(
+        (out.status, out.location()),
+        (StatusCode::SEE_OTHER, "/login")
+    );
     assert!(browser.cookies.lock().expect("unpoisoned").is_empty());
     assert_eq!(browser.get("/").await.status, StatusCode::SEE_OTHER);
 }
@@ -154,7 +169,10 @@ async fn a_form_from_elsewhere_changes_nothing() {
     // Signing in is asked of pages of this server alone, too.
     let sign_in = [("token", OPERATOR)];
     let evil = [("origin", "https://evil.example")];
-    let page = stage.stranger().submit_from(&evil, "/login", &sign_in).await;
+    let page = stage
+        .stranger()
+        .submit_from(&evil, "/login", &sign_in)
+        .await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
 }
 
@@ -183,7 +201,10 @@ async fn every_answer_tells_the_browser_to_be_careful() {
             assert!(!page.text.contains(inline), "{inline}");
         }
         // Scripts come from files alone.
-        assert_eq!(page.text.matches("<script").count(), page.text.matches("<script src=\"/assets/").count());
+        assert_eq!(
+            page.text.matches("<script").count(),
+            page.text.matches("<script src=\"/assets/").count()
+        );
     }
 }
 
@@ -195,49 +216,117 @@ async fn style_and_script_are_kept_for_as_long_as_they_stay_the_same() {
     let paths = ["href=\"", "src=\""].map(|before| {
         let marked = format!("{before}/assets/console-");
         let (_, rest) = page.split_once(&marked).expect("it is named");
-        format!("/assets/console-{}", rest.split('"').next().unwrap_or_default())
+        format!(
+            "/assets/console-{}",
+            rest.split('"').next().unwrap_or_default()
+        )
     });
     for (path, kind) in paths.iter().zip(["text/css", "text/javascript"]) {
         let file = browser.get(path).await;
         assert_eq!(file.status, StatusCode::OK, "{path}");
         let header = |name: &str| file.headers[name].to_str().expect("text").to_owned();
         assert!(header("content-type").starts_with(kind));
-        assert_eq!(header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(
+            header("cache-control"),
+            "public, max-age=31536000, immutable"
+        );
     }
     let old = browser.get("/assets/console-000000000000.css").await;
     assert_eq!(old.status, StatusCode::NOT_FOUND);
 }
+
+/// Every page of a tenant, below its path.
+const PAGES: [&str; 22] = [
+    "",
+    "/check",
+    "/settings",
+    "/snapshots",
+    "/snapshots/20261123-daily",
+    "/snapshots/20261123-daily/progress",
+    "/snapshots/latest/objects?q=a",
+    "/snapshots/20261123-daily/objects/u-1",
+    "/objects/user/u-1/history",
+    "/reports",
+    "/reports/new",
+    "/reports/r-1",
+    "/reports/r-1/progress",
+    "/reports/r-1/export/csv",
+    "/restores",
+    "/restores/new",
+    "/restores/r-1",
+    "/restores/r-1/progress",
+    "/deleted",
+    "/protection",
+    "/signals",
+    "/signals/s-1",
+];
+/// Every form of a tenant, likewise.
+const FORMS: [&str; 14] = [
+    "/settings",
+    "/snapshots",
+    "/snapshots/20261123-daily/hold",
+    "/snapshots/20261123-daily/lift",
+    "/reports",
+    "/reports/r-1/cancel",
+    "/restores",
+    "/restores/r-1/approve",
+    "/restores/r-1/apply",
+    "/restores/r-1/resume",
+    "/restores/r-1/cancel",
+    "/restores/r-1/undo",
+    "/protection/plan",
+    "/signals/s-1/redeliver",
+];
 
 #[tokio::test]
 async fn another_tenant_and_one_that_is_not_there_look_alike() {
     let stage = stage().await;
     stage.register(A, "Contoso").await;
     stage.register(B, "Fabrikam").await;
-    let browser = stage.browser(OWNER_A).await;
+    let (browser, stranger) = (stage.browser(OWNER_A).await, stage.stranger());
     let page = |id: &str, rest: &str| format!("/tenants/{id}{rest}");
-    for rest in ["", "/snapshots", "/snapshots/latest/objects?q=a", "/settings", "/check"] {
+    let text = |page: &super::stage::Page| without_ids(&page.text);
+    for rest in PAGES {
         let (other, unknown) = (
             browser.get(&page(B, rest)).await,
             browser.get(&page(UNKNOWN, rest)).await,
         );
         assert_eq!(other.status, StatusCode::FORBIDDEN, "{rest}");
         assert_eq!(unknown.status, StatusCode::FORBIDDEN, "{rest}");
-        let text = |page: &super::stage::Page| without_ids(&page.text);
         assert_eq!(text(&other), text(&unknown), "{rest}");
         assert!(!other.text.contains("Fabrikam"));
+        let nobody = stranger.get(&page(B, rest)).await;
+        assert_eq!(nobody.status, StatusCode::SEE_OTHER, "{rest}");
+        assert!(nobody.location().starts_with("/login?to="), "{rest}");
     }
+    for rest in FORMS {
+        let other = browser.post(&page(B, rest), &[]).await;
+        let unknown = browser.post(&page(UNKNOWN, rest), &[]).await;
+        assert_eq!(other.status, StatusCode::FORBIDDEN, "{rest}");
+        assert_eq!(text(&other), text(&unknown), "{rest}");
+        // Without the word of the session nothing is done for one's own tenant either.
+        let forged = browser.submit(&page(A, rest), &[]).await;
+        assert_eq!(forged.status, StatusCode::FORBIDDEN, "{rest}");
+        assert!(forged.text.contains("Nothing was changed"), "{rest}");
+        let nobody = stranger.submit(&page(A, rest), &[]).await;
+        assert_eq!(nobody.location(), "/login", "{rest}");
+    }
+    assert_eq!(stage.script.calls(), 0, "no service was asked");
     let overview = browser.get("/").await;
     assert!(overview.text.contains("Contoso") && !overview.text.contains("Fabrikam"));
     let search = browser.get("/?q=fabrikam").await;
     assert!(!search.text.contains(B));
-    assert!(stage.browser(OWNER_B).await.get("/").await.text.contains("Fabrikam"));
+    let other = stage.browser(OWNER_B).await.get("/").await;
+    assert!(other.text.contains("Fabrikam"));
 }
 
 /// A page without the ids that every rendering draws anew.
 fn without_ids(text: &str) -> String {
     let mut parts = text.split("name=\"request_id\" value=\"");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |whole, part| whole + part.get(36..).unwrap_or_default())
+    parts.fold(first, |whole, part| {
+        whole + part.get(36..).unwrap_or_default()
+    })
 }
 
 #[tokio::test]
@@ -258,12 +347,20 @@ async fn an_error_says_what_happened_and_what_to_do() {
     let answer = Mutex::new(Vec::new());
     let errors = [
         (
-            fault(tonic::Code::FailedPrecondition, "SNAPSHOT_INCOMPLETE", "lacks <b>users</b>"),
+            fault(
+                tonic::Code::FailedPrecondition,
+                "SNAPSHOT_INCOMPLETE",
+                "lacks <b>users</b>",
+            ),
             StatusCode::CONFLICT,
             "Choose a snapshot that is complete",
         ),
         (
-            fault(tonic::Code::Unavailable, "STORE_UNAVAILABLE", "the store cannot be reached"),
+            fault(
+                tonic::Code::Unavailable,
+                "STORE_UNAVAILABLE",
+                "the store cannot be reached",
+            ),
             StatusCode::SERVICE_UNAVAILABLE,
             "Load the page again",
         ),
@@ -278,13 +375,21 @@ async fn an_error_says_what_happened_and_what_to_do() {
             "finds the cause in the log",
         ),
     ];
-    answer.lock().expect("unpoisoned").extend(errors.iter().rev().map(|it| it.0.clone()));
-    stage.script.on("SnapshotService/GetSnapshot", move |_: GetSnapshotRequest| {
-        let status = answer.lock().expect("unpoisoned").pop().expect("one each");
-        Err::<Vec<GetSnapshotResponse>, _>(status)
-    });
+    answer
+        .lock()
+        .expect("unpoisoned")
+        .extend(errors.iter().rev().map(|it| it.0.clone()));
+    stage.script.on(
+        "SnapshotService/GetSnapshot",
+        move |_: GetSnapshotRequest| {
+            let status = answer.lock().expect("unpoisoned").pop().expect("one each");
+            Err::<Vec<GetSnapshotResponse>, _>(status)
+        },
+    );
     for (status, code, advice) in &errors {
-        let page = browser.get(&format!("/tenants/{A}/snapshots/20261122-daily")).await;
+        let page = browser
+            .get(&format!("/tenants/{A}/snapshots/20261122-daily"))
+            .await;
         assert_eq!(page.status, *code, "{status:?}");
         assert!(page.text.contains(advice), "{}", page.text);
         assert!(!page.text.contains("<b>users</b>"));

@@ -11,8 +11,8 @@ use proto::v1::tenant_service_client::TenantServiceClient;
 use proto::v1::*;
 use runtime::ManualClock;
 use std::sync::Arc;
-use tokio::time::Instant;
 use store::{Kek, TenantRecord, Vault};
+use tokio::time::Instant;
 use tonic::Status;
 
 fn now() -> DateTime<Utc> {
@@ -29,7 +29,10 @@ async fn create(sandbox: &Sandbox, tenant: Tenant) {
         ..CreateTenantRequest::default()
     };
     let mut client = TenantServiceClient::new(sandbox.channel.clone());
-    client.create_tenant(with(OPERATOR, request)).await.expect("registered");
+    client
+        .create_tenant(with(OPERATOR, request))
+        .await
+        .expect("registered");
 }
 
 async fn overviews(
@@ -43,7 +46,11 @@ async fn overviews(
 }
 
 fn names(answer: &ListTenantOverviewsResponse) -> Vec<&str> {
-    answer.overviews.iter().map(|it| it.display_name.as_str()).collect()
+    answer
+        .overviews
+        .iter()
+        .map(|it| it.display_name.as_str())
+        .collect()
 }
 
 /// Of a tenant that was read so many hours ago.
@@ -59,7 +66,9 @@ fn summary(hours: i64) -> TenantSummary {
 
 async fn tell(vault: &Vault, tenant: &TenantId, number: u64, summary: &TenantSummary) {
     let vault = vault.tenant(tenant).await.expect("there");
-    let stored = vault.put_summary(number, summary.encode_to_vec().into()).await;
+    let stored = vault
+        .put_summary(number, summary.encode_to_vec().into())
+        .await;
     assert!(stored.expect("stored"));
 }
 
@@ -74,7 +83,9 @@ async fn each_sees_their_tenants_and_what_needs_attention_first() {
         };
         create(&sandbox, tenant).await;
     }
-    let everybody = overviews(&sandbox, OPERATOR, Default::default()).await.expect("listed");
+    let everybody = overviews(&sandbox, OPERATOR, Default::default())
+        .await
+        .expect("listed");
     assert_eq!(names(&everybody), ["Contoso", "Fabrikam"]);
     assert!(everybody.refresh_time.is_some());
 
@@ -85,7 +96,11 @@ async fn each_sees_their_tenants_and_what_needs_attention_first() {
         ..DaySummary::default()
     };
     let busy = TenantSummary {
-        days: vec![day("2026-11-16", 100, 9), day("2026-11-17", 3, 1), day("2026-11-23", 4, 1)],
+        days: vec![
+            day("2026-11-16", 100, 9),
+            day("2026-11-17", 3, 1),
+            day("2026-11-23", 4, 1),
+        ],
         pending_changes: 2,
         failure: Some(SummaryFailure {
             reason: "LICENCE_REQUIRED".to_owned(),
@@ -96,7 +111,9 @@ async fn each_sees_their_tenants_and_what_needs_attention_first() {
     };
     tell(&sandbox.vault, &id(B), 1, &busy).await;
     tell(&sandbox.vault, &id(A), 1, &summary(2)).await;
-    let answer = overviews(&sandbox, OPERATOR, Default::default()).await.expect("listed");
+    let answer = overviews(&sandbox, OPERATOR, Default::default())
+        .await
+        .expect("listed");
     assert_eq!(names(&answer), ["Fabrikam", "Contoso"]);
     let first = &answer.overviews[0];
     assert_eq!(
@@ -114,19 +131,39 @@ async fn each_sees_their_tenants_and_what_needs_attention_first() {
     assert!(answer.overviews[1].attention.is_empty());
     let totals = answer.totals.expect("there");
     assert_eq!(
-        (totals.tenants, totals.failing, totals.late, totals.attention, totals.pending_changes),
+        (
+            totals.tenants,
+            totals.failing,
+            totals.late,
+            totals.attention,
+            totals.pending_changes
+        ),
         (2, 1, 1, 1, 2)
     );
-    assert_eq!((totals.stored_bytes, totals.week_changes, totals.without_snapshot), (2_000, 7, 0));
+    assert_eq!(
+        (
+            totals.stored_bytes,
+            totals.week_changes,
+            totals.without_snapshot
+        ),
+        (2_000, 7, 0)
+    );
 
     // Whoever may see one tenant learns of no other, by no number either.
-    let own = overviews(&sandbox, OWNER_A, Default::default()).await.expect("listed");
+    let own = overviews(&sandbox, OWNER_A, Default::default())
+        .await
+        .expect("listed");
     assert_eq!(names(&own), ["Contoso"]);
-    assert_eq!(own.totals.map(|it| (it.tenants, it.attention)), Some((1, 0)));
+    assert_eq!(
+        own.totals.map(|it| (it.tenants, it.attention)),
+        Some((1, 0))
+    );
 
     // A newer summary counts, and one that is there already is not read again.
     tell(&sandbox.vault, &id(B), 2, &summary(1)).await;
-    let answer = overviews(&sandbox, OPERATOR, Default::default()).await.expect("listed");
+    let answer = overviews(&sandbox, OPERATOR, Default::default())
+        .await
+        .expect("listed");
     assert_eq!(answer.totals.map(|it| it.attention), Some(0));
 }
 
@@ -160,8 +197,16 @@ async fn lists_are_chosen_by_group_label_and_text() {
             ..ListTenantsRequest::default()
         };
         let mut client = TenantServiceClient::new(sandbox.channel.clone());
-        let listed = client.list_tenants(with(OPERATOR, request)).await.expect("listed");
-        let ids: Vec<String> = listed.into_inner().tenants.into_iter().map(|it| it.id).collect();
+        let listed = client
+            .list_tenants(with(OPERATOR, request))
+            .await
+            .expect("listed");
+        let ids: Vec<String> = listed
+            .into_inner()
+            .tenants
+            .into_iter()
+            .map(|it| it.id)
+            .collect();
         assert_eq!(ids, expected, "{group} {labels:?} {text}");
         let request = ListTenantOverviewsRequest {
             group: group.to_owned(),
@@ -170,15 +215,24 @@ async fn lists_are_chosen_by_group_label_and_text() {
             order_by: "name".to_owned(),
             ..ListTenantOverviewsRequest::default()
         };
-        let shown = overviews(&sandbox, OPERATOR, request).await.expect("listed");
+        let shown = overviews(&sandbox, OPERATOR, request)
+            .await
+            .expect("listed");
         assert_eq!(shown.overviews.len(), expected.len());
     }
     let wrong = ListTenantOverviewsRequest {
         order_by: "colour".to_owned(),
         ..ListTenantOverviewsRequest::default()
     };
-    let refused = overviews(&sandbox, OPERATOR, wrong).await.expect_err("no such order");
-    assert!(refused.message().starts_with("order_by: attention, name, age"), "{refused:?}");
+    let refused = overviews(&sandbox, OPERATOR, wrong)
+        .await
+        .expect_err("no such order");
+    assert!(
+        refused
+            .message()
+            .starts_with("order_by: attention, name, age"),
+        "{refused:?}"
+    );
 }
 
 fn everybody() -> Caller {
@@ -236,7 +290,17 @@ async fn pages_make_up_the_list_in_every_order_and_a_token_is_good_for_its_own()
         };
         index.list(&everybody(), &request).await
     };
-    for order in ["", "name", "name desc", "age", "age asc", "changes", "signals", "posture", "bytes"] {
+    for order in [
+        "",
+        "name",
+        "name desc",
+        "age",
+        "age asc",
+        "changes",
+        "signals",
+        "posture",
+        "bytes",
+    ] {
         let (mut all, mut token) = (Vec::new(), String::new());
         loop {
             let answer = page(order, &token).await.expect(order);
@@ -254,7 +318,14 @@ async fn pages_make_up_the_list_in_every_order_and_a_token_is_good_for_its_own()
         let rises = |key: &dyn Fn(&TenantOverview) -> i64| all.is_sorted_by_key(key);
         let falls = |key: &dyn Fn(&TenantOverview) -> i64| all.is_sorted_by_key(|it| -key(it));
         let stored = |it: &TenantOverview| it.summary.as_ref().map_or(0, |it| it.stored_bytes);
-        let score = |it: &TenantOverview| i64::from(it.summary.as_ref().and_then(|it| it.posture_score).unwrap_or(0));
+        let score = |it: &TenantOverview| {
+            i64::from(
+                it.summary
+                    .as_ref()
+                    .and_then(|it| it.posture_score)
+                    .unwrap_or(0),
+            )
+        };
         let age = |it: &TenantOverview| it.age_seconds.unwrap_or(0);
         match order {
             "name" => assert!(all.is_sorted_by_key(|it| it.display_name.clone())),
@@ -277,7 +348,9 @@ async fn a_page_of_ten_thousand_tenants_is_there_at_once() {
     let (index, vault) = index(TENANTS).await;
     index.refresh().await.expect("read");
     let mut slowest = std::time::Duration::ZERO;
-    for order in ["", "name", "age desc", "changes", "signals", "posture", "bytes"] {
+    for order in [
+        "", "name", "age desc", "changes", "signals", "posture", "bytes",
+    ] {
         let request = ListTenantOverviewsRequest {
             order_by: order.to_owned(),
             ..ListTenantOverviewsRequest::default()
@@ -290,17 +363,32 @@ async fn a_page_of_ten_thousand_tenants_is_there_at_once() {
     }
     let begun = Instant::now();
     index.refresh().await.expect("read");
-    println!("10,000 tenants: a page within {slowest:?}, a pass without news in {:?}", begun.elapsed());
+    println!(
+        "10,000 tenants: a page within {slowest:?}, a pass without news in {:?}",
+        begun.elapsed()
+    );
     // The target is 200 ms; this build is not optimised, and the machine may be busy.
     assert!(slowest < std::time::Duration::from_secs(2), "{slowest:?}");
     // What changed is seen with the next pass.
     let first = testkit::store::tenant(0);
-    tell(&vault, &first, 2, &TenantSummary { pending_changes: 1, ..summary(1) }).await;
+    tell(
+        &vault,
+        &first,
+        2,
+        &TenantSummary {
+            pending_changes: 1,
+            ..summary(1)
+        },
+    )
+    .await;
     index.refresh().await.expect("read");
     let request = ListTenantOverviewsRequest {
         text: first.to_string(),
         ..ListTenantOverviewsRequest::default()
     };
     let answer = index.list(&everybody(), &request).await.expect("listed");
-    assert_eq!(answer.totals.map(|it| (it.tenants, it.pending_changes)), Some((1, 1)));
+    assert_eq!(
+        answer.totals.map(|it| (it.tenants, it.pending_changes)),
+        Some((1, 1))
+    );
 }

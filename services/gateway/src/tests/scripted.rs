@@ -59,6 +59,11 @@ impl Script {
             .collect()
     }
 
+    /// How many calls there were.
+    pub(super) fn calls(&self) -> usize {
+        self.0.asked.lock().expect("unpoisoned").len()
+    }
+
     /// Serves until the token is cancelled.
     pub(super) async fn serve(&self, stop: &CancellationToken) -> Channel {
         let (listener, address) = listener().await;

@@ -89,7 +89,9 @@ impl Stage {
     /// Somebody who has signed in with a token.
     pub(super) async fn browser(&self, token: &str) -> Browser {
         let browser = self.stranger();
-        let page = browser.submit("/login", &[("token", token), ("to", "/")]).await;
+        let page = browser
+            .submit("/login", &[("token", token), ("to", "/")])
+            .await;
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
         browser
     }
@@ -129,7 +131,8 @@ impl Page {
 
 impl Browser {
     pub(super) async fn get(&self, path: &str) -> Page {
-        self.send(self.http.get(format!("{}{path}", self.url))).await
+        self.send(self.http.get(format!("{}{path}", self.url)))
+            .await
     }
 
     /// Whether an answer that began well breaks off before its end.
@@ -151,7 +154,7 @@ impl Browser {
 
     /// Sends a form from a page of the session.
     pub(super) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        let page = self.get("/").await;
+        let page = self.get("/no/such/page").await;
         let (csrf, id) = (page.field("csrf"), page.field("request_id"));
         let mut all = vec![("csrf", csrf.as_str()), ("request_id", id.as_str())];
         all.extend(fields);
@@ -161,7 +164,8 @@ impl Browser {
     /// Sends a form with these fields alone.
     pub(super) async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let origin = self.url.clone();
-        self.submit_from(&[(ORIGIN.as_str(), &origin)], path, fields).await
+        self.submit_from(&[(ORIGIN.as_str(), &origin)], path, fields)
+            .await
     }
 
     /// The same, with what the browser says of where it comes from.
@@ -181,7 +185,11 @@ impl Browser {
     async fn send(&self, request: reqwest::RequestBuilder) -> Page {
         let cookies = self.cookies.lock().expect("unpoisoned").clone();
         let line: Vec<String> = cookies.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let answer = request.header(COOKIE, line.join("; ")).send().await.expect("answered");
+        let answer = request
+            .header(COOKIE, line.join("; "))
+            .send()
+            .await
+            .expect("answered");
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut cookies = self.cookies.lock().expect("unpoisoned");
         for line in headers.get_all(SET_COOKIE) {

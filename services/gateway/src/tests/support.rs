@@ -8,9 +8,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use model::TenantId;
 use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServiceServer};
-use proto::v1::guarded_change_service_server::{
-    GuardedChangeService, GuardedChangeServiceServer,
-};
+use proto::v1::guarded_change_service_server::{GuardedChangeService, GuardedChangeServiceServer};
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};

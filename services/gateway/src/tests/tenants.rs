@@ -290,7 +290,10 @@ async fn a_webhook_can_be_set_and_whoever_is_told_is_told_on() {
     for quieter in [
         Webhook {
             min_severity: Severity::High.into(),
-            ..hook("https://hooks.example/a?b=c", "env:REWIND_CREDENTIAL_WEBHOOK_A")
+            ..hook(
+                "https://hooks.example/a?b=c",
+                "env:REWIND_CREDENTIAL_WEBHOOK_A",
+            )
         },
         hook("https://1.1.1.1:8443/", "env:REWIND_CREDENTIAL_WEBHOOK_A"),
         hook("https://hooks.example/a?b=c", "file:contoso"),

@@ -8,7 +8,9 @@
 use model::TenantId;
 use proto::convert::{time, timestamp};
 use proto::name;
-use proto::v1::{GuardedChange, GuardedChangeKind, GuardedChangeState, GuardedStep, GuardedStepKind};
+use proto::v1::{
+    GuardedChange, GuardedChangeKind, GuardedChangeState, GuardedStep, GuardedStepKind,
+};
 use store::{StoreError, TenantRecord, TenantState, TenantVault, Versioned};
 
 use super::journal::{self, Journal};
@@ -52,7 +54,14 @@ pub(super) async fn look(
             }
             (GuardedChangeState::Applying, _) => effect(context, &vault, &there).await?,
             (GuardedChangeState::Expired, None | Some(GuardedStepKind::Approved)) => {
-                end(context, &vault, &there, GuardedStepKind::Expired, "its time ran out").await?
+                end(
+                    context,
+                    &vault,
+                    &there,
+                    GuardedStepKind::Expired,
+                    "its time ran out",
+                )
+                .await?
             }
             _ => return Ok(Looked::Ended),
         };
@@ -144,7 +153,11 @@ async fn effect(context: &Context, vault: &TenantVault, there: &Journal) -> Resu
         }
         GuardedChangeKind::LiftHold => {
             let (_, id) = name::parse_snapshot("snapshot", &change.snapshot)?;
-            let since = change.held_since.as_ref().and_then(time).unwrap_or_default();
+            let since = change
+                .held_since
+                .as_ref()
+                .and_then(time)
+                .unwrap_or_default();
             match vault.lift_hold_since(&id, since).await {
                 // Without a hold retention may have been as fast.
                 Ok(()) | Err(StoreError::NotFound { .. }) => {}

@@ -61,7 +61,9 @@ pub(crate) async fn approve(
         };
         if there.take(vault, step).await? {
             tracing::warn!(tenant = %vault.id(), number, approver = caller, %effective, "a guarded change was approved");
-            return told(context, vault, number).await;
+            let answer = told(context, vault, number).await;
+            context.approvals.ring(vault.id());
+            return answer;
         }
     }
 }
@@ -105,11 +107,7 @@ pub(crate) async fn cancel(
 }
 
 /// The change after a step, of which everybody is told.
-async fn told(
-    context: &Context,
-    vault: &TenantVault,
-    number: u32,
-) -> Result<GuardedChange, Error> {
+async fn told(context: &Context, vault: &TenantVault, number: u32) -> Result<GuardedChange, Error> {
     let there = journal::load(vault, number).await?;
     tell::steps(context, vault, &there).await?;
     context.news.ring(vault.id());

@@ -49,16 +49,14 @@ pub(super) async fn begin(
     // The last that can be told to those who watch the tenant.
     tell::erasing(context, vault, there).await?;
     let content = text(&begun).into();
-    deps.vault.begin_erasure(tenant, there.number, content).await?;
+    deps.vault
+        .begin_erasure(tenant, there.number, content)
+        .await?;
     Ok(())
 }
 
 /// Deletes the keys, here and beside the copies, and certifies it.
-pub(super) async fn finish(
-    context: &Context,
-    tenant: &TenantId,
-    number: u32,
-) -> Result<(), Error> {
+pub(super) async fn finish(context: &Context, tenant: &TenantId, number: u32) -> Result<(), Error> {
     let deps = &context.deps;
     let missing = || ChangeError::Missing(number);
     let begun = deps.vault.begun_erasure(tenant, number).await?;

@@ -55,7 +55,9 @@ pub enum ChangeError {
         snapshot: String,
     },
     /// A held snapshot.
-    #[error("snapshot {0} is held, so that the tenant is not erased; its hold has to be lifted before")]
+    #[error(
+        "snapshot {0} is held, so that the tenant is not erased; its hold has to be lifted before"
+    )]
     Held(String),
     /// What is stored of a change cannot be read.
     #[error("change {number} is damaged: {detail}")]

@@ -102,11 +102,7 @@ fn created(put: Result<(), StoreError>) -> Result<bool, Error> {
 
 impl Journal {
     /// Takes the next step; false where somebody else was faster.
-    pub(crate) async fn take(
-        &self,
-        vault: &TenantVault,
-        step: GuardedStep,
-    ) -> Result<bool, Error> {
+    pub(crate) async fn take(&self, vault: &TenantVault, step: GuardedStep) -> Result<bool, Error> {
         let step = GuardedStep {
             change_hash: self.change.hash.clone(),
             ..step
@@ -127,9 +123,8 @@ impl Journal {
 
     /// How far it is at a time.
     pub(crate) fn state(&self, now: DateTime<Utc>) -> GuardedChangeState {
-        let over = |by: Option<&prost_types::Timestamp>| {
-            by.and_then(time).is_none_or(|by| now >= by)
-        };
+        let over =
+            |by: Option<&prost_types::Timestamp>| by.and_then(time).is_none_or(|by| now >= by);
         match self.steps.last().map(GuardedStep::kind) {
             None if over(self.change.approve_by_time.as_ref()) => GuardedChangeState::Expired,
             None => GuardedChangeState::Pending,

@@ -85,7 +85,10 @@ fn effect(setting: Setting, before: &TenantRecord, after: &TenantRecord) -> Stri
             None => "nowhere".to_owned(),
             Some(webhook) => {
                 let from = webhook.min_severity.name();
-                format!("{} from severity {from} on, signed with {}", webhook.url, webhook.secret)
+                format!(
+                    "{} from severity {from} on, signed with {}",
+                    webhook.url, webhook.secret
+                )
             }
         },
         (_, text) if text.is_empty() => "none".to_owned(),

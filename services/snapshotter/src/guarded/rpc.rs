@@ -6,11 +6,11 @@ use proto::v1::guarded_change_service_server::GuardedChangeService;
 use proto::v1::lifecycle_service_server::LifecycleService;
 use proto::v1::{
     ApproveGuardedChangeRequest, ApproveGuardedChangeResponse, CancelGuardedChangeRequest,
-    CancelGuardedChangeResponse, GetGuardedChangeRequest, GetGuardedChangeResponse,
-    GuardedChange, GuardedChangeKind, ListErasuresRequest, ListErasuresResponse,
-    ListGuardedChangesRequest, ListGuardedChangesResponse, OffboardTenantRequest,
-    OffboardTenantResponse, ProposeChangeRequest, ProposeChangeResponse, ResumeTenantRequest,
-    ResumeTenantResponse, SuspendTenantRequest, SuspendTenantResponse,
+    CancelGuardedChangeResponse, GetGuardedChangeRequest, GetGuardedChangeResponse, GuardedChange,
+    GuardedChangeKind, ListErasuresRequest, ListErasuresResponse, ListGuardedChangesRequest,
+    ListGuardedChangesResponse, OffboardTenantRequest, OffboardTenantResponse,
+    ProposeChangeRequest, ProposeChangeResponse, ResumeTenantRequest, ResumeTenantResponse,
+    SuspendTenantRequest, SuspendTenantResponse,
 };
 use runtime::caller;
 use runtime::page::After;
@@ -261,8 +261,8 @@ impl GuardedChangeService for Rpc {
     ) -> Result<Response<ProposeChangeResponse>, Status> {
         let asked = asked(&request, &request.get_ref().request_id);
         let request = request.into_inner();
-        let tenant = name::parse_tenant("parent", &request.parent)
-            .map_err(|error| refuse(error.into()))?;
+        let tenant =
+            name::parse_tenant("parent", &request.parent).map_err(|error| refuse(error.into()))?;
         let change = propose::settings(self.context(), &tenant, asked, request.settings).await;
         Ok(Response::new(ProposeChangeResponse {
             change: Some(change.map_err(refuse)?),

@@ -113,7 +113,9 @@ fn own(change: &GuardedChange) -> Severity {
 
 fn text(at: Option<&prost_types::Timestamp>) -> String {
     let at = at.and_then(time);
-    at.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%SZ").to_string())
+    at.map_or_else(String::new, |at| {
+        at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+    })
 }
 
 async fn raise(
@@ -138,7 +140,9 @@ async fn raise(
         rule,
         severity: severity(told.severity).into(),
         title: told.title.to_owned(),
-        description: format!("{} {}", effects.join(" "), told.sentence).trim().to_owned(),
+        description: format!("{} {}", effects.join(" "), told.sentence)
+            .trim()
+            .to_owned(),
         source: SignalSource::GuardedChange.into(),
         ..Signal::default()
     };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use model::SnapshotId;
 use model::error::reason;
 use model::snapshot::{Completeness, Content, Kind, Method};
-use model::SnapshotId;
 use proto::name;
 use proto::v1::guarded_change_service_server::GuardedChangeService;
 use proto::v1::lifecycle_service_server::LifecycleService;
@@ -39,7 +39,9 @@ struct World {
 fn by<T>(caller: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let caller = caller.parse().expect("a header");
-    request.metadata_mut().insert(runtime::caller::HEADER, caller);
+    request
+        .metadata_mut()
+        .insert(runtime::caller::HEADER, caller);
     request
 }
 
@@ -82,7 +84,10 @@ impl World {
         };
         let meta = meta("20261120-daily", "a", 0);
         let vault = world.vault().await;
-        vault.commit_content(&meta, &whole).await.expect("committed");
+        vault
+            .commit_content(&meta, &whole)
+            .await
+            .expect("committed");
         world
     }
 
@@ -146,7 +151,11 @@ impl World {
             name: change.name.clone(),
         };
         let answer = self.rpc.get_guarded_change(by("ann", request)).await;
-        answer.expect("shown").into_inner().change.expect("a change")
+        answer
+            .expect("shown")
+            .into_inner()
+            .change
+            .expect("a change")
     }
 
     async fn state(&self, change: &GuardedChange) -> GuardedChangeState {
@@ -205,7 +214,9 @@ async fn a_change_takes_effect_when_another_has_agreed_and_the_time_has_come() {
     );
     assert_eq!(
         asked.effects,
-        [format!("changes which snapshots are kept, from \"{LONG}\" to \"{SHORT}\", which protects the tenant less")]
+        [format!(
+            "changes which snapshots are kept, from \"{LONG}\" to \"{SHORT}\", which protects the tenant less"
+        )]
     );
     // Without anybody else nothing ever happens.
     world.pass(TimeDelta::days(6)).await;
@@ -220,7 +231,11 @@ async fn a_change_takes_effect_when_another_has_agreed_and_the_time_has_come() {
     assert_eq!(world.retention().await, SHORT);
     let applied = world.show(&asked).await;
     assert_eq!(
-        (applied.state(), applied.approver.as_str(), at(applied.end_time)),
+        (
+            applied.state(),
+            applied.approver.as_str(),
+            at(applied.end_time)
+        ),
         (GuardedChangeState::Applied, "ben", world.clock.now())
     );
     assert_eq!((world.versions().await, world.marks().await), (2, 0));
@@ -230,7 +245,9 @@ async fn a_change_takes_effect_when_another_has_agreed_and_the_time_has_come() {
             .map(|what| (format!("guarded-change-{what}"), Severity::Critical))
     );
     // What has taken effect is not done again, and cannot be called off.
-    world.register(|it| it.retention = LONG.parse().expect("a policy")).await;
+    world
+        .register(|it| it.retention = LONG.parse().expect("a policy"))
+        .await;
     world.pass(TimeDelta::days(1)).await;
     assert_eq!(world.retention().await, LONG);
     let late = world.cancel("ann", &asked).await.expect_err("too late");
@@ -261,7 +278,10 @@ async fn nobody_agrees_to_what_they_asked_for_or_did_not_read() {
             request_id: String::new(),
         }))
         .await;
-    assert_eq!(told(&nobody.expect_err("no caller")), reason::PERMISSION_DENIED);
+    assert_eq!(
+        told(&nobody.expect_err("no caller")),
+        reason::PERMISSION_DENIED
+    );
     let unknown = GuardedChange {
         name: format!("tenants/{}/changes/9", tenant(1)),
         ..asked.clone()
@@ -279,10 +299,13 @@ async fn an_approval_of_one_change_is_none_of_another() {
     let first = world.shorten("ann", "r1").await.expect("asked");
     let suspension = world
         .rpc
-        .suspend_tenant(by("ann", SuspendTenantRequest {
-            name: name::tenant(&tenant(1)),
-            request_id: "r2".to_owned(),
-        }))
+        .suspend_tenant(by(
+            "ann",
+            SuspendTenantRequest {
+                name: name::tenant(&tenant(1)),
+                request_id: "r2".to_owned(),
+            },
+        ))
         .await
         .expect("asked")
         .into_inner()
@@ -311,7 +334,11 @@ async fn whoever_asked_and_whoever_agreed_may_call_it_off_until_then() {
         for _ in 0..2 {
             let cancelled = world.cancel(caller, &asked).await.expect("called off");
             assert_eq!(
-                (cancelled.state(), cancelled.cancelled_by.as_str(), cancelled.detail.as_str()),
+                (
+                    cancelled.state(),
+                    cancelled.cancelled_by.as_str(),
+                    cancelled.detail.as_str()
+                ),
                 (GuardedChangeState::Cancelled, caller, "never mind")
             );
         }
@@ -321,7 +348,10 @@ async fn whoever_asked_and_whoever_agreed_may_call_it_off_until_then() {
         let late = world.approve("ben", &asked).await.expect_err("over");
         assert_eq!(told(&late), reason::CHANGE_ENDED);
         let (last, severity) = world.raised().await.remove(0);
-        assert_eq!((last.as_str(), severity), ("guarded-change-cancelled", Severity::Low));
+        assert_eq!(
+            (last.as_str(), severity),
+            ("guarded-change-cancelled", Severity::Low)
+        );
     }
 }
 
@@ -334,7 +364,10 @@ async fn what_nobody_agrees_to_or_carries_out_in_time_is_over() {
     assert_eq!(told(&late), reason::APPROVAL_EXPIRED);
     assert_eq!(world.state(&asked).await, GuardedChangeState::Expired);
     world.round().await;
-    assert_eq!((world.state(&asked).await, world.marks().await), (GuardedChangeState::Expired, 0));
+    assert_eq!(
+        (world.state(&asked).await, world.marks().await),
+        (GuardedChangeState::Expired, 0)
+    );
 
     let again = world.shorten("ann", "r2").await.expect("asked anew");
     assert_eq!(again.name, format!("tenants/{}/changes/2", tenant(1)));
@@ -342,7 +375,10 @@ async fn what_nobody_agrees_to_or_carries_out_in_time_is_over() {
     // Nobody was there when its time came.
     world.pass(WAIT + super::decide::TO_APPLY).await;
     let over = world.show(&again).await;
-    assert_eq!((over.state(), over.detail.as_str()), (GuardedChangeState::Expired, "its time ran out"));
+    assert_eq!(
+        (over.state(), over.detail.as_str()),
+        (GuardedChangeState::Expired, "its time ran out")
+    );
     assert_eq!(world.retention().await, LONG);
 }
 
@@ -385,7 +421,11 @@ async fn the_same_request_and_the_same_wish_are_one_change() {
     }
     world.cancel("ann", &first).await.expect("called off");
     let repeated = world.shorten("ann", "r").await.expect("asked");
-    assert_eq!(repeated.state(), GuardedChangeState::Cancelled, "a repeated request");
+    assert_eq!(
+        repeated.state(),
+        GuardedChangeState::Cancelled,
+        "a repeated request"
+    );
     let anew = world.shorten("ann", "r4").await.expect("asked");
     assert_ne!(anew.name, first.name);
     let request = ListGuardedChangesRequest {
@@ -393,7 +433,10 @@ async fn the_same_request_and_the_same_wish_are_one_change() {
         page_size: 1,
         ..ListGuardedChangesRequest::default()
     };
-    let page = world.rpc.list_guarded_changes(by("ann", request.clone())).await;
+    let page = world
+        .rpc
+        .list_guarded_changes(by("ann", request.clone()))
+        .await;
     let page = page.expect("listed").into_inner();
     assert_eq!(page.changes, [anew.clone()]);
     let next = ListGuardedChangesRequest {
@@ -402,7 +445,10 @@ async fn the_same_request_and_the_same_wish_are_one_change() {
     };
     let page = world.rpc.list_guarded_changes(by("ann", next)).await;
     let page = page.expect("listed").into_inner();
-    assert_eq!((page.changes.len(), page.changes[0].name == first.name), (1, true));
+    assert_eq!(
+        (page.changes.len(), page.changes[0].name == first.name),
+        (1, true)
+    );
     assert_eq!(page.next_page_token, "");
     let open = ListGuardedChangesRequest {
         parent: name::tenant(&tenant(1)),
@@ -431,7 +477,11 @@ async fn broken_off_anywhere_a_change_takes_effect_once() {
         world.round().await;
         assert_eq!(world.retention().await, SHORT, "after {broken}");
         assert_eq!(world.versions().await, 2, "after {broken}: once");
-        assert_eq!(world.state(&asked).await, GuardedChangeState::Applied, "after {broken}");
+        assert_eq!(
+            world.state(&asked).await,
+            GuardedChangeState::Applied,
+            "after {broken}"
+        );
         assert_eq!(world.marks().await, 0, "after {broken}");
         assert_eq!(world.raised().await.len(), 3, "after {broken}");
         if done < broken {
@@ -439,7 +489,10 @@ async fn broken_off_anywhere_a_change_takes_effect_once() {
         }
         broken += 1;
     }
-    assert!(broken > 6, "beginning, effect, end and signals are several changes: {broken}");
+    assert!(
+        broken > 6,
+        "beginning, effect, end and signals are several changes: {broken}"
+    );
 }
 
 #[tokio::test]
@@ -453,7 +506,10 @@ async fn of_two_rounds_at_once_one_writes() {
         let (one, other) = futures::join!(round(&world.context), round(&world.context));
         one.and(other).expect("both end");
         world.round().await;
-        assert_eq!((world.retention().await.as_str(), world.versions().await), (SHORT, 2));
+        assert_eq!(
+            (world.retention().await.as_str(), world.versions().await),
+            (SHORT, 2)
+        );
         assert_eq!(world.state(&asked).await, GuardedChangeState::Applied);
     }
 }
@@ -475,11 +531,23 @@ async fn what_was_changed_between_beginning_and_effect_is_not_lost() {
     let other = world.context.deps.vault.tenant_record(&tenant(1)).await;
     let mut other = other.expect("read").expect("there");
     other.value.name = "Fabrikam".to_owned();
-    world.context.deps.vault.update_tenant(&other).await.expect("faster");
+    world
+        .context
+        .deps
+        .vault
+        .update_tenant(&other)
+        .await
+        .expect("faster");
     gate.open();
     applying.await.expect("no panic").expect("it goes on");
     let record = world.record().await;
-    assert_eq!((record.name.as_str(), Setting::Retention.of(&record).as_str()), ("Fabrikam", SHORT));
+    assert_eq!(
+        (
+            record.name.as_str(),
+            Setting::Retention.of(&record).as_str()
+        ),
+        ("Fabrikam", SHORT)
+    );
     assert_eq!(world.versions().await, 3);
     assert_eq!(world.state(&asked).await, GuardedChangeState::Applied);
 }
@@ -489,7 +557,10 @@ async fn a_hold_is_lifted_by_two_and_only_the_one_that_was_meant() {
     let world = World::new().await;
     let vault = world.vault().await;
     let id = SnapshotId::parse("20261120-daily").expect("valid");
-    vault.hold(&id, "case 7", world.clock.now()).await.expect("held");
+    vault
+        .hold(&id, "case 7", world.clock.now())
+        .await
+        .expect("held");
     let lift = async |request_id: &str| {
         let request = LiftHoldRequest {
             name: name::snapshot(&tenant(1), &id),
@@ -509,12 +580,18 @@ async fn a_hold_is_lifted_by_two_and_only_the_one_that_was_meant() {
     assert!(lift("r2").await.pending_change.is_none(), "nothing is held");
 
     // Held anew since: another hold, which nobody agreed to lift.
-    vault.hold(&id, "case 8", world.clock.now()).await.expect("held");
+    vault
+        .hold(&id, "case 8", world.clock.now())
+        .await
+        .expect("held");
     let change = lift("r3").await.pending_change.expect("a change");
     world.approve("ben", &change).await.expect("approved");
     vault.lift_hold(&id).await.expect("lifted otherwise");
     world.clock.advance(TimeDelta::hours(1));
-    vault.hold(&id, "case 9", world.clock.now()).await.expect("held");
+    vault
+        .hold(&id, "case 9", world.clock.now())
+        .await
+        .expect("held");
     world.pass(WAIT).await;
     assert_eq!(world.state(&change).await, GuardedChangeState::Stale);
     let (_, reason) = vault.hold_of(&id).await.expect("read").expect("held");
@@ -544,7 +621,11 @@ async fn a_tenant_is_suspended_by_two_and_resumed_by_one() {
             name: name::tenant(&tenant(1)),
             request_id: String::new(),
         };
-        world.rpc.resume_tenant(by("ann", request)).await.expect("resumed");
+        world
+            .rpc
+            .resume_tenant(by("ann", request))
+            .await
+            .expect("resumed");
         assert_eq!(world.record().await.state, TenantState::Active);
     }
     assert_eq!(world.versions().await, 3);
@@ -571,12 +652,13 @@ impl World {
     }
 
     async fn is_erased(&self) -> bool {
-        erase::is_erased(&self.context, &tenant(1)).await.expect("known")
+        erase::is_erased(&self.context, &tenant(1))
+            .await
+            .expect("known")
     }
 
     /// Reads a snapshot out, as an export does.
     async fn export(&self) {
-        use tokio_stream::StreamExt;
         let request = ReadSnapshotRequest {
             name: format!("tenants/{}/snapshots/20261120-daily", tenant(1)),
             types: Vec::new(),
@@ -596,14 +678,26 @@ impl World {
 #[tokio::test]
 async fn a_tenant_is_offboarded_after_its_export_and_a_certificate_says_so() {
     let world = World::new().await;
-    let wrong = world.offboard("Fabrikam", true).await.expect_err("not confirmed");
+    let wrong = world
+        .offboard("Fabrikam", true)
+        .await
+        .expect_err("not confirmed");
     assert_eq!(told(&wrong), reason::INVALID_ARGUMENT);
-    let first = world.offboard("Contoso", false).await.expect_err("not exported");
+    let first = world
+        .offboard("Contoso", false)
+        .await
+        .expect_err("not exported");
     assert_eq!(told(&first), reason::EXPORT_REQUIRED);
-    assert!(first.message().contains("rewind snapshot export"), "{first:?}");
+    assert!(
+        first.message().contains("rewind snapshot export"),
+        "{first:?}"
+    );
     world.export().await;
     let change = world.offboard("Contoso", false).await.expect("asked");
-    assert_eq!(change.exported_snapshot, format!("tenants/{}/snapshots/20261120-daily", tenant(1)));
+    assert_eq!(
+        change.exported_snapshot,
+        format!("tenants/{}/snapshots/20261120-daily", tenant(1))
+    );
     world.approve("ben", &change).await.expect("approved");
     world.pass(WAIT - TimeDelta::seconds(1)).await;
     assert!(!world.is_erased().await);
@@ -623,12 +717,22 @@ async fn a_tenant_is_offboarded_after_its_export_and_a_certificate_says_so() {
             certificate.change_hash.as_str(),
             at(certificate.erase_time),
         ),
-        ("Contoso", "ann", "ben", GuardedChangeKind::Offboard, change.hash.as_str(), world.clock.now())
+        (
+            "Contoso",
+            "ann",
+            "ben",
+            GuardedChangeKind::Offboard,
+            change.hash.as_str(),
+            world.clock.now()
+        )
     );
     assert_eq!((certificate.keys.len(), certificate.keys[0].number), (1, 1));
     assert_eq!(certificate.keys[0].public_key_digest.len(), 64);
     assert!(certificate.remaining_file_count > 0 && certificate.remaining_bytes > 0);
-    assert_eq!((certificate.proof.as_str(), certificate.copy_proof.as_str()), ("ok", ""));
+    assert_eq!(
+        (certificate.proof.as_str(), certificate.copy_proof.as_str()),
+        ("ok", "")
+    );
     assert_eq!(world.marks().await, 0);
     // Nothing goes on, and nothing brings it back but its keys.
     world.pass(TimeDelta::days(1)).await;
@@ -656,7 +760,11 @@ async fn an_erasure_may_be_cut_short_anywhere() {
         world.round().await;
         world.round().await;
         assert!(world.is_erased().await, "after {broken}");
-        assert_eq!(world.record().await.state, TenantState::Offboarded, "after {broken}");
+        assert_eq!(
+            world.record().await.state,
+            TenantState::Offboarded,
+            "after {broken}"
+        );
         let certificates = world.certificates().await;
         assert_eq!(certificates.len(), 1, "after {broken}");
         assert_eq!(certificates[0].keys.len(), 1, "after {broken}");
@@ -674,13 +782,19 @@ async fn a_held_snapshot_keeps_its_tenant_from_being_erased() {
     let world = World::new().await;
     let vault = world.vault().await;
     let id = SnapshotId::parse("20261120-daily").expect("valid");
-    vault.hold(&id, "case 7", world.clock.now()).await.expect("held");
+    vault
+        .hold(&id, "case 7", world.clock.now())
+        .await
+        .expect("held");
     let held = world.offboard("Contoso", true).await.expect_err("held");
     assert_eq!(told(&held), reason::SNAPSHOT_HELD);
     vault.lift_hold(&id).await.expect("lifted");
     let change = world.offboard("Contoso", true).await.expect("asked");
     world.approve("ben", &change).await.expect("approved");
-    vault.hold(&id, "case 8", world.clock.now()).await.expect("held");
+    vault
+        .hold(&id, "case 8", world.clock.now())
+        .await
+        .expect("held");
     world.pass(WAIT).await;
     assert_eq!(world.state(&change).await, GuardedChangeState::Stale);
     assert!(!world.is_erased().await);
@@ -690,7 +804,10 @@ async fn a_held_snapshot_keeps_its_tenant_from_being_erased() {
 async fn the_keys_beside_the_copies_are_erased_too() {
     let mut world = World::new().await;
     let copies = Copies::new(&world.context.deps.vault, Arc::new(InMemory::new()));
-    copies.begin(&world.context.deps.vault, &tenant(1)).await.expect("copied");
+    copies
+        .begin(&world.context.deps.vault, &tenant(1))
+        .await
+        .expect("copied");
     world.context.deps.copies = Some(copies.clone());
     let asked = Asked {
         author: Some("ann".to_owned()),
@@ -699,14 +816,25 @@ async fn the_keys_beside_the_copies_are_erased_too() {
     let vault = world.vault().await;
     let kind = GuardedChangeKind::EraseKeys;
     let change = propose::erase(&world.context, &vault, asked, kind, String::new()).await;
-    world.approve("ben", &change.expect("asked")).await.expect("approved");
+    world
+        .approve("ben", &change.expect("asked"))
+        .await
+        .expect("approved");
     world.pass(WAIT).await;
     assert!(world.is_erased().await);
-    let gone = copies.vault().public_keys(&tenant(1)).await.expect_err("erased");
+    let gone = copies
+        .vault()
+        .public_keys(&tenant(1))
+        .await
+        .expect_err("erased");
     assert_eq!(Error::from(gone).reason(), reason::KEY_ERASED);
     let certificates = world.certificates().await;
     assert_eq!(certificates[0].copy_proof, "ok");
-    assert_eq!(world.record().await.state, TenantState::Active, "only the keys were meant");
+    assert_eq!(
+        world.record().await.state,
+        TenantState::Active,
+        "only the keys were meant"
+    );
 }
 
 #[tokio::test]

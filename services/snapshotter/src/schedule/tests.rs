@@ -8,6 +8,7 @@ use model::snapshot::{Completeness, Content, Kind, Method};
 use parking_lot::Mutex;
 use runtime::clock::Clock;
 use runtime::ids::SystemIds;
+use store::object_store::ObjectStoreExt;
 use store::object_store::memory::InMemory;
 use store::{Kek, TenantRecord, Vault};
 use testkit::store::{meta, moment, record, tenant};
@@ -80,7 +81,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn take(self: &Arc<Self>, context: &Context, holder: &str, takes: fn(&TenantId) -> u64) -> Take {
+    fn take(
+        self: &Arc<Self>,
+        context: &Context,
+        holder: &str,
+        takes: fn(&TenantId) -> u64,
+    ) -> Take {
         let (reader, context, holder) = (Arc::clone(self), context.clone(), holder.to_owned());
         Arc::new(move |tenant, slot| {
             let (reader, context, holder) = (Arc::clone(&reader), context.clone(), holder.clone());
@@ -98,7 +104,10 @@ impl Reader {
     ) -> Outcome {
         let now = context.deps.clock.now();
         let vault = context.deps.vault.tenant(&tenant).await.expect("there");
-        let claim = match vault.claim(&slot, holder, now, TimeDelta::minutes(30)).await {
+        let claim = match vault
+            .claim(&slot, holder, now, TimeDelta::minutes(30))
+            .await
+        {
             Ok(claim) => claim,
             Err(StoreError::SlotTaken { .. }) => {
                 self.in_vain.fetch_add(1, Ordering::Relaxed);
@@ -124,7 +133,8 @@ impl Reader {
     fn of(&self, slot: &str) -> HashMap<TenantId, usize> {
         let committed = self.committed.lock();
         let of = committed.iter().filter(|((_, it), _)| it.as_str() == slot);
-        of.map(|((tenant, _), count)| (tenant.clone(), *count)).collect()
+        of.map(|((tenant, _), count)| (tenant.clone(), *count))
+            .collect()
     }
 }
 
@@ -152,7 +162,9 @@ impl Drop for Reading<'_> {
 /// The memory of this process that is in use, in bytes; none where nobody says.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -160,7 +172,9 @@ fn resident() -> Option<u64> {
 #[tokio::test(start_paused = true)]
 async fn a_day_of_ten_thousand_tenants_misses_and_doubles_no_slot() {
     const TENANTS: u32 = 10_000;
-    let vault = vault();
+    let store = Arc::new(InMemory::new());
+    let vault = Vault::new(store.clone(), Arc::new(Kek::from_bytes([7; 32])));
+    let yesterday = SnapshotId::parse("20261122-daily").expect("a slot");
     let before = resident();
     for n in 0..TENANTS {
         let all_day = TenantRecord {
@@ -169,9 +183,8 @@ async fn a_day_of_ten_thousand_tenants_misses_and_doubles_no_slot() {
         };
         vault.create_tenant(&all_day).await.expect("new");
         // They were read the day before, so that none is new.
-        let opened = vault.tenant(&tenant(n)).await.expect("there");
-        let meta = meta("20261122-daily", "x", 0);
-        opened.commit_content(&meta, &nothing()).await.expect("committed");
+        let path = store::layout::manifest(&tenant(n), &yesterday);
+        store.put(&path, "there".into()).await.expect("written");
     }
     let clock = clock("2026-11-23T00:00:00Z");
     let reader = Arc::new(Reader::default());
@@ -200,18 +213,26 @@ async fn a_day_of_ten_thousand_tenants_misses_and_doubles_no_slot() {
 
     let slots = reader.of("20261123-daily");
     assert_eq!(slots.len(), TENANTS as usize, "no slot is missed");
-    assert!(slots.values().all(|count| *count == 1), "none is taken twice");
+    assert!(
+        slots.values().all(|count| *count == 1),
+        "none is taken twice"
+    );
     assert_eq!(
         reader.most_at_once.load(Ordering::Relaxed),
         1,
         "no tenant is read by two at once"
     );
     let in_vain = reader.in_vain.load(Ordering::Relaxed);
-    assert!(in_vain < TENANTS as usize / 2, "replicas came {in_vain} times in vain");
+    assert!(
+        in_vain < TENANTS as usize / 2,
+        "replicas came {in_vain} times in vain"
+    );
     if let Some((before, after)) = before.zip(resident()) {
         // With the store, which is in memory here, and three processes in one.
         let each = after.saturating_sub(before) / u64::from(TENANTS);
-        println!("{each} bytes for each idle tenant, with what is stored of it; {in_vain} vain attempts");
+        println!(
+            "{each} bytes for each idle tenant, with what is stored of it; {in_vain} vain attempts"
+        );
         assert!(each <= 16 * 1024, "{each} bytes for each tenant");
     }
 }
@@ -254,8 +275,14 @@ async fn a_new_tenant_is_read_at_once_and_then_in_its_window() {
     let take = reader.take(&context, "one", |_| 5);
     tokio::spawn(Scheduler::new(context.clone(), "one", take).run(CancellationToken::new()));
     wait(Duration::from_secs(120)).await;
-    assert_eq!(reader.of("20261123-daily").len(), 1, "the first one waits for nothing");
-    let due = early.schedule.due(&tenant(1), at("2026-11-24T00:00:00Z").date_naive());
+    assert_eq!(
+        reader.of("20261123-daily").len(),
+        1,
+        "the first one waits for nothing"
+    );
+    let due = early
+        .schedule
+        .due(&tenant(1), at("2026-11-24T00:00:00Z").date_naive());
     wait((due - clock.now()).to_std().expect("later") - Duration::from_secs(2)).await;
     assert_eq!(reader.of("20261124-daily").len(), 0);
     wait(Duration::from_secs(SPREAD + 20)).await;
@@ -269,7 +296,10 @@ async fn one_that_fails_or_is_not_served_rests_and_keeps_no_other_from_its_snaps
         vault.create_tenant(&record(&tenant(n))).await.expect("new");
     }
     let clock = clock("2026-11-23T12:00:00Z");
-    vault.erase_keys(&tenant(1), clock.now()).await.expect("erased");
+    vault
+        .erase_keys(&tenant(1), clock.now())
+        .await
+        .expect("erased");
     let context = context(&vault, &clock);
     let suspended = vault.tenant_record(&tenant(2)).await.expect("read");
     let mut suspended = suspended.expect("there");
@@ -304,7 +334,10 @@ async fn a_snapshot_on_demand_is_none_of_the_schedule() {
     vault.create_tenant(&record(&tenant(1))).await.expect("new");
     let opened = vault.tenant(&tenant(1)).await.expect("there");
     let on_demand = meta("20261123T110000-0123456789abcdef", "x", 0);
-    opened.commit_content(&on_demand, &nothing()).await.expect("committed");
+    opened
+        .commit_content(&on_demand, &nothing())
+        .await
+        .expect("committed");
     let clock = Arc::new(runtime::ManualClock::new(at("2026-11-23T12:00:00Z")));
     let context = Context::new(Deps {
         copies: None,

@@ -16,6 +16,8 @@ use super::*;
 use crate::{Deps, signals};
 
 const DAY: i64 = 86_400;
+/// From [`moment`]`(0)` to the midnight of the 20th of November 2026.
+const BASE: i64 = 5_132_800;
 
 struct World {
     clock: Arc<ManualClock>,
@@ -30,7 +32,7 @@ impl World {
             Arc::new(Kek::from_bytes([1; 32])),
         );
         vault.create_tenant(&record(&tenant(1))).await.expect("new");
-        let clock = Arc::new(ManualClock::new(moment(3 * DAY)));
+        let clock = Arc::new(ManualClock::new(moment(BASE + 3 * DAY + 3_600)));
         let opened = vault.tenant(&tenant(1)).await.expect("there");
         let context = Context::new(Deps {
             vault,
@@ -47,8 +49,7 @@ impl World {
         }
     }
 
-    /// Commits a daily snapshot, complete but for some kinds, `day` days after
-    /// [`moment`]`(0)`, which is the 20th.
+    /// Commits a daily snapshot, complete but for some kinds, `day` days after the 20th.
     async fn take(&self, day: i64, users: usize, without: &[Kind]) {
         let begun = |kind| {
             let mut it = Completeness::begun(kind, Method::SingleRead, moment(0));
@@ -61,8 +62,11 @@ impl World {
             completeness: Kind::all().into_iter().map(begun).collect(),
             ..content(users)
         };
-        let meta = meta(&format!("202611{}-daily", 20 + day), "a", day * DAY);
-        self.vault.commit_content(&meta, &content).await.expect("committed");
+        let meta = meta(&format!("202611{}-daily", 20 + day), "a", BASE + day * DAY);
+        self.vault
+            .commit_content(&meta, &content)
+            .await
+            .expect("committed");
     }
 
     async fn raise(&self, id: &str, severity: Grade) {
@@ -88,7 +92,9 @@ impl World {
 
     fn fail(&self, reason: &str) {
         let now = self.context.deps.clock.now();
-        self.context.failures.failed(&tenant(1), reason, "what happened", now);
+        self.context
+            .failures
+            .failed(&tenant(1), reason, "what happened", now);
     }
 }
 
@@ -120,29 +126,45 @@ async fn a_summary_says_what_is_stored_and_is_written_once() {
     world.take(2, 40, &[incomplete]).await;
     let newest = SnapshotId::parse("20261122-daily").expect("an id");
     let manifest = world.vault.manifest(&newest).await.expect("there");
-    changed(&world.context, &world.vault, &manifest, 12).await.expect("noted");
-    world.raise("20261122-daily-mass-disable", Grade::High).await;
-    world.raise("20261122-daily-mass-deletion", Grade::Critical).await;
+    changed(&world.context, &world.vault, &manifest, 12)
+        .await
+        .expect("noted");
+    world
+        .raise("20261122-daily-mass-disable", Grade::High)
+        .await;
+    world
+        .raise("20261122-daily-mass-deletion", Grade::Critical)
+        .await;
     world.raise("20261122T101500-consent", Grade::High).await;
-    world.raise("20261101-daily-mass-disable", Grade::High).await;
+    world
+        .raise("20261101-daily-mass-disable", Grade::High)
+        .await;
     let posture = Posture {
         score: 60,
-        read_time: Some(timestamp(moment(2 * DAY))),
+        read_time: Some(timestamp(moment(BASE + 2 * DAY))),
         ..Posture::default()
     };
     let content = posture.encode_to_vec().into();
-    let put = world.vault.put(Area::Posture, newest.as_str(), POSTURE, content);
+    let put = world
+        .vault
+        .put(Area::Posture, newest.as_str(), POSTURE, content);
     put.await.expect("kept");
 
     let made = world.refresh().await;
-    assert_eq!(made.last_snapshot, proto::name::snapshot(&tenant(1), &newest));
-    assert_eq!(made.last_snapshot_time, Some(timestamp(moment(2 * DAY))));
+    assert_eq!(
+        made.last_snapshot,
+        proto::name::snapshot(&tenant(1), &newest)
+    );
+    assert_eq!(
+        made.last_snapshot_time,
+        Some(timestamp(moment(BASE + 2 * DAY)))
+    );
     assert_eq!(made.last_snapshot_seconds, 60);
     assert_eq!(
         (made.last_snapshot_complete, made.incomplete_kinds.clone()),
         (false, vec![incomplete.name()])
     );
-    assert_eq!(made.last_complete_time, Some(timestamp(moment(DAY))));
+    assert_eq!(made.last_complete_time, Some(timestamp(moment(BASE + DAY))));
     assert_eq!((made.snapshot_count, made.posture_score), (2, Some(60)));
     let live: i64 = made.counts.iter().map(|it| it.count).sum();
     let expected: u64 = manifest.counts.iter().map(|it| it.live).sum();
@@ -167,7 +189,10 @@ async fn a_summary_says_what_is_stored_and_is_written_once() {
     assert_eq!(world.stored().await.0, number + 1);
     // After two weeks it is no news any more.
     world.clock.advance(TimeDelta::days(13));
-    assert_eq!(world.refresh().await.days, [day("2026-11-23", None, [0, 1, 0, 0])]);
+    assert_eq!(
+        world.refresh().await.days,
+        [day("2026-11-23", None, [0, 1, 0, 0])]
+    );
 }
 
 #[tokio::test]
@@ -178,7 +203,11 @@ async fn failures_are_told_until_a_snapshot_is_taken() {
     world.fail("LICENCE_REQUIRED");
     let failure = world.refresh().await.failure.expect("told");
     assert_eq!(
-        (failure.reason.as_str(), failure.detail.as_str(), failure.count),
+        (
+            failure.reason.as_str(),
+            failure.detail.as_str(),
+            failure.count
+        ),
         ("LICENCE_REQUIRED", "what happened", 2)
     );
     // Told once, they are not counted twice.

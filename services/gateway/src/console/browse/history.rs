@@ -80,7 +80,9 @@ pub(super) async fn show(
     let looks = futures::stream::iter(answer.snapshots)
         .map(|snapshot| look(&at, snapshot, &type_name, &id));
     let seen: Vec<Seen> = looks.buffered(AT_A_TIME).try_collect().await?;
-    let newest = seen.iter().find_map(|it| it.found.as_ref()?.object.as_ref());
+    let newest = seen
+        .iter()
+        .find_map(|it| it.found.as_ref()?.object.as_ref());
     let object = newest.cloned().unwrap_or_else(|| v1::ObjectRef {
         r#type: type_name.clone(),
         id: id.clone(),
@@ -90,7 +92,10 @@ pub(super) async fn show(
     let entries = entries(&seen, &type_name, &id, !next.is_empty());
     let path = at.path(&format!("/objects/{type_name}/{id}/history"));
     page(&History {
-        frame: at.frame(Section::Snapshots, format!("History of {}", object.name.short)),
+        frame: at.frame(
+            Section::Snapshots,
+            format!("History of {}", object.name.short),
+        ),
         object,
         entries,
         pager: Pager::new(&path, &[], token, &next),
@@ -237,8 +242,14 @@ fn links(before: &Seen, seen: &Seen) -> Vec<LinkLine> {
         href: super::object_path(if came { &snapshot } else { &old }, "", id),
         id: id.clone(),
     };
-    let came = seen.links.difference(&before.links).map(|it| line(true, it));
-    let went = before.links.difference(&seen.links).map(|it| line(false, it));
+    let came = seen
+        .links
+        .difference(&before.links)
+        .map(|it| line(true, it));
+    let went = before
+        .links
+        .difference(&seen.links)
+        .map(|it| line(false, it));
     came.chain(went).take(100).collect()
 }
 
@@ -311,8 +322,10 @@ mod tests {
         let link = |id: &str| ("user/manager".to_owned(), id.to_owned());
         old.links = [link("a"), link("b")].into();
         new.links = [link("b"), link("c")].into();
-        let told: Vec<(bool, String)> =
-            links(&old, &new).into_iter().map(|it| (it.came, it.id)).collect();
+        let told: Vec<(bool, String)> = links(&old, &new)
+            .into_iter()
+            .map(|it| (it.came, it.id))
+            .collect();
         assert_eq!(told, [(true, "c".to_owned()), (false, "a".to_owned())]);
     }
 }

@@ -101,7 +101,10 @@ pub(super) async fn show(
     page(&Show {
         frame: at.frame(Section::Snapshots, object.name.short.clone()),
         state: state(found.state()),
-        history: at.path(&format!("/objects/{}/{}/history", object.type_name, object.id)),
+        history: at.path(&format!(
+            "/objects/{}/{}/history",
+            object.type_name, object.id
+        )),
         new_report: address(
             &at.path("/reports/new"),
             &[("base", &head.id), ("id", &object.id)],
@@ -139,7 +142,10 @@ async fn look_up(at: &Visit, head: &Head, link: v1::SnapshotLink) -> Link {
     let answer = at.session.snapshots().get_snapshot_object(request).await;
     let found = answer.ok().and_then(|answer| answer.into_inner().object);
     let target = found.map(|it| Object::of(it.object.as_ref()));
-    let type_name = target.as_ref().map(|it| it.type_name.as_str()).unwrap_or_default();
+    let type_name = target
+        .as_ref()
+        .map(|it| it.type_name.as_str())
+        .unwrap_or_default();
     Link {
         relation: title(&link.relation),
         href: object_path(&head.href, type_name, &link.target_id),
@@ -199,9 +205,7 @@ fn shown(value: &Value) -> Shown {
         Value::Array(values) if values.iter().all(|it| plain(it).is_some()) => {
             Shown::List(values.iter().filter_map(plain).collect())
         }
-        Value::Array(_) | Value::Object(_) => {
-            Shown::Json(filters::tame(&format!("{value:#}")))
-        }
+        Value::Array(_) | Value::Object(_) => Shown::Json(filters::tame(&format!("{value:#}"))),
         value => plain(value).map_or(Shown::Nothing, Shown::Text),
     }
 }

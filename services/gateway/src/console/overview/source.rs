@@ -75,11 +75,7 @@ pub(crate) struct Newest {
 /// # Errors
 /// What the registry answers; a tenant whose snapshots cannot be asked for is shown
 /// without them.
-pub(crate) async fn list(
-    session: &Session,
-    text: &str,
-    token: &str,
-) -> Result<Listing, PageError> {
+pub(crate) async fn list(session: &Session, text: &str, token: &str) -> Result<Listing, PageError> {
     let (tenants, next_page_token) = registrations(session, text, token).await?;
     let facts = futures::stream::iter(tenants).map(|tenant| facts(session, tenant));
     Ok(Listing {
@@ -97,7 +93,11 @@ async fn registrations(
     let matches = |tenant: &v1::Tenant| {
         tenant.display_name.to_lowercase().contains(&text) || tenant.id.contains(&text)
     };
-    let page_size = if text.is_empty() { SHOWN as i32 } else { AT_ONCE };
+    let page_size = if text.is_empty() {
+        SHOWN as i32
+    } else {
+        AT_ONCE
+    };
     let mut found = Vec::new();
     let mut token = token.to_owned();
     loop {

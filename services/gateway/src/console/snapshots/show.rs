@@ -111,7 +111,10 @@ pub(super) async fn show(at: Visit, Path((_, id)): Path<(String, String)>) -> An
         }
         Err(status) => return Err(status.into()),
     };
-    if matches!(snapshot.state(), SnapshotState::Running | SnapshotState::Failed) {
+    if matches!(
+        snapshot.state(),
+        SnapshotState::Running | SnapshotState::Failed
+    ) {
         return take::running(&at, &snapshot).await;
     }
     let id = show::text::id_of(&snapshot.name).to_owned();
@@ -137,18 +140,16 @@ fn kinds(snapshot: &Snapshot) -> Vec<KindLine> {
     let place = |line: &KindLine| {
         let all = Kind::all();
         let known = Kind::from_name(&line.kind);
-        known.and_then(|kind| all.iter().position(|it| *it == kind)).unwrap_or(all.len())
+        known
+            .and_then(|kind| all.iter().position(|it| *it == kind))
+            .unwrap_or(all.len())
     };
     let mut kinds: Vec<KindLine> = snapshot.kinds.iter().map(KindLine::of).collect();
     kinds.sort_by_cached_key(place);
     kinds
 }
 
-pub(super) async fn hold(
-    at: Visit,
-    Path((_, id)): Path<(String, String)>,
-    form: Form,
-) -> Answer {
+pub(super) async fn hold(at: Visit, Path((_, id)): Path<(String, String)>, form: Form) -> Answer {
     let request = v1::HoldSnapshotRequest {
         name: format!("{}/snapshots/{id}", at.name()),
         reason: form.text("reason").to_owned(),
@@ -158,11 +159,7 @@ pub(super) async fn hold(
     see(&at.path(&format!("/snapshots/{id}")))
 }
 
-pub(super) async fn lift(
-    at: Visit,
-    Path((_, id)): Path<(String, String)>,
-    form: Form,
-) -> Answer {
+pub(super) async fn lift(at: Visit, Path((_, id)): Path<(String, String)>, form: Form) -> Answer {
     let request = v1::LiftHoldRequest {
         name: format!("{}/snapshots/{id}", at.name()),
         request_id: form.request_id(),

@@ -118,10 +118,13 @@ async fn look(at: &Visit, id: &str) -> Progress {
 }
 
 fn told(at: &Visit, id: &str, message: v1::WatchSnapshotResponse) -> Progress {
-    let state = message.snapshot.as_ref().map_or(SnapshotState::Running, |it| match it.state() {
-        SnapshotState::Unspecified => SnapshotState::Running,
-        state => state,
-    });
+    let state = message
+        .snapshot
+        .as_ref()
+        .map_or(SnapshotState::Running, |it| match it.state() {
+            SnapshotState::Unspecified => SnapshotState::Running,
+            state => state,
+        });
     let is_done = matches!(state, SnapshotState::Complete | SnapshotState::Incomplete);
     Progress {
         badge: badge(state),

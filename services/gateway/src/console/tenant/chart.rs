@@ -46,14 +46,21 @@ struct Bar {
 impl Chart {
     /// `snapshots` are the newest first.
     pub(super) fn of(snapshots: &[Snapshot], reports: &[v1::Report]) -> Self {
-        let mut daily: Vec<&Snapshot> = snapshots.iter().filter(|it| it.trigger == "daily").collect();
+        let mut daily: Vec<&Snapshot> = snapshots
+            .iter()
+            .filter(|it| it.trigger == "daily")
+            .collect();
         daily.reverse();
         let days: Vec<(&Snapshot, Option<&v1::Report>)> = daily
             .windows(2)
             .map(|pair| (pair[1], between(reports, &pair[0].name, &pair[1].name)))
             .collect();
         let changes = |report: Option<&v1::Report>| report.map(|it| changes(it.counts.as_ref()));
-        let most = days.iter().filter_map(|(_, it)| changes(*it)).max().unwrap_or(0);
+        let most = days
+            .iter()
+            .filter_map(|(_, it)| changes(*it))
+            .max()
+            .unwrap_or(0);
         let base = HEIGHT - BELOW;
         let step = WIDTH / i64::try_from(days.len().max(1)).unwrap_or(1);
         let width = (step * 2 / 3).clamp(4, 48);
@@ -117,9 +124,9 @@ fn height(count: i64, most: i64) -> i64 {
 
 /// `20261123-daily` as a person reads it below a bar.
 fn day(id: &str) -> String {
-    let date = id.get(..8).and_then(|text| {
-        chrono::NaiveDate::parse_from_str(text, "%Y%m%d").ok()
-    });
+    let date = id
+        .get(..8)
+        .and_then(|text| chrono::NaiveDate::parse_from_str(text, "%Y%m%d").ok());
     date.map_or_else(|| id.to_owned(), |date| date.format("%-d %b").to_string())
 }
 
@@ -163,10 +170,18 @@ mod tests {
             types: vec!["user".to_owned()],
             ids: Vec::new(),
         });
-        let reports = [scoped, report(23, 24, 100), report(21, 22, 1), report(21, 24, 9)];
+        let reports = [
+            scoped,
+            report(23, 24, 100),
+            report(21, 22, 1),
+            report(21, 24, 9),
+        ];
         let chart = Chart::of(&snapshots, &reports);
-        let told: Vec<(&str, Option<i64>)> =
-            chart.bars.iter().map(|it| (it.day.as_str(), it.changes)).collect();
+        let told: Vec<(&str, Option<i64>)> = chart
+            .bars
+            .iter()
+            .map(|it| (it.day.as_str(), it.changes))
+            .collect();
         assert_eq!(
             told,
             [("22 Nov", Some(1)), ("23 Nov", None), ("24 Nov", Some(100))]
@@ -182,7 +197,10 @@ mod tests {
     fn nothing_is_drawn_of_nothing() {
         assert!(Chart::of(&[], &[]).is_empty());
         assert!(Chart::of(&[snapshot(21, "daily")], &[]).is_empty());
-        let none = Chart::of(&[snapshot(22, "daily"), snapshot(21, "daily")], &[report(21, 22, 0)]);
+        let none = Chart::of(
+            &[snapshot(22, "daily"), snapshot(21, "daily")],
+            &[report(21, 22, 0)],
+        );
         assert!(!none.is_empty(), "that nothing changed is worth showing");
         assert_eq!(none.bars[0].height, 0);
     }

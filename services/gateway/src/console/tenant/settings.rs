@@ -76,8 +76,14 @@ fn apps(tenant: &v1::Tenant) -> Vec<App> {
         client_id: app.client_id.clone(),
         proof: proof(app),
     };
-    let reader = tenant.reader.as_ref().map(|it| app("Reads (snapshots, reports)", it));
-    let writer = tenant.writer.as_ref().map(|it| app("Writes (restores)", it));
+    let reader = tenant
+        .reader
+        .as_ref()
+        .map(|it| app("Reads (snapshots, reports)", it));
+    let writer = tenant
+        .writer
+        .as_ref()
+        .map(|it| app("Writes (restores)", it));
     reader.into_iter().chain(writer).collect()
 }
 
@@ -91,7 +97,9 @@ fn proof(app: &v1::AppCredential) -> String {
         ("certificate", &app.certificate_ref),
         ("federated token", &app.federated_token_ref),
     ];
-    let found = named.into_iter().find(|(_, reference)| !reference.is_empty());
+    let found = named
+        .into_iter()
+        .find(|(_, reference)| !reference.is_empty());
     found.map_or_else(
         || "nothing".to_owned(),
         |(kind, reference)| format!("{kind} at {reference}"),
@@ -107,9 +115,11 @@ pub(super) async fn change(at: Visit, form: Form) -> Answer {
 /// What a form changes: the fields that it has, and no others.
 fn request(name: String, form: &Form) -> v1::UpdateTenantRequest {
     let text = |field: &str| form.is_set(field).then(|| form.text(field).to_owned());
-    let break_glass = form.is_set("break_glass_ids").then(|| v1::BreakGlassAccounts {
-        ids: words(form.text("break_glass_ids")),
-    });
+    let break_glass = form
+        .is_set("break_glass_ids")
+        .then(|| v1::BreakGlassAccounts {
+            ids: words(form.text("break_glass_ids")),
+        });
     let webhook = form.is_set("webhook_url").then(|| v1::Webhook {
         url: form.text("webhook_url").to_owned(),
         secret_ref: form.text("webhook_secret_ref").to_owned(),
@@ -173,8 +183,14 @@ mod tests {
             change(&mut app);
             proof(&app)
         };
-        assert_eq!(app(|it| it.installation = true), "the installation's own application");
-        assert_eq!(app(|it| it.secret_ref = "env:A".to_owned()), "secret at env:A");
+        assert_eq!(
+            app(|it| it.installation = true),
+            "the installation's own application"
+        );
+        assert_eq!(
+            app(|it| it.secret_ref = "env:A".to_owned()),
+            "secret at env:A"
+        );
         assert_eq!(app(|_| ()), "nothing");
     }
 }

@@ -34,7 +34,9 @@ async fn discovery(State(provider): State<Arc<Provider>>) -> Json<Value> {
 }
 
 async fn token(State(provider): State<Arc<Provider>>, body: String) -> Json<Value> {
-    let form = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let form = form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
     provider.asked.lock().expect("unpoisoned").push(form);
     let nonce = provider.nonce.lock().expect("unpoisoned").clone();
     let claims = BASE64_URL_SAFE_NO_PAD.encode(json!({ "nonce": nonce }).to_string());
@@ -86,7 +88,9 @@ async fn leave(browser: &Browser, to: &str) -> HashMap<String, String> {
 }
 
 async fn come_back(browser: &Browser, state: &str) -> Page {
-    browser.get(&format!("/login/callback?code=the-code&state={state}")).await
+    browser
+        .get(&format!("/login/callback?code=the-code&state={state}"))
+        .await
 }
 
 #[tokio::test]
@@ -95,7 +99,11 @@ async fn a_code_is_exchanged_for_a_session() {
     let stage = before(&provider).await;
     let browser = stage.stranger();
     let form = browser.get("/login?to=%2Ftenants%2Fx").await;
-    assert!(form.text.contains("/login/provider?to=%2Ftenants%2Fx"), "{}", form.text);
+    assert!(
+        form.text.contains("/login/provider?to=%2Ftenants%2Fx"),
+        "{}",
+        form.text
+    );
     let asked = leave(&browser, "%2Ftenants%2Fx").await;
     for (name, value) in [
         ("tenant", "x"),
@@ -112,15 +120,26 @@ async fn a_code_is_exchanged_for_a_session() {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     assert_eq!(page.location(), "/tenants/x");
     assert_eq!(browser.get("/").await.status, StatusCode::OK);
-    let exchanged = provider.asked.lock().expect("unpoisoned").pop().expect("once");
+    let exchanged = provider
+        .asked
+        .lock()
+        .expect("unpoisoned")
+        .pop()
+        .expect("once");
     assert_eq!(exchanged["code"], "the-code");
-    assert_eq!(exchanged["redirect_uri"], "https://backup.example/login/callback");
+    assert_eq!(
+        exchanged["redirect_uri"],
+        "https://backup.example/login/callback"
+    );
     let verifier = &exchanged["code_verifier"];
     assert!((43..=128).contains(&verifier.len()));
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.as_bytes());
     assert_eq!(asked["code_challenge"], BASE64_URL_SAFE_NO_PAD.encode(hash));
     // A code is of use once: the cookie is gone.
-    assert_eq!(come_back(&browser, &asked["state"]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        come_back(&browser, &asked["state"]).await.status,
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
@@ -134,8 +153,14 @@ async fn an_answer_that_was_not_asked_for_signs_nobody_in() {
     let other = come_back(&browser, "0123").await;
     assert_eq!(other.status, StatusCode::FORBIDDEN);
     // No cookie at all.
-    assert_eq!(come_back(&stage.stranger(), &asked["state"]).await.status, StatusCode::FORBIDDEN);
-    assert!(provider.asked.lock().expect("unpoisoned").is_empty(), "no code was spent");
+    assert_eq!(
+        come_back(&stage.stranger(), &asked["state"]).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert!(
+        provider.asked.lock().expect("unpoisoned").is_empty(),
+        "no code was spent"
+    );
     // Tokens of another attempt.
     let browser = stage.stranger();
     let asked = leave(&browser, "").await;
@@ -147,7 +172,10 @@ async fn an_answer_that_was_not_asked_for_signs_nobody_in() {
     let asked = leave(&browser, "").await;
     *provider.nonce.lock().expect("unpoisoned") = asked["nonce"].clone();
     stage.clock.advance(TimeDelta::seconds(601));
-    assert_eq!(come_back(&browser, &asked["state"]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        come_back(&browser, &asked["state"]).await.status,
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
@@ -156,7 +184,10 @@ async fn what_the_provider_refuses_is_told() {
     let stage = before(&provider).await;
     let browser = stage.stranger();
     let asked = leave(&browser, "").await;
-    let query = format!("error=access_denied&error_description=%3Cb%3Eno&state={}", asked["state"]);
+    let query = format!(
+        "error=access_denied&error_description=%3Cb%3Eno&state={}",
+        asked["state"]
+    );
     let page = browser.get(&format!("/login/callback?{query}")).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(page.text.contains("access_denied") && page.text.contains("&#60;b&#62;no"));
@@ -166,7 +197,11 @@ async fn what_the_provider_refuses_is_told() {
     *provider.nonce.lock().expect("unpoisoned") = asked["nonce"].clone();
     let page = come_back(&browser, &asked["state"]).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    assert!(page.text.contains("You may not use this console"), "{}", page.text);
+    assert!(
+        page.text.contains("You may not use this console"),
+        "{}",
+        page.text
+    );
     assert!(!page.text.contains("some-token"));
 }
 

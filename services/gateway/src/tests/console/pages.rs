@@ -21,7 +21,11 @@ fn snapshot(tenant: &str, id: &str, seconds: i64) -> Snapshot {
         kind: kind.to_owned(),
         count,
         complete,
-        problem: if complete { String::new() } else { EVIL.to_owned() },
+        problem: if complete {
+            String::new()
+        } else {
+            EVIL.to_owned()
+        },
         method: "delta".to_owned(),
         not_before: at(seconds),
         not_after: at(seconds + 42),
@@ -74,55 +78,68 @@ async fn two_tenants() -> Stage {
     let stage = stage().await;
     stage.register(A, EVIL).await;
     stage.register(B, "Fabrikam").await;
-    stage.script.on("SnapshotService/ListSnapshots", |asked: ListSnapshotsRequest| {
-        let day = 86_400;
-        let tenant = asked.parent.trim_start_matches("tenants/").to_owned();
-        let newest = if tenant == A { SEVEN } else { SEVEN - 3 * day };
-        let mut snapshots = vec![
-            snapshot(&tenant, "20261123-daily", newest),
-            snapshot(&tenant, "20261122-daily", newest - day),
-        ];
-        snapshots.truncate(usize::try_from(asked.page_size).expect("small"));
-        answer(ListSnapshotsResponse {
-            snapshots,
-            next_page_token: String::new(),
-            problems: Vec::new(),
-        })
-    });
-    stage.script.on("SnapshotService/GetSnapshot", |asked: GetSnapshotRequest| {
-        answer(GetSnapshotResponse {
-            snapshot: Some(Snapshot {
-                name: asked.name.replace("/latest", "/20261123-daily"),
-                ..snapshot(A, "20261123-daily", SEVEN)
-            }),
-        })
-    });
-    stage.script.on("SignalService/ListSignals", |_: ListSignalsRequest| {
-        answer(ListSignalsResponse::default())
-    });
-    stage.script.on("DiffService/ListReports", |_: ListReportsRequest| {
-        answer(ListReportsResponse {
-            reports: vec![Report {
-                name: format!("tenants/{A}/reports/r-1"),
-                state: ReportState::Succeeded.into(),
-                base: format!("tenants/{A}/snapshots/20261122-daily"),
-                target: format!("tenants/{A}/snapshots/20261123-daily"),
-                counts: Some(ChangeCounts {
-                    modified: 1_234,
-                    ..ChangeCounts::default()
+    stage.script.on(
+        "SnapshotService/ListSnapshots",
+        |asked: ListSnapshotsRequest| {
+            let day = 86_400;
+            let tenant = asked.parent.trim_start_matches("tenants/").to_owned();
+            let newest = if tenant == A { SEVEN } else { SEVEN - 3 * day };
+            let mut snapshots = vec![
+                snapshot(&tenant, "20261123-daily", newest),
+                snapshot(&tenant, "20261122-daily", newest - day),
+            ];
+            snapshots.truncate(usize::try_from(asked.page_size).expect("small"));
+            answer(ListSnapshotsResponse {
+                snapshots,
+                next_page_token: String::new(),
+                problems: Vec::new(),
+            })
+        },
+    );
+    stage.script.on(
+        "SnapshotService/GetSnapshot",
+        |asked: GetSnapshotRequest| {
+            answer(GetSnapshotResponse {
+                snapshot: Some(Snapshot {
+                    name: asked.name.replace("/latest", "/20261123-daily"),
+                    ..snapshot(A, "20261123-daily", SEVEN)
                 }),
-                ..Report::default()
-            }],
-            next_page_token: String::new(),
-        })
-    });
+            })
+        },
+    );
+    stage
+        .script
+        .on("SignalService/ListSignals", |_: ListSignalsRequest| {
+            answer(ListSignalsResponse::default())
+        });
+    stage
+        .script
+        .on("DiffService/ListReports", |_: ListReportsRequest| {
+            answer(ListReportsResponse {
+                reports: vec![Report {
+                    name: format!("tenants/{A}/reports/r-1"),
+                    state: ReportState::Succeeded.into(),
+                    base: format!("tenants/{A}/snapshots/20261122-daily"),
+                    target: format!("tenants/{A}/snapshots/20261123-daily"),
+                    counts: Some(ChangeCounts {
+                        modified: 1_234,
+                        ..ChangeCounts::default()
+                    }),
+                    ..Report::default()
+                }],
+                next_page_token: String::new(),
+            })
+        });
     stage
 }
 
 /// That nothing of a tenant's text became markup or steers the text around it.
 fn is_tame(text: &str) {
     assert!(!text.contains("<script>alert"), "markup");
-    assert!(!text.contains('\u{202e}') && !text.contains('\u{2069}'), "direction");
+    assert!(
+        !text.contains('\u{202e}') && !text.contains('\u{2069}'),
+        "direction"
+    );
 }
 
 #[tokio::test]
@@ -132,10 +149,17 @@ async fn the_overview_shows_first_what_needs_attention() {
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     is_tame(&page.text);
     let place = |text: &str| page.text.find(text).unwrap_or_else(|| panic!("{text}"));
-    assert!(place("Fabrikam") < place(&format!("/tenants/{A}")), "late before fresh");
+    assert!(
+        place("Fabrikam") < place(&format!("/tenants/{A}")),
+        "late before fresh"
+    );
     assert!(page.text.contains("older than 36 hours"));
     assert!(page.text.contains("123,456"));
-    let by_name = stage.browser(OPERATOR).await.get("/?q=FABRI&order=name").await;
+    let by_name = stage
+        .browser(OPERATOR)
+        .await
+        .get("/?q=FABRI&order=name")
+        .await;
     assert!(by_name.text.contains("Fabrikam") && !by_name.text.contains(A));
 }
 
@@ -179,15 +203,18 @@ async fn taking_a_snapshot_leads_to_its_progress_and_then_to_it() {
     let id = "20261123T080000-0123456789ab";
     let name = format!("tenants/{A}/snapshots/{id}");
     let begun = name.clone();
-    stage.script.on("SnapshotService/TakeSnapshot", move |_: TakeSnapshotRequest| {
-        answer(TakeSnapshotResponse {
-            snapshot: Some(Snapshot {
-                name: begun.clone(),
-                state: SnapshotState::Running.into(),
-                ..Snapshot::default()
-            }),
-        })
-    });
+    stage.script.on(
+        "SnapshotService/TakeSnapshot",
+        move |_: TakeSnapshotRequest| {
+            answer(TakeSnapshotResponse {
+                snapshot: Some(Snapshot {
+                    name: begun.clone(),
+                    state: SnapshotState::Running.into(),
+                    ..Snapshot::default()
+                }),
+            })
+        },
+    );
     let browser = stage.browser(OPERATOR).await;
     let taken = browser.post(&format!("/tenants/{A}/snapshots"), &[]).await;
     assert_eq!(taken.status, StatusCode::SEE_OTHER, "{}", taken.text);
@@ -196,34 +223,49 @@ async fn taking_a_snapshot_leads_to_its_progress_and_then_to_it() {
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].request_id.len(), 36, "the id of the form");
 
-    stage.script.on("SnapshotService/GetSnapshot", |_: GetSnapshotRequest| {
-        Err::<Vec<GetSnapshotResponse>, _>(Status::not_found("not here"))
-    });
-    stage.script.on("SnapshotService/WatchSnapshot", |_: WatchSnapshotRequest| {
-        answer(WatchSnapshotResponse {
-            snapshot: None,
-            phase: "reading".to_owned(),
-            read_count: 5_000,
-        })
-    });
+    stage
+        .script
+        .on("SnapshotService/GetSnapshot", |_: GetSnapshotRequest| {
+            Err::<Vec<GetSnapshotResponse>, _>(Status::not_found("not here"))
+        });
+    stage.script.on(
+        "SnapshotService/WatchSnapshot",
+        |_: WatchSnapshotRequest| {
+            answer(WatchSnapshotResponse {
+                snapshot: None,
+                phase: "reading".to_owned(),
+                read_count: 5_000,
+            })
+        },
+    );
     let page = browser.get(taken.location()).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert!(page.text.contains("5,000") && page.text.contains("reading"));
     assert!(page.text.contains("data-live=") && page.text.contains("http-equiv=\"refresh\""));
     let fragment = format!("/{name}/progress");
     assert!(!browser.fragment(&fragment).await.text.contains("data-next"));
-    stage.script.on("SnapshotService/WatchSnapshot", move |_: WatchSnapshotRequest| {
-        answer(WatchSnapshotResponse {
-            snapshot: Some(snapshot(A, id, SEVEN)),
-            phase: "done".to_owned(),
-            read_count: 5_000,
-        })
-    });
+    stage.script.on(
+        "SnapshotService/WatchSnapshot",
+        move |_: WatchSnapshotRequest| {
+            answer(WatchSnapshotResponse {
+                snapshot: Some(snapshot(A, id, SEVEN)),
+                phase: "done".to_owned(),
+                read_count: 5_000,
+            })
+        },
+    );
     let done = browser.fragment(&fragment).await;
-    assert!(done.text.contains(&format!("data-next=\"/{name}\"")), "{}", done.text);
+    assert!(
+        done.text.contains(&format!("data-next=\"/{name}\"")),
+        "{}",
+        done.text
+    );
     // Long after, a snapshot that is not there is not there.
     stage.clock.advance(chrono::TimeDelta::minutes(11));
-    assert_eq!(browser.get(taken.location()).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        browser.get(taken.location()).await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 #[tokio::test]
@@ -234,13 +276,22 @@ async fn a_snapshot_tells_what_is_in_it_and_is_held() {
     let page = browser.get(&path).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     is_tame(&page.text);
-    for text in ["Users in the recycle bin", "Not complete", "3,444", "Hold this snapshot"] {
+    for text in [
+        "Users in the recycle bin",
+        "Not complete",
+        "3,444",
+        "Hold this snapshot",
+    ] {
         assert!(page.text.contains(text), "{text}");
     }
-    stage.script.on("SnapshotService/HoldSnapshot", |_: HoldSnapshotRequest| {
-        answer(HoldSnapshotResponse::default())
-    });
-    let held = browser.post(&format!("{path}/hold"), &[("reason", " a case ")]).await;
+    stage
+        .script
+        .on("SnapshotService/HoldSnapshot", |_: HoldSnapshotRequest| {
+            answer(HoldSnapshotResponse::default())
+        });
+    let held = browser
+        .post(&format!("{path}/hold"), &[("reason", " a case ")])
+        .await;
     assert_eq!(held.location(), path);
     let asked = stage.script.asked::<HoldSnapshotRequest>("HoldSnapshot");
     assert_eq!(
@@ -254,18 +305,28 @@ async fn what_is_found_in_a_snapshot_cannot_break_the_page() {
     let stage = two_tenants().await;
     let long = "x".repeat(4000);
     let told = long.clone();
-    stage.script.on("SnapshotService/SearchSnapshot", move |_: SearchSnapshotRequest| {
-        answer(SearchSnapshotResponse {
-            objects: vec![user("u-1", EVIL), user("u-2", &told)],
-            next_page_token: "more&=".to_owned(),
-        })
-    });
+    stage.script.on(
+        "SnapshotService/SearchSnapshot",
+        move |_: SearchSnapshotRequest| {
+            answer(SearchSnapshotResponse {
+                objects: vec![user("u-1", EVIL), user("u-2", &told)],
+                next_page_token: "more&=".to_owned(),
+            })
+        },
+    );
     let browser = stage.browser(OWNER_A).await;
     let path = format!("/tenants/{A}/snapshots/latest/objects");
     let empty = browser.get(&path).await;
     assert!(empty.text.contains("What is in it") && empty.text.contains("120,000"));
-    assert!(stage.script.asked::<SearchSnapshotRequest>("SearchSnapshot").is_empty());
-    let page = browser.get(&format!("{path}?q=%3Cscript%3E&type=user&beginning=1")).await;
+    assert!(
+        stage
+            .script
+            .asked::<SearchSnapshotRequest>("SearchSnapshot")
+            .is_empty()
+    );
+    let page = browser
+        .get(&format!("{path}?q=%3Cscript%3E&type=user&beginning=1"))
+        .await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     is_tame(&page.text);
     assert!(page.text.contains("value=\"&#60;script&#62;\""));
@@ -273,10 +334,19 @@ async fn what_is_found_in_a_snapshot_cannot_break_the_page() {
     assert!(page.text.contains("page_token=more%26%3D"));
     let object = format!("/tenants/{A}/snapshots/20261123-daily/objects/u-1?type=user");
     assert!(page.text.contains(&object), "{}", page.text);
-    let asked = stage.script.asked::<SearchSnapshotRequest>("SearchSnapshot");
-    assert_eq!(asked[0].parent, format!("tenants/{A}/snapshots/20261123-daily"));
+    let asked = stage
+        .script
+        .asked::<SearchSnapshotRequest>("SearchSnapshot");
     assert_eq!(
-        (asked[0].text.as_str(), &asked[0].types[..], asked[0].r#match()),
+        asked[0].parent,
+        format!("tenants/{A}/snapshots/20261123-daily")
+    );
+    assert_eq!(
+        (
+            asked[0].text.as_str(),
+            &asked[0].types[..],
+            asked[0].r#match()
+        ),
         ("<script>", &["user".to_owned()][..], SearchMatch::Beginning)
     );
 }
@@ -284,32 +354,41 @@ async fn what_is_found_in_a_snapshot_cannot_break_the_page() {
 #[tokio::test]
 async fn an_object_is_told_with_its_links_and_its_history() {
     let stage = two_tenants().await;
-    stage.script.on("SnapshotService/GetSnapshotObject", |asked: GetSnapshotObjectRequest| {
-        if asked.id == "gone" {
-            return Err(Status::not_found("not in this snapshot"));
-        }
-        let link = |target: &str| SnapshotLink {
-            relation: "user/sponsors".to_owned(),
-            source_id: "u-1".to_owned(),
-            target_id: target.to_owned(),
-        };
-        let mut object = user(&asked.id, EVIL);
-        if asked.parent.ends_with("20261122-daily") {
-            object.json = object.json.replace("b@contoso.com", "old@contoso.com");
-        }
-        let mut links = vec![link("gone")];
-        links.extend((0..30).map(|n| link(&format!("s-{n}"))));
-        answer(GetSnapshotObjectResponse {
-            object: Some(object),
-            links: if asked.id == "u-1" { links } else { Vec::new() },
-        })
-    });
+    stage.script.on(
+        "SnapshotService/GetSnapshotObject",
+        |asked: GetSnapshotObjectRequest| {
+            if asked.id == "gone" {
+                return Err(Status::not_found("not in this snapshot"));
+            }
+            let link = |target: &str| SnapshotLink {
+                relation: "user/sponsors".to_owned(),
+                source_id: "u-1".to_owned(),
+                target_id: target.to_owned(),
+            };
+            let mut object = user(&asked.id, EVIL);
+            if asked.parent.ends_with("20261122-daily") {
+                object.json = object.json.replace("b@contoso.com", "old@contoso.com");
+            }
+            let mut links = vec![link("gone")];
+            links.extend((0..30).map(|n| link(&format!("s-{n}"))));
+            answer(GetSnapshotObjectResponse {
+                object: Some(object),
+                links: if asked.id == "u-1" { links } else { Vec::new() },
+            })
+        },
+    );
     let browser = stage.browser(OWNER_A).await;
     let path = format!("/tenants/{A}/snapshots/20261123-daily/objects/u-1?type=user");
     let page = browser.get(&path).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     is_tame(&page.text);
-    for text in ["jobTitle", "b@contoso.com", "not in this snapshot", "s-23", "Next links"] {
+    for text in [
+        "jobTitle",
+        "b@contoso.com",
+        "not in this snapshot",
+        "s-23",
+        "Next links",
+    ] {
         assert!(page.text.contains(text), "{text}");
     }
     assert!(!page.text.contains("s-24") && !page.text.contains("Previous links"));
@@ -317,10 +396,16 @@ async fn an_object_is_told_with_its_links_and_its_history() {
     assert!(rest.text.contains("s-24") && rest.text.contains("Previous links"));
     assert!(!rest.text.contains("Next links"));
 
-    let history = browser.get(&format!("/tenants/{A}/objects/user/u-1/history")).await;
+    let history = browser
+        .get(&format!("/tenants/{A}/objects/user/u-1/history"))
+        .await;
     assert_eq!(history.status, StatusCode::OK, "{}", history.text);
     is_tame(&history.text);
-    for text in ["old@contoso.com", "b@contoso.com", "The oldest snapshot that is kept."] {
+    for text in [
+        "old@contoso.com",
+        "b@contoso.com",
+        "The oldest snapshot that is kept.",
+    ] {
         assert!(history.text.contains(text), "{text}");
     }
 }
@@ -332,11 +417,42 @@ async fn settings_are_changed_by_operators_alone_and_errors_name_the_field() {
     let path = format!("/tenants/{A}/settings");
     let wrong = browser.post(&path, &[("approval", "perhaps")]).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
-    assert!(wrong.text.contains("<code>approval</code>"), "{}", wrong.text);
+    assert!(
+        wrong.text.contains("<code>approval</code>"),
+        "{}",
+        wrong.text
+    );
     let ids = "0a1b2c3d-0000-4000-8000-0000000000e2\r\n0a1b2c3d-0000-4000-8000-0000000000e3";
     let saved = browser.post(&path, &[("break_glass_ids", ids)]).await;
     assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
     let page = browser.get(&path).await;
     assert!(page.text.contains("0000000000e3") && !page.text.contains("0000000000e1"));
     is_tame(&page.text);
+}
+
+#[tokio::test]
+async fn an_operator_registers_a_tenant() {
+    let stage = stage().await;
+    let browser = stage.browser(OPERATOR).await;
+    let form = browser.get("/tenants/new").await;
+    assert_eq!(form.status, StatusCode::OK, "{}", form.text);
+    let mut fields = vec![
+        ("display_name", "Contoso"),
+        ("cloud", "global"),
+        ("reader_client_id", "0a1b2c3d-0000-4000-8000-0000000000c1"),
+        ("reader_proof", "secret"),
+        ("reader_reference", "env:REWIND_CREDENTIAL_READER_CONTOSO"),
+    ];
+    let wrong = browser.post("/tenants", &fields).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{}", wrong.text);
+    fields.push(("id", A));
+    let done = browser.post("/tenants", &fields).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    assert_eq!(done.location(), format!("/tenants/{A}/check"));
+    assert!(browser.get("/").await.text.contains("Contoso"));
+    // Whoever sees one tenant alone registers no other.
+    fields.pop();
+    fields.push(("id", B));
+    let refused = stage.browser(OWNER_A).await.post("/tenants", &fields).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }
