@@ -75,7 +75,7 @@ impl TenantService for Service {
         let pending_change = match settings.is_empty() {
             true => None,
             false => {
-                let snapshotter = self.backends.snapshotter.clone();
+                let snapshotter = self.backends.snapshotter.of(id.as_str());
                 let request_id = request.request_id;
                 let change =
                     guarded::propose(snapshotter, &id, settings, request_id, &passage).await?;

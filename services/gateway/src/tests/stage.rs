@@ -40,9 +40,9 @@ pub(super) async fn stage_with(console: ConsoleConfig) -> Stage {
         clock: Arc::clone(&clock) as Arc<dyn runtime::Clock>,
         ids: Arc::new(SeededIds::new(1)),
         backends: Backends {
-            snapshotter: behind.clone(),
+            snapshotter: behind.clone().into(),
             differ: behind.clone().into(),
-            restorer: behind,
+            restorer: behind.into(),
         },
         tokens: tokens(),
     };
@@ -68,6 +68,7 @@ impl Stage {
         let request = CreateTenantRequest {
             tenant: Some(tenant),
             request_id: "r".to_owned(),
+            validate_only: false,
         };
         let mut client = TenantServiceClient::new(channel);
         let answer = client.create_tenant(with(OPERATOR, request)).await;

@@ -104,6 +104,7 @@ async fn registrations(
         let request = v1::ListTenantsRequest {
             page_size,
             page_token: token,
+            ..v1::ListTenantsRequest::default()
         };
         let answer = session.tenants().list_tenants(request).await?.into_inner();
         found.extend(answer.tenants.into_iter().filter(matches));

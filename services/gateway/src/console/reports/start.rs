@@ -125,8 +125,8 @@ fn request(parent: String, form: &Form) -> v1::CreateReportRequest {
             nanos: 0,
         }),
         request_id: form.request_id(),
-        fresh_only: false,
         full,
+        ..v1::CreateReportRequest::default()
     }
 }
 

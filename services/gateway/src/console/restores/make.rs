@@ -171,6 +171,7 @@ fn request(parent: String, form: &Form) -> Result<v1::CreatePlanRequest, PageErr
         request_id: form.request_id(),
         properties: words(form.text("properties")),
         links: words(form.text("links")),
+        ..v1::CreatePlanRequest::default()
     })
 }
 

@@ -212,6 +212,7 @@ fn facts(signal: &v1::Signal) -> Vec<Fact> {
     let source = match signal.source() {
         SignalSource::Drift => "the difference between two daily snapshots",
         SignalSource::Audit => "the tenant's audit log",
+        SignalSource::GuardedChange => "a change that protects the tenant less",
         SignalSource::Posture => "the protection after two daily snapshots",
         SignalSource::Unspecified => "",
     };

@@ -41,6 +41,7 @@ pub(super) async fn register(session: Session, form: Form) -> Answer {
     let request = v1::CreateTenantRequest {
         tenant: Some(tenant(&id, &form)),
         request_id: form.request_id(),
+        validate_only: false,
     };
     session.tenants().create_tenant(request).await?;
     see(&format!("/tenants/{id}/check"))

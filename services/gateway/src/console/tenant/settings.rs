@@ -134,6 +134,7 @@ fn request(name: String, form: &Form) -> v1::UpdateTenantRequest {
         break_glass,
         webhook,
         request_id: form.request_id(),
+        ..v1::UpdateTenantRequest::default()
     }
 }
 
