@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use proto::v1::diff_service_server::DiffServiceServer;
+use proto::v1::grant_service_server::GrantServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::protection_service_server::ProtectionServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
@@ -67,6 +68,7 @@ impl Gateway {
         let server = tonic::transport::Server::builder()
             .add_service(TenantServiceServer::from_arc(fake.clone()))
             .add_service(SnapshotServiceServer::from_arc(fake.clone()))
+            .add_service(GrantServiceServer::from_arc(fake.clone()))
             .add_service(StoreServiceServer::from_arc(fake.clone()))
             .add_service(DiffServiceServer::from_arc(fake.clone()))
             .add_service(RestoreServiceServer::from_arc(fake.clone()))

@@ -3,6 +3,7 @@
 //! Owns the client's contract: what it sends, what it prints where, and its
 //! exit codes. Nothing here needs a tenant.
 
+mod access;
 mod canned;
 mod copying;
 mod deleted;

@@ -31,6 +31,7 @@ pub use consent::Applications;
 pub use error::GatewayError;
 pub use limits::{Limit, Limits};
 
+use model::ErrorKind;
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::grant_service_server::{GrantServiceServer, SERVICE_NAME as GRANT};
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
@@ -40,7 +41,6 @@ use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
-use model::ErrorKind;
 use runtime::config::Source;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
@@ -120,8 +120,7 @@ impl App {
         let oidc = |issuer| auth::oidc::Oidc::new(issuer, Arc::clone(&clock));
         let oidc = config.issuer.clone().map(oidc).transpose();
         let oidc = oidc.map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
-        let callers =
-            auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
+        let callers = auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
         let grants = grants::Service::new(known, Arc::clone(&clock), Arc::clone(&deps.ids));
         let service = rpc::Service::new(
             tenants::Registry::new(deps.vault, clock, clouds, config.installed.clone()),

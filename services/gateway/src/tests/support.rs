@@ -1,7 +1,7 @@
 //! A gateway in this process, with a small service behind it.
 
 use crate::Applications;
-use crate::{App, Backends, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
+use crate::{App, Backends, Caller, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Kek, Vault};
@@ -40,6 +41,8 @@ pub(super) const OPERATOR: &str = "operator-0123456789";
 pub(super) const OWNER_A: &str = "owner-a-0123456789";
 /// Has every role, for tenant B alone.
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
+/// The certificate of a program that has every role, for tenant A alone.
+const CERTIFICATE: &str = "uri:spiffe://contoso/a";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -48,6 +51,8 @@ pub(super) const NOBODY: &str = "nobody-0123456789";
 pub(super) struct Fake {
     pub(super) seen: Mutex<Vec<MetadataMap>>,
     pub(super) checks: Mutex<VecDeque<Result<Vec<CheckItem>, Status>>>,
+    /// How often the restorer was connected to.
+    pub(super) tried: AtomicUsize,
 }
 
 fn fault() -> Status {
@@ -222,6 +227,7 @@ pub(super) struct Sandbox {
     pub(super) vault: Vault,
     pub(super) fake: Arc<Fake>,
     pub(super) channel: Channel,
+    pub(super) address: SocketAddr,
     _stop: DropGuard,
 }
 
@@ -266,7 +272,7 @@ async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
     let backends = Backends {
         snapshotter: behind,
         differ,
-        restorer: nowhere(),
+        restorer: hanging_up(&fake).await,
     };
     let vault =
         Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
@@ -281,14 +287,29 @@ async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
     };
     let (listener, _) = listener().await;
     let app = App::build(config, deps, listener).expect("built");
-    let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
+    let address = app.address();
+    let channel = runtime::connect(&format!("http://{address}"), None).expect("an address");
     tokio::spawn(app.run(stop.clone()));
     Sandbox {
         vault,
         fake,
         channel,
+        address,
         _stop: stop.drop_guard(),
     }
+}
+
+/// A service that closes every connection without a word.
+async fn hanging_up(fake: &Arc<Fake>) -> Channel {
+    let (listener, address) = listener().await;
+    let fake = Arc::clone(fake);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            fake.tried.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    runtime::connect(&format!("http://{address}"), None).expect("an address")
 }
 
 async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
@@ -354,6 +375,7 @@ fn tokens() -> Tokens {
         Role::Operator,
     ];
     let only = |id| Tenants::Only([TenantId::parse(id).expect("valid")].into());
+    let ci = Caller::new("ci".to_owned(), all.into(), only(A));
     let token = |text: &str, roles: &[Role], tenants| Token {
         token: SecretString::from(text),
         name: text.split('-').next().unwrap_or_default().to_owned(),
@@ -366,6 +388,7 @@ fn tokens() -> Tokens {
         token(OWNER_B, &all, only(B)),
         token(NOBODY, &[], Tenants::All),
     ])
+    .and_then(|tokens| tokens.and(&Tokens::by_certificate(CERTIFICATE.to_owned(), ci)?))
     .expect("fit")
 }
 
