@@ -15,14 +15,15 @@ use model::TenantId;
 
 pub(crate) use audit::{AuditCommand, AuditKind, ListAudit, Outcome, VerifyAudit};
 pub(crate) use requests::{
-    AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
-    ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff,
-    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    GrantAccess, ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
-    PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, RevokeAccess, SearchSnapshot, Severity, ShowDiff, ShowPosture,
-    ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
-    TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
+    AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection,
+    ApprovePlan, CaState, ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand,
+    EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, GrantAccess, HoldSnapshot,
+    HowDeep, ImportKeys, KeysCommand, ListFailures, ListSignals, MakePlan, Named, OneReport,
+    OneTenant, PlanOrRestore, PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal,
+    Relationships, RepairSnapshots, ReportFormat, RestoreCommand, RevokeAccess, SearchSnapshot,
+    Severity, ShowDiff, ShowPosture, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots, Waiting,
+    WatchSignals, Webhook,
 };
 
 pub(crate) use tenants::{

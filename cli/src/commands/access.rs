@@ -6,7 +6,7 @@ use proto::v1::grant::Holder;
 use runtime::exit;
 use serde_json::Value;
 
-use crate::args::{AccessCommand, GrantAccess, Global, RevokeAccess};
+use crate::args::{AccessCommand, Global, GrantAccess, RevokeAccess};
 use crate::client::{PAGE, all_pages, required};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -54,7 +54,11 @@ async fn grant(args: &GrantAccess, global: &Global, output: Output) -> Result<u8
     ];
     let grant = v1::Grant {
         holder: holders.into_iter().flatten().next(),
-        roles: args.role.iter().map(|role| role.in_contract().into()).collect(),
+        roles: args
+            .role
+            .iter()
+            .map(|role| role.in_contract().into())
+            .collect(),
         tenant_ids: args.for_tenant.iter().map(ToString::to_string).collect(),
         every_tenant: args.every_tenant,
         ..v1::Grant::default()

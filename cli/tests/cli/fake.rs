@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use proto::v1::diff_service_server::DiffService;
+use proto::v1::grant_service_server::GrantService;
 use proto::v1::key_service_server::KeyService;
 use proto::v1::lifecycle_service_server::LifecycleService;
 use proto::v1::protection_service_server::ProtectionService;
@@ -23,6 +24,7 @@ pub(crate) struct Fake {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) check: CheckTenantResponse,
     pub(crate) store: CheckStoreResponse,
+    pub(crate) grants: Vec<Grant>,
     pub(crate) snapshot: Snapshot,
     pub(crate) objects: Vec<SnapshotObject>,
     pub(crate) report: Report,
@@ -61,6 +63,7 @@ impl Default for Fake {
             tenants: vec![canned::tenant(TENANT, "Contoso")],
             check: CheckTenantResponse::default(),
             store: CheckStoreResponse::default(),
+            grants: Vec::new(),
             snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
             objects: canned::objects().to_vec(),
             report: canned::report("r1", ReportState::Succeeded),
@@ -487,6 +490,46 @@ impl SignalService for Fake {
             GetSignalRequest,
             GetSignalResponse { signal }
         )
+    }
+}
+
+#[tonic::async_trait]
+impl GrantService for Fake {
+    async fn list_grants(
+        &self,
+        request: Request<ListGrantsRequest>,
+    ) -> Result<Response<ListGrantsResponse>, Status> {
+        let grants = self.grants.clone();
+        let answer = ListGrantsResponse {
+            grants,
+            next_page_token: String::new(),
+        };
+        method!(self, request, ListGrantsRequest, answer)
+    }
+
+    async fn create_grant(
+        &self,
+        request: Request<CreateGrantRequest>,
+    ) -> Result<Response<CreateGrantResponse>, Status> {
+        let asked = request.get_ref().grant.clone().unwrap_or_default();
+        let grant = Some(Grant {
+            name: "grants/1f0a52c45e7cb117".to_owned(),
+            author: "anna@contoso.com#1f0a52c45e7cb117".to_owned(),
+            ..asked
+        });
+        method!(
+            self,
+            request,
+            CreateGrantRequest,
+            CreateGrantResponse { grant }
+        )
+    }
+
+    async fn delete_grant(
+        &self,
+        request: Request<DeleteGrantRequest>,
+    ) -> Result<Response<DeleteGrantResponse>, Status> {
+        method!(self, request, DeleteGrantRequest, DeleteGrantResponse {})
     }
 }
 

@@ -4,6 +4,7 @@
 //! exit codes. Nothing here needs a tenant.
 
 mod auditing;
+mod access;
 mod canned;
 mod copying;
 mod deleted;

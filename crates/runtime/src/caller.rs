@@ -91,8 +91,8 @@ impl Signer {
         let time = self.clock.now().timestamp();
         let hash = keys.sign(&text(headers, said, time));
         let value = format!("{FORM};{time};{};{}", said.tenant, hash.to_hex());
-        let value = HeaderValue::from_str(&value)
-            .expect("invariant: ids of tenants are fit for a header");
+        let value =
+            HeaderValue::from_str(&value).expect("invariant: ids of tenants are fit for a header");
         headers.insert(SIGNED, value);
     }
 

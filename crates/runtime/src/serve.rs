@@ -7,16 +7,18 @@
 mod incoming;
 
 use crate::caller::Check;
-use crate::tls::{Clients, Tls, TlsError};
+use crate::tls::{Clients, Connector, Tls, TlsError};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{BoxFuture, Either};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::io;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -31,6 +33,8 @@ use tracing::Instrument;
 /// generated types with `max_decoding_message_size`.
 pub const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
 
+/// How long a service may take to be reached.
+const REACH: Duration = Duration::from_secs(5);
 /// How long connections have to close once every call was ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -178,8 +182,8 @@ impl Server {
             true => &[b"h2", b"http/1.1"],
             false => &[b"h2"],
         };
-        let acceptor = self.tls.map(|tls| tls.server(self.clients, protocols));
-        let acceptor = acceptor.transpose()?;
+        let tls = self.tls.map(|tls| tls.server(self.clients, protocols));
+        let tls = tls.transpose()?;
         let end = CancellationToken::new();
         let (services, cancelled) = (self.services, stop.clone());
         let signal = async move {
@@ -191,15 +195,15 @@ impl Server {
             }
         };
         let service = bounded(routes.prepare(), self.callers, end.clone());
-        let mut serving: BoxFuture<'_, _> = match acceptor {
+        let mut serving: BoxFuture<'_, _> = match tls {
             None => Box::pin(builder.serve_with_incoming_shutdown(
                 service,
                 incoming::plain(listener),
                 signal,
             )),
-            Some(acceptor) => Box::pin(builder.serve_with_incoming_shutdown(
+            Some(tls) => Box::pin(builder.serve_with_incoming_shutdown(
                 service,
-                incoming::tls(listener, acceptor),
+                incoming::tls(listener, tls),
                 signal,
             )),
         };
@@ -307,9 +311,15 @@ pub fn trailers(status: &Status) -> Body {
 /// A peer's address that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address or the certificate is not valid.
+    /// The address is not valid.
     #[error("the address cannot be used")]
     Endpoint(#[from] tonic::transport::Error),
+    /// No certificate can name the address.
+    #[error("the host of the address has no name that a certificate could have")]
+    Host,
+    /// The certificate cannot be used.
+    #[error("the certificate cannot be used")]
+    Tls(#[from] TlsError),
     /// The address asks for TLS and nothing says whom to trust.
     #[error("an https address needs TLS settings")]
     NoTls,
@@ -321,20 +331,102 @@ pub enum ConnectError {
 /// # Errors
 /// Where the address or the certificate cannot be used.
 pub fn connect(url: &str, tls: Option<&Tls>) -> Result<Channel, ConnectError> {
-    Ok(endpoint(url, tls)?.connect_lazy())
+    Ok(Way::new(url, tls)?.channel())
 }
 
 /// How a service is connected to.
-pub(crate) fn endpoint(url: &str, tls: Option<&Tls>) -> Result<Endpoint, ConnectError> {
-    let mut endpoint = Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    if endpoint.uri().scheme_str() == Some("https") {
-        endpoint = endpoint.tls_config(tls.ok_or(ConnectError::NoTls)?.client())?;
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    endpoint: Endpoint,
+    uri: Uri,
+    tls: Option<Connector>,
+}
+
+impl Way {
+    /// The way to a URL.
+    ///
+    /// # Errors
+    /// Where the address or the certificate cannot be used.
+    pub(crate) fn new(url: &str, tls: Option<&Tls>) -> Result<Self, ConnectError> {
+        let uri = Endpoint::from_shared(url.to_owned())?.uri().clone();
+        let secure = uri.scheme_str() == Some("https");
+        // Tonic would add TLS of its own: it is told of the host, and the origin says
+        // what is called.
+        let reached = match uri.authority() {
+            Some(authority) if secure => format!("http://{authority}"),
+            _ => url.to_owned(),
+        };
+        let endpoint = Endpoint::from_shared(reached)?
+            .connect_timeout(REACH)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20));
+        if !secure {
+            return Ok(Self {
+                endpoint,
+                uri,
+                tls: None,
+            });
+        }
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let tls = Connector::new(tls.ok_or(ConnectError::NoTls)?, host)?;
+        Ok(Self {
+            endpoint: endpoint.origin(uri.clone()),
+            uri,
+            tls: Some(tls.ok_or(ConnectError::Host)?),
+        })
     }
-    Ok(endpoint)
+
+    /// The URL.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// A connection to wherever the system finds the host.
+    pub(crate) fn channel(&self) -> Channel {
+        if self.tls.is_none() {
+            return self.endpoint.connect_lazy();
+        }
+        let host = self.uri.host().unwrap_or_default();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let port = self.uri.port_u16().unwrap_or(443);
+        self.by(move || {
+            let host = host.clone();
+            async move { TcpStream::connect((host, port)).await }
+        })
+    }
+
+    /// A connection that begins with what `reach` connects to, which is done when it is
+    /// first used, and again when it breaks.
+    pub(crate) fn by<F>(&self, reach: impl Fn() -> F + Clone + Send + 'static) -> Channel
+    where
+        F: Future<Output = io::Result<TcpStream>> + Send + 'static,
+    {
+        let reach = move || {
+            let reached = tokio::time::timeout(REACH, reach());
+            async move {
+                let stream = reached.await.map_err(io::Error::from)??;
+                stream.set_nodelay(true)?;
+                Ok::<_, io::Error>(stream)
+            }
+        };
+        let Some(tls) = self.tls.clone() else {
+            let connector = tower::service_fn(move |_: Uri| {
+                let reached = reach();
+                async move { Ok::<_, io::Error>(TokioIo::new(reached.await?)) }
+            });
+            return self.endpoint.connect_with_connector_lazy(connector);
+        };
+        let connector = tower::service_fn(move |_: Uri| {
+            let (reached, tls) = (reach(), tls.clone());
+            async move { Ok::<_, io::Error>(TokioIo::new(tls.connect(reached.await?).await?)) }
+        });
+        self.endpoint.connect_with_connector_lazy(connector)
+    }
 }
 
 #[cfg(test)]

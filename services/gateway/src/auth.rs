@@ -81,13 +81,16 @@ impl Authenticator {
             return Ok(caller);
         }
         let oidc = self.oidc.as_ref().ok_or(GatewayError::Unauthenticated)?;
-        let identity = oidc.identity(token).await.map_err(|refusal| match refusal {
-            Refusal::Token(why) => {
-                tracing::debug!(why, "a token is refused");
-                GatewayError::Unauthenticated
-            }
-            Refusal::Away(_) => GatewayError::IssuerAway,
-        })?;
+        let identity = oidc
+            .identity(token)
+            .await
+            .map_err(|refusal| match refusal {
+                Refusal::Token(why) => {
+                    tracing::debug!(why, "a token is refused");
+                    GatewayError::Unauthenticated
+                }
+                Refusal::Away(_) => GatewayError::IssuerAway,
+            })?;
         let mut permits = self.roles.of(&identity.values);
         permits.extend(self.grants.of(&identity).await?);
         Ok(Arc::new(Caller::with(identity.name, permits)))
@@ -97,6 +100,7 @@ impl Authenticator {
     pub(crate) fn certified(&self, extensions: &Extensions) -> Option<Arc<Caller>> {
         let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>()?;
         let certificates = tls.peer_certs()?;
-        self.tokens.certified(&certificate::names(certificates.first()?))
+        self.tokens
+            .certified(&certificate::names(certificates.first()?))
     }
 }

@@ -135,7 +135,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn older_calls_do_not_end_a_rest() {
         let circuit = Circuit::default();
-        let (late, lost) = (circuit.begin().expect("asked"), circuit.begin().expect("asked"));
+        let (late, lost) = (
+            circuit.begin().expect("asked"),
+            circuit.begin().expect("asked"),
+        );
         fail(&circuit, FAILURES);
         late.answered();
         lost.failed();

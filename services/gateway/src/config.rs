@@ -409,11 +409,17 @@ mod tests {
             "ftp://127.0.0.1",
         ] {
             let told = error(&[("REWIND_OIDC_ISSUER", wrong), audience]);
-            assert!(told.starts_with("REWIND_OIDC_ISSUER is not valid"), "{told}");
+            assert!(
+                told.starts_with("REWIND_OIDC_ISSUER is not valid"),
+                "{told}"
+            );
         }
         with(&[("REWIND_OIDC_ISSUER", "http://127.0.0.1:1"), audience]).expect("this machine");
         let told = error(&[issuer, ("REWIND_OIDC_AUDIENCE", " , ")]);
-        assert!(told.starts_with("REWIND_OIDC_AUDIENCE is not valid"), "{told}");
+        assert!(
+            told.starts_with("REWIND_OIDC_AUDIENCE is not valid"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -61,7 +61,10 @@ impl Service {
         let words = roles.iter().map(|role| of_contract(*role));
         let words: Option<BTreeSet<_>> = words.collect();
         let words = words.filter(|words| !words.is_empty()).ok_or_else(|| {
-            GatewayError::invalid("grant.roles", "at least one role is expected, and each known")
+            GatewayError::invalid(
+                "grant.roles",
+                "at least one role is expected, and each known",
+            )
         })?;
         if !passage.whole.holds(&roles, &tenants(&grant.scope)) {
             return Err(GatewayError::Denied);

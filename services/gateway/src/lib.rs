@@ -40,6 +40,7 @@ pub use limits::{Limit, Limits};
 
 use prometheus_client::registry::Registry;
 use proto::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
+use model::ErrorKind;
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
 use proto::v1::grant_service_server::{GrantServiceServer, SERVICE_NAME as GRANT};
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
@@ -50,7 +51,6 @@ use proto::v1::signal_service_server::SERVICE_NAME as SIGNAL;
 use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
-use model::ErrorKind;
 use runtime::config::Source;
 use runtime::metrics::Endpoint;
 use runtime::program::Ended;
@@ -138,8 +138,7 @@ impl App {
         let oidc = |issuer| auth::oidc::Oidc::new(issuer, Arc::clone(&clock));
         let oidc = config.issuer.clone().map(oidc).transpose();
         let oidc = oidc.map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
-        let callers =
-            auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
+        let callers = auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
         let grants = grants::Service::new(known, Arc::clone(&clock), Arc::clone(&deps.ids));
         let metrics = metrics::Metrics::default();
         let mut registry = Registry::default();

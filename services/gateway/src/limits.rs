@@ -221,7 +221,11 @@ mod tests {
         }
         let half = Duration::from_millis(500);
         assert_eq!(wait(turnstile.caller("anna")), Some(half));
-        assert_eq!(wait(turnstile.caller("ben")), None, "others are not touched");
+        assert_eq!(
+            wait(turnstile.caller("ben")),
+            None,
+            "others are not touched"
+        );
         tokio::time::advance(half).await;
         assert_eq!(wait(turnstile.caller("anna")), None);
         assert_eq!(wait(turnstile.caller("anna")), Some(half));

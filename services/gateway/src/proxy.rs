@@ -132,10 +132,13 @@ impl Proxy {
         let most = self.limits.deadline;
         let until = (!method.streams).then(|| deadline::of(&parts.headers, most));
         let named = (tenant.as_str(), until);
-        let onward = || request::onward(path, &parts.headers, bytes.clone(), named, passage.clone());
+        let onward =
+            || request::onward(path, &parts.headers, bytes.clone(), named, passage.clone());
         let answer = self.forward(method, &tenant, onward);
         let answer = match until {
-            Some(until) => tokio::time::timeout(until, answer).await.map_err(|_| late())?,
+            Some(until) => tokio::time::timeout(until, answer)
+                .await
+                .map_err(|_| late())?,
             None => answer.await,
         }?;
         // The call is under way until its answer is told or given up.

@@ -9,9 +9,9 @@ use crate::deadline;
 use crate::error::GatewayError;
 use axum::body::Body as Incoming;
 use bytes::Bytes;
+use futures::StreamExt;
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use futures::StreamExt;
 use http_body_util::{BodyExt, BodyStream, Full, Limited, StreamBody};
 use runtime::Ids;
 use runtime::caller::{Said, Signer};
@@ -186,5 +186,22 @@ mod tests {
                 && !takes("application/json")
                 && !is_grpc(&HeaderMap::new())
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_over_http_is_neither_slow_nor_large() {
+        let bytes = |body: Incoming| async { body.collect().await.map(|it| it.to_bytes()) };
+        let small = arriving(Incoming::from("hello"));
+        assert_eq!(bytes(small).await.expect("whole"), "hello");
+        let large = arriving(Incoming::from(vec![0; MAX_REQUEST + 1]));
+        assert!(bytes(large).await.is_err());
+        let began = tokio::time::Instant::now();
+        let drops = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(ARRIVAL / 4).await;
+            Some((Ok::<_, std::io::Error>("x"), ()))
+        });
+        let slow = arriving(Incoming::from_stream(drops));
+        assert!(bytes(slow).await.is_err());
+        assert_eq!(began.elapsed(), ARRIVAL);
     }
 }

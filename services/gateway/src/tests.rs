@@ -4,6 +4,7 @@ pub(crate) mod issuer;
 mod support;
 
 mod access;
+mod door;
 mod limits;
 mod audit;
 mod guarded;

@@ -25,7 +25,9 @@ pub(crate) enum InvalidTokensFile {
     #[error("the file cannot be read: {0}")]
     Unreadable(std::io::Error),
     /// It is something else.
-    #[error("the file is not TOML of [[token]] entries with name, roles, token or certificate, and tenants")]
+    #[error(
+        "the file is not TOML of [[token]] entries with name, roles, token or certificate, and tenants"
+    )]
     Form,
     /// It names nobody.
     #[error("the file has no [[token]] entry")]

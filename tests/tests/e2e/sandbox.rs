@@ -105,6 +105,8 @@ impl Sandbox {
             ("REWIND_SCHEDULE", "off"),
             ("REWIND_GRAPH_LIMITS", "off"),
             ("REWIND_CUSTOM_CLOUDS", "allow"),
+            ("REWIND_CALLER_RATE", "off"),
+            ("REWIND_TENANT_RATE", "off"),
             ("REWIND_DIFFER_URL", "http://127.0.0.1:1"),
             ("REWIND_SNAPSHOTTER_URL", "http://127.0.0.1:1"),
             ("REWIND_RESTORER_URL", "http://127.0.0.1:1"),

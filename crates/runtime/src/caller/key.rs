@@ -120,7 +120,11 @@ mod tests {
         let raw: Vec<u8> = (0..32).collect();
         let text = BASE64_STANDARD.encode(&raw);
         let hash = parse(&raw).expect("a key").sign(b"x");
-        for content in [text.clone(), format!("\n {text} \n"), format!("{text}\n{text}")] {
+        for content in [
+            text.clone(),
+            format!("\n {text} \n"),
+            format!("{text}\n{text}"),
+        ] {
             assert_eq!(parse(content.as_bytes()).expect("a key").sign(b"x"), hash);
         }
         assert_ne!(

@@ -81,7 +81,13 @@ fn a_signature_is_for_one_call_alone() {
 fn a_signature_counts_for_a_minute_and_before_the_clock_by_as_much() {
     let signer = clock();
     let headers = signed(keys(1), &signer);
-    for (seconds, counts) in [(-61, false), (-60, true), (0, true), (60, true), (61, false)] {
+    for (seconds, counts) in [
+        (-61, false),
+        (-60, true),
+        (0, true),
+        (60, true),
+        (61, false),
+    ] {
         let clock = clock();
         clock.advance(TimeDelta::seconds(seconds));
         let verified = Check::new(keys(1), clock).verify(PATH, &headers);

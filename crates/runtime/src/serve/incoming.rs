@@ -4,17 +4,17 @@
 //! TLS. Each connection is waited for by itself, so that a slow one holds up no other.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
 use futures::future::BoxFuture;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::tls::acceptor::Acceptor;
+use crate::tls::Followed;
 
 /// How long a connection may take until there is a first byte, and a handshake until
 /// it is done.
@@ -32,11 +32,10 @@ pub(super) fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<TcpS
 /// Connections with TLS.
 pub(super) fn tls(
     listener: TcpListener,
-    acceptor: Acceptor,
+    config: Followed<ServerConfig>,
 ) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> {
-    let acceptor = Arc::new(acceptor);
     accepted(listener, move |stream| {
-        let config = acceptor.config();
+        let config = config.newest();
         Box::pin(async move {
             let handshake = TlsAcceptor::from(config).accept(stream);
             let done = tokio::time::timeout(PATIENCE, handshake).await;

@@ -299,3 +299,73 @@ async fn a_port_that_is_taken_for_health_ends_the_service() {
         format!("health cannot be served at {address}")
     );
 }
+
+/// Calls a method that no service has, with these headers.
+async fn asked(address: SocketAddr, headers: &HeaderMap) -> Code {
+    let uri = format!("http://{address}/rewind.v1.None/None");
+    let mut request = Request::post(uri).body(Body::empty()).expect("valid");
+    request.headers_mut().extend(headers.clone());
+    request
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+    let response = channel(address).oneshot(request).await.expect("answered");
+    let status = Status::from_header_map(response.headers()).expect("a status");
+    status.code()
+}
+
+#[tokio::test]
+async fn with_a_key_only_calls_that_somebody_vouches_for_are_taken() {
+    use crate::caller::{Keys, Said, Signer};
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let stop = CancellationToken::new();
+    let keys = |byte| {
+        let secret = secrecy::SecretSlice::from(vec![byte; 32]);
+        Keys::new(&[secret]).expect("long enough")
+    };
+    let clock: Arc<dyn crate::Clock> = Arc::new(crate::SystemClock);
+    let server = Server::new(Routes::default(), &["rewind.v1.TenantService"])
+        .callers(Some(Check::new(keys(1), Arc::clone(&clock))));
+    let server = tokio::spawn(server.run(listener, stop.clone()));
+    let signed = |byte| {
+        let mut headers = HeaderMap::new();
+        let said = Said {
+            caller: "anna",
+            path: "/rewind.v1.None/None",
+            tenant: "",
+        };
+        Signer::new("gateway", Some(keys(byte)), Arc::clone(&clock)).write(&mut headers, said);
+        headers
+    };
+    let forged = HeaderMap::from_iter([(
+        http::HeaderName::from_static(crate::caller::HEADER),
+        HeaderValue::from_static("anna"),
+    )]);
+    for (headers, expected) in [
+        (signed(1), Code::Unimplemented),
+        (signed(2), Code::Unauthenticated),
+        (forged, Code::Unauthenticated),
+        (HeaderMap::new(), Code::Unauthenticated),
+    ] {
+        assert_eq!(asked(address, &headers).await, expected, "{headers:?}");
+    }
+    let mut health = HealthClient::new(channel(address));
+    health.check(tenant_service()).await.expect("open");
+    stop.cancel();
+    server.await.expect("no panic").expect("no error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_is_closed() {
+    use tokio::io::AsyncReadExt;
+    let running = serve(Duration::ZERO).await;
+    let mut connection = tokio::net::TcpStream::connect(running.address)
+        .await
+        .expect("accepted");
+    let began = Instant::now();
+    let read = connection.read(&mut [0; 1]).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    assert!(began.elapsed() >= Duration::from_secs(10));
+    running.stop.cancel();
+    running.server.await.expect("no panic").expect("no error");
+}

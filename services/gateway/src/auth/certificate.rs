@@ -21,7 +21,9 @@ pub(super) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
         return Vec::new();
     };
     let alternative = certificate.subject_alternative_name().ok().flatten();
-    let alternative = alternative.into_iter().flat_map(|it| &it.value.general_names);
+    let alternative = alternative
+        .into_iter()
+        .flat_map(|it| &it.value.general_names);
     let named = alternative.filter_map(|name| match name {
         GeneralName::URI(uri) => Some(format!("uri:{uri}")),
         GeneralName::DNSName(host) => Some(format!("dns:{host}")),

@@ -150,14 +150,16 @@ impl Oidc {
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let signed =
-            |key| jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok();
+        let signed = |key| jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok();
         let token = fit
             .into_iter()
             .find_map(signed)
             .ok_or(Refusal::Token("a signature of another key"))?;
         check(&token.claims, &self.issuer, self.clock.now()).map_err(Refusal::Token)?;
-        let identity = self.issuer.claims.identity(&self.issuer.issuer, &token.claims);
+        let identity = self
+            .issuer
+            .claims
+            .identity(&self.issuer.issuer, &token.claims);
         identity.ok_or(Refusal::Token("no sub"))
     }
 }

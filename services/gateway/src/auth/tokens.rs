@@ -224,6 +224,9 @@ mod tests {
         assert!(tokens.certified(&names[..1]).is_none());
         assert!(tokens.certified(&[]).is_none());
         assert!(tokens.authenticate(&name).is_none());
-        assert_eq!(tokens.and(&certified).expect_err("two"), InvalidToken::Twice);
+        assert_eq!(
+            tokens.and(&certified).expect_err("two"),
+            InvalidToken::Twice
+        );
     }
 }

@@ -106,7 +106,12 @@ async fn a_caller_of_the_issuer_does_what_the_roles_say() {
 #[tokio::test]
 async fn every_method_refuses_every_token_that_does_not_count_alike() {
     let world = world().await;
-    let all = ["RewindReader", "RewindAdministrator", "RewindApprover", "RewindOperator"];
+    let all = [
+        "RewindReader",
+        "RewindAdministrator",
+        "RewindApprover",
+        "RewindOperator",
+    ];
     let claims = world.issuer.claims("anna", &all);
     let but = |name: &str, value: Value| {
         let mut claims = claims.clone();
@@ -118,12 +123,18 @@ async fn every_method_refuses_every_token_that_does_not_count_alike() {
         ("expired", but("exp", json!(NOW - 60))),
         ("not valid yet", but("nbf", json!(NOW + 61))),
         ("wrong audience", but("aud", json!("api://other"))),
-        ("wrong issuer", but("iss", json!("https://login.contoso.com"))),
+        (
+            "wrong issuer",
+            but("iss", json!("https://login.contoso.com")),
+        ),
         ("no expiry", but("exp", Value::Null)),
         ("alg none", unsigned(&claims)),
         ("HMAC with the public key", world.key.confused(&claims)),
         ("unknown key", SigningKey::ec("two").sign(&claims)),
-        ("another key of the same name", SigningKey::ec("one").sign(&claims)),
+        (
+            "another key of the same name",
+            SigningKey::ec("one").sign(&claims),
+        ),
         ("cut short", good[..good.len() - 8].to_owned()),
         ("no token", String::new()),
     ];
@@ -133,16 +144,23 @@ async fn every_method_refuses_every_token_that_does_not_count_alike() {
     let mut walked = 0;
     for path in table.paths() {
         for (what, token) in &tokens {
-            let status = call(&world.sandbox, path, Some(token), framed(&[])).await.status;
+            let status = call(&world.sandbox, path, Some(token), framed(&[]))
+                .await
+                .status;
             assert_eq!(
                 (status.code(), status.message(), status.details()),
                 (Code::Unauthenticated, sample.message(), sample.details()),
                 "{path} {what}"
             );
         }
-        let status = call(&world.sandbox, path, Some(&good), framed(&[])).await.status;
+        let status = call(&world.sandbox, path, Some(&good), framed(&[]))
+            .await
+            .status;
         assert!(
-            !matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied),
+            !matches!(
+                status.code(),
+                Code::Unauthenticated | Code::PermissionDenied
+            ),
             "{path}: {status:?}"
         );
         walked += 1;
@@ -156,7 +174,11 @@ async fn what_is_granted_counts_until_it_is_taken_back() {
     let helpdesk = world.token("anna", &["Helpdesk"]);
     assert!(world.get(&helpdesk, A).await.is_err());
     let given = world
-        .grant(OPERATOR, grant(claim("Helpdesk"), &[Role::Reader], &[A]), "1")
+        .grant(
+            OPERATOR,
+            grant(claim("Helpdesk"), &[Role::Reader], &[A]),
+            "1",
+        )
         .await
         .expect("granted");
     assert!(given.name.starts_with("grants/"), "{}", given.name);
@@ -199,9 +221,15 @@ async fn what_is_granted_counts_until_it_is_taken_back() {
 #[tokio::test]
 async fn roles_of_several_grants_do_not_mix() {
     let world = world().await;
-    for (n, (role, id)) in [(Role::Reader, A), (Role::Operator, B)].into_iter().enumerate() {
+    for (n, (role, id)) in [(Role::Reader, A), (Role::Operator, B)]
+        .into_iter()
+        .enumerate()
+    {
         let one = grant(claim("Mixed"), &[role], &[id]);
-        world.grant(OPERATOR, one, &n.to_string()).await.expect("granted");
+        world
+            .grant(OPERATOR, one, &n.to_string())
+            .await
+            .expect("granted");
     }
     let mixed = world.token("anna", &["Mixed"]);
     assert!(world.get(&mixed, A).await.is_ok());
@@ -219,7 +247,11 @@ async fn roles_of_several_grants_do_not_mix() {
         assert_eq!(code, expected, "{id}");
     }
     let list = with(&mixed, ListGrantsRequest::default());
-    let refused = world.grants().list_grants(list).await.expect_err("not for every tenant");
+    let refused = world
+        .grants()
+        .list_grants(list)
+        .await
+        .expect_err("not for every tenant");
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
 
@@ -236,7 +268,10 @@ async fn nobody_grants_more_than_they_hold() {
     }
     // An operator of one tenant grants nothing at all.
     let less = grant(claim("x"), &[Role::Reader], &[A]);
-    let refused = world.grant(OWNER_A, less, "3").await.expect_err("one tenant");
+    let refused = world
+        .grant(OWNER_A, less, "3")
+        .await
+        .expect_err("one tenant");
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
 
@@ -244,11 +279,17 @@ async fn nobody_grants_more_than_they_hold() {
 async fn a_repeated_request_makes_one_grant_and_another_is_told() {
     let world = world().await;
     let one = grant(claim("x"), &[Role::Reader], &[A]);
-    let first = world.grant(OPERATOR, one.clone(), "r").await.expect("granted");
+    let first = world
+        .grant(OPERATOR, one.clone(), "r")
+        .await
+        .expect("granted");
     let again = world.grant(OPERATOR, one, "r").await.expect("granted");
     assert_eq!(first, again);
     let other = grant(claim("y"), &[Role::Reader], &[A]);
-    let told = world.grant(OPERATOR, other, "r").await.expect_err("another");
+    let told = world
+        .grant(OPERATOR, other, "r")
+        .await
+        .expect_err("another");
     assert_eq!(told.code(), Code::InvalidArgument);
 }
 

@@ -1,7 +1,7 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::{App, Backends, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
 use crate::{Applications, ConsoleConfig};
+use crate::{App, Backends, Caller, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Kek, Vault};
@@ -44,6 +45,8 @@ pub(super) const OWNER_A: &str = "owner-a-0123456789";
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
 /// May read of tenant A, and nothing else.
 pub(super) const READER_A: &str = "reader-a-0123456789";
+/// The certificate of a program that has every role, for tenant A alone.
+const CERTIFICATE: &str = "uri:spiffe://contoso/a";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -56,6 +59,8 @@ pub(super) struct Fake {
     pub(super) taken: Mutex<Vec<TakeSnapshotRequest>>,
     /// Who asked for what that protects less.
     pub(super) proposed: Mutex<Vec<(String, ProposeChangeRequest)>>,
+    /// How often the restorer was connected to.
+    pub(super) tried: AtomicUsize,
 }
 
 fn fault() -> Status {
@@ -260,6 +265,7 @@ pub(super) struct Sandbox {
     pub(super) vault: Vault,
     pub(super) fake: Arc<Fake>,
     pub(super) channel: Channel,
+    pub(super) address: SocketAddr,
     stop: DropGuard,
     running: JoinHandle<()>,
 }
@@ -325,7 +331,7 @@ async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config
     let backends = Backends {
         snapshotter: behind.into(),
         differ,
-        restorer: nowhere().into(),
+        restorer: hanging_up(&fake).await.into(),
     };
     let deps = Deps {
         vault: vault.clone(),
@@ -338,16 +344,31 @@ async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config
     };
     let (listener, _) = listener().await;
     let app = App::build(config, deps, listener).expect("built");
-    let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
+    let address = app.address();
+    let channel = runtime::connect(&format!("http://{address}"), None).expect("an address");
     let serving = app.run(stop.clone());
     let running = tokio::spawn(async move { serving.await.expect("it serves") });
     Sandbox {
         vault,
         fake,
         channel,
+        address,
         stop: stop.drop_guard(),
         running,
     }
+}
+
+/// A service that closes every connection without a word.
+async fn hanging_up(fake: &Arc<Fake>) -> Channel {
+    let (listener, address) = listener().await;
+    let fake = Arc::clone(fake);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            fake.tried.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    runtime::connect(&format!("http://{address}"), None).expect("an address")
 }
 
 async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
@@ -417,6 +438,7 @@ pub(super) fn tokens() -> Tokens {
         Role::Operator,
     ];
     let only = |id| Tenants::Only([TenantId::parse(id).expect("valid")].into());
+    let ci = Caller::new("ci".to_owned(), all.into(), only(A));
     let token = |text: &str, roles: &[Role], tenants| Token {
         token: SecretString::from(text),
         name: text.split('-').next().unwrap_or_default().to_owned(),
@@ -430,6 +452,7 @@ pub(super) fn tokens() -> Tokens {
         token(READER_A, &[Role::Reader], only(A)),
         token(NOBODY, &[], Tenants::All),
     ])
+    .and_then(|tokens| tokens.and(&Tokens::by_certificate(CERTIFICATE.to_owned(), ci)?))
     .expect("fit")
 }
 

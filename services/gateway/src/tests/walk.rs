@@ -176,7 +176,10 @@ async fn what_concerns_all_tenants_is_for_callers_who_may_see_all() {
             .await
             .status;
         assert!(
-            !matches!(operator.code(), Code::PermissionDenied | Code::Unauthenticated),
+            !matches!(
+                operator.code(),
+                Code::PermissionDenied | Code::Unauthenticated
+            ),
             "{path}: it passes"
         );
         walked += 1;

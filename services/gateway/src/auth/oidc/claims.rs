@@ -109,10 +109,19 @@ mod tests {
     fn the_name_is_the_first_claim_that_is_there() {
         let (name, mail) = ("anna@contoso.com", "mail@contoso.com");
         for (claims, expected) in [
-            (json!({"sub": "s", "preferred_username": name, "email": mail}), name),
-            (json!({"sub": "s", "preferred_username": "", "email": mail}), mail),
+            (
+                json!({"sub": "s", "preferred_username": name, "email": mail}),
+                name,
+            ),
+            (
+                json!({"sub": "s", "preferred_username": "", "email": mail}),
+                mail,
+            ),
             (json!({"sub": "s"}), "s"),
-            (json!({"sub": "s", "preferred_username": "Zoë\n#1"}), "Zo___1"),
+            (
+                json!({"sub": "s", "preferred_username": "Zoë\n#1"}),
+                "Zo___1",
+            ),
             (json!({"sub": "s", "preferred_username": 1}), "s"),
         ] {
             assert_eq!(shown(claims), expected);
@@ -157,6 +166,9 @@ mod tests {
             json!({"sub": "s", "oid": "o", "roles": ["a"]}),
         );
         let entra = entra.expect("somebody");
-        assert_eq!((entra.values, entra.subjects), (vec!["a".to_owned()], vec!["s".to_owned(), "o".to_owned()]));
+        assert_eq!(
+            (entra.values, entra.subjects),
+            (vec!["a".to_owned()], vec!["s".to_owned(), "o".to_owned()])
+        );
     }
 }

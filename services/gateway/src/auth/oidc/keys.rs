@@ -230,7 +230,9 @@ fn key(value: Value) -> Option<Key> {
         _ => &[],
     };
     let stated = jwk.common.key_algorithm;
-    let algorithms = of_kind.iter().filter(|(_, name)| stated.is_none_or(|it| it == *name));
+    let algorithms = of_kind
+        .iter()
+        .filter(|(_, name)| stated.is_none_or(|it| it == *name));
     let algorithms: Vec<Algorithm> = algorithms.map(|(algorithm, _)| *algorithm).collect();
     let key = DecodingKey::from_jwk(&jwk).ok()?;
     (signs && !algorithms.is_empty()).then_some(Key {
@@ -263,7 +265,10 @@ mod tests {
             (rsa.clone(), Some(both.clone())),
             (with(json!({"use": "sig"})), Some(both.clone())),
             // As Entra ID has them.
-            (with(json!({"use": "sig", "kid": "k", "x5t": "k", "issuer": "i"})), Some(both)),
+            (
+                with(json!({"use": "sig", "kid": "k", "x5t": "k", "issuer": "i"})),
+                Some(both),
+            ),
             (with(json!({"alg": "RS256"})), Some(vec![Algorithm::RS256])),
             (with(json!({"alg": "RS512"})), None),
             (with(json!({"alg": "HS256"})), None),

@@ -75,7 +75,10 @@ async fn a_token_tells_who_bears_it() {
 async fn claims_that_are_wrong_or_missing_do_not_count() {
     let world = world().await;
     for (members, why) in [
-        (json!({"iss": format!("{}/", world.issuer.url)}), "another issuer"),
+        (
+            json!({"iss": format!("{}/", world.issuer.url)}),
+            "another issuer",
+        ),
         (json!({"iss": null}), "another issuer"),
         (json!({"aud": "api://rewind2"}), "another audience"),
         (json!({"aud": ["api://rewind2"]}), "another audience"),
@@ -154,7 +157,11 @@ async fn each_algorithm_that_issuers_use_is_taken() {
     world.issuer.serve(&keys.each_ref());
     let claims = world.but(json!({}));
     for key in &keys {
-        assert!(world.counts(&key.sign(&claims)).await, "{:?}", key.algorithm);
+        assert!(
+            world.counts(&key.sign(&claims)).await,
+            "{:?}",
+            key.algorithm
+        );
     }
     // Each of the RSA keys is for one algorithm alone, as the issuer says.
     let mut header = Header::new(Algorithm::PS256);
@@ -189,7 +196,10 @@ async fn a_new_key_is_fetched_when_it_is_named_and_not_more_often() {
     let token = second.sign(&claims);
     assert!(world.counts(&token).await, "the issuer rotates");
     assert_eq!(world.issuer.fetched(), 2);
-    assert!(!world.counts(&world.key.sign(&claims)).await, "a key that is gone");
+    assert!(
+        !world.counts(&world.key.sign(&claims)).await,
+        "a key that is gone"
+    );
     // Whatever tokens name, the issuer is left alone for a while.
     let strange = SigningKey::ec("three").sign(&claims);
     for _ in 0..20 {
@@ -206,7 +216,12 @@ async fn many_at_once_fetch_once() {
     let world = world().await;
     let token = world.key.sign(&world.but(json!({})));
     let all = (0..50).map(|_| world.counts(&token));
-    assert!(futures::future::join_all(all).await.into_iter().all(|it| it));
+    assert!(
+        futures::future::join_all(all)
+            .await
+            .into_iter()
+            .all(|it| it)
+    );
     assert_eq!(world.issuer.fetched(), 1);
 }
 
