@@ -280,8 +280,20 @@ fn stopping() -> Status {
     Status::unavailable("the service is stopping")
 }
 
+/// Whether a body is known to hold nothing, so that its end goes out with the headers.
+///
+/// An answer that is only a status has to go out so: clients on gRPC's C core take a
+/// status in the headers and the end behind them for a broken stream.
+#[must_use]
+pub fn is_empty<B: BodyExt>(body: &B) -> bool {
+    body.is_end_stream()
+}
+
 /// A body that ends with a status when the token is cancelled.
 fn ending(body: Body, end: CancellationToken) -> Body {
+    if is_empty(&body) {
+        return body;
+    }
     let frames = futures::stream::unfold(Some(BodyStream::new(body)), move |frames| {
         let end = end.clone();
         async move {

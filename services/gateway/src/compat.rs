@@ -267,7 +267,7 @@ impl Asked<'_> {
         let mut jobs = self.calls.jobs().await?;
         jobs.retain(|job| is_there(place, job));
         // Chosen by what is so; told by what the client knows of.
-        let rows: Vec<Row> = jobs.iter().map(|job| job.row.clone()).collect();
+        let rows: Vec<Row> = jobs.into_iter().map(|job| job.row).collect();
         let of = match place {
             Place::Anywhere => "directory/recovery/jobs".to_owned(),
             Place::Of(snapshot, kind) => {
@@ -508,7 +508,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_arrive_is_not_waited_for() {
         let never = futures::stream::pending::<Result<Bytes, std::io::Error>>();
-        let refusal = arrive(Body::from_stream(never)).await.expect_err("too slow");
+        let refusal = arrive(Body::from_stream(never))
+            .await
+            .expect_err("too slow");
         assert_eq!(refusal.status, StatusCode::REQUEST_TIMEOUT);
         let broken = futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("gone"))]);
         let refusal = arrive(Body::from_stream(broken)).await.expect_err("broken");

@@ -47,6 +47,13 @@ fn tenant_service() -> HealthCheckRequest {
     }
 }
 
+#[test]
+fn a_status_alone_goes_out_with_its_end() {
+    let ended = |body| is_empty(&ending(body, CancellationToken::new()));
+    assert!(ended(stopping().into_http::<Body>().into_body()));
+    assert!(!ended(trailers(&stopping())));
+}
+
 #[tokio::test]
 async fn health_and_reflection_answer_until_the_stop() {
     let running = serve(Duration::from_secs(20)).await;

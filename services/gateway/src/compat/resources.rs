@@ -3,7 +3,6 @@
 //! Owns what each property says, made from what Rewind's services say. Numbers that
 //! are not known yet are null, as documented.
 
-use chrono::{DateTime, Utc};
 use model::error::reason;
 use proto::convert;
 use proto::v1::{
@@ -134,7 +133,7 @@ pub(super) fn preview(report: &Report, phase: &str) -> Option<Job> {
         report.create_time.as_ref().and_then(time),
     );
     let ended = errand.end_time.as_ref();
-    let ended = ended.or(failure.as_ref().and_then(|failure| failure.time.as_ref()));
+    let ended = ended.or_else(|| failure.as_ref()?.time.as_ref());
     job.set(
         "jobCompletionDateTime",
         ended.filter(|_| status.is_final()).and_then(time),
@@ -179,7 +178,7 @@ pub(super) fn recovery(restore: &Restore) -> Option<Job> {
     );
     let failure = errand.failure.clone();
     let end = restore.end_time.as_ref();
-    let end = end.or(failure.as_ref().and_then(|failure| failure.time.as_ref()));
+    let end = end.or_else(|| failure.as_ref()?.time.as_ref());
     job.set(
         "jobCompletionDateTime",
         end.filter(|_| status.is_final()).and_then(time),
@@ -276,7 +275,7 @@ impl Job {
 
 /// A time as texts have it.
 pub(super) fn time(time: &prost_types::Timestamp) -> Option<String> {
-    convert::time(time).map(|time: DateTime<Utc>| time_text(time))
+    convert::time(time).map(time_text)
 }
 
 /// A count as `Edm.Int32` holds it.

@@ -138,16 +138,76 @@ async fn what_is_wrong_with_a_request_is_told_in_graphs_form() {
     let large = Bytes::from(vec![b' '; 1024 * 1024 + 1]);
     let none = Bytes::new;
     for (method, uri, body, status, code) in [
-        (Method::GET, uri(A, "v1.0", "/else"), none(), 404, "Request_ResourceNotFound"),
-        (Method::GET, uri(A, "v1.0", "/snapshots?$top=0"), none(), 400, "Request_BadRequest"),
-        (Method::GET, uri(A, "v1.0", "/snapshots?$expand=x"), none(), 400, "Request_BadRequest"),
-        (Method::GET, uri("common", "v1.0", "/snapshots"), none(), 400, "Request_BadRequest"),
-        (Method::GET, uri(A, "v1.0", "/snapshots/x"), none(), 404, "Request_ResourceNotFound"),
-        (Method::GET, uri(A, "v1.0", "/jobs/x"), none(), 404, "Request_ResourceNotFound"),
-        (Method::DELETE, uri(A, "v1.0", "/snapshots/x"), none(), 405, "Request_MethodNotAllowed"),
-        (Method::POST, uri(A, "v1.0", &make), Bytes::from("{"), 400, "Request_BadRequest"),
-        (Method::POST, uri(A, "v1.0", &make), large, 413, "RequestEntityTooLarge"),
-        (Method::POST, uri(A, "v1.0", &make), none(), 404, "Request_ResourceNotFound"),
+        (
+            Method::GET,
+            uri(A, "v1.0", "/else"),
+            none(),
+            404,
+            "Request_ResourceNotFound",
+        ),
+        (
+            Method::GET,
+            uri(A, "v1.0", "/snapshots?$top=0"),
+            none(),
+            400,
+            "Request_BadRequest",
+        ),
+        (
+            Method::GET,
+            uri(A, "v1.0", "/snapshots?$expand=x"),
+            none(),
+            400,
+            "Request_BadRequest",
+        ),
+        (
+            Method::GET,
+            uri("common", "v1.0", "/snapshots"),
+            none(),
+            400,
+            "Request_BadRequest",
+        ),
+        (
+            Method::GET,
+            uri(A, "v1.0", "/snapshots/x"),
+            none(),
+            404,
+            "Request_ResourceNotFound",
+        ),
+        (
+            Method::GET,
+            uri(A, "v1.0", "/jobs/x"),
+            none(),
+            404,
+            "Request_ResourceNotFound",
+        ),
+        (
+            Method::DELETE,
+            uri(A, "v1.0", "/snapshots/x"),
+            none(),
+            405,
+            "Request_MethodNotAllowed",
+        ),
+        (
+            Method::POST,
+            uri(A, "v1.0", &make),
+            Bytes::from("{"),
+            400,
+            "Request_BadRequest",
+        ),
+        (
+            Method::POST,
+            uri(A, "v1.0", &make),
+            large,
+            413,
+            "RequestEntityTooLarge",
+        ),
+        (
+            Method::POST,
+            uri(A, "v1.0", &make),
+            none(),
+            404,
+            "Request_ResourceNotFound",
+        ),
     ] {
         let answer = ask(&sandbox, method, &uri, Some(OPERATOR), body).await;
         assert_eq!(answer.status.as_u16(), status, "{uri}: {}", answer.body);
@@ -164,7 +224,10 @@ async fn a_service_that_is_away_is_said_to_be() {
     let answer = ask(&sandbox, Method::GET, &uri, Some(OPERATOR), Bytes::new()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key(RETRY_AFTER));
-    assert_eq!(answer.body["error"]["innerError"]["code"], "BACKEND_UNAVAILABLE");
+    assert_eq!(
+        answer.body["error"]["innerError"]["code"],
+        "BACKEND_UNAVAILABLE"
+    );
 }
 
 #[tokio::test]
@@ -174,15 +237,31 @@ async fn lists_and_the_service_itself_have_graphs_form() {
     let answer = ask(&sandbox, Method::GET, &listed, Some(OWNER_A), Bytes::new()).await;
     assert_eq!(answer.status, StatusCode::OK);
     let kind = answer.headers[CONTENT_TYPE].to_str().expect("a text");
-    assert!(kind.starts_with("application/json;odata.metadata=minimal"), "{kind}");
-    assert_eq!((&answer.body["value"], &answer.body["@odata.count"]), (&json!([]), &json!(0)));
+    assert!(
+        kind.starts_with("application/json;odata.metadata=minimal"),
+        "{kind}"
+    );
+    assert_eq!(
+        (&answer.body["value"], &answer.body["@odata.count"]),
+        (&json!([]), &json!(0))
+    );
     let context = answer.body["@odata.context"].as_str().expect("a text");
     assert!(
         context.ends_with(&format!("/{A}/v1.0/$metadata#directory/recovery/snapshots")),
         "{context}"
     );
-    let answer = ask(&sandbox, Method::GET, &uri(A, "beta", ""), Some(OWNER_A), Bytes::new()).await;
-    assert_eq!((answer.status, &answer.body["id"]), (StatusCode::OK, &json!(A)));
+    let answer = ask(
+        &sandbox,
+        Method::GET,
+        &uri(A, "beta", ""),
+        Some(OWNER_A),
+        Bytes::new(),
+    )
+    .await;
+    assert_eq!(
+        (answer.status, &answer.body["id"]),
+        (StatusCode::OK, &json!(A))
+    );
     let count = uri(A, "beta", "/snapshots/$count");
     let answer = ask(&sandbox, Method::GET, &count, Some(OWNER_A), Bytes::new()).await;
     assert_eq!(answer.body, json!(0));
