@@ -51,7 +51,15 @@ struct Seen {
 async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
     let now = context.deps.clock.now();
     let today = slot::daily(now.date_naive());
-    for tenant in context.deps.vault.tenant_ids().await? {
+    let tenants = context.deps.vault.tenant_ids().await?;
+    seen.done.retain(|tenant, _| {
+        let is_there = tenants.contains(tenant);
+        if !is_there {
+            context.metrics.forgotten(tenant);
+        }
+        is_there
+    });
+    for tenant in tenants {
         if context.jobs.running() >= AT_ONCE {
             return Ok(());
         }
@@ -63,17 +71,22 @@ async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
         {
             continue;
         }
-        match is_there(context, &tenant, &today).await {
-            Ok(true) => {
+        match taken(context, &tenant, &today).await {
+            Ok(Some(at)) => {
+                context.metrics.taken(&tenant, at);
                 seen.done.insert(tenant, today.clone());
             }
-            Ok(false) if rests(seen.tried.get(&tenant)) => {}
-            Ok(false) => {
+            Ok(None) if rests(seen.tried.get(&tenant)) => {}
+            Ok(None) => {
+                if !seen.done.contains_key(&tenant) {
+                    tell_yesterdays(context, &tenant, now).await;
+                }
                 seen.tried.insert(tenant.clone(), now);
                 take::start(context, &tenant, &today, Trigger::Scheduled);
             }
             Err(Error::Store(StoreError::Key(KeyError::Erased))) => {
                 tracing::info!(%tenant, "an erased tenant has no snapshots");
+                context.metrics.forgotten(&tenant);
                 seen.erased.insert(tenant, now);
             }
             // One tenant's trouble is not the others'; the next round looks again.
@@ -86,12 +99,30 @@ async fn round(context: &Context, seen: &mut Seen) -> Result<(), Error> {
     Ok(())
 }
 
-async fn is_there(context: &Context, tenant: &TenantId, slot: &SnapshotId) -> Result<bool, Error> {
+/// When a slot's snapshot was taken, if it was.
+async fn taken(
+    context: &Context,
+    tenant: &TenantId,
+    slot: &SnapshotId,
+) -> Result<Option<DateTime<Utc>>, Error> {
     let vault = context.deps.vault.tenant(tenant).await?;
     match vault.manifest(slot).await {
-        Ok(_) => Ok(true),
-        Err(StoreError::NotFound { .. }) => Ok(false),
+        Ok(manifest) => Ok(Some(manifest.meta.finished)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells how old the newest snapshot is in a process that has not seen one yet.
+async fn tell_yesterdays(context: &Context, tenant: &TenantId, now: DateTime<Utc>) {
+    let yesterday = slot::daily((now - TimeDelta::days(1)).date_naive());
+    match taken(context, tenant, &yesterday).await {
+        Ok(Some(at)) => context.metrics.taken(tenant, at),
+        Ok(None) => {}
+        Err(error) => {
+            let error = runtime::status::chain(&error);
+            tracing::warn!(%tenant, error, "yesterday's slot cannot be looked at");
+        }
     }
 }
 
