@@ -246,7 +246,7 @@ fn stripped(program: &Path) -> Result<Vec<u8>> {
     let out = folder.path().join("program");
     let mut strip = std::process::Command::new("strip");
     strip
-        .args(["--strip-debug", "--enable-deterministic-archives", "-o"])
+        .args(["--strip-debug", "-o"])
         .arg(&out)
         .arg(program);
     exec::run(&mut strip).context("`strip` comes with a C compiler's binutils")?;

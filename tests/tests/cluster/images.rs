@@ -28,7 +28,7 @@ const NAMES: [&str; 5] = [
 ];
 
 /// Where cargo put the programs that belong to this test.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     let folder = test.ancestors().nth(2).expect("cargo's folder");
     folder.to_owned()

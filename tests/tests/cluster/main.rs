@@ -4,6 +4,7 @@
 //! It never needs a cluster.
 
 mod alerts;
+mod documents;
 mod flows;
 mod images;
 mod pods;

@@ -77,14 +77,20 @@ pub(crate) fn all() -> Vec<Rendered> {
 
 /// The overlay of Azure with every optional component, and what is measured.
 pub(crate) fn with_options() -> Rendered {
-    let root = root().join("k8s");
-    let folder = tempfile::tempdir_in(root.join("overlays")).expect("a folder");
-    let mut text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - ../azure\ncomponents:\n  - ../../components/monitoring\n".to_owned();
-    for component in OPTIONAL {
-        text.push_str(&format!("  - ../../components/{component}\n"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().canonicalize().expect("it is there");
+    // Overlays name others by relative paths alone.
+    let up = "../".repeat(place.components().count() - 1);
+    let k8s = root().canonicalize().expect("it is there").join("k8s");
+    let k8s = format!("{up}{}", k8s.display().to_string().trim_start_matches('/'));
+    let mut text = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n  - {k8s}/overlays/azure\ncomponents:\n"
+    );
+    for component in OPTIONAL.into_iter().chain(["monitoring"]) {
+        text.push_str(&format!("  - {k8s}/components/{component}\n"));
     }
-    std::fs::write(folder.path().join("kustomization.yaml"), text).expect("written");
-    self::folder("azure with options", folder.path())
+    std::fs::write(place.join("kustomization.yaml"), text).expect("written");
+    self::folder("azure with options", &place)
 }
 
 fn folder(name: &str, path: &Path) -> Rendered {
