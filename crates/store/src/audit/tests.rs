@@ -107,7 +107,7 @@ async fn what_was_written_is_read_and_follows_on_what_was_before() {
 }
 
 #[tokio::test]
-async fn a_repeated_file_is_added_once_and_anothers_is_not_believed() {
+async fn a_repeated_file_is_added_once_and_a_foreign_one_is_not_believed() {
     let house = House::new();
     let chains = &house.tenants[0];
     let first = chains.append(W, Head::NONE, b"one").await.unwrap();
