@@ -333,9 +333,10 @@ proptest! {
     }
 }
 
-/// Chains of format 1 as they were once written; nothing writes them again.
+/// Chains of format 1, made once by other tools (`age`, BLAKE3 and XChaCha20-Poly1305 from
+/// PyPI) as `docs/format.md` says; nothing writes them again.
 #[tokio::test]
-async fn chains_of_format_1_are_read_as_they_were_written() {
+async fn chains_of_format_1_that_other_tools_made_are_read() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audit-1");
     let kek = crate::keys::Kek::load(&golden.join("key")).unwrap();
     let store = InMemory::new();
