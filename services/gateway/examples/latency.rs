@@ -138,16 +138,13 @@ async fn main() {
     let through = measured(&through, rate, seconds).await;
     println!("{rate} calls/s for {seconds} s, in microseconds");
     println!("{:>12} {:>8} {:>8} {:>8}", "", "p50", "p99", "max");
-    let at = |all: &[Duration], share: f64| {
-        let index = ((all.len() - 1) as f64 * share).round() as usize;
-        all[index].as_micros()
-    };
+    let at = |all: &[Duration], percent: usize| all[(all.len() - 1) * percent / 100].as_micros();
     for (name, all) in [("direct", &direct), ("gateway", &through)] {
         println!(
             "{name:>12} {:>8} {:>8} {:>8}",
-            at(all, 0.5),
-            at(all, 0.99),
-            at(all, 1.0)
+            at(all, 50),
+            at(all, 99),
+            at(all, 100)
         );
     }
     stop.cancel();

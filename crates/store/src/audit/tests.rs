@@ -107,7 +107,7 @@ async fn what_was_written_is_read_and_follows_on_what_was_before() {
 }
 
 #[tokio::test]
-async fn a_repeated_file_is_added_once_and_anothers_is_not_believed() {
+async fn a_repeated_file_is_added_once_and_a_foreign_one_is_not_believed() {
     let house = House::new();
     let chains = &house.tenants[0];
     let first = chains.append(W, Head::NONE, b"one").await.unwrap();
@@ -333,9 +333,10 @@ proptest! {
     }
 }
 
-/// Chains of format 1 as they were once written; nothing writes them again.
+/// Chains of format 1, made once by other tools (`age`, BLAKE3 and XChaCha20-Poly1305 from
+/// PyPI) as `docs/format.md` says; nothing writes them again.
 #[tokio::test]
-async fn chains_of_format_1_are_read_as_they_were_written() {
+async fn chains_of_format_1_that_other_tools_made_are_read() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audit-1");
     let kek = crate::keys::Kek::load(&golden.join("key")).unwrap();
     let store = InMemory::new();
