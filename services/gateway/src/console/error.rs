@@ -4,7 +4,7 @@
 //! whoever found it, and what to do about it, by the reason. It never guesses a cause.
 
 use super::filters;
-use super::frame::{Answer, Frame, Section, page};
+use super::frame::{Answer, Frame, Section, TenantHead, page};
 use super::session::Session;
 use askama::Template;
 use axum::response::{IntoResponse, Response};
@@ -282,11 +282,15 @@ impl IntoResponse for PageError {
 }
 
 /// The page of an error, with the navigation of whoever looks; any other answer as it is.
-pub(super) fn dress(mut response: Response, session: Option<Session>) -> Response {
+pub(super) fn dress(
+    mut response: Response,
+    session: Option<Session>,
+    tenant: Option<TenantHead>,
+) -> Response {
     let Some(error) = response.extensions_mut().remove::<PageError>() else {
         return response;
     };
-    let frame = Frame::new(error.title.to_owned(), session, None, Section::Elsewhere);
+    let frame = Frame::new(error.title.to_owned(), session, tenant, Section::Elsewhere);
     let (mut parts, _) = response.into_parts();
     match page(&ErrorPage { frame, error }) {
         Ok(rendered) => {
