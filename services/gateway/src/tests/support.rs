@@ -39,6 +39,8 @@ pub(super) const OPERATOR: &str = "operator-0123456789";
 pub(super) const OWNER_A: &str = "owner-a-0123456789";
 /// Has every role, for tenant B alone.
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
+/// May read everything everywhere, and nothing else.
+pub(super) const READER: &str = "reader-0123456789";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -348,6 +350,7 @@ pub(super) fn tokens() -> Tokens {
         token(OPERATOR, &all, Tenants::All),
         token(OWNER_A, &all, only(A)),
         token(OWNER_B, &all, only(B)),
+        token(READER, &[Role::Reader], Tenants::All),
         token(NOBODY, &[], Tenants::All),
     ])
     .expect("fit")

@@ -94,7 +94,10 @@ async fn an_attack_is_found_chosen_and_put_back() -> anyhow::Result<()> {
     let disabled = "document.querySelector('[data-confirm]').disabled";
     ensure!(browser.run(disabled).await? == json!(true));
     type_in(&mut browser, "practice").await?;
-    ensure!(browser.run(disabled).await? == json!(true), "in this very case");
+    ensure!(
+        browser.run(disabled).await? == json!(true),
+        "in this very case"
+    );
     ensure!(property(&sandbox, "user", changed, "jobTitle") != before);
     type_in(&mut browser, "Practice").await?;
     browser
