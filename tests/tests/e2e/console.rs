@@ -246,7 +246,10 @@ async fn every_page_is_readable_wide_and_narrow_light_and_dark() -> anyhow::Resu
     // What looks for barriers finds them where there are any.
     browser.open("data:text/html,<img src=x>").await?;
     let found = barriers(&mut browser, &axe).await?;
-    ensure!(found.iter().any(|it| it["rule"] == "image-alt"), "{found:?}");
+    ensure!(
+        found.iter().any(|it| it["rule"] == "image-alt"),
+        "{found:?}"
+    );
     browser.complaints.clear();
 
     browser.open(&format!("{}/login", sandbox.url)).await?;
