@@ -1,7 +1,9 @@
 //! The console in a real browser: every page of a tenant with a history is opened, looked
 //! at by axe-core, wide and narrow, light and dark, and pictured below `target/console`.
 
+mod attack;
 mod devtools;
+mod story;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use chrono::TimeDelta;
 use devtools::Chromium;
+use graph::GraphWriter;
+use model::call::HttpMethod;
 use model::slot;
 use proto::v1::*;
 use runtime::{Clock, SystemClock};
@@ -18,7 +22,7 @@ use store::Area;
 use store::object_store::memory::InMemory;
 
 use crate::drift::{a_day, vault};
-use crate::restore::{ids, patch};
+use crate::restore::{ids, patch, write};
 use crate::sandbox::{self, Sandbox, TENANT, TOKEN, parent};
 
 const POPULATION: Population = Population {
@@ -28,8 +32,14 @@ const POPULATION: Population = Population {
 };
 /// Another tenant, with one snapshot,
 const SECOND: &str = "5a1d0000-0000-4000-8000-000000000002";
-/// and one that was just registered.
-const THIRD: &str = "5a1d0000-0000-4000-8000-000000000003";
+/// others likewise, and the last one that was just registered.
+const OTHERS: [(&str, &str); 4] = [
+    (SECOND, "Fabrikam Health"),
+    ("5a1d0000-0000-4000-8000-000000000003", "Adventure Works"),
+    ("5a1d0000-0000-4000-8000-000000000004", "Tailspin Toys"),
+    (LAST, "<b>Northwind</b> & Söhne"),
+];
+const LAST: &str = "5a1d0000-0000-4000-8000-000000000005";
 /// How many users change from day to day.
 const DAYS: [usize; 6] = [3, 12, 7, 0, 24, 9];
 /// What somebody may call a user to play tricks.
@@ -71,6 +81,9 @@ async fn a_week(sandbox: &Sandbox) -> anyhow::Result<()> {
             let body = json!({"jobTitle": format!("Consultant of day {n}")});
             patch(&intruder, format!("/users/{user}"), body).await?;
         }
+        if n + 1 == DAYS.len() {
+            last_day(&intruder, &users).await?;
+        }
         let days = i64::try_from(DAYS.len() - 1 - n)?;
         let day = today - TimeDelta::days(days);
         let slot = slot::daily(day.date_naive());
@@ -85,12 +98,12 @@ async fn a_week(sandbox: &Sandbox) -> anyhow::Result<()> {
     }
     let evil = json!({"displayName": EVIL, "department": "x".repeat(60)});
     patch(&intruder, format!("/users/{}", users[0]), evil).await?;
-    for (id, name) in [
-        (SECOND, "Fabrikam Health"),
-        (THIRD, "<b>Northwind</b> & Söhne"),
-    ] {
+    for (id, name) in OTHERS {
         let tenant = sandbox.simulator.add_tenant(TenantSpec::practice(id));
-        tenant.populate(&POPULATION);
+        tenant.populate(&Population {
+            users: 40,
+            ..POPULATION
+        });
         sandbox
             .register(Tenant {
                 id: id.to_owned(),
@@ -98,8 +111,22 @@ async fn a_week(sandbox: &Sandbox) -> anyhow::Result<()> {
                 ..sandbox.registration()
             })
             .await?;
+        if id != LAST {
+            sandbox.snapshot_of(&format!("tenants/{id}")).await?;
+        }
     }
-    sandbox.snapshot_of(&format!("tenants/{SECOND}")).await?;
+    Ok(())
+}
+
+/// What the last day's signals tell: many users disabled, and some deleted.
+async fn last_day(intruder: &GraphWriter, users: &[String]) -> anyhow::Result<()> {
+    for user in &users[40..80] {
+        let off = json!({"accountEnabled": false});
+        patch(intruder, format!("/users/{user}"), off).await?;
+    }
+    for user in &users[80..83] {
+        write(intruder, HttpMethod::Delete, format!("/users/{user}"), None).await?;
+    }
     Ok(())
 }
 
@@ -129,6 +156,7 @@ async fn tour(sandbox: &Sandbox) -> anyhow::Result<Vec<Stop>> {
     Ok(vec![
         stop("overview", "/".to_owned()),
         stop("overview-search", "/?q=northwind&order=name".to_owned()),
+        stop("register", "/tenants/new".to_owned()),
         stop("tenant", tenant.clone()),
         stop("snapshots", format!("{tenant}/snapshots")),
         stop("snapshot", snapshot.clone()),
@@ -179,18 +207,54 @@ async fn barriers(browser: &mut Chromium, axe: &str) -> anyhow::Result<Vec<Value
     Ok(found.as_array().cloned().unwrap_or_default())
 }
 
+/// Pictures the page that is open as people see it, and tells what is wrong with it.
+async fn look_at(browser: &mut Chromium, axe: &str, name: &str) -> anyhow::Result<Vec<String>> {
+    let pictures = target().join("console");
+    std::fs::create_dir_all(&pictures)?;
+    let mut wrong = Vec::new();
+    for (width, scheme) in [
+        (1440, "light"),
+        (1440, "dark"),
+        (390, "dark"),
+        (390, "light"),
+    ] {
+        browser.look(width, scheme).await?;
+        let picture = format!("{name}-{width}-{scheme}.png");
+        browser.picture(&pictures.join(&picture)).await?;
+        let wider = "document.documentElement.scrollWidth > innerWidth";
+        if browser.run(wider).await? == json!(true) {
+            wrong.push(format!("{picture}: wider than the screen"));
+        }
+        if scheme == "light" || width == 1440 {
+            for barrier in barriers(browser, axe).await? {
+                wrong.push(format!("{picture}: {barrier:#}"));
+            }
+        }
+    }
+    browser.look(1440, "light").await?;
+    Ok(wrong)
+}
+
 #[tokio::test]
 async fn every_page_is_readable_wide_and_narrow_light_and_dark() -> anyhow::Result<()> {
     let sandbox = Sandbox::start(Arc::new(InMemory::new())).await?;
     a_week(&sandbox).await?;
     let stops = tour(&sandbox).await?;
     let axe = axe()?;
-    let pictures = target().join("console");
-    std::fs::create_dir_all(&pictures)?;
     let mut browser = Chromium::start().await?;
     browser.look(1440, "light").await?;
+    // What looks for barriers finds them where there are any.
+    browser.open("data:text/html,<img src=x>").await?;
+    let found = barriers(&mut browser, &axe).await?;
+    ensure!(
+        found.iter().any(|it| it["rule"] == "image-alt"),
+        "{found:?}"
+    );
+    browser.complaints.clear();
+
+    browser.open(&format!("{}/login", sandbox.gateway)).await?;
+    let mut wrong = look_at(&mut browser, &axe, "login").await?;
     sign_in(&mut browser, &sandbox).await?;
-    let mut wrong = Vec::new();
     for stop in &stops {
         browser
             .open(&format!("{}{}", sandbox.gateway, stop.path))
@@ -199,26 +263,7 @@ async fn every_page_is_readable_wide_and_narrow_light_and_dark() -> anyhow::Resu
             .run("document.querySelector('h1').textContent")
             .await?;
         ensure!(title != json!("Sign in"), "{}", stop.name);
-        for (width, scheme) in [
-            (1440, "light"),
-            (1440, "dark"),
-            (390, "dark"),
-            (390, "light"),
-        ] {
-            browser.look(width, scheme).await?;
-            let picture = format!("{}-{width}-{scheme}.png", stop.name);
-            browser.picture(&pictures.join(&picture)).await?;
-            let wider = "document.documentElement.scrollWidth > innerWidth";
-            if browser.run(wider).await? == json!(true) {
-                wrong.push(format!("{picture}: wider than the screen"));
-            }
-            if scheme == "light" || width == 1440 {
-                for barrier in barriers(&mut browser, &axe).await? {
-                    wrong.push(format!("{picture}: {barrier:#}"));
-                }
-            }
-        }
-        browser.look(1440, "light").await?;
+        wrong.extend(look_at(&mut browser, &axe, stop.name).await?);
     }
     // The page of what is not there is told to the browser as such.
     let told = |complaint: &&String| !complaint.contains("20200101-daily");

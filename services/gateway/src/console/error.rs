@@ -4,7 +4,7 @@
 //! whoever found it, and what to do about it, by the reason. It never guesses a cause.
 
 use super::filters;
-use super::frame::{Answer, Frame, Section, page};
+use super::frame::{Answer, Frame, Section, TenantHead, page};
 use super::session::Session;
 use askama::Template;
 use axum::response::{IntoResponse, Response};
@@ -22,9 +22,9 @@ pub(crate) struct PageError {
     /// What happened, in a few words.
     title: &'static str,
     /// What exactly.
-    text: String,
+    text: Box<str>,
     /// The reason as a word, as the documentation lists it.
-    reason: String,
+    reason: Box<str>,
     /// What to do.
     advice: &'static str,
     /// The fields that are wrong.
@@ -117,8 +117,8 @@ impl PageError {
         Self {
             status,
             title,
-            text: text.to_owned(),
-            reason: reason.to_owned(),
+            text: text.into(),
+            reason: reason.into(),
             advice,
             violations: Vec::new(),
             retry_after: None,
@@ -127,7 +127,7 @@ impl PageError {
 
     /// Whether what was asked for does not exist.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.reason == reason::NOT_FOUND
+        &*self.reason == reason::NOT_FOUND
     }
 
     /// The reason as a word.
@@ -159,10 +159,10 @@ impl From<Remote> for PageError {
             status: status(&remote),
             title: title(kind),
             advice: advice(remote.reason(), kind),
-            reason: remote.reason().to_owned(),
+            reason: remote.reason().into(),
             retry_after: remote.retry_after(),
             violations: remote.violations(),
-            text: remote.message,
+            text: remote.message.into(),
         }
     }
 }
@@ -282,11 +282,15 @@ impl IntoResponse for PageError {
 }
 
 /// The page of an error, with the navigation of whoever looks; any other answer as it is.
-pub(super) fn dress(mut response: Response, session: Option<Session>) -> Response {
+pub(super) fn dress(
+    mut response: Response,
+    session: Option<Session>,
+    tenant: Option<TenantHead>,
+) -> Response {
     let Some(error) = response.extensions_mut().remove::<PageError>() else {
         return response;
     };
-    let frame = Frame::new(error.title.to_owned(), session, None, Section::Elsewhere);
+    let frame = Frame::new(error.title.to_owned(), session, tenant, Section::Elsewhere);
     let (mut parts, _) = response.into_parts();
     match page(&ErrorPage { frame, error }) {
         Ok(rendered) => {

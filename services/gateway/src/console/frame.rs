@@ -136,11 +136,6 @@ impl Frame {
         self.may(Role::Administrator)
     }
 
-    /// Whether whoever looks may approve plans.
-    pub(crate) fn may_approve(&self) -> bool {
-        self.may(Role::Approver)
-    }
-
     /// Whether whoever looks may change settings.
     pub(crate) fn may_operate(&self) -> bool {
         self.may(Role::Operator)

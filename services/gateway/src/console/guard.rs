@@ -3,7 +3,7 @@
 //! Owns the cookie of the session on its way in and out, and the headers that keep pages
 //! from being stored, framed, or made to run what was not served here.
 
-use super::session::{self, Session};
+use super::session::{self, Place, Session};
 use super::{Console, Shared, Transport, error};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -61,10 +61,12 @@ pub(super) async fn watch(
     if let Some(session) = &session {
         request.extensions_mut().insert::<Session>(session.clone());
     }
+    let place = Place::default();
+    request.extensions_mut().insert(place.clone());
     // What a page fetches by itself is no sign of somebody in front of it.
     let by_itself = request.headers().contains_key(FRAGMENT);
     let response = next.run(request).await;
-    let mut response = error::dress(response, session);
+    let mut response = error::dress(response, session, place.tenant());
     let headers = response.headers_mut();
     if let Some(cookie) = renewed.filter(|_| !by_itself && !headers.contains_key(SET_COOKIE)) {
         write(&console, headers, &cookie);

@@ -153,10 +153,15 @@ fn sort(rows: &mut [Row], order: &str) {
 
 fn tiles(rows: &[Row]) -> Vec<Tile> {
     let with = |tone: Tone| rows.iter().filter(|row| row.health.tone == tone).count();
-    let tile = |tone, class, label| Tile {
-        class,
-        count: with(tone),
-        label,
+    let tile = |tone, class, label| {
+        let count = with(tone);
+        // Nothing to look at is nothing to colour.
+        let class = if count > 0 { class } else { "" };
+        Tile {
+            class,
+            count,
+            label,
+        }
     };
     vec![
         tile(Tone::Bad, "bad", "need attention"),

@@ -19,7 +19,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use proto::v1::{self, Risk};
 use show::text::id_of;
-use view::{Chart, Standing, WIDTH};
+use view::{Chart, Standing};
 
 /// How many postures the chart shows.
 const CHARTED: i32 = 60;

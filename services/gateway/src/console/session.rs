@@ -6,7 +6,7 @@
 //! known ends the session.
 
 use super::error::PageError;
-use super::frame::{Frame, Section};
+use super::frame::{Frame, Section, TenantHead};
 use super::seal::word;
 use super::{Console, Shared, login};
 use crate::auth::Caller;
@@ -29,7 +29,7 @@ use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
 use runtime::{Clock, Ids};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A session ends this long after signing in,
 pub(super) const LONGEST: TimeDelta = TimeDelta::hours(12);
@@ -192,6 +192,17 @@ impl FromRequestParts<Shared> for Session {
     }
 }
 
+/// The tenant whose page is asked for, once it is known that the caller may see it; so
+/// that an error is told among the tenant's pages.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place(Arc<OnceLock<TenantHead>>);
+
+impl Place {
+    pub(super) fn tenant(&self) -> Option<TenantHead> {
+        self.0.get().cloned()
+    }
+}
+
 /// Somebody who is signed in, at the pages of a tenant that they may see.
 #[derive(Debug, Clone)]
 pub(crate) struct Visit {
@@ -216,7 +227,7 @@ impl Visit {
 
     /// What a page of the tenant stands in.
     pub(crate) fn frame(&self, section: Section, title: impl Into<String>) -> Frame {
-        let tenant = Some(super::frame::TenantHead::of(&self.id, &self.tenant));
+        let tenant = Some(TenantHead::of(&self.id, &self.tenant));
         Frame::new(title.into(), Some(self.session.clone()), tenant, section)
     }
 }
@@ -236,8 +247,14 @@ impl FromRequestParts<Shared> for Visit {
             .iter()
             .find_map(|(name, value)| (name == "tenant").then_some(value))
             .unwrap_or_default();
-        let found = visit(session, text).await;
-        found.map_err(IntoResponse::into_response)
+        let visit = visit(session, text)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        if let Some(place) = parts.extensions.get::<Place>() {
+            // A request is at one place: a second visit finds the same.
+            let _ = place.0.set(TenantHead::of(&visit.id, &visit.tenant));
+        }
+        Ok(visit)
     }
 }
 

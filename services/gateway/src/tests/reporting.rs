@@ -1,7 +1,7 @@
 //! The console's pages of difference reports and of recycle bins.
 
 use super::stage::{Stage, stage};
-use super::support::{A, NOBODY, OPERATOR};
+use super::support::{A, B, OPERATOR, OWNER_A, READER, UNKNOWN};
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use proto::v1::*;
@@ -375,9 +375,87 @@ async fn a_document_that_cannot_be_finished_breaks_off() {
 #[tokio::test]
 async fn whoever_only_reads_is_offered_nothing_that_writes() {
     let stage = made().await;
-    let reader = stage.browser(NOBODY).await;
-    let page = reader.get(&path("/reports")).await;
-    assert_eq!(page.status, StatusCode::FORBIDDEN, "no role at all");
+    stage
+        .script
+        .on("DiffService/CreateReport", |_: CreateReportRequest| {
+            Ok(vec![CreateReportResponse::default()])
+        });
+    let reader = stage.browser(READER).await;
+    for rest in ["/reports", "/reports/r-1", "/reports/new", "/restores/new"] {
+        let page = reader.get(&path(rest)).await;
+        assert_eq!(page.status, StatusCode::OK, "{rest}: {}", page.text);
+        let forms = page.text.matches("method=\"post\"").count();
+        assert_eq!(forms, 1, "{rest}: signing out alone");
+        assert!(
+            !page.text.contains("type=\"checkbox\" name=\"id\""),
+            "{rest}"
+        );
+    }
+    let sent = reader.post(&path("/reports"), &[("base", "latest")]).await;
+    assert_eq!(sent.status, StatusCode::FORBIDDEN);
+    assert!(
+        stage
+            .script
+            .asked::<CreateReportRequest>("CreateReport")
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn nothing_of_another_tenant_is_shown_or_done() {
+    let stage = made().await;
+    stage.register(B, "Fabrikam").await;
+    let browser = stage.browser(OWNER_A).await;
+    let of = |tenant: &str, rest: &str| format!("/tenants/{tenant}{rest}");
+    for rest in [
+        "/reports",
+        "/reports/new",
+        "/reports/x",
+        "/reports/x/progress",
+        "/reports/x/export/csv",
+        "/restores",
+        "/restores/new",
+        "/restores/x",
+        "/restores/x/progress",
+        "/deleted",
+        "/protection",
+        "/signals",
+        "/signals/x",
+    ] {
+        for tenant in [B, UNKNOWN] {
+            let page = browser.get(&of(tenant, rest)).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{tenant} {rest}");
+            assert!(!page.text.contains("Fabrikam"), "{rest}");
+        }
+        let page = stage.stranger().get(&of(A, rest)).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{rest}");
+        assert!(page.location().starts_with("/login?to="), "{rest}");
+    }
+    for rest in [
+        "/reports",
+        "/reports/x/cancel",
+        "/restores",
+        "/restores/x/approve",
+        "/restores/x/apply",
+        "/restores/x/resume",
+        "/restores/x/cancel",
+        "/restores/x/undo",
+        "/protection/plan",
+        "/signals/x/redeliver",
+    ] {
+        for tenant in [B, UNKNOWN] {
+            let page = browser.post(&of(tenant, rest), &[("scope", "all")]).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{tenant} {rest}");
+        }
+        let page = stage.stranger().submit(&of(A, rest), &[]).await;
+        assert_ne!(page.status, StatusCode::OK, "{rest}");
+    }
+    assert!(
+        stage
+            .script
+            .asked::<ApplyPlanRequest>("ApplyPlan")
+            .is_empty()
+    );
 }
 
 #[tokio::test]

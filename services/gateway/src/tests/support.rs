@@ -47,6 +47,8 @@ pub(super) const OWNER_B: &str = "owner-b-0123456789";
 pub(super) const READER_A: &str = "reader-a-0123456789";
 /// The certificate of a program that has every role, for tenant A alone.
 const CERTIFICATE: &str = "uri:spiffe://contoso/a";
+/// May read everything everywhere, and nothing else.
+pub(super) const READER: &str = "reader-0123456789";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -450,6 +452,7 @@ pub(super) fn tokens() -> Tokens {
         token(OWNER_A, &all, only(A)),
         token(OWNER_B, &all, only(B)),
         token(READER_A, &[Role::Reader], only(A)),
+        token(READER, &[Role::Reader], Tenants::All),
         token(NOBODY, &[], Tenants::All),
     ])
     .and_then(|tokens| tokens.and(&Tokens::by_certificate(CERTIFICATE.to_owned(), ci)?))

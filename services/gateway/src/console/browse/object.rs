@@ -10,7 +10,6 @@ use crate::console::filters;
 use crate::console::frame::{Answer, Frame, Section, page};
 use crate::console::parts::{Badge, address};
 use crate::console::session::Visit;
-use crate::console::snapshots::title;
 use crate::console::told::{Long, Object};
 use askama::Template;
 use axum::extract::Path;
@@ -147,11 +146,19 @@ async fn look_up(at: &Visit, head: &Head, link: v1::SnapshotLink) -> Link {
         .map(|it| it.type_name.as_str())
         .unwrap_or_default();
     Link {
-        relation: title(&link.relation),
+        relation: relation(&link.relation),
         href: object_path(&head.href, type_name, &link.target_id),
         id: link.target_id,
         target,
     }
+}
+
+/// What a link of `group/members` is called on the page of a group.
+fn relation(name: &str) -> String {
+    let (_, relation) = name.split_once('/').unwrap_or(("", name));
+    let mut letters = relation.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// The properties that have a value, and the names of those that have none.

@@ -13,10 +13,10 @@ use proto::v1;
 use proto::v1::{Role, Severity, SnapshotState};
 
 /// How many tenants a page shows.
-const SHOWN: usize = 50;
+const SHOWN: i32 = 50;
 /// How many registrations are looked through at a time for those that a text is
 /// searched in.
-const AT_ONCE: i32 = 1000;
+const AT_ONCE: i32 = 100;
 /// How many tenants are asked about at a time.
 const ASKED: usize = 16;
 /// How far signals are looked back for.
@@ -93,11 +93,8 @@ async fn registrations(
     let matches = |tenant: &v1::Tenant| {
         tenant.display_name.to_lowercase().contains(&text) || tenant.id.contains(&text)
     };
-    let page_size = if text.is_empty() {
-        SHOWN as i32
-    } else {
-        AT_ONCE
-    };
+    let page_size = if text.is_empty() { SHOWN } else { AT_ONCE };
+    let enough = usize::try_from(SHOWN).unwrap_or(usize::MAX);
     let mut found = Vec::new();
     let mut token = token.to_owned();
     loop {
@@ -109,7 +106,7 @@ async fn registrations(
         let answer = session.tenants().list_tenants(request).await?.into_inner();
         found.extend(answer.tenants.into_iter().filter(matches));
         token = answer.next_page_token;
-        if token.is_empty() || found.len() >= SHOWN {
+        if token.is_empty() || found.len() >= enough {
             return Ok((found, token));
         }
     }

@@ -240,6 +240,8 @@ fn role(role: &v1::HardDeleteRole) -> Reach {
 #[derive(Debug)]
 pub(super) struct Chart {
     pub(super) bars: Vec<Bar>,
+    /// In the chart's own units; its height is that of a score of 100.
+    pub(super) width: i32,
     /// The same in a sentence.
     pub(super) sentence: String,
 }
@@ -257,8 +259,10 @@ pub(super) struct Bar {
     pub(super) read: Option<Timestamp>,
 }
 
-/// The width of the chart, in its own units; its height is that of a score of 100.
-pub(super) const WIDTH: i32 = 600;
+/// The greatest width of the chart, in its own units,
+const WIDTH: i32 = 600;
+/// and the least, so that a few days are no wall.
+const LEAST: i32 = 360;
 
 impl Chart {
     /// Of postures, newest first as they come; nothing where there are fewer than two.
@@ -290,7 +294,11 @@ impl Chart {
             "The score went from {} on {} to {} on {}.",
             first.score, first.day, last.score, last.day
         );
-        Some(Self { bars, sentence })
+        Some(Self {
+            width: (number * step).max(LEAST),
+            bars,
+            sentence,
+        })
     }
 }
 

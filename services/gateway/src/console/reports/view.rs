@@ -219,7 +219,11 @@ fn facts(report: &v1::Report) -> Vec<Fact> {
         "cached_read" => "as read for an earlier report",
         _ => "",
     };
-    let target = state("Current", &report.target).at(report.target_time);
+    let target = match report.target.as_str() {
+        "live" if report.target_time.is_some() => Fact::text("Current", "the live tenant as of"),
+        other => state("Current", other),
+    };
+    let target = target.at(report.target_time);
     let mut facts = vec![
         state("Old", &report.base),
         target,

@@ -48,7 +48,7 @@ impl Chart {
     pub(super) fn of(snapshots: &[Snapshot], reports: &[v1::Report]) -> Self {
         let mut daily: Vec<&Snapshot> = snapshots
             .iter()
-            .filter(|it| it.trigger == "daily")
+            .filter(|it| it.name.ends_with("-daily"))
             .collect();
         daily.reverse();
         let days: Vec<(&Snapshot, Option<&v1::Report>)> = daily
