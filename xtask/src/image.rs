@@ -83,7 +83,7 @@ const IMAGES: [Image; 5] = [
     Image {
         name: "rewind-gateway",
         about: "The one public door of Rewind",
-        ports: &[8443],
+        ports: &[8443, 9090],
     },
     Image {
         name: "rewind",

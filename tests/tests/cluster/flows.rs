@@ -171,23 +171,20 @@ fn expected(rendered: &Rendered) -> BTreeSet<String> {
     let name = rendered.name.split(' ').next().expect("a name");
     if CLOUDS.contains(&name) {
         from(&READERS_AND_WRITER, "0.0.0.0/0:443");
+        // The login, which signs the tokens of callers and hands out those for Azure's store.
+        for range in [
+            "20.20.32.0/19",
+            "20.190.128.0/18",
+            "20.231.128.0/19",
+            "40.126.0.0/18",
+        ] {
+            from(&["gateway"], &format!("{range}:443"));
+        }
     } else {
         from(&READERS_AND_WRITER, "simulator:8444");
     }
     match name {
-        "azure" => {
-            from(&STORE_USERS, "10.0.0.0/8:443");
-            // The login, from which the gateway has its tokens for the store.
-            for range in [
-                "20.20.32.0/19",
-                "20.190.128.0/18",
-                "20.231.128.0/19",
-                "40.126.0.0/18",
-            ] {
-                from(&["gateway"], &format!("{range}:443"));
-            }
-        }
-        "aws" => from(&STORE_USERS, "10.0.0.0/8:443"),
+        "azure" | "aws" => from(&STORE_USERS, "10.0.0.0/8:443"),
         "gcp" => {
             from(&STORE_USERS, "199.36.153.8/30:443");
             for server in ["169.254.169.254/32", "169.254.169.252/32"] {
@@ -200,7 +197,7 @@ fn expected(rendered: &Rendered) -> BTreeSet<String> {
         _ => {}
     }
     if rendered.name == "monitoring" || rendered.name.contains("options") {
-        for scraped in ["snapshotter", "differ"] {
+        for scraped in ["snapshotter", "differ", "gateway"] {
             flows.insert(format!("namespace monitoring -> {scraped}:9090"));
         }
     }

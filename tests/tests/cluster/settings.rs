@@ -67,7 +67,7 @@ fn prefixes(service: &str) -> Vec<&'static str> {
 }
 
 /// What no manifest sets, and why.
-const NOT_SET: [(&str, &str); 14] = [
+const NOT_SET: [(&str, &str); 27] = [
     ("REWIND_CONFIG", "in a cluster the environment is the file"),
     ("REWIND_LOG", "what is logged by default suits"),
     (
@@ -94,6 +94,19 @@ const NOT_SET: [(&str, &str); 14] = [
     ("REWIND_AUDIT_INTERVAL", "the default suits"),
     ("REWIND_DELIVERY_SWEEP", "the default suits"),
     ("REWIND_SIGNAL_POLL", "the default suits"),
+    ("REWIND_CALLER_KEY_FILE", "derived from the wrapping key, unless that is in Key Vault"),
+    ("REWIND_TLS_CLIENTS", "clients are asked for no certificate"),
+    ("REWIND_CALLER_RATE", "the default suits"),
+    ("REWIND_CALLER_CALLS", "the default suits"),
+    ("REWIND_TENANT_RATE", "the default suits"),
+    ("REWIND_TENANT_CALLS", "the default suits"),
+    ("REWIND_CALLS", "the default suits"),
+    ("REWIND_DEADLINE", "the default suits"),
+    ("REWIND_OIDC_NAME_CLAIM", "Entra ID's claims are the default"),
+    ("REWIND_OIDC_ROLES_CLAIM", "Entra ID's claims are the default"),
+    ("REWIND_OIDC_CLIENT_SECRET_FILE", "Entra ID takes PKCE alone"),
+    ("REWIND_ROLES_FILE", "the four app roles are the default"),
+    ("REWIND_GUARDED_CHANGES_WAIT", "the default suits"),
 ];
 
 /// What a service is given in an overlay, of our own names.

@@ -97,13 +97,13 @@ async fn the_pages_of_an_attack_are_readable() -> anyhow::Result<()> {
     sign_in(&mut browser, &sandbox).await?;
     let mut wrong = Vec::new();
     for (name, path) in &stops {
-        let url = format!("{}/tenants/{TENANT}{path}", sandbox.url);
+        let url = format!("{}/tenants/{TENANT}{path}", sandbox.gateway);
         browser.open(&url).await?;
         wrong.extend(look_at(&mut browser, &axe, name).await?);
     }
     // The same plan, once a second person has to agree.
     require(&sandbox, "on,changes=0").await?;
-    let url = format!("{}/tenants/{TENANT}{}", sandbox.url, stops[4].1);
+    let url = format!("{}/tenants/{TENANT}{}", sandbox.gateway, stops[4].1);
     browser.open(&url).await?;
     let offered = "document.querySelector('[data-confirm]') !== null";
     ensure!(browser.run(offered).await? == false, "not before that");

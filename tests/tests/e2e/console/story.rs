@@ -50,7 +50,7 @@ async fn an_attack_is_found_chosen_and_put_back() -> anyhow::Result<()> {
     let mut browser = Chromium::start().await?;
     browser.look(1440, "light").await?;
     sign_in(&mut browser, &sandbox).await?;
-    let page = |rest: &str| format!("{}/tenants/{TENANT}{rest}", sandbox.url);
+    let page = |rest: &str| format!("{}/tenants/{TENANT}{rest}", sandbox.gateway);
 
     // The bin tells of the deletion.
     browser.open(&page("/deleted")).await?;

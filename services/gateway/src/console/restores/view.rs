@@ -7,6 +7,7 @@ use super::super::filters::span;
 use super::super::parts::{Badge, Tone};
 use super::super::reports::view::not_understood;
 use super::super::told::{Fact, Facts, Object, Sides, count, page_of, percent, scope, state};
+use model::person;
 use prost_types::Timestamp;
 use proto::v1::{
     self, AddedPolicy, OutcomeState, PlanState, RelationshipMode, RestoreState, Risk, StepAction,
@@ -69,7 +70,7 @@ impl Line {
             steps: restore.step_count,
             applied: restore.applied + restore.already_done,
             troubled: restore.conflicts + restore.failed + restore.skipped,
-            planned_by: restore.planned_by.clone(),
+            planned_by: person::shown(&restore.planned_by).to_owned(),
         }
     }
 }
@@ -124,7 +125,7 @@ fn facts(plan: &v1::Plan) -> Vec<Fact> {
     }
     facts.push(Fact::time("Made", plan.create_time));
     if !plan.author.is_empty() {
-        facts.push(Fact::text("By", plan.author.clone()));
+        facts.push(Fact::text("By", person::shown(&plan.author)));
     }
     facts
 }
@@ -321,12 +322,12 @@ impl Consent {
             .filter(|it| it.plan_hash == plan.hash)
         {
             return Self::Given {
-                by: approval.approver.clone(),
+                by: person::shown(&approval.approver).to_owned(),
                 time: approval.create_time,
                 until: approval.expire_time,
             };
         }
-        let whose = if plan.author.eq_ignore_ascii_case(caller) {
+        let whose = if person::is_same(&plan.author, caller) {
             Whose::NotMine
         } else if may_approve {
             Whose::Mine
@@ -485,14 +486,16 @@ fn course_facts(restore: &v1::Restore) -> Vec<Fact> {
         facts.push(Fact::time("Ended", restore.end_time));
     }
     if !restore.applied_by.is_empty() {
-        facts.push(Fact::text("Applied by", restore.applied_by.join(", ")));
+        let names = restore.applied_by.iter().map(|name| person::shown(name));
+        let names: Vec<&str> = names.collect();
+        facts.push(Fact::text("Applied by", names.join(", ")));
     }
     if let Some(approval) = &restore.approval {
-        let by = Fact::text("Approved by", approval.approver.clone());
+        let by = Fact::text("Approved by", person::shown(&approval.approver));
         facts.push(by.at(approval.create_time));
     }
     if !restore.cancelled_by.is_empty() {
-        facts.push(Fact::text("Cancelled by", restore.cancelled_by.clone()));
+        facts.push(Fact::text("Cancelled by", person::shown(&restore.cancelled_by)));
     }
     if !restore.verification_report.is_empty() {
         let report = &restore.verification_report;
