@@ -84,9 +84,9 @@ async fn gateway(behind: Channel, stop: &CancellationToken) -> Channel {
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         backends: Backends {
-            snapshotter: behind.clone(),
+            snapshotter: behind.clone().into(),
             differ: behind.clone().into(),
-            restorer: behind,
+            restorer: behind.into(),
         },
         tokens: Tokens::new(vec![token]).unwrap(),
     };
