@@ -62,6 +62,16 @@ struct Chain {
     end: tokio::sync::Mutex<End>,
 }
 
+impl Chain {
+    /// What those are told who wait for something that was written to it.
+    fn landed(&self) -> Landed {
+        match self.place {
+            Some(_) => Landed::There,
+            None => Landed::Installation,
+        }
+    }
+}
+
 /// Where a chain has come to.
 #[derive(Debug)]
 struct End {
@@ -255,7 +265,7 @@ impl Keeper {
         let mut pause = PAUSE;
         loop {
             match self.try_write(chain, end, &entries).await {
-                Ok(()) => break tell(waiting, Landed::There),
+                Ok(()) => break tell(waiting, chain.landed()),
                 Err(error) if chain.place.is_some() && has_no_chain(&error) => {
                     let installation = self.chain(None);
                     let added = installation.queue.take_over(waiting, lost);

@@ -47,23 +47,23 @@ struct Position {
 
 impl Position {
     fn token(&self) -> String {
-        let micros = self.time.timestamp_micros();
+        let (seconds, nanos) = (self.time.timestamp(), self.time.timestamp_subsec_nanos());
         let Self {
             writer,
             number,
             index,
             ..
         } = self;
-        After::token(&format!("{micros}/{writer}/{number}/{index}"))
+        After::token(&format!("{seconds}/{nanos}/{writer}/{number}/{index}"))
     }
 
     fn read(key: &str) -> Option<Self> {
         let parts: Vec<&str> = key.split('/').collect();
-        let [micros, writer, number, index] = parts[..] else {
+        let [seconds, nanos, writer, number, index] = parts[..] else {
             return None;
         };
         Some(Self {
-            time: DateTime::from_timestamp_micros(micros.parse().ok()?)?,
+            time: DateTime::from_timestamp(seconds.parse().ok()?, nanos.parse().ok()?)?,
             writer: writer.to_owned(),
             number: number.parse().ok()?,
             index: index.parse().ok()?,

@@ -22,9 +22,10 @@ const STALE: Duration = Duration::from_secs(600);
 /// Which chain something was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Landed {
-    /// The one that it was meant for.
+    /// The tenant's.
     There,
-    /// The installation's, since the tenant is not registered, or erased.
+    /// The installation's: it was meant for that, or the tenant is not registered, or
+    /// erased.
     Installation,
 }
 
