@@ -245,10 +245,7 @@ fn stripped(program: &Path) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir().context("could not create a folder")?;
     let out = folder.path().join("program");
     let mut strip = std::process::Command::new("strip");
-    strip
-        .args(["--strip-debug", "-o"])
-        .arg(&out)
-        .arg(program);
+    strip.args(["--strip-debug", "-o"]).arg(&out).arg(program);
     exec::run(&mut strip).context("`strip` comes with a C compiler's binutils")?;
     fs::read(&out).context("could not read the stripped program")
 }

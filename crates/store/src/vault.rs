@@ -5,8 +5,8 @@
 
 mod audit;
 mod copies;
-mod grants;
 mod erasures;
+mod grants;
 mod import;
 mod keys;
 mod numbers;

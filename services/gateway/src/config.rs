@@ -6,8 +6,8 @@
 use crate::auth::oidc::InvalidIssuer;
 use crate::auth::{Claims, Issuer, Roles, Tenants, Token, Tokens};
 use crate::consent::Applications;
-use crate::limits::{Limit, Limits};
 use crate::console::ConsoleConfig;
+use crate::limits::{Limit, Limits};
 use crate::tokens_file;
 use proto::v1::Role;
 use runtime::Replicas;

@@ -91,9 +91,7 @@ impl Fault for GatewayError {
             Self::Limited(after) => ErrorKind::Throttled {
                 retry_after: Some(*after),
             },
-            Self::Backend(_) | Self::IssuerAway | Self::AuditUnavailable => {
-                ErrorKind::Unavailable
-            }
+            Self::Backend(_) | Self::IssuerAway | Self::AuditUnavailable => ErrorKind::Unavailable,
             Self::Remote(remote) => remote.kind(),
             Self::Store(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,

@@ -11,8 +11,8 @@ use model::schedule::Window;
 use model::{ObjectId, TenantId, approval, drift, retention, watch};
 use proto::v1::guarded_change_service_client::GuardedChangeServiceClient;
 use proto::v1::{GuardedChange, GuardedSetting, ProposeChangeRequest, UpdateTenantRequest};
-use store::{Setting, TenantRecord, Webhook};
 use runtime::replicas::Served;
+use store::{Setting, TenantRecord, Webhook};
 use tonic::Request;
 
 use crate::error::GatewayError;

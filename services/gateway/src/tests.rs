@@ -4,17 +4,17 @@ pub(crate) mod issuer;
 mod support;
 
 mod access;
-mod door;
-mod limits;
 mod audit;
+mod door;
 mod guarded;
 mod house;
+mod limits;
 mod overview;
 mod scripted;
 mod stage;
 
-mod console;
 mod compat;
+mod console;
 mod proxy;
 mod replicas;
 mod reporting;

@@ -355,7 +355,9 @@ async fn find(context: &Context, tenant: &TenantId, now: DateTime<Utc>) -> Resul
         return Ok(Look::Later(record.schedule.next(tenant, now)));
     }
     // A process that has just started does not know how old the newest one is.
-    let last = slots.iter().filter(|one| slot::is_daily(one) && **one < slot);
+    let last = slots
+        .iter()
+        .filter(|one| slot::is_daily(one) && **one < slot);
     if let Some(last) = last.max()
         && let Some(at) = taken_at(&vault, last).await?
     {

@@ -40,10 +40,17 @@ fn commands(text: &str) -> Vec<String> {
         }
     }
     let commands = commands.into_iter().map(|command| {
-        let bare = command.split(" #").next().unwrap_or_default().trim().to_owned();
+        let bare = command
+            .split(" #")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
         // Some are run with a token of their own.
         match bare.strip_prefix("REWIND_") {
-            Some(rest) => rest.split_once(' ').map_or(bare.clone(), |(_, rest)| rest.to_owned()),
+            Some(rest) => rest
+                .split_once(' ')
+                .map_or(bare.clone(), |(_, rest)| rest.to_owned()),
             None => bare,
         }
     });

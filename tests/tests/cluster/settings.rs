@@ -94,7 +94,10 @@ const NOT_SET: [(&str, &str); 27] = [
     ("REWIND_AUDIT_INTERVAL", "the default suits"),
     ("REWIND_DELIVERY_SWEEP", "the default suits"),
     ("REWIND_SIGNAL_POLL", "the default suits"),
-    ("REWIND_CALLER_KEY_FILE", "derived from the wrapping key, unless that is in Key Vault"),
+    (
+        "REWIND_CALLER_KEY_FILE",
+        "derived from the wrapping key, unless that is in Key Vault",
+    ),
     ("REWIND_TLS_CLIENTS", "clients are asked for no certificate"),
     ("REWIND_CALLER_RATE", "the default suits"),
     ("REWIND_CALLER_CALLS", "the default suits"),
@@ -102,9 +105,18 @@ const NOT_SET: [(&str, &str); 27] = [
     ("REWIND_TENANT_CALLS", "the default suits"),
     ("REWIND_CALLS", "the default suits"),
     ("REWIND_DEADLINE", "the default suits"),
-    ("REWIND_OIDC_NAME_CLAIM", "Entra ID's claims are the default"),
-    ("REWIND_OIDC_ROLES_CLAIM", "Entra ID's claims are the default"),
-    ("REWIND_OIDC_CLIENT_SECRET_FILE", "Entra ID takes PKCE alone"),
+    (
+        "REWIND_OIDC_NAME_CLAIM",
+        "Entra ID's claims are the default",
+    ),
+    (
+        "REWIND_OIDC_ROLES_CLAIM",
+        "Entra ID's claims are the default",
+    ),
+    (
+        "REWIND_OIDC_CLIENT_SECRET_FILE",
+        "Entra ID takes PKCE alone",
+    ),
     ("REWIND_ROLES_FILE", "the four app roles are the default"),
     ("REWIND_GUARDED_CHANGES_WAIT", "the default suits"),
 ];

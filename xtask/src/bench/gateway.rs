@@ -49,7 +49,9 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> Result<()> {
     let world = World::start(repo, 100, 10)?;
     let _snapshotter = world.snapshotter()?;
     let snapshot = world.take()?;
-    let name = snapshot["name"].as_str().context("a snapshot has no name")?;
+    let name = snapshot["name"]
+        .as_str()
+        .context("a snapshot has no name")?;
     let mut calls = Command::new(repo.released("examples/calls"));
     calls.args(world.calls_of(name));
     calls.args([arguments.rate.to_string(), arguments.seconds.to_string()]);
@@ -142,7 +144,10 @@ mod tests {
             table(&told, Usage::default(), &arguments)
         };
         let good = of(2_900);
-        assert!(!good.contains("missed") && good.contains("2.00 ms"), "{good}");
+        assert!(
+            !good.contains("missed") && good.contains("2.00 ms"),
+            "{good}"
+        );
         assert!(of(2_901).contains("2.00 ms (missed)"));
     }
 }

@@ -11,7 +11,10 @@ const PAGES: [&str; 2] = ["docs/quirks.md", "docs/threat-model.md"];
 
 /// Check the rows' citations.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    PAGES.iter().flat_map(|page| check_page(page, tree)).collect()
+    PAGES
+        .iter()
+        .flat_map(|page| check_page(page, tree))
+        .collect()
 }
 
 fn check_page(page: &str, tree: &Tree) -> Vec<Finding> {

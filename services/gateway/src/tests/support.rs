@@ -1,7 +1,7 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::{Applications, ConsoleConfig};
 use crate::{App, Backends, Caller, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
+use crate::{Applications, ConsoleConfig};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;

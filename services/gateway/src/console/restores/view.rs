@@ -495,7 +495,10 @@ fn course_facts(restore: &v1::Restore) -> Vec<Fact> {
         facts.push(by.at(approval.create_time));
     }
     if !restore.cancelled_by.is_empty() {
-        facts.push(Fact::text("Cancelled by", person::shown(&restore.cancelled_by)));
+        facts.push(Fact::text(
+            "Cancelled by",
+            person::shown(&restore.cancelled_by),
+        ));
     }
     if !restore.verification_report.is_empty() {
         let report = &restore.verification_report;

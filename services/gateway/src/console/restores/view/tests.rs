@@ -107,11 +107,21 @@ fn whose_turn_it_is_follows_from_who_made_the_plan() {
     };
     let renamed = Consent::of(&tagged, "anna@contoso.example#01", true);
     assert!(
-        matches!(renamed, Consent::Needed { whose: Whose::NotMine, .. }),
+        matches!(
+            renamed,
+            Consent::Needed {
+                whose: Whose::NotMine,
+                ..
+            }
+        ),
         "the same person under another name"
     );
     let by = facts(&tagged).pop().map(|fact| fact.text);
-    assert_eq!(by.as_deref(), Some("ann@contoso.example"), "people read no tags");
+    assert_eq!(
+        by.as_deref(),
+        Some("ann@contoso.example"),
+        "people read no tags"
+    );
 
     let given = Plan {
         approval: Some(approval("h")),
