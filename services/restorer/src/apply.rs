@@ -50,7 +50,7 @@ type Outcomes = BTreeMap<u32, Outcome>;
 /// # Errors
 /// Where the plan needs an approval that counts and has none, was cancelled, or lets out
 /// other break-glass accounts than are registered now; where
-/// another restore of the tenant has not ended.
+/// another restore of the tenant has not ended; where the tenant is suspended.
 pub(crate) async fn start(
     context: &Context,
     vault: TenantVault,
@@ -76,9 +76,10 @@ pub(crate) async fn start(
     let name = format!("tenants/{tenant}/restores/{id}");
     let mut approval = None;
     if !context.restores.is_running(&name) {
+        let record = context.served(tenant).await?;
         approval = approve::ensure(context, &documents, tenant, &plan).await?;
         if !documents.has_begun().await? {
-            protect::ensure(&plan, &context.deps.vault.registered(tenant).await?)?;
+            protect::ensure(&plan, &record)?;
         }
         one_at_a_time::take(documents.vault(), id).await?;
     }
@@ -99,11 +100,14 @@ pub(crate) async fn start(
                     time: Some(timestamp(context.deps.clock.now())),
                     approval,
                 };
-                let result = async {
+                let work = Box::pin(async {
                     documents.sign(&deed).await?;
                     apply(&context, &documents, &tenant, &plan, &job).await
-                }
-                .await;
+                });
+                let result = match &plan.errand {
+                    Some(_) => errand::lease::hold(&context, &documents, work).await,
+                    None => work.await,
+                };
                 match &result {
                     Ok(restore) => tracing::info!(
                         verified = restore.verified,
@@ -228,7 +232,7 @@ async fn apply(
     job: &JobHandle<WatchRestoreResponse>,
 ) -> Result<Restore, Error> {
     let deps = &context.deps;
-    let record = deps.vault.registered(tenant).await?;
+    let record = context.served(tenant).await?;
     let directory = (deps.connect)(&record)?;
     let steps = documents.model_steps().await?;
     let journal = documents.journal().await?;

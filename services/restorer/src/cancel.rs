@@ -106,7 +106,7 @@ async fn made(
         Err(error @ Error::Store(StoreError::NotFound { .. })) => error,
         Err(error) => return Err(error),
     };
-    if errand::unmade(context, documents).await?.is_none() {
+    if errand::unmade(documents).await?.is_none() {
         return Err(not_found);
     }
     let name = proto::name::plan(tenant, documents.id());
@@ -121,7 +121,10 @@ async fn made(
         Err(Error::Store(StoreError::NotFound { .. })) => {}
         Err(error) => return Err(error),
     }
-    let unmade = errand::unmade(context, documents).await?;
+    // Wherever it is being made, or would be anew: nothing comes of it by itself.
+    let id = documents.id().to_string();
+    errand::note(context, documents, &Error::Cancelled { id }).await?;
+    let unmade = errand::unmade(documents).await?;
     let unmade = unmade.ok_or(not_found)?;
     Ok(Err(Box::new(errand::restore_of(
         tenant,

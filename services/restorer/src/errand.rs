@@ -2,10 +2,14 @@
 //! approval policy allows, and to be seen as failed where nothing comes of them.
 //!
 //! A mark in the store, made before anything else, says that somebody waits for such a
-//! plan; by it a restorer that starts finds what the one before it left. Nothing is
-//! written to a tenant here that [`apply`] would refuse to a person.
+//! plan; by it restorers find, in rounds, what one that was stopped has left. Which of
+//! several sees to an errand says a [`lease`]; whoever comes after makes the plan anew
+//! under the same id, or goes on with the journal. Nothing is written to a tenant here
+//! that [`apply`] would refuse to a person.
 
-use std::collections::BTreeMap;
+pub(crate) mod lease;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,16 +25,16 @@ use runtime::status::{Fault, chain};
 use store::{Area, StoreError, TenantVault};
 
 use crate::documents::Documents;
-use crate::{Context, Error, apply, cancel};
+use crate::make_plan::{self, Order, Origin};
+use crate::{Context, Error, apply, approve, cancel, report};
 
 /// The folder of the marks.
 const MARKS: &str = "errands";
-/// After how long an attempt to begin is repeated that something out of reach ended.
-const PAUSES: [Duration; 3] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-];
+/// How long after a round the next one begins, or longer where a round takes longer.
+const ROUND: Duration = Duration::from_secs(60);
+/// How many processes may be stopped while they make a plan before nobody tries any
+/// more: it may be the plan that stops them.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// Marks that somebody waits for a plan.
 pub(crate) async fn mark(vault: &TenantVault, id: &PlanId, running: &Plan) -> Result<(), Error> {
@@ -130,7 +134,7 @@ pub(crate) async fn shown(
 
 /// That the time is over in which a plan begins by itself.
 fn overdue(errand: &Errand, asks: bool, now: DateTime<Utc>) -> Option<Failure> {
-    let until = errand.apply_until.as_ref().and_then(convert::time)?;
+    let until = apply_until(errand)?;
     if now < until {
         return None;
     }
@@ -146,34 +150,34 @@ fn overdue(errand: &Errand, asks: bool, now: DateTime<Utc>) -> Option<Failure> {
     })
 }
 
-/// The plan of an errand that was not there when it was looked for: being made, not
-/// made, or just made; `None` where nobody waits for it.
-pub(crate) async fn unmade(
-    context: &Context,
-    documents: &Documents,
-) -> Result<Option<Plan>, Error> {
+/// The plan that somebody waits for, as it was asked for; `None` where nobody does.
+async fn waited_for(documents: &Documents) -> Result<Option<Plan>, Error> {
     let (vault, id) = (documents.vault(), documents.id());
-    let plan = match vault.get(Area::Cursors, MARKS, id.as_str()).await {
-        Ok(bytes) => Plan::decode(bytes).map_err(|error| Error::Damaged {
-            id: id.to_string(),
-            detail: error.to_string(),
-        })?,
-        Err(StoreError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    // What comes of it is stored before it stops running.
-    if context.plans.is_running(&plan.name) {
-        return Ok(Some(plan));
+    match vault.get(Area::Cursors, MARKS, id.as_str()).await {
+        Ok(bytes) => Plan::decode(bytes)
+            .map(Some)
+            .map_err(|error| Error::Damaged {
+                id: id.to_string(),
+                detail: error.to_string(),
+            }),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    let failure = match documents.failure().await? {
-        Some(failure) => failure,
-        None => match documents.plan().await {
-            Err(Error::Store(StoreError::NotFound { .. })) => Failure {
-                time: plan.create_time,
-                ..cut_short()
-            },
-            made => return made.map(Some),
-        },
+}
+
+/// The plan of an errand that was not there when it was looked for: being made, not
+/// made, or just made; `None` where nobody waits for it. One whose making was cut short
+/// is being made, since it will be made anew.
+pub(crate) async fn unmade(documents: &Documents) -> Result<Option<Plan>, Error> {
+    let Some(plan) = waited_for(documents).await? else {
+        return Ok(None);
+    };
+    match documents.plan().await {
+        Err(Error::Store(StoreError::NotFound { .. })) => {}
+        made => return made.map(Some),
+    }
+    let Some(failure) = documents.failure().await? else {
+        return Ok(Some(plan));
     };
     Ok(Some(Plan {
         state: PlanState::Failed as i32,
@@ -185,11 +189,11 @@ pub(crate) async fn unmade(
     }))
 }
 
-fn cut_short() -> Failure {
+fn cut_short(now: DateTime<Utc>) -> Failure {
     Failure {
         reason: reason::BACKEND_UNAVAILABLE.to_owned(),
         message: "the restorer was stopped while it made the plan; ask for it again".to_owned(),
-        time: None,
+        time: Some(timestamp(now)),
     }
 }
 
@@ -207,35 +211,43 @@ pub(crate) fn restore_of(tenant: &TenantId, id: &PlanId, plan: Plan) -> Restore 
     }
 }
 
-/// Goes on with an errand whose plan has just been made, or was not.
-pub(crate) async fn made(
+/// Makes the plan of an errand, unless another process does, and goes on with it.
+pub(crate) async fn carry(
     context: &Context,
     documents: &Documents,
     tenant: &TenantId,
-    result: &Result<Plan, Error>,
-) {
-    match result {
+    making: impl Future<Output = Result<Plan, Error>>,
+) -> Result<Plan, Error> {
+    let result = lease::hold(context, documents, making).await;
+    match &result {
         Ok(plan) => begin(context, documents, tenant, plan).await,
+        // The plan is another's, or waits for the tenant.
+        Err(
+            Error::AppliedElsewhere { .. }
+            | Error::Suspended
+            | Error::Store(StoreError::Exists { .. }),
+        ) => {}
         Err(error) => give_up(context, documents, error).await,
     }
+    result
 }
 
 /// Applies the plan of an errand that may begin and has not; does nothing with others.
+/// What is out of reach is tried again in the next round.
 pub(crate) async fn begin(
     context: &Context,
     documents: &Documents,
     tenant: &TenantId,
     plan: &Plan,
 ) {
-    let mut pauses = PAUSES.into_iter();
-    loop {
-        let Err(error) = try_to_begin(context, documents, tenant, plan).await else {
-            return;
-        };
-        match pauses.next().filter(|_| error.kind().is_retryable()) {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => return give_up(context, documents, &error).await,
+    match try_to_begin(context, documents, tenant, plan).await {
+        // Whoever agrees sets it going, and a tenant that is served again.
+        Ok(()) | Err(Error::ApprovalRequired { .. } | Error::Suspended) => {}
+        Err(error) if error.kind().is_retryable() => {
+            let (plan, error) = (documents.id(), chain(&error));
+            tracing::warn!(%tenant, %plan, error, "an errand is not begun yet");
         }
+        Err(error) => give_up(context, documents, &error).await,
     }
 }
 
@@ -245,25 +257,36 @@ async fn try_to_begin(
     tenant: &TenantId,
     plan: &Plan,
 ) -> Result<(), Error> {
-    let until = plan.errand.as_ref().and_then(|errand| errand.apply_until);
-    let Some(until) = until.as_ref().and_then(convert::time) else {
-        return Ok(());
-    };
-    let over = context.deps.clock.now() >= until || documents.failure().await?.is_some();
-    if over || documents.has_begun().await? {
+    let until = plan.errand.as_ref().and_then(apply_until);
+    let is_open = until.is_some_and(|until| context.deps.clock.now() < until);
+    if !is_open || documents.failure().await?.is_some() || documents.has_begun().await? {
         return Ok(());
     }
-    let (vault, author) = (documents.vault().clone(), plan.author.clone());
-    match apply::start(context, vault, tenant, documents.id(), author).await {
-        Ok(_) => Ok(()),
-        // Whoever agrees sets it going.
-        Err(Error::ApprovalRequired { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+    // Whoever agreed has it applied: its author may have left since.
+    let approval = approve::ensure(context, documents, tenant, plan).await?;
+    let caller = approval.map_or_else(|| plan.author.clone(), |approval| approval.approver);
+    let vault = documents.vault().clone();
+    apply::start(context, vault, tenant, documents.id(), caller).await?;
+    Ok(())
+}
+
+fn apply_until(errand: &Errand) -> Option<DateTime<Utc>> {
+    errand.apply_until.as_ref().and_then(convert::time)
 }
 
 /// Notes why nothing comes of an errand; the first who says so counts.
 async fn give_up(context: &Context, documents: &Documents, error: &Error) {
+    if let Err(error) = note(context, documents, error).await {
+        tracing::warn!(error = chain(&error), "why could not be noted");
+    }
+}
+
+/// The same where it has to be noted.
+pub(crate) async fn note(
+    context: &Context,
+    documents: &Documents,
+    error: &Error,
+) -> Result<(), Error> {
     let failure = Failure {
         reason: error.reason().to_owned(),
         message: match error.kind() {
@@ -278,13 +301,21 @@ async fn give_up(context: &Context, documents: &Documents, error: &Error) {
         error = failure.message,
         "nothing comes of an errand"
     );
-    if let Err(error) = documents.write_failure(&failure).await {
-        tracing::warn!(error = chain(&error), "why could not be noted");
+    documents.write_failure(&failure).await
+}
+
+/// Goes on, round by round, with what restorers that were stopped have left of errands.
+pub(crate) async fn resume_all(context: Context) {
+    let mut over = BTreeSet::new();
+    loop {
+        let began = tokio::time::Instant::now();
+        resume_round(&context, &mut over).await;
+        tokio::time::sleep(ROUND.max(began.elapsed())).await;
     }
 }
 
-/// Goes on with what a restorer that was stopped has left of errands.
-pub(crate) async fn resume_all(context: Context) {
+/// One round over all tenants. `over` are the errands that need no look any more.
+async fn resume_round(context: &Context, over: &mut BTreeSet<(TenantId, PlanId)>) {
     let tenants = match context.deps.vault.tenant_ids().await {
         Ok(tenants) => tenants,
         Err(error) => {
@@ -293,56 +324,134 @@ pub(crate) async fn resume_all(context: Context) {
         }
     };
     for tenant in tenants {
-        if let Err(error) = resume(&context, &tenant).await {
-            tracing::warn!(%tenant, error = chain(&error), "errands are not resumed");
+        match resume(context, &tenant, over).await {
+            Ok(()) | Err(Error::Suspended) => {}
+            Err(error) => {
+                tracing::warn!(%tenant, error = chain(&error), "errands are not resumed");
+            }
         }
     }
 }
 
-async fn resume(context: &Context, tenant: &TenantId) -> Result<(), Error> {
+async fn resume(
+    context: &Context,
+    tenant: &TenantId,
+    over: &mut BTreeSet<(TenantId, PlanId)>,
+) -> Result<(), Error> {
+    context.served(tenant).await?;
     let vault = context.deps.vault.tenant(tenant).await?;
     for id in marked(&vault).await? {
+        let key = (tenant.clone(), id.clone());
+        if over.contains(&key) {
+            continue;
+        }
         let documents = Documents::new(vault.clone(), id);
-        if let Err(error) = resume_one(context, tenant, &documents).await {
-            let (plan, error) = (documents.id(), chain(&error));
-            tracing::warn!(%tenant, %plan, error, "an errand is not resumed");
+        match resume_one(context, tenant, &documents).await {
+            Ok(false) => {}
+            Ok(true) => {
+                over.insert(key);
+            }
+            Err(error) => {
+                let (plan, error) = (documents.id(), chain(&error));
+                tracing::warn!(%tenant, %plan, error, "an errand is not resumed");
+            }
         }
     }
     Ok(())
 }
 
+/// Goes on with an errand that nobody sees to; whether it needs no look any more.
 async fn resume_one(
     context: &Context,
     tenant: &TenantId,
     documents: &Documents,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     if documents.result().await?.is_some() {
-        return Ok(());
+        return Ok(true);
+    }
+    // Before the plan is looked for: whoever makes it stores it before letting go.
+    if lease::is_held(context, documents).await? {
+        return Ok(false);
     }
     let (vault, id) = (documents.vault().clone(), documents.id());
     let plan = match documents.plan().await {
         Ok(plan) => plan,
         Err(Error::Store(StoreError::NotFound { .. })) => {
-            let running = context.plans.is_running(&proto::name::plan(tenant, id));
-            if !running && documents.failure().await?.is_none() {
-                let failure = Failure {
-                    time: Some(timestamp(context.deps.clock.now())),
-                    ..cut_short()
-                };
-                documents.write_failure(&failure).await?;
-            }
-            return Ok(());
+            return make_anew(context, tenant, documents).await;
         }
         Err(error) => return Err(error),
     };
     if let Some(deed) = documents.cancelled().await? {
         cancel::start(context, vault, tenant, id, deed.caller).await?;
     } else if documents.has_begun().await? {
-        apply::start(context, vault, tenant, id, plan.author).await?;
+        let first = documents.signed().await?.into_iter().next();
+        let caller = first.map_or(plan.author, |deed| deed.caller);
+        apply::start(context, vault, tenant, id, caller).await?;
+    } else if is_over(context, documents, &plan).await? {
+        return Ok(true);
     } else {
         begin(context, documents, tenant, &plan).await;
     }
-    Ok(())
+    Ok(false)
+}
+
+/// Whether a plan that was not begun does not begin by itself any more.
+async fn is_over(context: &Context, documents: &Documents, plan: &Plan) -> Result<bool, Error> {
+    let until = plan.errand.as_ref().and_then(apply_until);
+    let is_late = until.is_none_or(|until| until <= context.deps.clock.now());
+    Ok(is_late || documents.failure().await?.is_some())
+}
+
+/// Makes a plan whose making was cut short under the same id; whether nothing comes of
+/// it any more.
+async fn make_anew(
+    context: &Context,
+    tenant: &TenantId,
+    documents: &Documents,
+) -> Result<bool, Error> {
+    let waited_for = waited_for(documents).await?;
+    let Some(plan) = waited_for.filter(|plan| !context.plans.is_running(&plan.name)) else {
+        return Ok(false);
+    };
+    if documents.failure().await?.is_some() {
+        return Ok(true);
+    }
+    // What was stored of it is in the way of another under its id.
+    let is_in_the_way = documents.grounds().await?.is_some();
+    if is_in_the_way || lease::attempts(documents).await? >= MOST_ATTEMPTS {
+        let failure = cut_short(context.deps.clock.now());
+        documents.write_failure(&failure).await?;
+        return Ok(true);
+    }
+    match order(context, tenant, documents, &plan).await {
+        Ok(order) => {
+            make_plan::start(context, documents.vault().clone(), order);
+            Ok(false)
+        }
+        Err(error) if error.kind().is_retryable() => Err(error),
+        Err(error) => note(context, documents, &error).await.map(|()| true),
+    }
+}
+
+/// The order that a mark was made of.
+async fn order(
+    context: &Context,
+    tenant: &TenantId,
+    documents: &Documents,
+    plan: &Plan,
+) -> Result<Order, Error> {
+    let origin = if plan.report.is_empty() {
+        let id = proto::name::parse_snapshot_in("snapshot", tenant, &plan.snapshot)?;
+        Origin::Snapshot(documents.vault().find(&id).await?)
+    } else {
+        Origin::Report(report::made(&context.deps.differ, tenant, &plan.report).await?)
+    };
+    let asked_at = plan.create_time.as_ref().and_then(convert::time);
+    let asked_at = asked_at.unwrap_or_else(|| context.deps.clock.now());
+    Ok(Order {
+        errand: plan.errand.clone(),
+        ..Order::again(plan, tenant, documents.id().clone(), origin, asked_at)?
+    })
 }
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ pub enum Error {
     /// The tenant has no writer application.
     #[error("the tenant has no writer application, so nothing can be restored")]
     NoWriter,
+    /// The tenant is suspended, or was offboarded.
+    #[error("the tenant is suspended")]
+    Suspended,
     /// A stored document cannot be read.
     #[error("restore {id} is damaged: {detail}")]
     Damaged {
@@ -152,7 +155,7 @@ impl Fault for Error {
             Self::Differ(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
-            Self::NoWriter => ErrorKind::Denied,
+            Self::NoWriter | Self::Suspended => ErrorKind::Denied,
             Self::Damaged { .. } => ErrorKind::Corrupt,
             Self::ApprovalRequired { .. } | Self::OwnPlan { .. } | Self::NoCaller => {
                 ErrorKind::Denied
@@ -192,7 +195,7 @@ impl Fault for Error {
             Self::ApprovalExpired { .. } => reason::APPROVAL_EXPIRED,
             Self::ApprovalStale { .. } => reason::APPROVAL_STALE,
             Self::OwnPlan { .. } => reason::APPROVAL_OF_OWN_PLAN,
-            Self::NoCaller => reason::PERMISSION_DENIED,
+            Self::NoCaller | Self::Suspended => reason::PERMISSION_DENIED,
             Self::NoAuthor { .. } | Self::BreakGlassChanged { .. } => reason::PLAN_STALE,
         }
     }

@@ -38,6 +38,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use graph::DirectoryWriter;
+use model::TenantId;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
 use proto::v1::protection_service_server::ProtectionServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
@@ -50,7 +51,7 @@ use runtime::jobs::Jobs;
 use runtime::program::Ended;
 use runtime::serve::{MAX_MESSAGE_SIZE, ServeError, Server};
 use runtime::tls::Tls;
-use store::{StoreError, TenantRecord, Vault};
+use store::{StoreError, TenantRecord, TenantState, Vault};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -91,6 +92,20 @@ pub(crate) struct Context {
     pub(crate) reader_client_id: Option<String>,
     pub(crate) plans: Jobs<WatchPlanResponse>,
     pub(crate) restores: Jobs<WatchRestoreResponse>,
+}
+
+impl Context {
+    /// The registration of a tenant for which something may be planned or written.
+    ///
+    /// # Errors
+    /// `Suspended` where nothing may; `NotFound` where the tenant is not registered.
+    pub(crate) async fn served(&self, tenant: &TenantId) -> Result<TenantRecord, Error> {
+        let record = self.deps.vault.registered(tenant).await?;
+        match record.state {
+            TenantState::Active => Ok(record),
+            TenantState::Suspended | TenantState::Offboarded => Err(Error::Suspended),
+        }
+    }
 }
 
 /// The service, ready to run.
@@ -177,7 +192,7 @@ impl App {
     /// Serves until the token is cancelled, then drains.
     ///
     /// A restore under way is left where it is, as after a crash; it goes on
-    /// when its plan is applied again, or, of an errand, when a restorer starts.
+    /// when its plan is applied again, or, of an errand, when a restorer finds it.
     ///
     /// # Errors
     /// Where the server cannot be built or the transport fails.

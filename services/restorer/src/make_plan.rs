@@ -54,6 +54,33 @@ pub(crate) struct Order {
     pub(crate) asked_at: DateTime<Utc>,
 }
 
+impl Order {
+    /// What a plan asks for, asked for once more.
+    ///
+    /// # Errors
+    /// Where the plan says what nobody can ask for.
+    pub(crate) fn again(
+        plan: &Plan,
+        tenant: &TenantId,
+        id: PlanId,
+        origin: Origin,
+        asked_at: DateTime<Utc>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            tenant: tenant.clone(),
+            id,
+            origin,
+            scope: convert::model_scope(plan.scope.as_ref())?,
+            options: convert::model_options(plan.options.as_ref())?,
+            parts: convert::model_parts(&plan.properties, &plan.links)?,
+            chosen: convert::model_chosen(plan.options.as_ref())?,
+            author: plan.author.clone(),
+            errand: None,
+            asked_at,
+        })
+    }
+}
+
 /// Starts the making of a plan in the background.
 pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> WatchPlanResponse {
     let running = running(&order);
@@ -62,14 +89,16 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
     in_background(&plans, running, span, |job| async move {
         let told = |phase: &'static str| job.modify(|value| value.phase = phase.to_owned());
         let documents = Documents::new(vault.clone(), order.id.clone());
-        let result = tokio::select! {
-            result = make(&context, vault, &order, &told) => result,
-            () = job.cancelled() => Err(Error::Cancelled { id: order.id.to_string() }),
-        };
-        if order.errand.is_some() {
-            errand::made(&context, &documents, &order.tenant, &result).await;
+        let making = Box::pin(async {
+            tokio::select! {
+                result = make(&context, vault, &order, &told) => result,
+                () = job.cancelled() => Err(Error::Cancelled { id: order.id.to_string() }),
+            }
+        });
+        if order.errand.is_none() {
+            return making.await;
         }
-        result
+        errand::carry(&context, &documents, &order.tenant, making).await
     })
 }
 
@@ -83,14 +112,18 @@ pub(crate) fn id(left: &[String], asked_at: DateTime<Utc>, request_id: &str) -> 
 
 /// A plan that is not made yet.
 pub(crate) fn running(order: &Order) -> Plan {
-    let snapshot = match &order.origin {
-        Origin::Report(report) => report.base.clone(),
-        Origin::Snapshot(manifest) => proto::name::snapshot(&order.tenant, manifest.id()),
+    let (snapshot, report) = match &order.origin {
+        Origin::Report(report) => (report.base.clone(), report.name.clone()),
+        Origin::Snapshot(manifest) => {
+            let snapshot = proto::name::snapshot(&order.tenant, manifest.id());
+            (snapshot, String::new())
+        }
     };
     Plan {
         name: proto::name::plan(&order.tenant, &order.id),
         state: PlanState::Running as i32,
         snapshot,
+        report,
         scope: Some(convert::scope(&order.scope)),
         options: Some(convert::with_chosen(
             convert::options(order.options),
@@ -151,7 +184,7 @@ pub(crate) async fn make(
     told: &(dyn Fn(&'static str) + Sync),
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
-    let record = deps.vault.registered(&order.tenant).await?;
+    let record = context.served(&order.tenant).await?;
     let directory = (deps.connect)(&record)?;
     let report = match &order.origin {
         Origin::Report(report) => report.clone(),

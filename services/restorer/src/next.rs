@@ -5,10 +5,10 @@
 //! and what somebody changed in between stopped its step: both show in the comparison
 //! after the restore, and a person decides about them with a plan before their eyes.
 
-use model::TenantId;
-use proto::convert::{model_chosen, model_options, model_parts, model_scope};
+use model::{PlanId, TenantId, slot};
 use proto::v1::{Plan, Restore};
 use runtime::status::chain;
+use store::{Area, StoreError};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
@@ -36,7 +36,8 @@ pub(crate) async fn name(
     }
 }
 
-/// The same order again, from what the tenant is now.
+/// The same order again, from what the tenant is now; or the plan that an attempt which
+/// was cut short has made of it.
 async fn follow(
     context: &Context,
     documents: &Documents,
@@ -44,20 +45,20 @@ async fn follow(
     plan: &Plan,
     report: &str,
 ) -> Result<Plan, Error> {
-    let deps = &context.deps;
+    let (deps, vault) = (&context.deps, documents.vault());
+    let request = format!("{}-next", documents.id());
+    let mut left = vault.list_ids(Area::Restores).await?;
+    let mark = slot::request_mark(&request);
+    left.retain(|id| id.ends_with(&mark));
+    for id in left.iter().filter_map(|id| PlanId::parse(id).ok()) {
+        match Documents::new(vault.clone(), id).plan().await {
+            Err(Error::Store(StoreError::NotFound { .. })) => {}
+            made => return made,
+        }
+    }
     let asked_at = deps.clock.now();
-    let request = format!("{}-next-{}", documents.id(), deps.ids.uuid());
-    let order = Order {
-        tenant: tenant.clone(),
-        id: make_plan::id(&[], asked_at, &request),
-        origin: Origin::Report(report::made(&deps.differ, tenant, report).await?),
-        scope: model_scope(plan.scope.as_ref())?,
-        options: model_options(plan.options.as_ref())?,
-        parts: model_parts(&plan.properties, &plan.links)?,
-        chosen: model_chosen(plan.options.as_ref())?,
-        author: plan.author.clone(),
-        errand: None,
-        asked_at,
-    };
-    make_plan::make(context, documents.vault().clone(), &order, &|_| ()).await
+    let id = make_plan::id(&left, asked_at, &request);
+    let origin = Origin::Report(report::made(&deps.differ, tenant, report).await?);
+    let order = Order::again(plan, tenant, id, origin, asked_at)?;
+    make_plan::make(context, vault.clone(), &order, &|_| ()).await
 }

@@ -100,7 +100,7 @@ async fn make(
     job: &Progress<WatchPlanResponse>,
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
-    let record = deps.vault.registered(&order.tenant).await?;
+    let record = context.served(&order.tenant).await?;
     let directory = (deps.connect)(&record)?;
     let directory = directory.as_ref();
     job.modify(|value| value.phase = "reading".to_owned());

@@ -93,6 +93,7 @@ impl Rpc {
             Before::Made(plan) => return Ok(*plan),
             Before::Left(left) => left,
         };
+        self.context.served(&tenant).await?;
         let origin = match (request.report.as_str(), request.snapshot.as_str()) {
             ("", "") => {
                 return Err(
@@ -154,6 +155,7 @@ impl Rpc {
             Before::Made(plan) => return Ok(*plan),
             Before::Left(left) => left,
         };
+        self.context.served(&tenant).await?;
         let asked_at = deps.clock.now();
         let order = undo::Order {
             tenant,
@@ -180,6 +182,7 @@ impl Rpc {
             Before::Made(plan) => return Ok(*plan),
             Before::Left(left) => left,
         };
+        self.context.served(&tenant).await?;
         let asked_at = deps.clock.now();
         let order = protect::Order {
             id: make_plan::id(&left, asked_at, &request_id),
@@ -238,9 +241,7 @@ impl Rpc {
         let (tenant, documents) = self.of_plan("name", full_name).await?;
         let plan = match documents.plan().await {
             Err(error @ Error::Store(StoreError::NotFound { .. })) => {
-                return errand::unmade(&self.context, &documents)
-                    .await?
-                    .ok_or(error);
+                return errand::unmade(&documents).await?.ok_or(error);
             }
             other => other?,
         };
@@ -254,7 +255,11 @@ impl Rpc {
     ) -> Result<Plan, Error> {
         let (tenant, documents) = self.of_plan("name", &request.name).await?;
         let plan = approve::approve(&self.context, &documents, &tenant, caller, request).await?;
-        errand::begin(&self.context, &documents, &tenant, &plan).await;
+        // Not a part of the call, which its client may break off.
+        let (context, approved) = (self.context.clone(), plan.clone());
+        tokio::spawn(async move {
+            errand::begin(&context, &documents, &tenant, &approved).await;
+        });
         Ok(plan)
     }
 
@@ -286,8 +291,7 @@ impl Rpc {
     async fn restore_of(&self, tenant: &TenantId, documents: &Documents) -> Result<Restore, Error> {
         match documents.plan().await {
             Err(error @ Error::Store(StoreError::NotFound { .. })) => {
-                let unmade = errand::unmade(&self.context, documents).await?;
-                let unmade = unmade.ok_or(error)?;
+                let unmade = errand::unmade(documents).await?.ok_or(error)?;
                 Ok(errand::restore_of(tenant, documents.id(), unmade))
             }
             plan => apply::shown(&self.context, documents, tenant, &plan?).await,

@@ -85,7 +85,7 @@ async fn make(
     running: Plan,
 ) -> Result<Plan, Error> {
     let deps = &context.deps;
-    let record = deps.vault.registered(&order.tenant).await?;
+    let record = context.served(&order.tenant).await?;
     let directory = (deps.connect)(&record)?;
     let directory = directory.as_ref();
     let outcomes = apply::outcomes(&restored.journal().await?);

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use model::TenantId;
+use prost::Message;
 use proto::v1::*;
 use reqwest::header::{LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use store::Area;
 use store::object_store::memory::InMemory;
 
 use crate::approvals::require;
 use crate::graph_schema::Schema;
 use crate::restore::{cloud_user, ids, patch, property, scene};
-use crate::sandbox::{STRANGER, Sandbox, TENANT, TOKEN, parent};
+use crate::sandbox::{STRANGER, Sandbox, TENANT, TOKEN, parent, reason};
 
 /// A client of the API.
 struct Client {
@@ -211,8 +214,8 @@ async fn a_recovery_waits_for_a_second_person_and_begins_by_itself() -> anyhow::
     assert_eq!(restore.state(), RestoreState::Succeeded);
     assert_eq!(
         restore.applied_by,
-        ["tests"],
-        "in the name of who asked for it"
+        ["approver"],
+        "in the name of who set it going"
     );
     let approver = restore.approval.unwrap_or_default().approver;
     assert_eq!(approver, "approver");
@@ -353,6 +356,94 @@ async fn a_recovery_that_was_cut_short_goes_on_when_a_restorer_starts() -> anyho
     assert_eq!(property(&sandbox, "user", &user, "jobTitle"), title);
     let told = client.one(&job, "recoveryJob").await?;
     assert_eq!(told["status"], "successful", "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_whose_making_was_cut_short_is_made_anew() -> anyhow::Result<()> {
+    let (sandbox, snapshot, intruder) = scene().await?;
+    require(&sandbox, "on,changes=0").await?;
+    let user = ids(&sandbox, "user", cloud_user).swap_remove(0);
+    let title = property(&sandbox, "user", &user, "jobTitle");
+    patch(
+        &intruder,
+        format!("/users/{user}"),
+        json!({"jobTitle": "Changed"}),
+    )
+    .await?;
+    // What a process leaves that is killed before it has planned anything.
+    let id = "20261101T000000-0123456789abcdef";
+    let left = Plan {
+        name: format!("{}/plans/{id}", parent()),
+        state: PlanState::Running as i32,
+        snapshot: snapshot.name,
+        author: "tests".to_owned(),
+        errand: Some(Errand {
+            note: "ours".to_owned(),
+            ..Errand::default()
+        }),
+        ..Plan::default()
+    };
+    let vault = sandbox.vault.tenant(&TenantId::parse(TENANT)?).await?;
+    let content = left.encode_to_vec().into();
+    vault.put(Area::Cursors, "errands", id, content).await?;
+    let request = GetPlanRequest { name: left.name };
+    let plan = sandbox.restores().get_plan(request.clone()).await?;
+    let plan = plan.into_inner().plan.unwrap_or_default();
+    assert_eq!(plan.state(), PlanState::Running, "it will be made");
+    let (mut other, _stop) = sandbox.another_restorer().await?;
+    loop {
+        let plan = other.get_plan(request.clone()).await?;
+        let plan = plan.into_inner().plan.unwrap_or_default();
+        match plan.state() {
+            PlanState::Ready => break,
+            PlanState::Running => tokio::task::yield_now().await,
+            _ => anyhow::bail!("{plan:?}"),
+        }
+    }
+    let approval = ApprovePlanRequest {
+        name: request.name.clone(),
+        ..ApprovePlanRequest::default()
+    };
+    let mut second_person =
+        proto::v1::restore_service_client::RestoreServiceClient::new(sandbox.second.clone());
+    second_person.approve_plan(approval).await?;
+    let restore = request.name.replace("/plans/", "/restores/");
+    let restore = await_restore(&sandbox, &restore).await?;
+    assert_eq!(restore.state(), RestoreState::Succeeded, "{restore:?}");
+    assert_eq!(property(&sandbox, "user", &user, "jobTitle"), title);
+    Ok(())
+}
+
+#[tokio::test]
+async fn for_a_suspended_tenant_nothing_is_planned_or_applied() -> anyhow::Result<()> {
+    let (sandbox, snapshot, intruder) = scene().await?;
+    let user = ids(&sandbox, "user", cloud_user).swap_remove(0);
+    patch(
+        &intruder,
+        format!("/users/{user}"),
+        json!({"jobTitle": "Changed"}),
+    )
+    .await?;
+    let (plan, ..) = sandbox.plan(sandbox.rollback(&snapshot.name)).await?;
+    let tenant = TenantId::parse(TENANT)?;
+    let found = sandbox.vault.tenant_record(&tenant).await?;
+    let mut record = found.ok_or_else(|| anyhow::anyhow!("the tenant is registered"))?;
+    record.value.state = store::TenantState::Suspended;
+    sandbox.vault.update_tenant(&record).await?;
+    let refused = sandbox.plan(sandbox.rollback(&snapshot.name)).await;
+    assert!(refused.is_err(), "not planned");
+    let request = ApplyPlanRequest {
+        name: plan.name.clone(),
+        ..ApplyPlanRequest::default()
+    };
+    let refused = sandbox.restores().apply_plan(request).await;
+    let refused = refused.expect_err("not applied");
+    assert_eq!(reason(&refused), "PERMISSION_DENIED");
+    let request = GetPlanRequest { name: plan.name };
+    let shown = sandbox.restores().get_plan(request).await?.into_inner();
+    assert_eq!(shown.plan.unwrap_or_default().state(), PlanState::Ready);
+    assert_eq!(property(&sandbox, "user", &user, "jobTitle"), "Changed");
     Ok(())
 }
 

@@ -267,6 +267,15 @@ pub(crate) fn scope(scope: Option<&v1::Scope>) -> String {
     }
 }
 
+/// Why nothing came of what was to be carried through without its client.
+pub(crate) fn failure(errand: Option<&v1::Errand>) -> Option<String> {
+    let failure = errand?.failure.as_ref()?;
+    Some(match failure.message.as_str() {
+        "" => failure.reason.clone(),
+        message => message.to_owned(),
+    })
+}
+
 /// How many of all, from 0 to 100.
 pub(crate) fn percent(done: i64, all: i64) -> i64 {
     if all <= 0 {
@@ -346,5 +355,30 @@ mod tests {
         for (done, all, expected) in [(0, 0, 0), (5, 10, 50), (11, 10, 100), (-1, 10, 0)] {
             assert_eq!(percent(done, all), expected);
         }
+    }
+
+    #[test]
+    fn why_nothing_came_of_an_errand_is_told() {
+        let of = |failure: Option<v1::Failure>| {
+            failure_of(&v1::Errand {
+                failure,
+                ..v1::Errand::default()
+            })
+        };
+        let with = |message: &str| {
+            of(Some(v1::Failure {
+                reason: "APPROVAL_EXPIRED".to_owned(),
+                message: message.to_owned(),
+                ..v1::Failure::default()
+            }))
+        };
+        let told = with("nobody agreed in time");
+        assert_eq!(told.as_deref(), Some("nobody agreed in time"));
+        assert_eq!(with("").as_deref(), Some("APPROVAL_EXPIRED"));
+        assert_eq!((of(None), failure(None)), (None, None));
+    }
+
+    fn failure_of(errand: &v1::Errand) -> Option<String> {
+        failure(Some(errand))
     }
 }

@@ -5,7 +5,9 @@ use super::support::{A, B, OPERATOR, OWNER_A, READER, UNKNOWN};
 use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use proto::v1::*;
-use tonic::Status;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// A name of everything that must not reach a reader as it is.
 const NASTY: &str = "<script>alert(1)</script>\u{202e}evil";
@@ -370,6 +372,33 @@ async fn a_document_that_cannot_be_finished_breaks_off() {
     let browser = stage.browser(OPERATOR).await;
     let broken = browser.broken_off(&path("/reports/r-1/export/json")).await;
     assert!(broken, "nobody takes a part for the whole");
+}
+
+#[tokio::test]
+async fn a_limit_does_not_break_a_document_off() {
+    let stage = made().await;
+    let refusals = std::sync::Mutex::new(2);
+    stage
+        .script
+        .on("DiffService/ListChanges", move |_: ListChangesRequest| {
+            let mut left = refusals.lock().expect("unpoisoned");
+            if *left > 0 {
+                *left -= 1;
+                let details = ErrorDetails::with_retry_info(Some(Duration::ZERO));
+                let text = "too many calls";
+                let code = Code::ResourceExhausted;
+                return Err(Status::with_error_details(code, text, details));
+            }
+            Ok(vec![ListChangesResponse {
+                changes: changes(),
+                ..ListChangesResponse::default()
+            }])
+        });
+    let browser = stage.browser(OPERATOR).await;
+    let page = browser.get(&path("/reports/r-1/export/json")).await;
+    assert!(page.text.ends_with("]}\n"), "{}", page.text);
+    let asked: Vec<ListChangesRequest> = stage.script.asked("ListChanges");
+    assert_eq!((asked.len(), asked[0].page_size), (3, 1000));
 }
 
 #[tokio::test]

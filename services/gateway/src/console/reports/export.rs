@@ -18,9 +18,16 @@ use proto::v1::{self, ReportState};
 use show::document::{Document, Error, Json, Lines, Page, Rows, Summary, Tally};
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tonic::Status;
 
-/// How many changes are read at a time; one of a group may hold thousands of links.
-const PAGE: i32 = 200;
+/// How many changes are read at a time: as many as the service allows, since each call
+/// counts against the caller's limit.
+const PAGE: i32 = 1000;
+/// How often a page is asked for again that is refused for now.
+const PATIENCE: usize = 8;
+/// Whoever asks for more patience in one go is not waited for.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// What a document can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,18 +177,37 @@ async fn summary(at: &Visit, report: &v1::Report) -> Result<Summary, PageError> 
     })
 }
 
+/// A page of changes. One that is refused for now is asked for again when the refusal
+/// says, so that a limit does not break a document off.
 async fn changes(
     session: &Session,
     report: &str,
     page_token: String,
-) -> Result<v1::ListChangesResponse, tonic::Status> {
+) -> Result<v1::ListChangesResponse, Status> {
     let request = v1::ListChangesRequest {
         parent: report.to_owned(),
         page_size: PAGE,
         page_token,
         ..v1::ListChangesRequest::default()
     };
-    Ok(session.diffs().list_changes(request).await?.into_inner())
+    let mut asked = 0;
+    loop {
+        let status = match session.diffs().list_changes(request.clone()).await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) => status,
+        };
+        asked += 1;
+        match wait(&status).filter(|_| asked <= PATIENCE) {
+            Some(delay) => tokio::time::sleep(delay).await,
+            None => return Err(status),
+        }
+    }
+}
+
+/// How long to wait before asking again; nothing where that is of no use.
+fn wait(status: &Status) -> Option<Duration> {
+    let delay = runtime::status::parse(status).retry_after?;
+    (delay <= LONGEST).then_some(delay)
 }
 
 impl Export {
@@ -209,6 +235,21 @@ impl Export {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    #[test]
+    fn a_page_is_waited_for_as_long_as_the_refusal_says() {
+        let refused = |seconds: Option<u64>| {
+            let mut details = ErrorDetails::new();
+            details.set_retry_info(seconds.map(Duration::from_secs));
+            Status::with_error_details(tonic::Code::ResourceExhausted, "too much", details)
+        };
+        for (seconds, expected) in [(Some(5), Some(5)), (Some(30), Some(30)), (Some(31), None)] {
+            let waits = wait(&refused(seconds)).map(|delay| delay.as_secs());
+            assert_eq!(waits, expected, "{seconds:?}");
+        }
+        assert_eq!(wait(&Status::unavailable("gone")), None, "nobody says when");
+    }
 
     #[test]
     fn the_name_of_a_file_holds_no_surprises() {

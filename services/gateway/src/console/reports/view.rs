@@ -4,7 +4,9 @@
 
 use super::super::error::PageError;
 use super::super::parts::{Badge, Tone, address};
-use super::super::told::{Deed, Fact, Facts, Object, Sides, count, page_of, percent, scope, state};
+use super::super::told::{
+    Deed, Fact, Facts, Object, Sides, count, failure, page_of, percent, scope, state,
+};
 use super::choice::KINDS;
 use prost_types::Timestamp;
 use proto::v1::{self, AuditLogState, ChangeCounts, ChangeKind, Obstacle, ReportState};
@@ -131,6 +133,8 @@ pub(super) struct Head {
     pub(super) log: Option<String>,
     pub(super) is_running: bool,
     pub(super) is_made: bool,
+    /// Why it was not made, where that is known.
+    pub(super) failure: Option<String>,
     /// Where the page of the base is.
     pub(super) base: String,
 }
@@ -182,6 +186,7 @@ impl Head {
             log: log(report.audit_log.as_ref()),
             is_running: report.state() == ReportState::Running,
             is_made: report.state() == ReportState::Succeeded,
+            failure: failure(report.errand.as_ref()),
             base: page_of(&report.base),
             path,
         }

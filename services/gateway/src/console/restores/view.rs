@@ -6,7 +6,9 @@ use super::super::error::PageError;
 use super::super::filters::span;
 use super::super::parts::{Badge, Tone};
 use super::super::reports::view::not_understood;
-use super::super::told::{Fact, Facts, Object, Sides, count, page_of, percent, scope, state};
+use super::super::told::{
+    Fact, Facts, Object, Sides, count, failure, page_of, percent, scope, state,
+};
 use model::person;
 use prost_types::Timestamp;
 use proto::v1::{
@@ -50,6 +52,7 @@ pub(super) struct Line {
     pub(super) id: String,
     pub(super) purpose: Fact,
     pub(super) badge: Badge,
+    pub(super) planned: Option<Timestamp>,
     pub(super) started: Option<Timestamp>,
     pub(super) ended: Option<Timestamp>,
     pub(super) steps: i32,
@@ -65,6 +68,7 @@ impl Line {
             id: id_of(&restore.name).to_owned(),
             purpose: purpose(&restore.undo_of, &restore.snapshot),
             badge: badge(restore),
+            planned: restore.create_time,
             started: restore.start_time,
             ended: restore.end_time,
             steps: restore.step_count,
@@ -379,6 +383,10 @@ pub(super) struct Course {
     pub(super) open_matters: Vec<String>,
     pub(super) troubled: i32,
     pub(super) is_undo: bool,
+    /// Where the plan is for what was not found done; empty where there is none.
+    pub(super) next_plan: String,
+    /// Why nothing came of it by itself; nothing where something may, or did.
+    pub(super) failure: Option<String>,
 }
 
 impl Course {
@@ -401,6 +409,8 @@ impl Course {
             open_matters: restore.open_matters.clone(),
             troubled,
             is_undo: !restore.undo_of.is_empty(),
+            next_plan: page_of(&restore.next_plan),
+            failure: failure(restore.errand.as_ref()),
         }
     }
 

@@ -257,3 +257,11 @@ fn an_exclusion_without_a_sentence_tells_what_its_reason_means() {
     one.detail = "it is gone".to_owned();
     assert_eq!(Exclusion::of(&one).why, "it is gone");
 }
+
+#[test]
+fn what_was_not_found_done_has_a_plan_of_its_own() {
+    let mut restore = restore(RestoreState::SucceededWithWarnings);
+    assert_eq!(Course::of(&restore).next_plan, "");
+    restore.next_plan = "tenants/t/plans/p-2".to_owned();
+    assert_eq!(Course::of(&restore).next_plan, "/tenants/t/restores/p-2");
+}
