@@ -3,7 +3,9 @@
 //! Owns what may be written and checks its shape, so that a malformed argument
 //! fails before any call. It never asks a server and never prints.
 
+mod audit;
 mod requests;
+mod tenants;
 pub(crate) mod value;
 
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
+pub(crate) use audit::{AuditCommand, AuditKind, ListAudit, Outcome, VerifyAudit};
 pub(crate) use requests::{
     AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection,
     ApprovePlan, CaState, ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand,
@@ -21,6 +24,11 @@ pub(crate) use requests::{
     Severity, ShowDiff, ShowPosture, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand,
     StoreCommand, TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots, Waiting,
     WatchSignals, Webhook,
+};
+
+pub(crate) use tenants::{
+    ApproveChange, CancelChange, ChangeCommand, Filter, ImportTenants, ListGuarded, Offboard,
+    OneChange, Overview,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -130,6 +138,9 @@ pub(crate) enum Command {
     /// Says who may do what
     #[command(subcommand)]
     Access(AccessCommand),
+    /// Tells who called the gateway, about what and with which outcome
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

@@ -6,9 +6,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::diff_service_client::DiffServiceClient;
 use proto::v1::grant_service_client::GrantServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
+use proto::v1::lifecycle_service_client::LifecycleServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::signal_service_client::SignalServiceClient;
@@ -116,6 +118,11 @@ impl Client {
         TenantServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
+    /// The life of tenants, and what is guarded of it.
+    pub(crate) fn lifecycle(&self) -> LifecycleServiceClient<Channel> {
+        LifecycleServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
     /// The snapshots.
     pub(crate) fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
@@ -144,6 +151,11 @@ impl Client {
     /// The signals.
     pub(crate) fn signals(&self) -> SignalServiceClient<Channel> {
         SignalServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The audit.
+    pub(crate) fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The protection against hard deletion.

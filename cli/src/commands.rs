@@ -4,6 +4,7 @@
 //! what a service would: no difference is computed, no plan is judged.
 
 pub(crate) mod access;
+pub(crate) mod audit;
 pub(crate) mod deleted;
 pub(crate) mod diff;
 pub(crate) mod keys;

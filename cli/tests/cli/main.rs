@@ -4,6 +4,7 @@
 //! exit codes. Nothing here needs a tenant.
 
 mod access;
+mod auditing;
 mod canned;
 mod copying;
 mod deleted;
@@ -19,5 +20,6 @@ mod reports;
 mod restoring;
 mod signals;
 mod simulating;
+mod tenants;
 mod usage;
 mod waiting;

@@ -166,6 +166,25 @@ impl Policy {
         reasons
     }
 
+    /// Whether a plan could be applied without a second person, or with an older
+    /// approval, that could not by another policy.
+    #[must_use]
+    pub fn asks_less_than(&self, other: &Self) -> bool {
+        if !other.on {
+            return false;
+        }
+        let more_changes = match (self.changes, other.changes) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(ours), Some(theirs)) => ours > theirs,
+        };
+        !self.on
+            || more_changes
+            || (other.conditional_access && !self.conditional_access)
+            || (other.privileged && !self.privileged)
+            || self.expires_after_hours > other.expires_after_hours
+    }
+
     fn lifetime(&self) -> TimeDelta {
         TimeDelta::hours(i64::from(self.expires_after_hours))
     }

@@ -115,10 +115,18 @@ pub mod reason {
     pub const CUSTOM_CLOUD_REFUSED: &str = "CUSTOM_CLOUD_REFUSED";
     /// A service behind the gateway is out of reach.
     pub const BACKEND_UNAVAILABLE: &str = "BACKEND_UNAVAILABLE";
+    /// What a mutation is about to do cannot be written to the audit.
+    pub const AUDIT_UNAVAILABLE: &str = "AUDIT_UNAVAILABLE";
     /// The server has no store that copies could go to.
     pub const NO_COPY_STORE: &str = "NO_COPY_STORE";
     /// The tenant has no webhook that signals could be sent to.
     pub const NO_WEBHOOK: &str = "NO_WEBHOOK";
+    /// The guarded change has come to its end, or cannot be stopped any more.
+    pub const CHANGE_ENDED: &str = "CHANGE_ENDED";
+    /// What is to be erased was not exported.
+    pub const EXPORT_REQUIRED: &str = "EXPORT_REQUIRED";
+    /// A snapshot is held, so that the tenant is not erased.
+    pub const SNAPSHOT_HELD: &str = "SNAPSHOT_HELD";
     /// A defect of this program.
     pub const INTERNAL: &str = "INTERNAL";
 }

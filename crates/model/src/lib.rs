@@ -33,6 +33,7 @@ pub mod posture;
 pub mod references;
 pub mod retention;
 pub mod roles;
+pub mod schedule;
 pub mod slot;
 pub mod snapshot;
 pub mod watch;

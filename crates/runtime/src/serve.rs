@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -48,6 +50,14 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the transport failed")]
     Transport(#[from] tonic::transport::Error),
+    /// The address for health alone cannot be listened on.
+    #[error("health cannot be served at {address}")]
+    Health {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// A server about to run.
@@ -60,6 +70,7 @@ pub struct Server {
     clients: Clients,
     callers: Option<Check>,
     http1: bool,
+    health: Option<SocketAddr>,
     grace: Duration,
 }
 
@@ -75,6 +86,7 @@ impl Server {
             clients: Clients::Certified,
             callers: None,
             http1: false,
+            health: None,
             grace: Duration::from_secs(20),
         }
     }
@@ -115,6 +127,13 @@ impl Server {
         self
     }
 
+    /// Answers health at another address, too, without TLS and without anything else.
+    #[must_use]
+    pub fn health(mut self, address: Option<SocketAddr>) -> Self {
+        self.health = address;
+        self
+    }
+
     /// How long calls in flight may take when stopping.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -138,13 +157,23 @@ impl Server {
                 .set_service_status(*service, ServingStatus::Serving)
                 .await;
         }
+        let served = CancellationToken::new();
+        let _until_the_end = served.clone().drop_guard();
+        if let Some(address) = self.health {
+            let bound = TcpListener::bind(address).await;
+            let bound = bound.map_err(|source| ServeError::Health { address, source })?;
+            tokio::spawn(health_alone(health.clone(), bound, served.child_token()));
+        }
         let mut routes = self.routes.add_service(health);
         if let Some(descriptors) = self.descriptors {
-            let reflection = tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .build_v1()?;
-            routes = routes.add_service(reflection);
+            let reflection = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(descriptors)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            // Python's client, among others, asks in the older version alone.
+            let (v1, older) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+            routes = routes.add_service(v1).add_service(older);
         }
         let builder = tonic::transport::Server::builder()
             .accept_http1(self.http1)
@@ -196,6 +225,22 @@ impl Server {
     }
 }
 
+/// Answers health and nothing else, also while the service stops, since what asks must
+/// hear that it does.
+async fn health_alone<H: Health>(
+    health: HealthServer<H>,
+    listener: TcpListener,
+    ended: CancellationToken,
+) {
+    let serving = tonic::transport::Server::builder()
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming::plain(listener), ended.cancelled_owned());
+    if let Err(error) = serving.await {
+        let error = crate::status::chain(&error);
+        tracing::error!(error, "health can no longer be asked for in the clear");
+    }
+}
+
 /// The routes, each call checked, and ended when the token is cancelled.
 fn bounded(
     routes: Routes,
@@ -235,8 +280,20 @@ fn stopping() -> Status {
     Status::unavailable("the service is stopping")
 }
 
+/// Whether a body is known to hold nothing, so that its end goes out with the headers.
+///
+/// An answer that is only a status has to go out so: clients on gRPC's C core take a
+/// status in the headers and the end behind them for a broken stream.
+#[must_use]
+pub fn is_empty<B: BodyExt>(body: &B) -> bool {
+    body.is_end_stream()
+}
+
 /// A body that ends with a status when the token is cancelled.
 fn ending(body: Body, end: CancellationToken) -> Body {
+    if is_empty(&body) {
+        return body;
+    }
     let frames = futures::stream::unfold(Some(BodyStream::new(body)), move |frames| {
         let end = end.clone();
         async move {

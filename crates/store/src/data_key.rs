@@ -5,6 +5,7 @@
 //! them opens. It must never hold two tenants' keys, and never show one.
 
 mod bundle;
+pub(crate) mod installation;
 mod stored;
 
 use std::fmt;
@@ -15,7 +16,9 @@ use model::TenantId;
 use zeroize::Zeroizing;
 
 pub use stored::{AfterErasure, Imported, Rewrapped};
-pub(crate) use stored::{adopt, check_against, copy, create, erase, numbers, open, rewrap, rotate};
+pub(crate) use stored::{
+    adopt, check_against, copy, create, erase, numbers, open, recipients, rewrap, rotate,
+};
 
 /// An opened data key, in every number that it has.
 pub(crate) struct DataKey {

@@ -4,6 +4,7 @@
 //! write below another tenant's folder.
 
 mod aside;
+mod audit;
 mod between;
 mod chain;
 mod claim;
@@ -21,6 +22,7 @@ mod repair;
 mod reports;
 mod search;
 mod snapshot;
+mod summary;
 mod verify;
 
 use std::sync::Arc;

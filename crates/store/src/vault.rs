@@ -3,10 +3,13 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod audit;
 mod copies;
+mod erasures;
 mod grants;
 mod import;
 mod keys;
+mod numbers;
 mod place;
 
 use std::collections::HashMap;
@@ -16,6 +19,7 @@ use bytes::Bytes;
 use model::TenantId;
 use object_store::ObjectStore;
 use parking_lot::RwLock;
+use tokio::sync::OnceCell;
 
 use crate::backend::{Setting, open_store};
 use crate::check::{self, Finding};
@@ -29,6 +33,7 @@ use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
 
 pub use copies::{Copies, CopyPlace};
+pub use erasures::Remains;
 pub use keys::Erased;
 pub use place::{Holder, Place};
 
@@ -48,6 +53,8 @@ pub struct Vault {
     keys: Arc<dyn ObjectStore>,
     wraps: Wraps,
     opened: Arc<RwLock<HashMap<TenantId, Arc<DataKey>>>>,
+    /// The installation's own key, once it was needed.
+    installation: Arc<OnceCell<Arc<DataKey>>>,
 }
 
 impl Vault {
@@ -59,6 +66,7 @@ impl Vault {
             store,
             wraps: Wraps::new(wrap),
             opened: Arc::default(),
+            installation: Arc::default(),
         }
     }
 

@@ -141,6 +141,7 @@ impl App {
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
             .callers(callers)
+            .health(config.common.health_listen)
             .grace(config.common.grace);
         Ok(Self {
             server,
@@ -161,6 +162,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the differ serves");
         let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         metrics.abort();

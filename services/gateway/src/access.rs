@@ -44,7 +44,7 @@ pub struct Method {
     pub mutation: bool,
     /// Whether the role has to hold for every tenant, although the gateway answers.
     pub every_tenant: bool,
-    /// Whether the answer goes on, for as long as there is something to tell.
+    /// Whether the answer is a stream.
     pub streams: bool,
     /// The type of the request.
     pub request: MessageDescriptor,

@@ -6,6 +6,7 @@
 use crate::auth::oidc::InvalidIssuer;
 use crate::auth::{Claims, Issuer, Roles, Tenants, Token, Tokens};
 use crate::consent::Applications;
+use crate::console::ConsoleConfig;
 use crate::limits::{Limit, Limits};
 use crate::tokens_file;
 use proto::v1::Role;
@@ -17,7 +18,6 @@ use secrecy::{ExposeSecret, SecretString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use tonic::transport::Channel;
 
 const ISSUER: &str = "REWIND_OIDC_ISSUER";
 const AUDIENCE: &str = "REWIND_OIDC_AUDIENCE";
@@ -47,16 +47,21 @@ pub struct Config {
     pub clients: Clients,
     /// How much callers may ask.
     pub limits: Limits,
+    /// `REWIND_METRICS_LISTEN`: where `GET /metrics` is answered, by plain HTTP to
+    /// whoever can reach it; nowhere by default.
+    pub metrics: Option<SocketAddr>,
+    /// The console's settings.
+    pub console: ConsoleConfig,
 }
 
 /// Where the services behind the gateway are.
 #[derive(Debug, Clone)]
 pub struct Peers {
-    /// `REWIND_SNAPSHOTTER_URL`.
+    /// `REWIND_SNAPSHOTTER_URL`; each of the addresses of its host is a replica.
     pub snapshotter: String,
     /// `REWIND_DIFFER_URL`; each of the addresses of its host is a replica.
     pub differ: String,
-    /// `REWIND_RESTORER_URL`.
+    /// `REWIND_RESTORER_URL`; each of the addresses of its host is a replica.
     pub restorer: String,
     /// `REWIND_PEER_TLS_{CERT,KEY,CA}`, else what the gateway serves with: the
     /// authority of the public door need not be that of the services.
@@ -104,6 +109,8 @@ impl Config {
             roles_file: settings.path(ROLES_FILE),
             clients: clients(settings)?,
             limits: limits(settings)?,
+            metrics: settings.parsed("REWIND_METRICS_LISTEN")?,
+            console: ConsoleConfig::read(settings)?,
         };
         settings.finish()?;
         Ok(config)
@@ -230,15 +237,16 @@ fn development(path: &Path) -> Result<Tokens, ConfigError> {
     Tokens::new(vec![token]).map_err(|error| ConfigError::invalid(TOKEN_FILE, error))
 }
 
-/// The connections to the services behind the gateway.
+/// The connections to the services behind the gateway. A tenant's calls go to one replica
+/// of each: what runs for the tenant is watched there, and one process alone calls Graph.
 #[derive(Debug, Clone)]
 pub struct Backends {
     /// Takes snapshots.
-    pub snapshotter: Channel,
-    /// Makes difference reports; a tenant's calls go to one of its replicas.
+    pub snapshotter: Replicas,
+    /// Makes difference reports.
     pub differ: Replicas,
     /// Plans and applies restores.
-    pub restorer: Channel,
+    pub restorer: Replicas,
 }
 
 /// Why a service behind cannot be connected to.
@@ -267,9 +275,9 @@ impl Backends {
         let (tls, peers) = (tls.as_ref(), &config.peers);
         let bad = |peer| move |source| PeerError::Address { peer, source };
         Ok(Self {
-            snapshotter: runtime::connect(&peers.snapshotter, tls).map_err(bad("snapshotter"))?,
+            snapshotter: Replicas::connect(&peers.snapshotter, tls).map_err(bad("snapshotter"))?,
             differ: Replicas::connect(&peers.differ, tls).map_err(bad("differ"))?,
-            restorer: runtime::connect(&peers.restorer, tls).map_err(bad("restorer"))?,
+            restorer: Replicas::connect(&peers.restorer, tls).map_err(bad("restorer"))?,
         })
     }
 }

@@ -56,6 +56,9 @@ pub enum GatewayError {
     /// A service behind is out of reach.
     #[error("the {0} cannot be reached")]
     Backend(&'static str),
+    /// What a mutation is about to do could not be written down before.
+    #[error("the audit cannot be written, so nothing was changed")]
+    AuditUnavailable,
     /// A service behind answered with an error.
     #[error(transparent)]
     Remote(#[from] Remote),
@@ -85,10 +88,10 @@ impl Fault for GatewayError {
             Self::Credential { source, .. } => source.kind(),
             Self::NotRegistered(_) => ErrorKind::NotFound,
             Self::Registered(_) => ErrorKind::Conflict,
-            Self::Backend(_) | Self::IssuerAway => ErrorKind::Unavailable,
             Self::Limited(after) => ErrorKind::Throttled {
                 retry_after: Some(*after),
             },
+            Self::Backend(_) | Self::IssuerAway | Self::AuditUnavailable => ErrorKind::Unavailable,
             Self::Remote(remote) => remote.kind(),
             Self::Store(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,
@@ -106,6 +109,7 @@ impl Fault for GatewayError {
             Self::Registered(_) => reason::ALREADY_EXISTS,
             Self::Backend(_) | Self::IssuerAway => reason::BACKEND_UNAVAILABLE,
             Self::Limited(_) => reason::LIMIT_EXCEEDED,
+            Self::AuditUnavailable => reason::AUDIT_UNAVAILABLE,
             Self::Remote(remote) => remote.reason(),
             Self::Store(error) => error.reason().0,
             Self::Internal(_) => reason::INTERNAL,

@@ -6,6 +6,7 @@
 //! tenant it names, and never changes a message.
 
 use crate::access::{Method, Table};
+use crate::audit::{Attempt, Audit};
 use crate::auth::{Authenticator, Caller, Tenants};
 use crate::circuit::Circuit;
 use crate::config::Backends;
@@ -47,6 +48,7 @@ pub(crate) struct Proxy {
     restorer: Circuit,
     local: Routes,
     ids: Arc<dyn Ids>,
+    audit: Audit,
 }
 
 impl Proxy {
@@ -56,6 +58,7 @@ impl Proxy {
         (limits, signer): (Limits, Signer),
         (backends, local): (Backends, Routes),
         ids: Arc<dyn Ids>,
+        audit: Audit,
     ) -> Self {
         Self {
             access,
@@ -69,14 +72,17 @@ impl Proxy {
             restorer: Circuit::default(),
             local,
             ids,
+            audit,
         }
     }
 
     /// Answers a gRPC call, from outside or from within this process.
     pub(crate) async fn call(&self, request: Request<Incoming>) -> Response<Body> {
         let request_id = request::request_id(request.headers(), self.ids.as_ref());
-        let answer = self.answer(request, request_id.clone()).await;
-        let mut response = answer.unwrap_or_else(|status| status.into_http());
+        let mut attempt = self.audit.attempt(&request, &request_id);
+        let id = request_id.clone();
+        let answer = self.answer(request, id, &mut attempt).await;
+        let mut response = self.audit.answered(attempt, answer).await;
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }
@@ -85,6 +91,7 @@ impl Proxy {
         &self,
         request: Request<Incoming>,
         request_id: HeaderValue,
+        attempt: &mut Attempt,
     ) -> Result<Response<Body>, Status> {
         let (parts, body) = request.into_parts();
         let whole = match inside::caller(&parts.extensions) {
@@ -93,15 +100,19 @@ impl Proxy {
         };
         let turns = self.turnstile.caller(&whole.name)?;
         let path = parts.uri.path();
-        let method = self
-            .access
-            .get(path)
-            .ok_or_else(|| Status::unimplemented("there is no such method"))?;
-        let caller = whole.within(&method.roles).ok_or(GatewayError::Denied)?;
+        let method = self.access.get(path);
+        attempt.by(&whole, path, method);
+        let method = method.ok_or_else(|| Status::unimplemented("there is no such method"))?;
+        let Some(caller) = whole.within(&method.roles) else {
+            attempt.about_unread(method, body).await;
+            return Err(GatewayError::Denied.into());
+        };
         let bytes = request::arrive(body).await?;
         let message = request::message(&bytes)?;
+        attempt.about(method, message);
         let tenant = authorise(method, message, &caller)?;
         let turn = self.turnstile.tenant(&tenant)?;
+        self.audit.admit(attempt).await?;
         if method.mutation {
             tracing::info!(
                 method = path,
@@ -213,12 +224,13 @@ impl Proxy {
         tenant: &str,
         request: &impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
-        match backend {
-            // What runs for a tenant and what is remembered of it is in one replica.
-            Backend::Differ => self.backends.differ.call(tenant, request).await,
-            Backend::Restorer => Ok(self.backends.restorer.clone().oneshot(request()).await?),
-            _ => Ok(self.backends.snapshotter.clone().oneshot(request()).await?),
-        }
+        // What runs for a tenant and what is remembered of it is in one replica.
+        let replicas = match backend {
+            Backend::Differ => &self.backends.differ,
+            Backend::Restorer => &self.backends.restorer,
+            _ => &self.backends.snapshotter,
+        };
+        replicas.call(tenant, request).await
     }
 }
 
@@ -247,6 +259,9 @@ fn passed(
 
 /// A body that ends with a status where the connection to the service breaks.
 fn unbroken(peer: &'static str, body: Body) -> Body {
+    if runtime::serve::is_empty(&body) {
+        return body;
+    }
     let frames = futures::stream::unfold(Some(BodyStream::new(body)), move |frames| async move {
         let mut frames = frames?;
         match frames.next().await? {

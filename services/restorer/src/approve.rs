@@ -14,7 +14,7 @@ use proto::convert;
 use proto::v1::{ApprovePlanRequest, Plan, PlanState};
 
 use crate::documents::Documents;
-use crate::{Context, Error, privileged};
+use crate::{Context, Error, errand, privileged};
 
 /// Whether a plan needs a second person, by whichever policy asks for one.
 struct Need {
@@ -69,11 +69,18 @@ pub(crate) async fn shown(
     let need = need(context, documents, tenant, &plan).await?;
     let approvals = documents.approvals().await?;
     let now = context.deps.clock.now();
+    let errand = match plan.errand.clone() {
+        Some(errand) => {
+            Some(errand::shown(context, documents, errand, !need.reasons.is_empty()).await?)
+        }
+        None => None,
+    };
     let told = match standing(&approvals, &plan.author, &plan.hash, now, &need.policies) {
         Standing::Approved(one) | Standing::Expired(one) | Standing::Stale(one) => Some(one),
         Standing::Missing => None,
     };
     Ok(Plan {
+        errand,
         approval_required: need.reasons,
         approval: told.map(|one| {
             convert::approval(&Approval {

@@ -47,6 +47,9 @@ impl TlsPaths {
 pub struct Common {
     /// `REWIND_LISTEN`: where to serve.
     pub listen: SocketAddr,
+    /// `REWIND_HEALTH_LISTEN`: where health alone is answered as well, in the clear, for
+    /// probes that speak no TLS; nowhere by default.
+    pub health_listen: Option<SocketAddr>,
     /// `REWIND_STORE_URL`: the object store; has to be set, since a default
     /// would lose data or find none.
     pub store_url: String,
@@ -184,6 +187,7 @@ impl Common {
         };
         Ok(Self {
             listen: settings.parsed("REWIND_LISTEN")?.unwrap_or(listen),
+            health_listen: settings.parsed("REWIND_HEALTH_LISTEN")?,
             store_url: settings.required("REWIND_STORE_URL")?,
             keys_url: settings.text("REWIND_KEYS_URL"),
             key_file: settings.path("REWIND_KEY_FILE"),

@@ -47,6 +47,13 @@ fn tenant_service() -> HealthCheckRequest {
     }
 }
 
+#[test]
+fn a_status_alone_goes_out_with_its_end() {
+    let ended = |body| is_empty(&ending(body, CancellationToken::new()));
+    assert!(ended(stopping().into_http::<Body>().into_body()));
+    assert!(!ended(trailers(&stopping())));
+}
+
 #[tokio::test]
 async fn health_and_reflection_answer_until_the_stop() {
     let running = serve(Duration::from_secs(20)).await;
@@ -241,6 +248,62 @@ async fn a_call_in_flight_has_its_grace_and_no_more() {
     assert_eq!(
         (ended.code(), ended.message()),
         (Code::Unavailable, "the service is stopping")
+    );
+}
+
+/// A port that nobody has at the moment.
+async fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+#[tokio::test]
+async fn health_alone_is_answered_in_the_clear_until_the_end() {
+    let (listener, probed) = (TcpListener::bind("127.0.0.1:0").await, free().await);
+    let listener = listener.expect("a port");
+    let stop = CancellationToken::new();
+    let server = Server::new(Routes::default(), &["rewind.v1.TenantService"])
+        .health(Some(probed))
+        .grace(Duration::from_millis(200));
+    let address = listener.local_addr().expect("bound");
+    let running = tokio::spawn(server.run(listener, stop.clone()));
+
+    // The port is open as soon as the service answers.
+    let mut served = HealthClient::new(channel(address));
+    served.check(tenant_service()).await.expect("answered");
+    let mut health = HealthClient::new(channel(probed));
+    let mut watch = health
+        .watch(tenant_service())
+        .await
+        .expect("answered")
+        .into_inner();
+    let first = watch.message().await.expect("ok").expect("one");
+    assert_eq!(first.status, ServingStatus::Serving as i32);
+    let request = Request::post("/rewind.v1.TenantService/ListTenants")
+        .header("content-type", "application/grpc")
+        .body(Body::empty())
+        .expect("a request");
+    let other = channel(probed).oneshot(request).await.expect("answered");
+    let status = Status::from_header_map(other.headers()).expect("a status");
+    assert_eq!(status.code(), Code::Unimplemented);
+
+    stop.cancel();
+    let last = watch.message().await.expect("ok").expect("one");
+    assert_eq!(last.status, ServingStatus::NotServing as i32);
+    drop((watch, health, served));
+    running.await.expect("no panic").expect("no error");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_for_health_ends_the_service() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = taken.local_addr().expect("bound");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = Server::new(Routes::default(), &[]).health(Some(address));
+    let error = server.run(listener, CancellationToken::new()).await;
+    assert_eq!(
+        error.expect_err("taken").to_string(),
+        format!("health cannot be served at {address}")
     );
 }
 

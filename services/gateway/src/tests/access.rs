@@ -240,6 +240,7 @@ async fn roles_of_several_grants_do_not_mix() {
         let request = CreateTenantRequest {
             tenant: Some(tenant(id)),
             request_id: String::new(),
+            validate_only: false,
         };
         let answer = tenants.create_tenant(with(&mixed, request)).await;
         let code = answer.map_or_else(|status| status.code(), |_| Code::Ok);

@@ -1,6 +1,8 @@
 //! How much callers may ask, and what becomes of a service that does not answer.
 
-use super::support::{A, B, OPERATOR, OWNER_A, OWNER_B, Sandbox, sandbox, sandbox_configured, with};
+use super::support::{
+    A, B, OPERATOR, OWNER_A, OWNER_B, Sandbox, sandbox, sandbox_configured, with,
+};
 use crate::Limit;
 use crate::circuit::FAILURES;
 use proto::v1::restore_service_client::RestoreServiceClient;

@@ -1,13 +1,14 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::Applications;
 use crate::{App, Backends, Caller, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
+use crate::{Applications, ConsoleConfig};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use model::TenantId;
 use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServiceServer};
+use proto::v1::guarded_change_service_server::{GuardedChangeService, GuardedChangeServiceServer};
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Kek, Vault};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -41,8 +43,12 @@ pub(super) const OPERATOR: &str = "operator-0123456789";
 pub(super) const OWNER_A: &str = "owner-a-0123456789";
 /// Has every role, for tenant B alone.
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
+/// May read of tenant A, and nothing else.
+pub(super) const READER_A: &str = "reader-a-0123456789";
 /// The certificate of a program that has every role, for tenant A alone.
 const CERTIFICATE: &str = "uri:spiffe://contoso/a";
+/// May read everything everywhere, and nothing else.
+pub(super) const READER: &str = "reader-0123456789";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -51,6 +57,10 @@ pub(super) const NOBODY: &str = "nobody-0123456789";
 pub(super) struct Fake {
     pub(super) seen: Mutex<Vec<MetadataMap>>,
     pub(super) checks: Mutex<VecDeque<Result<Vec<CheckItem>, Status>>>,
+    /// The requests for snapshots that came through.
+    pub(super) taken: Mutex<Vec<TakeSnapshotRequest>>,
+    /// Who asked for what that protects less.
+    pub(super) proposed: Mutex<Vec<(String, ProposeChangeRequest)>>,
     /// How often the restorer was connected to.
     pub(super) tried: AtomicUsize,
 }
@@ -74,8 +84,16 @@ struct Service(Arc<Fake>);
 impl SnapshotService for Service {
     async fn take_snapshot(
         &self,
-        _: tonic::Request<TakeSnapshotRequest>,
+        request: tonic::Request<TakeSnapshotRequest>,
     ) -> Result<Response<TakeSnapshotResponse>, Status> {
+        let request = request.into_inner();
+        let id = request.request_id.clone();
+        self.0.taken.lock().expect("unpoisoned").push(request);
+        match id.as_str() {
+            "hangs" => std::future::pending::<()>().await,
+            "fails" => return Err(fault()),
+            _ => {}
+        }
         Ok(Response::new(TakeSnapshotResponse::default()))
     }
 
@@ -221,6 +239,28 @@ impl AccessCheckService for Service {
     }
 }
 
+#[tonic::async_trait]
+impl GuardedChangeService for Service {
+    async fn propose_change(
+        &self,
+        request: tonic::Request<ProposeChangeRequest>,
+    ) -> Result<Response<ProposeChangeResponse>, Status> {
+        let author = runtime::caller::of(&request).unwrap_or_default();
+        let request = request.into_inner();
+        let change = GuardedChange {
+            name: format!("{}/changes/1", request.parent),
+            author: author.clone(),
+            settings: request.settings.clone(),
+            ..GuardedChange::default()
+        };
+        let mut proposed = self.0.proposed.lock().expect("unpoisoned");
+        proposed.push((author, request));
+        Ok(Response::new(ProposeChangeResponse {
+            change: Some(change),
+        }))
+    }
+}
+
 /// A gateway that serves until this is dropped. The restorer behind it is out of
 /// reach, and so is the differ unless there is one.
 pub(super) struct Sandbox {
@@ -228,7 +268,16 @@ pub(super) struct Sandbox {
     pub(super) fake: Arc<Fake>,
     pub(super) channel: Channel,
     pub(super) address: SocketAddr,
-    _stop: DropGuard,
+    stop: DropGuard,
+    running: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Stops the gateway, and waits until it has stopped.
+    pub(super) async fn end(self) {
+        drop(self.stop);
+        self.running.await.expect("it ends by itself");
+    }
 }
 
 /// Refuses custom hosts.
@@ -266,22 +315,32 @@ async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applic
 }
 
 async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
+    let vault =
+        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
+    sandbox_over(vault, 1, differ, config).await
+}
+
+/// Over a vault that others may use too; the seed is what they differ by.
+pub(super) async fn sandbox_on(vault: Vault, seed: u64) -> Sandbox {
+    let config = config(false, Applications::default());
+    sandbox_over(vault, seed, nowhere().into(), &config).await
+}
+
+async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
     let backends = Backends {
-        snapshotter: behind,
+        snapshotter: behind.into(),
         differ,
-        restorer: hanging_up(&fake).await,
+        restorer: hanging_up(&fake).await.into(),
     };
-    let vault =
-        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
     let deps = Deps {
         vault: vault.clone(),
         clock: Arc::new(ManualClock::new(
             Utc.with_ymd_and_hms(2026, 11, 23, 8, 0, 0).unwrap(),
         )),
-        ids: Arc::new(SeededIds::new(1)),
+        ids: Arc::new(SeededIds::new(seed)),
         backends,
         tokens: tokens(),
     };
@@ -289,13 +348,15 @@ async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
     let app = App::build(config, deps, listener).expect("built");
     let address = app.address();
     let channel = runtime::connect(&format!("http://{address}"), None).expect("an address");
-    tokio::spawn(app.run(stop.clone()));
+    let serving = app.run(stop.clone());
+    let running = tokio::spawn(async move { serving.await.expect("it serves") });
     Sandbox {
         vault,
         fake,
         channel,
         address,
-        _stop: stop.drop_guard(),
+        stop: stop.drop_guard(),
+        running,
     }
 }
 
@@ -316,6 +377,7 @@ async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
     let (listener, address) = listener().await;
     let service = Service(Arc::clone(fake));
     let routes = Routes::new(SnapshotServiceServer::new(service.clone()))
+        .add_service(GuardedChangeServiceServer::new(service.clone()))
         .add_service(AccessCheckServiceServer::new(service));
     tokio::spawn(
         Server::new(routes, &[])
@@ -331,8 +393,9 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn config(custom_clouds: bool, installed: Applications) -> Config {
+pub(super) fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
+        health_listen: None,
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
         keys_url: None,
@@ -364,10 +427,12 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         roles_file: None,
         clients: Clients::Certified,
         limits: Limits::default(),
+        metrics: None,
+        console: ConsoleConfig::default(),
     }
 }
 
-fn tokens() -> Tokens {
+pub(super) fn tokens() -> Tokens {
     let all = [
         Role::Reader,
         Role::Administrator,
@@ -386,6 +451,8 @@ fn tokens() -> Tokens {
         token(OPERATOR, &all, Tenants::All),
         token(OWNER_A, &all, only(A)),
         token(OWNER_B, &all, only(B)),
+        token(READER_A, &[Role::Reader], only(A)),
+        token(READER, &[Role::Reader], Tenants::All),
         token(NOBODY, &[], Tenants::All),
     ])
     .and_then(|tokens| tokens.and(&Tokens::by_certificate(CERTIFICATE.to_owned(), ci)?))
