@@ -66,7 +66,7 @@ impl World {
 #[tokio::test]
 async fn a_token_tells_who_bears_it() {
     let world = world().await;
-    let token = world.key.sign(&world.but(json!({"oid": "o"})));
+    let token = world.key.sign(&world.but(json!({"oid": "o", "tid": "t"})));
     let identity = world.oidc.identity(&token).await.expect("it counts");
     assert_eq!(model::person::shown(&identity.name), "anna@contoso.com");
     assert_eq!(identity.called.as_deref(), Some("anna@contoso.com"));
