@@ -112,6 +112,7 @@ impl Audit {
         attempt.stage = Stage::Asked;
         let entry = attempt.entry.clone();
         let place = attempt.place.clone();
+        attempt.copy(&entry);
         match self.keeper.durable(place, entry, PATIENCE).await {
             Ok(landed) => {
                 if landed == Landed::Installation {
@@ -122,10 +123,11 @@ impl Audit {
             Err(why) => {
                 self.metrics.audit_refused();
                 attempt.stage = Stage::Told;
+                // Should it be written after all, its outcome is too.
+                let refused = GatewayError::AuditUnavailable.into();
+                let entry = attempt.end(attempt.outcome(&refused));
+                attempt.copy(&entry);
                 if why == Unwritten::Late {
-                    // Should it be written after all, its outcome is too.
-                    let refused = GatewayError::AuditUnavailable.into();
-                    let entry = attempt.end(attempt.outcome(&refused));
                     let place = attempt.place.take();
                     self.keeper.note(place, entry, Haste::Urgent);
                 }
@@ -214,6 +216,7 @@ impl Audit {
         let mut entry = std::mem::take(&mut attempt.entry);
         entry.kind = AuditKind::Denial.into();
         entry.outcome = Some(outcome);
+        attempt.copy(&entry);
         let place = attempt.place.take();
         if status.code() == Code::ResourceExhausted {
             // Whoever calls too often does not get to write as often.
@@ -250,6 +253,7 @@ impl Audit {
         attempt.stage = Stage::Told;
         let entry = attempt.end(attempt.outcome(status));
         let place = attempt.place.clone();
+        attempt.copy(&entry);
         if self.keeper.durable(place, entry, PATIENCE).await.is_err() {
             self.metrics.audit_late();
         }

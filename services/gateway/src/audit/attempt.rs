@@ -22,9 +22,14 @@ use crate::request;
 /// Methods that change nothing and give away what nobody gets back: as mutations they
 /// are written before they are carried out.
 const GIVES_AWAY: [&str; 1] = ["rewind.v1.KeyService/ExportKeys"];
-/// Methods after which a tenant's chain may not be readable any more, so that the
-/// installation's tells of them.
-const ENDS_THE_CHAIN: [&str; 1] = ["rewind.v1.KeyService/EraseKeys"];
+/// Methods after which a tenant's chain may not be readable any more, now or in some
+/// days: the installation's tells of them, and the tenant's too as long as it is read.
+const ENDS_THE_CHAIN: [&str; 4] = [
+    "rewind.v1.KeyService/EraseKeys",
+    "rewind.v1.LifecycleService/OffboardTenant",
+    "rewind.v1.LifecycleService/ApproveGuardedChange",
+    "rewind.v1.LifecycleService/CancelGuardedChange",
+];
 
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +54,8 @@ pub(crate) struct Attempt {
     pub(super) stage: Stage,
     /// The chain that tells of it.
     pub(super) place: Place,
+    /// The tenant whose chain tells of it, too.
+    pub(super) copied_to: Option<TenantId>,
     /// Whether the answer goes on and on.
     pub(super) streams: bool,
     /// Whether it is to be written before it is carried out.
@@ -72,6 +79,7 @@ impl Attempt {
             entry,
             stage: Stage::Arrived,
             place: None,
+            copied_to: None,
             streams: false,
             lasting: false,
             may: None,
@@ -111,6 +119,9 @@ impl Attempt {
             self.entry.resource = summary::shortened(&text);
             self.entry.tenant = tenant.to_string();
             self.place = self.place_of(tenant);
+            if ENDS_THE_CHAIN.contains(&self.entry.method.as_str()) {
+                self.copied_to = self.place.take();
+            }
         }
     }
 
@@ -128,8 +139,15 @@ impl Attempt {
     fn place_of(&self, tenant: TenantId) -> Place {
         let caller = self.may.as_ref()?;
         let belongs = caller.may_see(&tenant) && !caller.roles.is_empty();
-        let ends = ENDS_THE_CHAIN.contains(&self.entry.method.as_str());
-        (belongs && !ends).then_some(tenant)
+        belongs.then_some(tenant)
+    }
+
+    /// Tells the tenant's chain, too, what the installation's was told.
+    pub(super) fn copy(&self, entry: &AuditEntry) {
+        if let Some(tenant) = &self.copied_to {
+            let place = Some(tenant.clone());
+            self.keeper.note(place, entry.clone(), Haste::Urgent);
+        }
     }
 
     /// How it ended, now.
@@ -167,6 +185,7 @@ impl Drop for Attempt {
             }
             Stage::Asked => {
                 let entry = self.end(outcome);
+                self.copy(&entry);
                 self.keeper.note(self.place.take(), entry, Haste::Urgent);
             }
         }

@@ -563,6 +563,13 @@ fn of_an_erased_tenant_the_installation_tells() {
             answer.expect_err("nobody serves it").code(),
             Code::Unimplemented
         );
+        wait(Duration::from_secs(1)).await;
+        let own = &listed(&sandbox, AuditKind::Mutation).await[0];
+        assert_eq!(
+            (own.method.as_str(), result(own)),
+            ("rewind.v1.KeyService/EraseKeys", AuditResult::Failed),
+            "as long as it can be read, the tenant's chain tells of it, too"
+        );
         let now = testkit::store::moment(0);
         vault.erase_keys(&id(A), now).await.expect("erased");
         wait(Duration::from_secs(11)).await;
