@@ -145,8 +145,7 @@ impl Attempt {
     /// Tells the tenant's chain, too, what the installation's was told.
     pub(super) fn copy(&self, entry: &AuditEntry) {
         if let Some(tenant) = &self.copied_to {
-            let place = Some(tenant.clone());
-            self.keeper.note(place, entry.clone(), Haste::Urgent);
+            self.keeper.copy(tenant.clone(), entry.clone());
         }
     }
 

@@ -130,6 +130,13 @@ impl Keeper {
         let _ = self.add(&chain, Waiting::new(entry, None), haste);
     }
 
+    /// Writes an entry to a tenant's chain that the installation's has, too.
+    pub(super) fn copy(self: &Arc<Self>, tenant: TenantId, entry: AuditEntry) {
+        let chain = self.chain(Some(tenant));
+        // What is lost is counted.
+        let _ = self.add(&chain, Waiting::copy(entry), Haste::Urgent);
+    }
+
     fn add(
         self: &Arc<Self>,
         chain: &Arc<Chain>,
@@ -268,7 +275,9 @@ impl Keeper {
                 Ok(()) => break tell(waiting, chain.landed()),
                 Err(error) if chain.place.is_some() && has_no_chain(&error) => {
                     let installation = self.chain(None);
-                    let added = installation.queue.take_over(waiting, lost);
+                    let mut moved = waiting;
+                    moved.retain(|waiting| !waiting.is_copy);
+                    let added = installation.queue.take_over(moved, lost);
                     self.go_on(&installation, added);
                     end.opened = None;
                     if end.head == Head::NONE {
