@@ -5,6 +5,7 @@
 
 mod audit;
 mod requests;
+mod tenants;
 pub(crate) mod value;
 
 use std::path::PathBuf;
@@ -14,14 +15,20 @@ use model::TenantId;
 
 pub(crate) use audit::{AuditCommand, AuditKind, ListAudit, Outcome, VerifyAudit};
 pub(crate) use requests::{
-    AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
-    ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff,
-    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
-    PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowPosture,
-    ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
-    TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
+    AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection,
+    ApprovePlan, CaState, ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand,
+    EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, GrantAccess, HoldSnapshot,
+    HowDeep, ImportKeys, KeysCommand, ListFailures, ListSignals, MakePlan, Named, OneReport,
+    OneTenant, PlanOrRestore, PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal,
+    Relationships, RepairSnapshots, ReportFormat, RestoreCommand, RevokeAccess, SearchSnapshot,
+    Severity, ShowDiff, ShowPosture, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots, Waiting,
+    WatchSignals, Webhook,
+};
+
+pub(crate) use tenants::{
+    ApproveChange, CancelChange, ChangeCommand, Filter, ImportTenants, ListGuarded, Offboard,
+    OneChange, Overview,
 };
 
 /// Backs up Microsoft Entra ID tenants, shows what changed, puts it back.
@@ -128,6 +135,9 @@ pub(crate) enum Command {
     /// Tells how well a tenant is guarded against hard deletion
     #[command(subcommand)]
     Protect(ProtectCommand),
+    /// Says who may do what
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Tells who called the gateway, about what and with which outcome
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::grant_service_client::GrantServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
+use proto::v1::lifecycle_service_client::LifecycleServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::signal_service_client::SignalServiceClient;
@@ -116,6 +118,11 @@ impl Client {
         TenantServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
+    /// The life of tenants, and what is guarded of it.
+    pub(crate) fn lifecycle(&self) -> LifecycleServiceClient<Channel> {
+        LifecycleServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
     /// The snapshots.
     pub(crate) fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
@@ -124,6 +131,11 @@ impl Client {
     /// The object store.
     pub(crate) fn store(&self) -> StoreServiceClient<Channel> {
         StoreServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The grants.
+    pub(crate) fn grants(&self) -> GrantServiceClient<Channel> {
+        GrantServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The reports.

@@ -262,6 +262,7 @@ impl Stage {
         let request = v1::CreateTenantRequest {
             tenant: Some(tenant),
             request_id: client.request_id(),
+            validate_only: false,
         };
         required(
             client.tenants().create_tenant(client.unary(request)).await,

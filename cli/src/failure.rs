@@ -91,6 +91,15 @@ impl From<Status> for Failure {
     }
 }
 
+impl From<show::document::Error> for Failure {
+    fn from(error: show::document::Error) -> Self {
+        match error {
+            show::document::Error::Output(error) => Self::Output(error),
+            show::document::Error::NotUnderstood(what) => Self::Answer(what),
+        }
+    }
+}
+
 impl Failure {
     /// Wrong usage without a hint.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -174,6 +183,13 @@ impl Failure {
                 }
                 reason::RESTORE_IN_PROGRESS => {
                     Some("wait for it with `rewind restore watch`, or resume or cancel it")
+                }
+                reason::CHANGE_ENDED => Some("`rewind tenant change show` tells what became of it"),
+                reason::EXPORT_REQUIRED => Some(
+                    "export it, or say --without-export; `rewind keys export` makes a recovery bundle besides",
+                ),
+                reason::SNAPSHOT_HELD => {
+                    Some("`rewind snapshot hold SNAPSHOT --lift` asks for the end of the hold")
                 }
                 reason::CUSTOM_CLOUD_REFUSED => {
                     Some("the server must run with REWIND_CUSTOM_CLOUDS=allow")

@@ -36,7 +36,7 @@ roles = ["reader", "approver"]
 token = "file:approver.token"
 "#;
 /// What the embedded services still take from the environment.
-const FROM_ENVIRONMENT: [&str; 17] = [
+const FROM_ENVIRONMENT: [&str; 24] = [
     "REWIND_CREDENTIAL_",
     "REWIND_READER_",
     "REWIND_WRITER_",
@@ -47,6 +47,7 @@ const FROM_ENVIRONMENT: [&str; 17] = [
     "REWIND_COPY_",
     "AZURE_FEDERATED_TOKEN_FILE",
     "REWIND_SCHEDULE",
+    "REWIND_GUARDED_CHANGES_WAIT",
     "REWIND_RECONCILE_EVERY",
     "REWIND_GRAPH_LIMITS",
     "REWIND_CACHE_BYTES",
@@ -54,6 +55,12 @@ const FROM_ENVIRONMENT: [&str; 17] = [
     "REWIND_SIGNAL_POLL",
     "OTEL_EXPORTER_OTLP_",
     "REWIND_GRACE",
+    "REWIND_OIDC_",
+    "REWIND_ROLES_FILE",
+    "REWIND_CALLER_",
+    "REWIND_TENANT_",
+    "REWIND_CALLS",
+    "REWIND_DEADLINE",
 ];
 
 /// A running installation.

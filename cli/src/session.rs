@@ -47,7 +47,7 @@ impl Session {
         }
         let request = self.client.unary(v1::ListTenantsRequest {
             page_size: 2,
-            page_token: String::new(),
+            ..v1::ListTenantsRequest::default()
         });
         let answer = self
             .client

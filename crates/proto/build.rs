@@ -22,7 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "store",
         "signal",
         "protection",
+        "grant",
         "audit",
+        "lifecycle",
+        "overview",
     ]
     .map(|name| root.join(format!("rewind/v1/{name}.proto")));
     let mut compiler = protox::Compiler::new([&root])?;

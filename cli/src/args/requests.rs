@@ -13,6 +13,7 @@ use model::{PlanId, ReportId, RestoreId, SignalId, SnapshotId, TenantId};
 use proto::name::{parse_plan, parse_report, parse_restore, parse_signal, parse_snapshot};
 use runtime::credentials::WORKLOAD_IDENTITY;
 
+use super::tenants::{ChangeCommand, Filter, ImportTenants, Offboard, Overview, Sorted};
 use super::value;
 
 /// What a resource argument named: a full name, or a bare id of some tenant.
@@ -98,13 +99,28 @@ pub(crate) enum TenantCommand {
     /// Registers a tenant
     Add(Box<AddTenant>),
     /// Lists the tenants that you may see
-    List,
+    List(Filter),
     /// Shows one tenant
     Show(OneTenant),
     /// Tries a tenant's credentials, licence and permissions
     Check(OneTenant),
-    /// Changes settings of a registered tenant
-    Update(UpdateTenant),
+    /// Changes settings of a registered tenant; what would protect less waits for a second person
+    Update(Box<UpdateTenant>),
+    /// Registers the tenants of a CSV file
+    Import(ImportTenants),
+    /// Tells how all tenants are, and which somebody should look at
+    Overview(Overview),
+    /// Asks that a tenant be suspended: nothing is collected, and what there is stays
+    Suspend(OneTenant),
+    /// Serves a suspended tenant again
+    Resume(OneTenant),
+    /// Asks that a tenant be erased for good, after an export
+    Offboard(Offboard),
+    /// Prints the certificate of a tenant's erasure
+    Certificate(OneTenant),
+    /// Shows, approves and cancels what was asked for and protects a tenant less
+    #[command(subcommand)]
+    Change(ChangeCommand),
 }
 
 /// Arguments of `rewind tenant update`.
@@ -128,6 +144,20 @@ pub(crate) struct UpdateTenant {
     /// Sends signals nowhere any more
     #[arg(long, conflicts_with = "webhook")]
     pub(crate) no_webhook: bool,
+    /// What people call it
+    #[arg(long, value_name = "NAME", value_parser = value::text)]
+    pub(crate) name: Option<String>,
+    /// Which snapshots are kept, such as recent=5,weeks=4,months=12; also days, floor-days, minimum
+    #[arg(long, value_name = "NAME=N,…", value_parser = value::retention)]
+    pub(crate) retention: Option<String>,
+    #[command(flatten)]
+    pub(crate) sorted: Sorted,
+    /// Takes it out of all groups
+    #[arg(long, conflicts_with = "groups")]
+    pub(crate) no_groups: bool,
+    /// Takes all labels away
+    #[arg(long, conflicts_with = "labels")]
+    pub(crate) no_labels: bool,
 }
 
 /// What is watched after each daily snapshot, and in the audit log.
@@ -326,6 +356,75 @@ pub(crate) struct ApplyProtection {
     pub(crate) waiting: Waiting,
 }
 
+/// `rewind access …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessCommand {
+    /// Lists what is granted
+    List,
+    /// Grants roles, to be held by callers with a token of the OpenID issuer
+    Grant(GrantAccess),
+    /// Takes a grant back
+    Revoke(RevokeAccess),
+}
+
+/// Arguments of `rewind access grant`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("holder").required(true).args(["name", "subject", "claim"])))]
+#[command(group(ArgGroup::new("scope").required(true).args(["for_tenant", "every_tenant"])))]
+pub(crate) struct GrantAccess {
+    /// To who is called so by the issuer
+    #[arg(long, value_name = "NAME", value_parser = value::text)]
+    pub(crate) name: Option<String>,
+    /// To whom the issuer knows by this `sub`, or Entra ID by this object id
+    #[arg(long, value_name = "ID", value_parser = value::text)]
+    pub(crate) subject: Option<String>,
+    /// To everybody whose token has this value in its claim of roles
+    #[arg(long, value_name = "VALUE", value_parser = value::text)]
+    pub(crate) claim: Option<String>,
+    /// What they may do
+    #[arg(long, value_name = "ROLE", required = true)]
+    pub(crate) role: Vec<GrantedRole>,
+    /// For this tenant
+    #[arg(long, value_name = "GUID", value_parser = value::tenant)]
+    pub(crate) for_tenant: Vec<TenantId>,
+    /// For every tenant, also those registered later
+    #[arg(long)]
+    pub(crate) every_tenant: bool,
+}
+
+/// A role to be granted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum GrantedRole {
+    /// Sees snapshots, reports, plans and restores
+    Reader,
+    /// Also takes snapshots, and creates reports and restores
+    Administrator,
+    /// Approves what needs a second person
+    Approver,
+    /// Registers tenants and changes settings
+    Operator,
+}
+
+impl GrantedRole {
+    /// The role of the contract.
+    pub(crate) fn in_contract(self) -> proto::v1::Role {
+        match self {
+            Self::Reader => proto::v1::Role::Reader,
+            Self::Administrator => proto::v1::Role::Administrator,
+            Self::Approver => proto::v1::Role::Approver,
+            Self::Operator => proto::v1::Role::Operator,
+        }
+    }
+}
+
+/// Arguments of `rewind access revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeAccess {
+    /// The grant, as `rewind access list` names it
+    #[arg(value_name = "GRANT", value_parser = value::text)]
+    pub(crate) grant: String,
+}
+
 /// `rewind store …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
@@ -426,6 +525,8 @@ pub(crate) struct AddTenant {
     pub(crate) watched: Watched,
     #[command(flatten)]
     pub(crate) webhook: Webhook,
+    #[command(flatten)]
+    pub(crate) sorted: Sorted,
 }
 
 /// The clouds that Microsoft runs.

@@ -72,6 +72,13 @@ pub(crate) fn retention(text: &str) -> Result<String, String> {
 }
 
 /// A policy of approval.
+pub(crate) fn window(text: &str) -> Result<String, String> {
+    let window: model::schedule::Window = text
+        .parse()
+        .map_err(|error: model::schedule::InvalidWindow| error.to_string())?;
+    Ok(window.to_string())
+}
+
 pub(crate) fn approval(text: &str) -> Result<String, String> {
     let policy: Result<approval::Policy, approval::InvalidPolicy> = text.parse();
     policy

@@ -79,6 +79,7 @@ async fn tenants(session: &Session, global: &Global) -> Result<Vec<TenantId>, Fa
         let request = client.unary(v1::ListTenantsRequest {
             page_size: PAGE,
             page_token,
+            ..v1::ListTenantsRequest::default()
         });
         let answer = client.tenants().list_tenants(request).await?.into_inner();
         Ok((answer.tenants, answer.next_page_token))

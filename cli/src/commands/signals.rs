@@ -55,6 +55,12 @@ pub(crate) fn min_severity(severity: Option<Severity>) -> v1::Severity {
     }
 }
 
+/// The severity of a word, as flags take it.
+pub(crate) fn severity_of(word: &str) -> Option<v1::Severity> {
+    let severity = <Severity as clap::ValueEnum>::from_str(word, true).ok()?;
+    Some(min_severity(Some(severity)))
+}
+
 async fn list(args: &ListSignals, global: &Global, output: Output) -> Result<u8, Failure> {
     let from_time = from_time(args.since)?;
     let session = Session::open(global, output).await?;

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::args::{Global, HoldSnapshot, ShowSnapshot, SnapshotCommand, TakeSnapshot};
 use crate::client::{PAGE, all_pages, required};
+use crate::commands::tenant::change;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::{Update, watch};
@@ -219,9 +220,12 @@ async fn hold(args: &HoldSnapshot, global: &Global, output: Output) -> Result<u8
         }
         None => {
             let request = client.unary(v1::LiftHoldRequest { name, request_id });
-            required(client.snapshots().lift_hold(request).await, |answer| {
-                answer.snapshot
-            })?
+            let answer = client.snapshots().lift_hold(request).await?.into_inner();
+            if let Some(pending) = &answer.pending_change {
+                return change::pending(pending, &output);
+            }
+            let held = answer.snapshot;
+            held.ok_or(Failure::Answer("it names no resource"))?
         }
     };
     print(&snapshot, &output)?;

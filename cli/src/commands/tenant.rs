@@ -1,5 +1,10 @@
 //! `rewind tenant …`: registers tenants and tells whether they can be served.
 
+pub(crate) mod change;
+mod import;
+mod lifecycle;
+mod overview;
+
 use std::collections::BTreeSet;
 
 use model::ProofKind;
@@ -11,7 +16,7 @@ use runtime::exit;
 use serde_json::Value;
 
 use crate::args::value::reference;
-use crate::args::{AddTenant, Global, OneTenant, TenantCommand, UpdateTenant, Webhook};
+use crate::args::{AddTenant, Filter, Global, OneTenant, TenantCommand, UpdateTenant, Webhook};
 use crate::client::{PAGE, all_pages, required};
 use crate::commands::signals::min_severity;
 use crate::failure::Failure;
@@ -28,10 +33,17 @@ pub(crate) async fn run(
 ) -> Result<u8, Failure> {
     match command {
         TenantCommand::Add(args) => add(args, global, output).await,
-        TenantCommand::List => list(global, output).await,
+        TenantCommand::List(filter) => list(filter, global, output).await,
         TenantCommand::Show(args) => show(args, global, output).await,
         TenantCommand::Check(args) => check(args, global, output).await,
         TenantCommand::Update(args) => update(args, global, output).await,
+        TenantCommand::Import(args) => import::run(args, global, output).await,
+        TenantCommand::Overview(args) => overview::run(args, global, output).await,
+        TenantCommand::Suspend(args) => lifecycle::suspend(args, global, output).await,
+        TenantCommand::Resume(args) => lifecycle::resume(args, global, output).await,
+        TenantCommand::Offboard(args) => lifecycle::offboard(args, global, output).await,
+        TenantCommand::Certificate(args) => lifecycle::certificate(args, global, output).await,
+        TenantCommand::Change(command) => change::run(command, global, output).await,
     }
 }
 
@@ -69,12 +81,16 @@ async fn add(args: &AddTenant, global: &Global, output: Output) -> Result<u8, Fa
         audit_watch: watched(args.watched.of_audit())?.unwrap_or_default(),
         approval: args.approval.clone().unwrap_or_default(),
         webhook: webhook(&args.webhook)?,
+        groups: args.sorted.groups.clone(),
+        labels: args.sorted.labels.iter().cloned().collect(),
+        schedule: args.sorted.schedule.clone().unwrap_or_default(),
         ..Default::default()
     };
     let session = Session::open(global, output).await?;
     let request = v1::CreateTenantRequest {
         tenant: Some(tenant),
         request_id: session.client.request_id(),
+        validate_only: false,
     };
     let tenant = required(
         session
@@ -118,28 +134,45 @@ async fn update(args: &UpdateTenant, global: &Global, output: Output) -> Result<
         true => Some(v1::Webhook::default()),
         false => webhook(&args.webhook)?,
     };
-    let watches = drift_watch.is_some() || audit_watch.is_some();
-    let guards = args.approval.is_some() || break_glass.is_some();
-    if !watches && !guards && webhook.is_none() {
+    let groups = (args.no_groups || !args.sorted.groups.is_empty()).then(|| v1::TenantGroups {
+        names: args.sorted.groups.clone(),
+    });
+    let labels = (args.no_labels || !args.sorted.labels.is_empty()).then(|| v1::TenantLabels {
+        labels: args.sorted.labels.iter().cloned().collect(),
+    });
+    let wanted = v1::UpdateTenantRequest {
+        drift_watch,
+        audit_watch,
+        approval: args.approval.clone(),
+        break_glass,
+        webhook,
+        retention: args.retention.clone(),
+        display_name: args.name.clone(),
+        groups,
+        labels,
+        schedule: args.sorted.schedule.clone(),
+        ..v1::UpdateTenantRequest::default()
+    };
+    if wanted == v1::UpdateTenantRequest::default() {
         return Err(Failure::usage("nothing to change is named"));
     }
     let session = Session::open(global, output).await?;
     let name = proto::name::tenant(&session.tenant(args.tenant.tenant.as_ref()).await?);
     let request = session.client.unary(v1::UpdateTenantRequest {
         name,
-        drift_watch,
-        audit_watch,
-        approval: args.approval.clone(),
-        break_glass,
-        webhook,
         request_id: session.client.request_id(),
+        ..wanted
     });
-    let tenant = required(
-        session.client.tenants().update_tenant(request).await,
-        |answer| answer.tenant,
-    )?;
+    let answer = session.client.tenants().update_tenant(request).await;
+    let answer = answer?.into_inner();
+    let tenant = answer
+        .tenant
+        .ok_or(Failure::Answer("it names no resource"))?;
     print(&tenant, &output)?;
-    Ok(exit::DONE)
+    match &answer.pending_change {
+        Some(pending) => Ok(change::waits(pending, &output)),
+        None => Ok(exit::DONE),
+    }
 }
 
 /// An application as its flags name it: those for a secret, a certificate and a
@@ -165,13 +198,16 @@ fn application(
     }))
 }
 
-async fn list(global: &Global, output: Output) -> Result<u8, Failure> {
+async fn list(filter: &Filter, global: &Global, output: Output) -> Result<u8, Failure> {
     let session = Session::open(global, output).await?;
     let client = &session.client;
     let tenants = all_pages(|page_token| async move {
         let request = client.unary(v1::ListTenantsRequest {
             page_size: PAGE,
             page_token,
+            group: filter.group.clone().unwrap_or_default(),
+            labels: filter.labels.clone(),
+            text: filter.text.clone().unwrap_or_default(),
         });
         let answer = client.tenants().list_tenants(request).await?.into_inner();
         Ok((answer.tenants, answer.next_page_token))
@@ -193,10 +229,12 @@ async fn list(global: &Global, output: Output) -> Result<u8, Failure> {
                     tenant.display_name.clone(),
                     tenant.cloud.clone(),
                     time(tenant.create_time.as_ref()),
+                    state(tenant),
+                    tenant.groups.join(", "),
                 ]
             };
             table(
-                ["ID", "NAME", "CLOUD", "REGISTERED"],
+                ["ID", "NAME", "CLOUD", "REGISTERED", "STATE", "GROUPS"],
                 tenants.iter().map(row),
             )
         },
@@ -250,6 +288,10 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
                 ("Drift watch", or_dash(&tenant.drift_watch)),
                 ("Audit watch", or_dash(&tenant.audit_watch)),
                 ("Approval", or_dash(&tenant.approval)),
+                ("State", state(tenant)),
+                ("Groups", or_dash(&tenant.groups.join(", "))),
+                ("Labels", or_dash(&labels(tenant))),
+                ("Schedule", or_dash(&schedule(tenant))),
                 ("Registered", time(tenant.create_time.as_ref())),
             ];
             let webhook = tenant.webhook.as_ref().map(|it| ("Webhook", receiver(it)));
@@ -260,6 +302,29 @@ fn print(tenant: &v1::Tenant, output: &Output) -> Result<(), Failure> {
             )
         },
     )
+}
+
+/// Whether a tenant is served.
+fn state(tenant: &v1::Tenant) -> String {
+    word(tenant.state().as_str_name(), "TENANT_STATE_")
+}
+
+fn labels(tenant: &v1::Tenant) -> String {
+    let mut labels: Vec<String> = tenant
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    labels.sort();
+    labels.join(", ")
+}
+
+/// When daily snapshots begin, and the next one.
+fn schedule(tenant: &v1::Tenant) -> String {
+    match &tenant.next_slot_time {
+        None => tenant.schedule.clone(),
+        Some(next) => format!("{} UTC, next {}", tenant.schedule, time(Some(next))),
+    }
 }
 
 /// Where signals are sent, and which.

@@ -146,7 +146,9 @@ impl AuditService for Fake {
 fn who_called_is_listed_as_a_table_and_as_json() {
     let gateway = Gateway::start(Fake::default());
     let run = gateway.rewind(&["audit", "list"]).exits(0);
-    assert_data_eq!(&run.out, str![[r#"
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
 TIME                  KIND      WHO  FROM          WHAT           ABOUT                                                               OUTCOME
 2026-11-18T11:06:40Z  mutation  ana  192.0.2.7     TakeSnapshot   tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/s/u{1b}[31m  unknown
 2026-11-18T11:06:40Z  read      ana  192.0.2.7     GetSnapshot    tenants/0a1b2c3d-0000-4000-8000-000000000001/snapshots/s/u{1b}[31m  succeeded
@@ -154,7 +156,8 @@ TIME                  KIND      WHO  FROM          WHAT           ABOUT         
 2026-11-18T11:06:40Z  lost                         3 entries
 2026-11-18T11:06:40Z  start                        version 1.2.3
 
-"#]]);
+"#]]
+    );
     assert!(run.err.is_empty(), "{run:?}");
     let run = gateway.rewind(&["audit", "list", "--output", "json"]);
     let list = run.exits(0).json();
@@ -239,11 +242,14 @@ fn what_cannot_be_read_is_a_warning() {
 fn verification_fails_where_anything_is_wrong() {
     let gateway = Gateway::start(Fake::default());
     let run = gateway.rewind(&["audit", "verify"]).exits(0);
-    assert_data_eq!(&run.out, str![[r#"
+    assert_data_eq!(
+        &run.out,
+        str![[r#"
 WRITER                        VERSION  BEGAN                 LAST                  FILES  VOUCHED FOR  ENTRIES  ENDED
 20261118T110000-0123456789ab  1.2.3    2026-11-18T11:06:40Z  2026-11-18T11:07:40Z  12     10           5        no
 
-"#]]);
+"#]]
+    );
     let flawed = |verification: AuditVerification| {
         Gateway::start(Fake {
             verification,

@@ -34,6 +34,83 @@ pub(crate) fn tenant(id: &str, display_name: &str) -> Tenant {
     }
 }
 
+/// A change that waits for a second person.
+pub(crate) fn change() -> GuardedChange {
+    GuardedChange {
+        name: name("changes", "3"),
+        kind: GuardedChangeKind::Suspend.into(),
+        author: "ann".to_owned(),
+        create_time: at(0),
+        approve_by_time: at(604_800),
+        effects: vec!["suspends the tenant".to_owned()],
+        severity: Severity::Critical.into(),
+        hash: "c0ffee".to_owned(),
+        state: GuardedChangeState::Pending.into(),
+        ..GuardedChange::default()
+    }
+}
+
+/// The certificate of the other tenant's erasure.
+pub(crate) fn certificates(parent: &str) -> Vec<ErasureCertificate> {
+    if !parent.ends_with(OTHER) {
+        return Vec::new();
+    }
+    vec![ErasureCertificate {
+        name: format!("{parent}/erasures/3"),
+        display_name: "Fabrikam".to_owned(),
+        kind: GuardedChangeKind::Offboard.into(),
+        author: "ann".to_owned(),
+        request_time: at(0),
+        approver: "ben".to_owned(),
+        approve_time: at(60),
+        change_hash: "c0ffee".to_owned(),
+        erase_time: at(120),
+        keys: vec![ErasedKey {
+            number: 1,
+            public_key_digest: "beef".to_owned(),
+        }],
+        proof: "ok".to_owned(),
+        proof_detail: "what was deleted is gone".to_owned(),
+        remaining_file_count: 9,
+        remaining_bytes: 2_048,
+        remains: vec!["9 files".to_owned(), "what was logged".to_owned()],
+        ..ErasureCertificate::default()
+    }]
+}
+
+/// How a tenant is.
+pub(crate) fn overview(tenant: &Tenant) -> TenantOverview {
+    let day = |date: &str, changes: i64| DaySummary {
+        date: date.to_owned(),
+        changes: Some(changes),
+        ..DaySummary::default()
+    };
+    TenantOverview {
+        name: tenant.name.clone(),
+        display_name: tenant.display_name.clone(),
+        state: TenantState::Active.into(),
+        summary: Some(TenantSummary {
+            last_snapshot: format!("{}/snapshots/20261118-daily", tenant.name),
+            counts: vec![TypeCount {
+                r#type: "user".to_owned(),
+                count: 120,
+            }],
+            days: vec![day("2026-11-17", 7), day("2026-11-18", 14)],
+            posture_score: Some(60),
+            stored_bytes: 2_048,
+            ..TenantSummary::default()
+        }),
+        age_seconds: Some(7_200),
+        week_changes: 21,
+        signals: Some(SignalTotals {
+            critical: 1,
+            ..SignalTotals::default()
+        }),
+        attention: vec!["1 critical signals in 7 days".to_owned()],
+        ..TenantOverview::default()
+    }
+}
+
 pub(crate) fn snapshot(id: &str, state: SnapshotState) -> Snapshot {
     let record = |kind: &str, problem: &str| KindRecord {
         kind: kind.to_owned(),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use proto::v1::diff_service_server::DiffService;
+use proto::v1::grant_service_server::GrantService;
 use proto::v1::key_service_server::KeyService;
+use proto::v1::lifecycle_service_server::LifecycleService;
 use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::restore_service_server::RestoreService;
 use proto::v1::signal_service_server::SignalService;
@@ -22,6 +24,7 @@ pub(crate) struct Fake {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) check: CheckTenantResponse,
     pub(crate) store: CheckStoreResponse,
+    pub(crate) grants: Vec<Grant>,
     pub(crate) snapshot: Snapshot,
     pub(crate) objects: Vec<SnapshotObject>,
     pub(crate) report: Report,
@@ -40,6 +43,10 @@ pub(crate) struct Fake {
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) audit_unreadable: i64,
     pub(crate) verification: AuditVerification,
+    /// What an update, a hold that is lifted or an erasure waits for.
+    pub(crate) pending: Option<GuardedChange>,
+    /// Whether tenants that are registered are so already.
+    pub(crate) already_registered: bool,
     /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
     /// A tenant whose keys cannot be had.
@@ -56,6 +63,7 @@ impl Default for Fake {
             tenants: vec![canned::tenant(TENANT, "Contoso")],
             check: CheckTenantResponse::default(),
             store: CheckStoreResponse::default(),
+            grants: Vec::new(),
             snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
             objects: canned::objects().to_vec(),
             report: canned::report("r1", ReportState::Succeeded),
@@ -71,6 +79,8 @@ impl Default for Fake {
             audit: crate::auditing::entries(),
             audit_unreadable: 0,
             verification: crate::auditing::verification(),
+            pending: None,
+            already_registered: false,
             errors: BTreeMap::new(),
             keyless: None,
             broken_streams: Mutex::new(0),
@@ -212,7 +222,10 @@ impl TenantService for Fake {
             self,
             request,
             CreateTenantRequest,
-            CreateTenantResponse { tenant }
+            CreateTenantResponse {
+                tenant,
+                already_registered: self.already_registered
+            }
         )
     }
     async fn update_tenant(
@@ -236,7 +249,10 @@ impl TenantService for Fake {
             self,
             request,
             UpdateTenantRequest,
-            UpdateTenantResponse { tenant }
+            UpdateTenantResponse {
+                tenant,
+                pending_change: self.pending.clone()
+            }
         )
     }
     async fn get_tenant(
@@ -275,6 +291,109 @@ impl TenantService for Fake {
         request: Request<CheckTenantRequest>,
     ) -> Result<Response<CheckTenantResponse>, Status> {
         method!(self, request, CheckTenantRequest, self.check.clone())
+    }
+    async fn list_tenant_overviews(
+        &self,
+        request: Request<ListTenantOverviewsRequest>,
+    ) -> Result<Response<ListTenantOverviewsResponse>, Status> {
+        let overviews = self.tenants.iter().map(canned::overview).collect();
+        method!(
+            self,
+            request,
+            ListTenantOverviewsRequest,
+            ListTenantOverviewsResponse {
+                overviews,
+                totals: Some(OverviewTotals {
+                    tenants: 1,
+                    attention: 1,
+                    ..OverviewTotals::default()
+                }),
+                refresh_time: canned::at(0),
+                ..ListTenantOverviewsResponse::default()
+            }
+        )
+    }
+}
+
+#[tonic::async_trait]
+impl LifecycleService for Fake {
+    async fn suspend_tenant(
+        &self,
+        request: Request<SuspendTenantRequest>,
+    ) -> Result<Response<SuspendTenantResponse>, Status> {
+        let change = Some(canned::change());
+        let answer = SuspendTenantResponse { change };
+        method!(self, request, SuspendTenantRequest, answer)
+    }
+    async fn resume_tenant(
+        &self,
+        request: Request<ResumeTenantRequest>,
+    ) -> Result<Response<ResumeTenantResponse>, Status> {
+        let name = request.get_ref().name.clone();
+        let answer = ResumeTenantResponse { name };
+        method!(self, request, ResumeTenantRequest, answer)
+    }
+    async fn offboard_tenant(
+        &self,
+        request: Request<OffboardTenantRequest>,
+    ) -> Result<Response<OffboardTenantResponse>, Status> {
+        let change = Some(canned::change());
+        let answer = OffboardTenantResponse { change };
+        method!(self, request, OffboardTenantRequest, answer)
+    }
+    async fn list_guarded_changes(
+        &self,
+        request: Request<ListGuardedChangesRequest>,
+    ) -> Result<Response<ListGuardedChangesResponse>, Status> {
+        let answer = ListGuardedChangesResponse {
+            changes: vec![canned::change()],
+            next_page_token: String::new(),
+        };
+        method!(self, request, ListGuardedChangesRequest, answer)
+    }
+    async fn get_guarded_change(
+        &self,
+        request: Request<GetGuardedChangeRequest>,
+    ) -> Result<Response<GetGuardedChangeResponse>, Status> {
+        let change = Some(canned::change());
+        let answer = GetGuardedChangeResponse { change };
+        method!(self, request, GetGuardedChangeRequest, answer)
+    }
+    async fn approve_guarded_change(
+        &self,
+        request: Request<ApproveGuardedChangeRequest>,
+    ) -> Result<Response<ApproveGuardedChangeResponse>, Status> {
+        let change = Some(GuardedChange {
+            state: GuardedChangeState::Approved.into(),
+            approver: "ben".to_owned(),
+            approve_time: canned::at(60),
+            effective_time: canned::at(120),
+            ..canned::change()
+        });
+        let answer = ApproveGuardedChangeResponse { change };
+        method!(self, request, ApproveGuardedChangeRequest, answer)
+    }
+    async fn cancel_guarded_change(
+        &self,
+        request: Request<CancelGuardedChangeRequest>,
+    ) -> Result<Response<CancelGuardedChangeResponse>, Status> {
+        let change = Some(GuardedChange {
+            state: GuardedChangeState::Cancelled.into(),
+            cancelled_by: "ben".to_owned(),
+            detail: request.get_ref().reason.clone(),
+            end_time: canned::at(60),
+            ..canned::change()
+        });
+        let answer = CancelGuardedChangeResponse { change };
+        method!(self, request, CancelGuardedChangeRequest, answer)
+    }
+    async fn list_erasures(
+        &self,
+        request: Request<ListErasuresRequest>,
+    ) -> Result<Response<ListErasuresResponse>, Status> {
+        let certificates = canned::certificates(&request.get_ref().parent);
+        let answer = ListErasuresResponse { certificates };
+        method!(self, request, ListErasuresRequest, answer)
     }
 }
 
@@ -375,6 +494,46 @@ impl SignalService for Fake {
 }
 
 #[tonic::async_trait]
+impl GrantService for Fake {
+    async fn list_grants(
+        &self,
+        request: Request<ListGrantsRequest>,
+    ) -> Result<Response<ListGrantsResponse>, Status> {
+        let grants = self.grants.clone();
+        let answer = ListGrantsResponse {
+            grants,
+            next_page_token: String::new(),
+        };
+        method!(self, request, ListGrantsRequest, answer)
+    }
+
+    async fn create_grant(
+        &self,
+        request: Request<CreateGrantRequest>,
+    ) -> Result<Response<CreateGrantResponse>, Status> {
+        let asked = request.get_ref().grant.clone().unwrap_or_default();
+        let grant = Some(Grant {
+            name: "grants/1f0a52c45e7cb117".to_owned(),
+            author: "anna@contoso.com#1f0a52c45e7cb117".to_owned(),
+            ..asked
+        });
+        method!(
+            self,
+            request,
+            CreateGrantRequest,
+            CreateGrantResponse { grant }
+        )
+    }
+
+    async fn delete_grant(
+        &self,
+        request: Request<DeleteGrantRequest>,
+    ) -> Result<Response<DeleteGrantResponse>, Status> {
+        method!(self, request, DeleteGrantRequest, DeleteGrantResponse {})
+    }
+}
+
+#[tonic::async_trait]
 impl StoreService for Fake {
     async fn check_store(
         &self,
@@ -463,7 +622,8 @@ impl SnapshotService for Fake {
             request,
             LiftHoldRequest,
             LiftHoldResponse {
-                snapshot: Some(self.snapshot.clone())
+                snapshot: Some(self.snapshot.clone()),
+                pending_change: self.pending.clone()
             }
         )
     }
@@ -1018,7 +1178,8 @@ impl KeyService for Fake {
             EraseKeysResponse {
                 name,
                 deleted_count: 1,
-                proof: Some(proof)
+                proof: self.pending.is_none().then_some(proof),
+                pending_change: self.pending.clone()
             }
         )
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::diff_service_server::DiffServiceServer;
+use proto::v1::grant_service_server::GrantServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
+use proto::v1::lifecycle_service_server::LifecycleServiceServer;
 use proto::v1::protection_service_server::ProtectionServiceServer;
 use proto::v1::restore_service_server::RestoreServiceServer;
 use proto::v1::signal_service_server::SignalServiceServer;
@@ -68,10 +70,12 @@ impl Gateway {
         let server = tonic::transport::Server::builder()
             .add_service(TenantServiceServer::from_arc(fake.clone()))
             .add_service(SnapshotServiceServer::from_arc(fake.clone()))
+            .add_service(GrantServiceServer::from_arc(fake.clone()))
             .add_service(StoreServiceServer::from_arc(fake.clone()))
             .add_service(DiffServiceServer::from_arc(fake.clone()))
             .add_service(RestoreServiceServer::from_arc(fake.clone()))
             .add_service(KeyServiceServer::from_arc(fake.clone()))
+            .add_service(LifecycleServiceServer::from_arc(fake.clone()))
             .add_service(ProtectionServiceServer::from_arc(fake.clone()))
             .add_service(SignalServiceServer::from_arc(fake.clone()))
             .add_service(AuditServiceServer::from_arc(fake.clone()))

@@ -3,6 +3,7 @@
 //! Owns the client's contract: what it sends, what it prints where, and its
 //! exit codes. Nothing here needs a tenant.
 
+mod access;
 mod auditing;
 mod canned;
 mod copying;
@@ -19,5 +20,6 @@ mod reports;
 mod restoring;
 mod signals;
 mod simulating;
+mod tenants;
 mod usage;
 mod waiting;

@@ -157,10 +157,32 @@ async fn an_erased_tenant_says_so_until_a_bundle_undoes_it() {
     world.is_whole("latest").await;
 
     let run_erase = async || world.run_json(&[&erase[..], &[TENANT]].concat()).await;
-    let done = run_erase().await.exits(0).json();
-    assert_eq!(done["deletedCount"], 1, "{done}");
-    assert_eq!(done["proof"]["outcome"], "STORE_OUTCOME_OK", "{done}");
-    assert_eq!(run_erase().await.exits(0).json()["deletedCount"], 0);
+    let asked = run_erase().await.exits(3).json();
+    assert_eq!(asked["state"], "GUARDED_CHANGE_STATE_PENDING", "{asked}");
+    world.is_whole("latest").await;
+    let own = [
+        "tenant",
+        "change",
+        "approve",
+        "1",
+        "--hash",
+        &text(&asked["hash"]),
+    ];
+    let own = world.run(&own).await;
+    own.fails(5, &["[APPROVAL_OF_OWN_PLAN]"]);
+    world.approve_newest().await;
+    let certificates = loop {
+        let run = world.run_json(&["tenant", "certificate"]).await;
+        if run.code == Some(0) {
+            break run.json();
+        }
+    };
+    assert_eq!(certificates[0]["proof"], "ok", "{certificates}");
+    assert_eq!(certificates[0]["author"], "development", "{certificates}");
+    assert_eq!(certificates[0]["approver"], "approver", "{certificates}");
+    let again = run_erase().await.exits(0).json();
+    assert_eq!(again["deletedCount"], 0);
+    assert_eq!(again["proof"]["outcome"], "STORE_OUTCOME_OK", "{again}");
     let gone: [&[&str]; 5] = [
         &["snapshot", "list"],
         &["snapshot", "show", "latest"],

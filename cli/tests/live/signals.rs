@@ -122,6 +122,9 @@ async fn opened(vault: &Vault) -> TenantVault {
 async fn what_happened_between_two_days_is_listed_and_shown() {
     let world = World::start(60).await;
     world.register().await;
+    // A day's snapshot is due whenever this runs.
+    let early = ["tenant", "update", "--schedule", "00:00-00:01"];
+    assert_eq!(world.json(&early).await["schedule"], "00:00-00:01");
     assert_eq!(world.json(&["signals", "list"]).await, json!([]));
 
     let stop = CancellationToken::new();
@@ -164,7 +167,19 @@ async fn what_happened_between_two_days_is_listed_and_shown() {
         .await
         .fails(4, &["NOT_FOUND"]);
 
-    let updated = ["tenant", "update", "--drift-watch", "off"];
-    assert_eq!(world.json(&updated).await["driftWatch"], "off");
-    assert_eq!(world.json(&["tenant", "show"]).await["driftWatch"], "off");
+    let updated = ["tenant", "update", "--drift-rule", "mass-disable=any"];
+    let watch = "on,mass-disable=any";
+    assert_eq!(world.json(&updated).await["driftWatch"], watch);
+    assert_eq!(world.json(&["tenant", "show"]).await["driftWatch"], watch);
+    // What sees less waits for somebody else.
+    let less = world
+        .run(&["tenant", "update", "--drift-watch", "off"])
+        .await;
+    less.exits(3);
+    assert_eq!(world.json(&["tenant", "show"]).await["driftWatch"], watch);
+    let pending = world.json(&["tenant", "change", "list", "--open"]).await;
+    assert_eq!(
+        pending[0]["settings"][0]["field"], "drift_watch",
+        "{pending}"
+    );
 }

@@ -183,7 +183,8 @@ impl Up {
             .env("REWIND_CREDENTIAL_READER_WRONG", WRONG_SECRET)
             .env("REWIND_CREDENTIAL_WEBHOOK_PRACTICE", WEBHOOK_SECRET)
             .env("REWIND_DELIVERY_SWEEP", "50ms")
-            .env("REWIND_SIGNAL_POLL", "50ms");
+            .env("REWIND_SIGNAL_POLL", "50ms")
+            .env("REWIND_GUARDED_CHANGES_WAIT", "0s");
         command
     }
 
@@ -322,6 +323,16 @@ impl World {
     /// Runs a command for programs that succeeds.
     pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
         self.run_json(arguments).await.exits(0).json()
+    }
+
+    /// Lets the second person agree to the newest guarded change.
+    pub(crate) async fn approve_newest(&self) {
+        let changes = self.json(&["tenant", "change", "list"]).await;
+        let (name, hash) = (text(&changes[0]["name"]), text(&changes[0]["hash"]));
+        let approver = self.data().join("approver.token").display().to_string();
+        let approve = ["tenant", "change", "approve", &name, "--hash", &hash];
+        let by = ["--token-file", &approver];
+        self.run(&[&approve[..], &by].concat()).await.exits(0);
     }
 
     /// Registers the tenant as the README says.

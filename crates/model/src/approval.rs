@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::catalogue::ObjectType;
 use crate::object::ObjectRef;
+use crate::person;
 
 /// More steps than this need a second person, unless the policy says otherwise.
 ///
@@ -165,6 +166,25 @@ impl Policy {
         reasons
     }
 
+    /// Whether a plan could be applied without a second person, or with an older
+    /// approval, that could not by another policy.
+    #[must_use]
+    pub fn asks_less_than(&self, other: &Self) -> bool {
+        if !other.on {
+            return false;
+        }
+        let more_changes = match (self.changes, other.changes) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(ours), Some(theirs)) => ours > theirs,
+        };
+        !self.on
+            || more_changes
+            || (other.conditional_access && !self.conditional_access)
+            || (other.privileged && !self.privileged)
+            || self.expires_after_hours > other.expires_after_hours
+    }
+
     fn lifetime(&self) -> TimeDelta {
         TimeDelta::hours(i64::from(self.expires_after_hours))
     }
@@ -291,7 +311,7 @@ pub fn standing<'a>(
         approvals
             .iter()
             .rev()
-            .filter(|one| !one.approver.eq_ignore_ascii_case(author))
+            .filter(|one| !person::is_same(&one.approver, author))
     };
     let of_this = || of_others().filter(|one| one.plan_hash == plan_hash);
     // Any that still counts will do, also where a later one counts for less long.

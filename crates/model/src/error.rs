@@ -61,6 +61,8 @@ pub mod reason {
     pub const CONFLICT: &str = "CONFLICT";
     /// The caller's roles do not allow this.
     pub const PERMISSION_DENIED: &str = "PERMISSION_DENIED";
+    /// The caller, or the tenant, has too many calls for now.
+    pub const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
     /// No valid token came with the call.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
     /// The tenant has no active Entra ID P1 or P2 licence.
@@ -119,6 +121,12 @@ pub mod reason {
     pub const NO_COPY_STORE: &str = "NO_COPY_STORE";
     /// The tenant has no webhook that signals could be sent to.
     pub const NO_WEBHOOK: &str = "NO_WEBHOOK";
+    /// The guarded change has come to its end, or cannot be stopped any more.
+    pub const CHANGE_ENDED: &str = "CHANGE_ENDED";
+    /// What is to be erased was not exported.
+    pub const EXPORT_REQUIRED: &str = "EXPORT_REQUIRED";
+    /// A snapshot is held, so that the tenant is not erased.
+    pub const SNAPSHOT_HELD: &str = "SNAPSHOT_HELD";
     /// A defect of this program.
     pub const INTERNAL: &str = "INTERNAL";
 }

@@ -44,6 +44,26 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Whether anything could be let go earlier than by another policy: one number
+    /// that is smaller is enough, whatever the others are.
+    #[must_use]
+    pub fn keeps_less_than(&self, other: &Self) -> bool {
+        let numbers = |it: &Self| {
+            [
+                it.recent,
+                it.days,
+                it.weeks,
+                it.months,
+                it.floor_days,
+                it.minimum.max(1),
+            ]
+        };
+        let (ours, theirs) = (numbers(self), numbers(other));
+        ours.iter().zip(theirs).any(|(ours, theirs)| *ours < theirs)
+    }
+}
+
 /// A policy that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

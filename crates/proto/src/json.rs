@@ -13,6 +13,27 @@ pub fn pool() -> &'static DescriptorPool {
     &POOL
 }
 
+/// A message from its protobuf JSON, as [`to_json`] writes it.
+///
+/// # Errors
+/// Where it is no such message.
+///
+/// # Panics
+/// Where the package has no message of that name.
+pub fn from_json<M: prost::Message + Default>(
+    message: &str,
+    text: &[u8],
+) -> Result<M, serde_json::Error> {
+    let descriptor = POOL
+        .get_message_by_name(&format!("rewind.v1.{message}"))
+        .expect("invariant: the message is in the contract");
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let dynamic = DynamicMessage::deserialize(descriptor, &mut reader)?;
+    reader.end()?;
+    let message = dynamic.transcode_to();
+    Ok(message.expect("invariant: a message decodes as itself"))
+}
+
 /// One message as protobuf JSON.
 ///
 /// `message` is its name within the package, such as `Snapshot`. Fields at

@@ -126,6 +126,35 @@ resource!(
 );
 resource!(signal, parse_signal, parse_signal_in, SignalId, "signals");
 
+/// The name of one of a tenant's guarded changes.
+#[must_use]
+pub fn guarded_change(tenant: &TenantId, number: u32) -> String {
+    format!("tenants/{tenant}/changes/{number}")
+}
+
+/// Reads the name of a guarded change.
+///
+/// # Errors
+/// [`InvalidName`] where it has another shape.
+pub fn parse_guarded_change(
+    field: &'static str,
+    value: &str,
+) -> Result<(TenantId, u32), InvalidName> {
+    let shape = || InvalidName::Shape {
+        field,
+        value: value.chars().take(120).collect(),
+        form: "tenants/{tenant}/changes/{number}",
+    };
+    let parts: Vec<&str> = value.split('/').collect();
+    let ["tenants", tenant, "changes", number] = parts[..] else {
+        return Err(shape());
+    };
+    let tenant = TenantId::parse(tenant).map_err(|source| InvalidName::Id { field, source })?;
+    let digits = number.bytes().all(|b| b.is_ascii_digit());
+    let number = number.parse().ok().filter(|number| digits && *number > 0);
+    Ok((tenant, number.ok_or_else(shape)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +177,14 @@ mod tests {
             parse_snapshot_in("name", &other, &name),
             Err(InvalidName::OtherTenant { field: "name" })
         );
+        let change = guarded_change(&tenant_of(&name).expect("its tenant"), 7);
+        assert_eq!(change, format!("tenants/{TENANT}/changes/7"));
+        let (_, number) = parse_guarded_change("name", &change).expect("a change");
+        assert_eq!(number, 7);
+        for bad in ["0", "+7", "x", "", "7/"] {
+            let bad = format!("tenants/{TENANT}/changes/{bad}");
+            assert!(parse_guarded_change("name", &bad).is_err(), "{bad}");
+        }
         for bad in [
             "",
             "tenants/x",

@@ -46,6 +46,8 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::RESTORE_IN_PROGRESS
         | reason::APPROVAL_EXPIRED
         | reason::APPROVAL_STALE
+        | reason::CHANGE_ENDED
+        | reason::SNAPSHOT_HELD
         | reason::SLOT_TAKEN
         | reason::ALREADY_EXISTS
         | reason::CONFLICT => CONFLICT,
@@ -54,6 +56,7 @@ pub fn exit_code(fault: &dyn Fault) -> u8 {
         | reason::KEY_ERASED
         | reason::SNAPSHOT_INCOMPLETE
         | reason::UNRESOLVED_REFERENCE
+        | reason::EXPORT_REQUIRED
         | reason::NO_COPY_STORE
         | reason::NO_WEBHOOK => FAILED,
         _ => of_kind(fault.kind()),

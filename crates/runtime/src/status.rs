@@ -93,6 +93,9 @@ fn code(kind: ErrorKind, reason: &str) -> Code {
         | reason::SNAPSHOT_INCOMPLETE
         | reason::NO_COPY_STORE
         | reason::NO_WEBHOOK
+        | reason::CHANGE_ENDED
+        | reason::EXPORT_REQUIRED
+        | reason::SNAPSHOT_HELD
         | reason::RESTORE_CANCELLED
         | reason::RESTORE_IN_PROGRESS
         | reason::UNRESOLVED_REFERENCE

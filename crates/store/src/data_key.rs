@@ -16,7 +16,9 @@ use model::TenantId;
 use zeroize::Zeroizing;
 
 pub use stored::{AfterErasure, Imported, Rewrapped};
-pub(crate) use stored::{adopt, check_against, copy, create, erase, numbers, open, rewrap, rotate};
+pub(crate) use stored::{
+    adopt, check_against, copy, create, erase, numbers, open, recipients, rewrap, rotate,
+};
 
 /// An opened data key, in every number that it has.
 pub(crate) struct DataKey {

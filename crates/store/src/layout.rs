@@ -30,11 +30,17 @@ pub enum Area {
     Posture,
     /// Who did what: one hash chain per writer, written by [`crate::audit`] alone.
     Audit,
+    /// What somebody asked for that protects less, and what became of it.
+    Changes,
+    /// How the tenant is, in short.
+    Summary,
+    /// Which snapshots were read out as a whole.
+    Exports,
 }
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Reports,
         Self::Restores,
         Self::Approvals,
@@ -44,6 +50,9 @@ impl Area {
         Self::Deliveries,
         Self::Posture,
         Self::Audit,
+        Self::Changes,
+        Self::Summary,
+        Self::Exports,
     ];
 
     /// The folder's name.
@@ -59,6 +68,9 @@ impl Area {
             Self::Deliveries => "deliveries",
             Self::Posture => "posture",
             Self::Audit => "audit",
+            Self::Changes => "changes",
+            Self::Summary => "summary",
+            Self::Exports => "exports",
         }
     }
 }
@@ -70,6 +82,39 @@ pub const REPORT: &str = "report";
 /// the tenant's audit log was read, and by whom.
 pub const AUDIT: &str = "audit";
 
+/// The one among the [summaries](Area::Summary) that has numbered documents.
+pub const OVERVIEW: &str = "overview";
+
+/// What is kept of the erasures of tenants, beside the tenants.
+#[must_use]
+pub fn erasures() -> Path {
+    Path::from("installation/erasures")
+}
+
+/// What is kept of the erasures of one tenant.
+#[must_use]
+pub fn erasures_of(tenant: &TenantId) -> Path {
+    Path::from(format!("installation/erasures/{tenant}"))
+}
+
+/// A document about one erasure: that it was begun, or its certificate.
+#[must_use]
+pub(crate) fn erasure_document(tenant: &TenantId, change: u32, name: &str) -> Path {
+    Path::from(format!("installation/erasures/{tenant}/{change:06}/{name}"))
+}
+
+/// The marks of guarded changes that have not come to an end, of all tenants.
+#[must_use]
+pub fn open_changes() -> Path {
+    Path::from("installation/changes")
+}
+
+/// The mark of one of them.
+#[must_use]
+pub(crate) fn open_change(tenant: &TenantId, number: u32) -> Path {
+    Path::from(format!("installation/changes/{tenant}/{number:06}"))
+}
+
 /// The folder of all tenants.
 #[must_use]
 pub fn tenants() -> Path {
@@ -80,6 +125,18 @@ pub fn tenants() -> Path {
 #[must_use]
 pub fn tenant(tenant: &TenantId) -> Path {
     Path::from(format!("tenants/{tenant}"))
+}
+
+/// The numbered versions of the installation's grants.
+#[must_use]
+pub fn grants() -> Path {
+    Path::from("installation/grants")
+}
+
+/// One version of the installation's grants.
+#[must_use]
+pub fn grants_at(version: u64) -> Path {
+    Path::from(format!("installation/grants/{version:010}.json"))
 }
 
 /// The files of one trial of the store.

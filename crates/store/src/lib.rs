@@ -45,10 +45,10 @@ pub use manifest::{
     Fate, Head, Lineage, LinkCount, Manifest, RunFile, RunKind, SnapshotMeta, Trigger, TypeCount,
 };
 pub use run::{IdRange, Span};
-pub use tenant_record::{TenantRecord, TenantState, Webhook};
+pub use tenant_record::{InvalidSetting, Setting, TenantRecord, TenantState, Webhook};
 pub use tenant_vault::{
     Announced, Aside, Between, Carried, Claim, Copied, Copying, Damage, DamageKind, Depth, Found,
     FoundPage, LaneMark, Listed, Match, Problem, Pruned, Query, Repaired, Taken, TenantVault,
     Verified,
 };
-pub use vault::{Copies, CopyPlace, Erased, Holder, Place, Vault, Versioned};
+pub use vault::{Copies, CopyPlace, Erased, Holder, Place, Remains, Vault, Versioned};

@@ -228,6 +228,12 @@ impl Manifest {
         matches!(self.fate, Fate::Expiring { .. })
     }
 
+    /// Whether the snapshot is kept whatever retention says.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self.fate, Fate::Held { .. })
+    }
+
     /// Objects in the snapshot, live and soft-deleted.
     #[must_use]
     pub fn object_count(&self) -> u64 {

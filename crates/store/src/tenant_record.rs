@@ -1,10 +1,17 @@
 //! A tenant's registration: what Rewind must know to reach it. Never a secret's
 //! value, only where the service that needs it finds it.
 
+mod settings;
+
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use model::drift::{Severity, Watch};
 use model::retention::Policy;
+use model::schedule::Window;
 use model::{Application, ObjectId, TenantId, approval, watch};
+
+pub use settings::{InvalidSetting, Setting};
 
 /// A registered tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +42,19 @@ pub struct TenantRecord {
     pub approval: approval::Policy,
     /// Where signals are sent, where they are.
     pub webhook: Option<Webhook>,
+    /// The groups that it is in, sorted.
+    pub groups: Vec<String>,
+    /// What else is known of it.
+    pub labels: BTreeMap<String, String>,
+    /// When its daily snapshots begin.
+    pub schedule: Window,
     /// Whether the tenant is served.
     pub state: TenantState,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
+    /// The number of the guarded change that made this version of the registration;
+    /// none made it where it is absent.
+    pub change: Option<u32>,
 }
 
 /// Where a tenant's signals are sent.
@@ -61,6 +77,8 @@ pub enum TenantState {
     Active,
     /// Nothing is read or written until it is resumed.
     Suspended,
+    /// Its keys were deleted, so that nothing of it can be read.
+    Offboarded,
 }
 
 impl TenantRecord {
@@ -82,5 +100,54 @@ fn client_id<'a>(application: &'a Application, installation: Option<&'a str>) ->
     match application {
         Application::Own { client_id, .. } => Some(client_id.as_str()),
         Application::Installation => installation,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Proof, ProofKind};
+
+    use super::*;
+
+    /// A registration with everything as by default.
+    pub(super) fn record() -> TenantRecord {
+        TenantRecord {
+            id: TenantId::parse("33333333-0000-4000-8000-000000000000").expect("a GUID"),
+            name: "Contoso".to_owned(),
+            cloud: "global".to_owned(),
+            graph_url: None,
+            login_url: None,
+            reader: Application::Own {
+                client_id: "r".to_owned(),
+                proof: Proof {
+                    kind: ProofKind::Secret,
+                    reference: "env:R".to_owned(),
+                },
+            },
+            writer: None,
+            break_glass: Vec::new(),
+            retention: Policy::default(),
+            drift_watch: Watch::default(),
+            audit_watch: watch::Watch::default(),
+            approval: approval::Policy::default(),
+            webhook: None,
+            groups: Vec::new(),
+            labels: BTreeMap::new(),
+            schedule: Window::default(),
+            state: TenantState::Active,
+            created_at: DateTime::UNIX_EPOCH,
+            change: None,
+        }
+    }
+
+    #[test]
+    fn an_application_of_the_installation_has_its_client_id() {
+        let shared = TenantRecord {
+            reader: Application::Installation,
+            ..record()
+        };
+        assert_eq!(shared.reader_id(Some("i")), Some("i"));
+        assert_eq!(record().reader_id(Some("i")), Some("r"));
+        assert_eq!(record().writer_id(Some("i")), None);
     }
 }

@@ -22,6 +22,7 @@ mod repair;
 mod reports;
 mod search;
 mod snapshot;
+mod summary;
 mod verify;
 
 use std::sync::Arc;

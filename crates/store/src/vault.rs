@@ -5,8 +5,11 @@
 
 mod audit;
 mod copies;
+mod erasures;
+mod grants;
 mod import;
 mod keys;
+mod numbers;
 mod place;
 
 use std::collections::HashMap;
@@ -30,6 +33,7 @@ use crate::tenant_record::TenantRecord;
 use crate::tenant_vault::TenantVault;
 
 pub use copies::{Copies, CopyPlace};
+pub use erasures::Remains;
 pub use keys::Erased;
 pub use place::{Holder, Place};
 

@@ -9,13 +9,18 @@ use crate::webhook;
 use chrono::{DateTime, Utc};
 use model::drift::{InvalidWatch, Switches, Table};
 use model::retention::{InvalidPolicy, Policy};
+use model::schedule::{InvalidWindow, Window};
 use model::{Application, Cloud, ObjectId, Proof, ProofKind, TenantId, approval as approvals};
-use proto::v1::{AppCredential, Tenant};
+use proto::v1::{self, AppCredential, Tenant};
 use runtime::credentials::{CredentialReference, Kind};
+use std::collections::{BTreeMap, HashMap};
 use store::{TenantRecord, TenantState};
 
 const MAX_NAME: usize = 200;
 const MAX_BREAK_GLASS: usize = 100;
+const MAX_WORD: usize = 63;
+const MAX_GROUPS: usize = 20;
+const MAX_LABELS: usize = 32;
 
 /// Whether tenants may name hosts of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +46,14 @@ pub(crate) fn record(
     let (reader, writer) = applications(tenant.reader, tenant.writer, installed)?;
     Ok(TenantRecord {
         id,
-        name: name(&tenant.display_name)?,
+        name: name("tenant.display_name", &tenant.display_name)?,
         cloud: cloud(&tenant.cloud)?,
         graph_url: host("graph_url", tenant.graph_url, clouds)?,
         login_url: host("login_url", tenant.login_url, clouds)?,
         reader,
         writer,
         break_glass: break_glass("tenant.break_glass_ids", &tenant.break_glass_ids)?,
-        retention: retention(&tenant.retention)?,
+        retention: retention("tenant.retention", &tenant.retention)?,
         drift_watch: watch("tenant.drift_watch", &tenant.drift_watch)?,
         audit_watch: watch("tenant.audit_watch", &tenant.audit_watch)?,
         approval: approval("tenant.approval", &tenant.approval)?,
@@ -56,8 +61,12 @@ pub(crate) fn record(
             .webhook
             .map(|told| webhook::record("tenant.webhook", told, clouds, now))
             .transpose()?,
+        groups: groups("tenant.groups", &tenant.groups)?,
+        labels: labels("tenant.labels", &tenant.labels)?,
+        schedule: schedule("tenant.schedule", &tenant.schedule)?,
         state: TenantState::Active,
         created_at: now,
+        change: None,
     })
 }
 
@@ -99,13 +108,29 @@ pub(crate) fn is_same(one: &TenantRecord, other: &TenantRecord) -> bool {
         webhook: webhook::at_the_time_of(one.webhook.clone(), other.webhook.as_ref()),
         state: other.state,
         created_at: other.created_at,
+        change: other.change,
         ..one.clone()
     };
     aligned == *other
 }
 
+/// Whether a tenant is served, as an answer.
+pub(crate) fn state(state: TenantState) -> v1::TenantState {
+    match state {
+        TenantState::Active => v1::TenantState::Active,
+        TenantState::Suspended => v1::TenantState::Suspended,
+        TenantState::Offboarded => v1::TenantState::Offboarded,
+    }
+}
+
 /// A registration as an answer.
-pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant {
+pub(crate) fn message(
+    record: &TenantRecord,
+    installed: &Applications,
+    now: DateTime<Utc>,
+) -> Tenant {
+    let is_active = record.state == TenantState::Active;
+    let next = is_active.then(|| record.schedule.next(&record.id, now));
     let app = |kind: Kind, app: &Application| {
         let shown = AppCredential {
             client_id: installed
@@ -139,6 +164,11 @@ pub(crate) fn message(record: &TenantRecord, installed: &Applications) -> Tenant
         audit_watch: record.audit_watch.to_string(),
         approval: record.approval.to_string(),
         webhook: record.webhook.as_ref().map(webhook::message),
+        groups: record.groups.clone(),
+        labels: record.labels.clone().into_iter().collect(),
+        schedule: record.schedule.to_string(),
+        next_slot_time: next.map(proto::convert::timestamp),
+        state: state(record.state).into(),
     }
 }
 
@@ -152,15 +182,86 @@ fn with_reference(mut app: AppCredential, proof: &Proof) -> AppCredential {
     app
 }
 
-fn name(text: &str) -> Result<String, GatewayError> {
+/// Reads what people call a tenant.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn name(field: &str, text: &str) -> Result<String, GatewayError> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
         return Err(GatewayError::invalid(
-            "tenant.display_name",
+            field,
             "1 to 200 visible characters are expected",
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Whether a group or the key of a label may be called so.
+fn is_word(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    (1..=MAX_WORD).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// Reads the groups that a tenant is in.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn groups(field: &str, names: &[String]) -> Result<Vec<String>, GatewayError> {
+    if names.len() > MAX_GROUPS {
+        return Err(GatewayError::invalid(field, "at most 20 are expected"));
+    }
+    if let Some(n) = names.iter().position(|name| !is_word(name)) {
+        return Err(GatewayError::invalid(
+            format!("{field}[{n}]"),
+            "1 to 63 lowercase letters, digits, hyphens, underscores or dots are expected",
+        ));
+    }
+    let mut names = names.to_vec();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Reads the labels of a tenant.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn labels(
+    field: &str,
+    labels: &HashMap<String, String>,
+) -> Result<BTreeMap<String, String>, GatewayError> {
+    if labels.len() > MAX_LABELS {
+        return Err(GatewayError::invalid(field, "at most 32 are expected"));
+    }
+    for (key, value) in labels {
+        if !is_word(key) {
+            return Err(GatewayError::invalid(
+                field,
+                "keys of 1 to 63 lowercase letters, digits, hyphens, underscores or dots are expected",
+            ));
+        }
+        if value.chars().count() > MAX_NAME || value.chars().any(char::is_control) {
+            return Err(GatewayError::invalid(
+                format!("{field}[{key}]"),
+                "at most 200 visible characters are expected",
+            ));
+        }
+    }
+    let owned = |(key, value): (&String, &String)| (key.clone(), value.clone());
+    Ok(labels.iter().map(owned).collect())
+}
+
+/// Reads when daily snapshots begin; by default where `text` is empty.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn schedule(field: &str, text: &str) -> Result<Window, GatewayError> {
+    if text.is_empty() {
+        return Ok(Window::default());
+    }
+    text.parse()
+        .map_err(|error: InvalidWindow| GatewayError::invalid(field, error))
 }
 
 fn cloud(text: &str) -> Result<String, GatewayError> {
@@ -269,12 +370,16 @@ fn application(
     })
 }
 
-fn retention(text: &str) -> Result<Policy, GatewayError> {
+/// Reads which snapshots are kept; by default where `text` is empty.
+///
+/// # Errors
+/// Invalid, naming the field.
+pub(crate) fn retention(field: &str, text: &str) -> Result<Policy, GatewayError> {
     if text.is_empty() {
         return Ok(Policy::default());
     }
     text.parse()
-        .map_err(|error: InvalidPolicy| GatewayError::invalid("tenant.retention", error))
+        .map_err(|error: InvalidPolicy| GatewayError::invalid(field, error))
 }
 
 /// Reads what is watched of one table of rules; by default where `text` is empty.

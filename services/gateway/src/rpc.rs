@@ -6,14 +6,15 @@
 use crate::check_tenant::check_tenant;
 use crate::config::Backends;
 use crate::error::GatewayError;
+use crate::guarded;
 use crate::request::Passage;
-use crate::tenants::Registry;
+use crate::tenants::{Create, Registry};
 use model::TenantId;
 use proto::v1::tenant_service_server::TenantService;
 use proto::v1::{
     CheckTenantRequest, CheckTenantResponse, CreateTenantRequest, CreateTenantResponse,
-    GetTenantRequest, GetTenantResponse, ListTenantsRequest, ListTenantsResponse,
-    UpdateTenantRequest, UpdateTenantResponse,
+    GetTenantRequest, GetTenantResponse, ListTenantOverviewsRequest, ListTenantOverviewsResponse,
+    ListTenantsRequest, ListTenantsResponse, UpdateTenantRequest, UpdateTenantResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -48,13 +49,18 @@ impl TenantService for Service {
         request: Request<CreateTenantRequest>,
     ) -> Result<Response<CreateTenantResponse>, Status> {
         passage(&request)?;
+        let request = request.into_inner();
         let tenant = request
-            .into_inner()
             .tenant
             .ok_or_else(|| GatewayError::invalid("tenant", "a tenant is expected"))?;
-        let record = self.registry.create(tenant).await?;
+        let what = match request.validate_only {
+            true => Create::OnlyTell,
+            false => Create::Keep,
+        };
+        let (record, already_registered) = self.registry.create(tenant, what).await?;
         Ok(Response::new(CreateTenantResponse {
             tenant: Some(self.registry.message(&record)),
+            already_registered,
         }))
     }
 
@@ -62,14 +68,23 @@ impl TenantService for Service {
         &self,
         request: Request<UpdateTenantRequest>,
     ) -> Result<Response<UpdateTenantResponse>, Status> {
-        passage(&request)?;
+        let passage = passage(&request)?;
         let request = request.into_inner();
-        let record = self
-            .registry
-            .update(&tenant(&request.name)?, &request)
-            .await?;
+        let id = tenant(&request.name)?;
+        let (record, settings) = self.registry.update(&id, &request).await?;
+        let pending_change = match settings.is_empty() {
+            true => None,
+            false => {
+                let snapshotter = self.backends.snapshotter.of(id.as_str());
+                let request_id = request.request_id;
+                let change =
+                    guarded::propose(snapshotter, &id, settings, request_id, &passage).await?;
+                Some(change)
+            }
+        };
         Ok(Response::new(UpdateTenantResponse {
             tenant: Some(self.registry.message(&record)),
+            pending_change,
         }))
     }
 
@@ -93,14 +108,21 @@ impl TenantService for Service {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let passage = passage(&request)?;
         let request = request.into_inner();
-        let page = self
-            .registry
-            .list(&passage.caller, request.page_size, &request.page_token)
-            .await?;
+        let page = self.registry.list(&passage.caller, &request).await?;
         Ok(Response::new(ListTenantsResponse {
             tenants: page.items,
             next_page_token: page.next_page_token,
         }))
+    }
+
+    async fn list_tenant_overviews(
+        &self,
+        request: Request<ListTenantOverviewsRequest>,
+    ) -> Result<Response<ListTenantOverviewsResponse>, Status> {
+        let passage = passage(&request)?;
+        let index = self.registry.index();
+        let answer = index.list(&passage.caller, request.get_ref()).await?;
+        Ok(Response::new(answer))
     }
 
     async fn check_tenant(

@@ -6,11 +6,13 @@
 use crate::auth::Caller;
 use crate::consent::Applications;
 use crate::error::GatewayError;
+use crate::guarded::{self, Update};
+use crate::overview::{Choice, Index};
 use crate::registration::{self, CustomClouds};
 use crate::webhook;
 use futures::{StreamExt, TryStreamExt};
 use model::{ErrorKind, TenantId};
-use proto::v1::{Tenant, UpdateTenantRequest};
+use proto::v1::{GuardedSetting, ListTenantsRequest, Tenant, UpdateTenantRequest};
 use runtime::Clock;
 use runtime::page::{self, Order, Page};
 use std::sync::Arc;
@@ -19,6 +21,15 @@ use store::{StoreError, TenantRecord, Vault};
 /// How many registrations are read at a time.
 const AT_A_TIME: usize = 16;
 
+/// What is done with a registration that comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Create {
+    /// It is kept.
+    Keep,
+    /// It is only told whether it could be.
+    OnlyTell,
+}
+
 /// The registered tenants.
 #[derive(Debug, Clone)]
 pub(crate) struct Registry {
@@ -26,6 +37,7 @@ pub(crate) struct Registry {
     clock: Arc<dyn Clock>,
     clouds: CustomClouds,
     installed: Applications,
+    index: Index,
 }
 
 impl Registry {
@@ -35,12 +47,19 @@ impl Registry {
         clouds: CustomClouds,
         installed: Applications,
     ) -> Self {
+        let index = Index::new(vault.clone(), Arc::clone(&clock));
         Self {
             vault,
             clock,
             clouds,
             installed,
+            index,
         }
+    }
+
+    /// How all tenants are.
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The installation's own applications.
@@ -50,32 +69,42 @@ impl Registry {
 
     /// A registration as an answer.
     pub(crate) fn message(&self, record: &TenantRecord) -> Tenant {
-        registration::message(record, &self.installed)
+        registration::message(record, &self.installed, self.clock.now())
     }
 
-    /// Registers a tenant. The same registration again succeeds.
+    /// Registers a tenant, or only tells whether it could be registered. The same
+    /// registration again succeeds. The registration, and whether it was there before.
     ///
     /// # Errors
     /// Invalid or Denied where it is not fit, Conflict where the tenant is
     /// registered with other content.
-    pub(crate) async fn create(&self, tenant: Tenant) -> Result<TenantRecord, GatewayError> {
+    pub(crate) async fn create(
+        &self,
+        tenant: Tenant,
+        what: Create,
+    ) -> Result<(TenantRecord, bool), GatewayError> {
         let record = registration::record(tenant, self.clouds, &self.installed, self.clock.now())?;
+        if what == Create::OnlyTell {
+            return match self.vault.tenant_record(&record.id).await? {
+                None => Ok((record, false)),
+                Some(found) => same(&record, found.value),
+            };
+        }
         match self.vault.create_tenant(&record).await {
-            Ok(()) => Ok(record),
+            Ok(()) => {
+                self.seen(&record.id).await;
+                Ok((record, false))
+            }
             Err(StoreError::Exists { .. }) => {
                 let existing = self.get(&record.id).await?;
-                if registration::is_same(&record, &existing) {
-                    Ok(existing)
-                } else {
-                    Err(GatewayError::Registered(record.id))
-                }
+                same(&record, existing)
             }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Changes what a request names; whoever changes something else meanwhile loses
-    /// nothing.
+    /// nothing. What would protect less stays as it is, and is answered beside.
     ///
     /// # Errors
     /// Invalid where it is not fit; NotFound where there is none.
@@ -83,55 +112,46 @@ impl Registry {
         &self,
         tenant: &TenantId,
         request: &UpdateTenantRequest,
-    ) -> Result<TenantRecord, GatewayError> {
-        let drift_watch = request.drift_watch.as_deref();
-        let drift_watch = drift_watch.map(|text| registration::watch("drift_watch", text));
-        let drift_watch = drift_watch.transpose()?;
-        let audit_watch = request.audit_watch.as_deref();
-        let audit_watch = audit_watch.map(|text| registration::watch("audit_watch", text));
-        let audit_watch = audit_watch.transpose()?;
-        let approval = request.approval.as_deref();
-        let approval = approval.map(|text| registration::approval("approval", text));
-        let approval = approval.transpose()?;
-        let break_glass = request.break_glass.as_ref();
-        let break_glass =
-            break_glass.map(|it| registration::break_glass("break_glass.ids", &it.ids));
-        let break_glass = break_glass.transpose()?;
-        let webhook = request.webhook.clone();
-        let webhook = webhook.map(|told| self.webhook(told)).transpose()?;
+    ) -> Result<(TenantRecord, Vec<GuardedSetting>), GatewayError> {
+        let update = Update::read(self, request)?;
         loop {
             let found = self.vault.tenant_record(tenant).await?;
             let mut record = found.ok_or_else(|| GatewayError::NotRegistered(tenant.clone()))?;
             let before = record.value.clone();
-            if let Some(watch) = &drift_watch {
-                record.value.drift_watch = watch.clone();
+            let mut wanted = before.clone();
+            update.write(&mut wanted);
+            let (now, guarded) = guarded::parted(&before, wanted);
+            if now == before {
+                return Ok((before, guarded));
             }
-            if let Some(watch) = &audit_watch {
-                record.value.audit_watch = watch.clone();
-            }
-            if let Some(policy) = approval {
-                record.value.approval = policy;
-            }
-            if let Some(accounts) = &break_glass {
-                record.value.break_glass.clone_from(accounts);
-            }
-            if let Some(wanted) = &webhook {
-                let before = record.value.webhook.as_ref();
-                record.value.webhook = webhook::at_the_time_of(wanted.clone(), before);
-            }
-            if record.value == before {
-                return Ok(before);
-            }
+            record.value = TenantRecord {
+                change: None,
+                ..now
+            };
             match self.vault.update_tenant(&record).await {
-                Ok(()) => return Ok(record.value),
+                Ok(()) => {
+                    self.seen(tenant).await;
+                    return Ok((record.value, guarded));
+                }
                 Err(StoreError::Changed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
+    /// Looks at a tenant for the overview, since it was changed here.
+    async fn seen(&self, tenant: &TenantId) {
+        if let Err(error) = self.index.look(tenant).await {
+            let error = runtime::status::chain(&error);
+            tracing::warn!(%tenant, error, "a tenant's overview could not be read");
+        }
+    }
+
     /// A webhook as a request names it; one without a URL is none.
-    fn webhook(&self, told: proto::v1::Webhook) -> Result<Option<store::Webhook>, GatewayError> {
+    pub(crate) fn webhook(
+        &self,
+        told: proto::v1::Webhook,
+    ) -> Result<Option<store::Webhook>, GatewayError> {
         if told.url.is_empty() {
             return Ok(None);
         }
@@ -157,16 +177,21 @@ impl Registry {
     pub(crate) async fn list(
         &self,
         caller: &Caller,
-        page_size: i32,
-        page_token: &str,
+        request: &ListTenantsRequest,
     ) -> Result<Page<Tenant>, GatewayError> {
+        let choice = Choice::of_tenants(request)?;
         let mut ids = self.vault.tenant_ids().await?;
         ids.retain(|id| caller.may_see(id));
         ids.sort();
+        if !choice.is_all() {
+            let rows = self.index.rows(&ids).await?;
+            let chosen = rows.into_iter().filter(|row| choice.holds(row));
+            ids = chosen.map(|row| row.id.clone()).collect();
+        }
         let page = page::paginate_by_key(
             ids,
-            page_size,
-            page_token,
+            request.page_size,
+            &request.page_token,
             Order::Ascending,
             TenantId::as_str,
         )
@@ -201,7 +226,18 @@ impl Registry {
     }
 }
 
-fn invalid_page(error: page::PageError) -> GatewayError {
+/// The registration that is there, where it says the same.
+fn same(
+    record: &TenantRecord,
+    existing: TenantRecord,
+) -> Result<(TenantRecord, bool), GatewayError> {
+    match registration::is_same(record, &existing) {
+        true => Ok((existing, true)),
+        false => Err(GatewayError::Registered(record.id.clone())),
+    }
+}
+
+pub(crate) fn invalid_page(error: page::PageError) -> GatewayError {
     let (field, problem) = match error {
         page::PageError::Size => ("page_size", "a number from 0 to 1000 is expected"),
         page::PageError::Token => ("page_token", "the token of an earlier answer is expected"),

@@ -65,6 +65,9 @@ pub struct Config {
     /// `REWIND_AUDIT_INTERVAL`: how long a tenant's audit log rests between two looks;
     /// five minutes by default, and `off` for none.
     pub audit_interval: Option<TimeDelta>,
+    /// `REWIND_GUARDED_CHANGES_WAIT`: how long after its approval a change takes effect
+    /// that protects a tenant less; 7 days by default, and no call changes it.
+    pub guarded_wait: TimeDelta,
     /// `REWIND_WRITER_CLIENT_ID`: the installation's application that writes, by which
     /// Rewind's own deeds are told from others'.
     pub writer_client_id: Option<String>,
@@ -99,6 +102,11 @@ pub(crate) const RECONCILE_EVERY: u32 = 7;
 pub(crate) const VERIFY_DAYS: u32 = 7;
 /// How long a snapshot stays as a rule that retention lets go.
 pub(crate) const PRUNE_GRACE: TimeDelta = TimeDelta::days(1);
+
+/// How long an approved guarded change waits as a rule.
+pub(crate) const GUARDED_WAIT: TimeDelta = TimeDelta::days(7);
+/// The longest that it may wait.
+const LONGEST_WAIT: TimeDelta = TimeDelta::days(90);
 
 /// How long a tenant's audit log rests as a rule.
 const AUDIT_INTERVAL: TimeDelta = TimeDelta::minutes(5);
@@ -178,6 +186,7 @@ impl Config {
         };
         let differ_url = settings.url("REWIND_DIFFER_URL")?;
         let audit_interval = audit_interval(settings)?;
+        let guarded_wait = guarded_wait(settings)?;
         let writer_client_id = settings.text("REWIND_WRITER_CLIENT_ID");
         settings.finish()?;
         Ok(Self {
@@ -194,9 +203,20 @@ impl Config {
             collector_url,
             differ_url,
             audit_interval,
+            guarded_wait,
             writer_client_id,
         })
     }
+}
+
+fn guarded_wait(settings: &Settings<'_>) -> Result<TimeDelta, ConfigError> {
+    const KEY: &str = "REWIND_GUARDED_CHANGES_WAIT";
+    let Some(wait) = settings.duration(KEY)? else {
+        return Ok(GUARDED_WAIT);
+    };
+    let wait = TimeDelta::from_std(wait).ok();
+    wait.filter(|wait| *wait <= LONGEST_WAIT)
+        .ok_or_else(|| ConfigError::invalid(KEY, "0s to 90d is expected"))
 }
 
 fn audit_interval(settings: &Settings<'_>) -> Result<Option<TimeDelta>, ConfigError> {

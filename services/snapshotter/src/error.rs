@@ -10,6 +10,8 @@ use runtime::page::PageError;
 use runtime::status::{Fault, Remote, parse};
 use store::{KeyError, StoreError};
 
+use crate::guarded::ChangeError;
+
 /// An error of the snapshotter.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -67,6 +69,9 @@ pub enum Error {
     /// No such snapshot.
     #[error("the tenant has no snapshot {0}")]
     NoSnapshot(String),
+    /// A guarded change.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// A stored signal cannot be read.
     #[error("signal {id} is damaged: {detail}")]
     DamagedSignal {
@@ -107,6 +112,7 @@ impl Fault for Error {
                 ErrorKind::Invalid
             }
             Self::Page(error) => error.kind(),
+            Self::Change(error) => error.kind(),
             Self::Differ(error) => error.kind(),
             Self::Credential(error) => error.kind(),
             Self::CustomCloud => ErrorKind::Denied,
@@ -127,6 +133,7 @@ impl Fault for Error {
                 reason::INVALID_ARGUMENT
             }
             Self::Page(error) => error.reason(),
+            Self::Change(error) => error.reason(),
             Self::Differ(error) => error.reason(),
             Self::Credential(error) => error.reason(),
             Self::CustomCloud => reason::CUSTOM_CLOUD_REFUSED,

@@ -3,13 +3,15 @@
 //! Owns the turning of requests about keys into calls of the vault. It never
 //! sees a key that is not encrypted.
 
+use model::TenantId;
 use proto::name;
 use proto::v1::{
-    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse, Rewrapping,
-    RotateKeyRequest, RotateKeyResponse,
+    EraseKeysRequest, EraseKeysResponse, ExportKeysRequest, ExportKeysResponse, GuardedChangeKind,
+    Rewrapping, RotateKeyRequest, RotateKeyResponse,
 };
 
-use crate::{Context, Error, check_store};
+use crate::guarded::propose::{self, Asked};
+use crate::{Context, Error, check_store, guarded};
 
 /// Makes a recovery bundle of one tenant.
 pub(crate) async fn export(
@@ -57,17 +59,43 @@ pub(crate) async fn rotate(
     })
 }
 
-/// Erases one tenant, whose id or name was typed once more.
+/// Sees to it that a tenant's id or name was typed once more.
+///
+/// # Errors
+/// Where it was not; `NOT_FOUND`.
+pub(crate) async fn confirmed(
+    context: &Context,
+    tenant: &TenantId,
+    confirm: &str,
+) -> Result<(), Error> {
+    let record = context.deps.vault.registered(tenant).await?;
+    let confirm = confirm.trim();
+    let is_id = tenant.as_str().eq_ignore_ascii_case(confirm);
+    (is_id || record.name == confirm)
+        .then_some(())
+        .ok_or(Error::NotConfirmed)
+}
+
+/// Asks that one tenant be erased, whose id or name was typed once more. Whose keys are
+/// gone already is erased once more, which finds what came since.
 pub(crate) async fn erase(
     context: &Context,
     request: EraseKeysRequest,
+    asked: Asked,
 ) -> Result<EraseKeysResponse, Error> {
     let tenant = name::parse_tenant("name", &request.name)?;
+    confirmed(context, &tenant, &request.confirm).await?;
     let deps = &context.deps;
-    let record = deps.vault.registered(&tenant).await?;
-    let confirmed = request.confirm.trim();
-    if !tenant.as_str().eq_ignore_ascii_case(confirmed) && record.name != confirmed {
-        return Err(Error::NotConfirmed);
+    if !guarded::erase::is_erased(context, &tenant).await? {
+        let vault = deps.vault.tenant(&tenant).await?;
+        let kind = GuardedChangeKind::EraseKeys;
+        let change = propose::erase(context, &vault, asked, kind, String::new()).await?;
+        return Ok(EraseKeysResponse {
+            name: name::tenant(&tenant),
+            deleted_count: 0,
+            proof: None,
+            pending_change: Some(change),
+        });
     }
     let done = deps.vault.erase_keys(&tenant, deps.clock.now()).await?;
     tracing::warn!(%tenant, deleted = done.deleted, outcome = ?done.proof.outcome, "the tenant was erased");
@@ -75,6 +103,7 @@ pub(crate) async fn erase(
         name: name::tenant(&tenant),
         deleted_count: number(done.deleted),
         proof: Some(check_store::message(done.proof)),
+        pending_change: None,
     })
 }
 

@@ -11,6 +11,7 @@ pub mod config;
 mod copy;
 mod deliver;
 mod error;
+mod guarded;
 mod keys;
 mod message;
 mod metrics;
@@ -22,6 +23,7 @@ mod schedule;
 mod search;
 mod show_object;
 mod signals;
+mod summary;
 mod take;
 mod verify;
 mod watch_audit;
@@ -38,7 +40,9 @@ use graph::Directory;
 use model::ErrorKind;
 use prometheus_client::registry::Registry;
 use proto::v1::access_check_service_server::AccessCheckServiceServer;
+use proto::v1::guarded_change_service_server::GuardedChangeServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
+use proto::v1::lifecycle_service_server::LifecycleServiceServer;
 use proto::v1::signal_service_server::SignalServiceServer;
 use proto::v1::snapshot_service_server::SnapshotServiceServer;
 use proto::v1::store_service_server::StoreServiceServer;
@@ -62,6 +66,7 @@ pub use config::Config;
 use deliver::turns::Bell;
 pub use deliver::{Records, Webhooks};
 pub use error::Error;
+pub use guarded::ChangeError;
 use metrics::Metrics;
 
 /// Opens a tenant's directory for reading.
@@ -117,6 +122,14 @@ pub(crate) struct Context {
     pub(crate) signal_poll: Duration,
     /// Tells which tenant has something to deliver.
     pub(crate) bell: Bell,
+    /// Tells of which tenant there is something new to say in short.
+    pub(crate) news: Bell,
+    /// Tells that a guarded change was approved.
+    pub(crate) approvals: Bell,
+    /// Snapshots that failed and that no summary tells of yet.
+    pub(crate) failures: summary::Failures,
+    /// After what time a guarded change takes effect that was approved.
+    pub(crate) guarded_wait: TimeDelta,
     /// Cancelled when the service begins to stop, for streams without an end.
     pub(crate) ending: CancellationToken,
 }
@@ -139,6 +152,10 @@ impl Context {
             delivery_sweep: config::DELIVERY_SWEEP,
             signal_poll: config::SIGNAL_POLL,
             bell: Bell::default(),
+            news: Bell::default(),
+            approvals: Bell::default(),
+            failures: summary::Failures::default(),
+            guarded_wait: config::GUARDED_WAIT,
             ending: CancellationToken::new(),
         }
     }
@@ -190,7 +207,8 @@ impl App {
         let tls = common.tls.as_ref().map(Tls::load).transpose()?;
         let differ = config.differ_url.as_deref();
         let differ = differ.map(|url| Replicas::connect(url, tls.as_ref()));
-        let differ = differ.transpose()?;
+        let signer = common.signer("snapshotter", Arc::new(SystemClock))?;
+        let differ = differ.transpose()?.map(|differ| differ.signed(signer));
         if differ.is_none() {
             tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
         }
@@ -224,6 +242,7 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
+        let callers = config.common.callers(Arc::clone(&deps.clock))?;
         let context = Context {
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
@@ -232,6 +251,7 @@ impl App {
             writer_client_id: config.writer_client_id.clone(),
             delivery_sweep: config.delivery_sweep,
             signal_poll: config.signal_poll,
+            guarded_wait: config.guarded_wait,
             ..Context::new(deps)
         };
         let mut registry = Registry::default();
@@ -243,6 +263,8 @@ impl App {
         .add_service(KeyServiceServer::new(rpc.clone()))
         .add_service(StoreServiceServer::new(rpc.clone()))
         .add_service(SignalServiceServer::new(rpc.clone()))
+        .add_service(LifecycleServiceServer::new(rpc.clone()))
+        .add_service(GuardedChangeServiceServer::new(rpc.clone()))
         .add_service(AccessCheckServiceServer::new(rpc));
         let server = Server::new(
             routes,
@@ -251,11 +273,15 @@ impl App {
                 "rewind.v1.KeyService",
                 "rewind.v1.StoreService",
                 "rewind.v1.SignalService",
+                "rewind.v1.LifecycleService",
+                "rewind.v1.GuardedChangeService",
                 "rewind.v1.AccessCheckService",
             ],
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
+        .callers(callers)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             context,
@@ -289,6 +315,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the snapshotter serves");
         let follows = (self.schedule, self.audit_interval);
         let follow = match follows {
             (config::Schedule::Daily, Some(every)) => {
@@ -299,6 +326,8 @@ impl App {
         };
         let (ending, stop_watching) = (self.context.ending.clone(), stop.clone());
         let deliveries = tokio::spawn(deliver::run(self.context.clone(), stop.clone()));
+        let guarded = tokio::spawn(guarded::run(self.context.clone(), stop.clone()));
+        let summaries = tokio::spawn(summary::run(self.context.clone(), stop.clone()));
         let schedule = tokio::spawn(schedule::run(self.context, self.schedule, stop.clone()));
         let ended = tokio::spawn(async move {
             stop_watching.cancelled().await;
@@ -314,6 +343,8 @@ impl App {
             }
         }
         deliveries.abort();
+        guarded.abort();
+        summaries.abort();
         ended.abort();
         metrics.abort();
         result

@@ -4,17 +4,21 @@
 
 use std::ops::ControlFlow;
 
+use chrono::{DateTime, Utc};
 use model::ObjectType;
 use proto::name;
 use proto::v1::{ReadSnapshotRequest, ReadSnapshotResponse};
 use runtime::jobs::Watch;
 use runtime::status::status;
+use store::{Area, StoreError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::{Context, Error, message};
 
+/// The document that says that a snapshot was read out as a whole.
+pub(crate) const READ: &str = "read";
 /// Messages that wait for a caller who is slower.
 const AHEAD: usize = 4;
 
@@ -29,11 +33,17 @@ pub(crate) async fn read(
     if types.is_empty() {
         types.extend(ObjectType::ALL);
     }
+    let whole = ObjectType::ALL.iter().all(|kind| types.contains(kind));
     let vault = context.deps.vault.tenant(&tenant).await?;
     let manifest = vault.find(&id).await?;
     let (messages, stream) = mpsc::channel(AHEAD);
+    let now = context.deps.clock.now();
     tokio::spawn(async move {
-        if let Err(error) = send(&vault, &manifest, types, &messages).await {
+        let mut sent = send(&vault, &manifest, types, &messages).await;
+        if sent.is_ok() && whole {
+            sent = note(&vault, &manifest, &messages, now).await;
+        }
+        if let Err(error) = sent {
             // Where the caller has gone away, nobody is left to tell.
             let _ = messages.send(Err(status(&error))).await;
         }
@@ -79,6 +89,24 @@ async fn send(
     };
     vault.each_link(manifest, types, links).await?;
     Ok(())
+}
+
+/// Notes that a snapshot was read out as a whole, once the caller has taken all of it.
+async fn note(
+    vault: &store::TenantVault,
+    manifest: &store::Manifest,
+    messages: &Messages,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if messages.reserve_many(AHEAD).await.is_err() {
+        return Ok(());
+    }
+    let content = format!("{}\n", now.to_rfc3339()).into();
+    let slot = manifest.id().as_str();
+    match vault.put(Area::Exports, slot, READ, content).await {
+        Ok(()) | Err(StoreError::Exists { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Hands a message to the caller; breaks off where that one has gone away.

@@ -26,6 +26,8 @@ use runtime::status::status;
 use store::Trigger;
 use tonic::{Request, Response, Status};
 
+use crate::guarded::propose::{self, Asked};
+use crate::guarded::rpc::asked;
 use crate::{
     Context, Error, access, check_store, copy, keys, message, read, redeliver, search, show_object,
     signals, take, verify, watch_signals,
@@ -43,6 +45,11 @@ pub(crate) struct Rpc {
 impl Rpc {
     pub(crate) fn new(context: Context) -> Self {
         Self { context }
+    }
+
+    /// What every use case needs.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     async fn take(&self, request: TakeSnapshotRequest) -> Result<Snapshot, Error> {
@@ -122,11 +129,15 @@ impl Rpc {
         Ok(message::snapshot(&vault.manifest(&id).await?))
     }
 
-    async fn lift_hold(&self, request: &str) -> Result<Snapshot, Error> {
+    /// Asks that a hold be lifted; it stays until that is approved and its time has come.
+    async fn lift_hold(&self, request: &str, asked: Asked) -> Result<LiftHoldResponse, Error> {
         let (tenant, id) = name::parse_snapshot("name", request)?;
         let vault = self.context.deps.vault.tenant(&tenant).await?;
-        vault.lift_hold(&id).await?;
-        Ok(message::snapshot(&vault.manifest(&id).await?))
+        let pending_change = propose::lift_hold(&self.context, &vault, &id, asked).await?;
+        Ok(LiftHoldResponse {
+            snapshot: Some(message::snapshot(&vault.manifest(&id).await?)),
+            pending_change,
+        })
     }
 
     async fn watch(&self, name: &str) -> Result<Watch<WatchSnapshotResponse>, Error> {
@@ -205,12 +216,9 @@ impl SnapshotService for Rpc {
         &self,
         request: Request<LiftHoldRequest>,
     ) -> Result<Response<LiftHoldResponse>, Status> {
-        let snapshot = Self::lift_hold(self, &request.into_inner().name)
-            .await
-            .map_err(refuse)?;
-        Ok(Response::new(LiftHoldResponse {
-            snapshot: Some(snapshot),
-        }))
+        let asked = asked(&request, &request.get_ref().request_id);
+        let answer = Self::lift_hold(self, &request.into_inner().name, asked).await;
+        answer.map(Response::new).map_err(refuse)
     }
 
     async fn list_snapshots(
@@ -324,7 +332,8 @@ impl KeyService for Rpc {
         &self,
         request: Request<EraseKeysRequest>,
     ) -> Result<Response<EraseKeysResponse>, Status> {
-        let answer = keys::erase(&self.context, request.into_inner()).await;
+        let asked = asked(&request, &request.get_ref().request_id);
+        let answer = keys::erase(&self.context, request.into_inner(), asked).await;
         answer.map(Response::new).map_err(refuse)
     }
 }

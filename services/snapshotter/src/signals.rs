@@ -53,6 +53,7 @@ pub(crate) async fn raise(
     }
     // From here on every replica can find it and bring it to a webhook.
     context.bell.ring(vault.id());
+    context.news.ring(vault.id());
     let severity = severity.name();
     context.metrics.raised(&signal.rule, severity);
     tracing::warn!(

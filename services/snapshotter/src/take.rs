@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::{Mode, Progress, Request, collect, giving_way};
+use model::error::reason;
 use model::licence::Licence;
 use model::snapshot::Kind;
 use model::{SnapshotId, TenantId};
@@ -12,7 +13,7 @@ use proto::convert::timestamp;
 use proto::v1::{Snapshot, SnapshotState, WatchSnapshotResponse};
 use runtime::clock::Clock;
 use runtime::jobs::{JobHandle, Start};
-use runtime::status::status;
+use runtime::status::{Fault, status};
 use store::{
     Announced, Claim, Draft, Manifest, SnapshotMeta, StoreError, Taken, TenantState, TenantVault,
     Trigger,
@@ -32,6 +33,18 @@ const MARGIN: TimeDelta = TimeDelta::minutes(8);
 
 /// How many tenants are looked after at once when their daily snapshots are taken.
 pub(crate) const TURNS: usize = 4;
+
+/// Counts a snapshot that could not be taken. It is no failure that another replica takes
+/// it, and of a tenant that is suspended none is expected.
+fn count(context: &Context, tenant: &TenantId, error: &Error) {
+    match error {
+        Error::Suspended => context.metrics.forgotten(tenant),
+        error => match error.reason() {
+            reason::SLOT_TAKEN | reason::ALREADY_EXISTS => {}
+            reason => context.metrics.not_taken(tenant, reason),
+        },
+    }
+}
 
 /// Starts a snapshot in the background, or joins the one that runs.
 pub(crate) fn start(
@@ -61,8 +74,11 @@ pub(crate) fn start(
                     }
                     Err(error) => {
                         tracing::warn!(error = runtime::status::chain(error), "snapshot not taken");
+                        note(&context, &tenant, error);
+                        count(&context, &tenant, error);
                     }
                 }
+                context.news.ring(&tenant);
                 let done = |manifest: Manifest| WatchSnapshotResponse {
                     read_count: message::count(manifest.object_count()),
                     snapshot: Some(message::snapshot(&manifest)),
@@ -90,7 +106,7 @@ async fn take(
     let deps = &context.deps;
     let vault = deps.vault.tenant(tenant).await?;
     let record = deps.vault.registered(tenant).await?;
-    if record.state == TenantState::Suspended {
+    if record.state != TenantState::Active {
         return Err(Error::Suspended);
     }
     let attempt = deps.ids.uuid().to_string();
@@ -223,6 +239,22 @@ async fn look_after(context: &Context, tenant: &TenantId) {
     // Last, since it waits for another service.
     watch_drift::catch_up(context, tenant).await;
     watch_posture::catch_up(context, tenant).await;
+    context.news.ring(tenant);
+}
+
+/// Notes why a snapshot was not taken, unless another process takes it or nobody should.
+fn note(context: &Context, tenant: &TenantId, error: &Error) {
+    let expected = matches!(
+        error,
+        Error::Suspended | Error::Store(StoreError::SlotTaken { .. } | StoreError::Exists { .. })
+    );
+    if !expected {
+        let detail = runtime::status::chain(error);
+        let now = context.deps.clock.now();
+        context
+            .failures
+            .failed(tenant, error.reason(), &detail, now);
+    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use runtime::serve::MAX_MESSAGE_SIZE;
 use store::{Area, Manifest, StoreError, TenantRecord, TenantVault, Trigger};
 use tonic::{Code, Status};
 
-use crate::{Context, Error, signals};
+use crate::{Context, Error, signals, summary};
 
 /// The document that says that a slot was watched.
 const DRIFT: &str = "drift";
@@ -151,6 +151,13 @@ async fn watch(
         signals = raised.len(),
         "drift was watched"
     );
+    let counts = report.counts.unwrap_or_default();
+    let objects = counts.added
+        + counts.modified
+        + counts.soft_deleted
+        + counts.hard_deleted
+        + counts.restored;
+    summary::changed(context, vault, target, objects).await?;
     let cursor = ListSignalsResponse {
         signals: raised,
         next_page_token: String::new(),

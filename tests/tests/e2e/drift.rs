@@ -177,11 +177,11 @@ async fn a_tenants_own_limits_count_and_can_be_changed() -> anyhow::Result<()> {
     let sandbox = Sandbox::start(Arc::new(InMemory::new())).await?;
     sandbox.tenant.populate(&POPULATION);
     let registration = Tenant {
-        drift_watch: "on,mass-disable=1%".to_owned(),
+        drift_watch: "off,mass-disable=1%".to_owned(),
         ..sandbox.registration()
     };
     let registered = sandbox.register(registration).await?;
-    assert_eq!(registered.drift_watch, "on,mass-disable=1%");
+    assert_eq!(registered.drift_watch, "off,mass-disable=1%");
     let request = UpdateTenantRequest {
         name: registered.name,
         drift_watch: Some("on,conditional-access=off".to_owned()),

@@ -8,6 +8,7 @@ use proto::v1::{self, StoreOutcome};
 use runtime::exit;
 
 use crate::args::{EraseKeys, Global};
+use crate::commands::tenant::change;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -39,6 +40,9 @@ pub(super) async fn run(args: &EraseKeys, global: &Global, output: Output) -> Re
         request_id: client.request_id(),
     });
     let answer = client.keys().erase_keys(request).await?.into_inner();
+    if let Some(pending) = &answer.pending_change {
+        return change::pending(pending, &output);
+    }
     let proof = answer
         .proof
         .as_ref()

@@ -172,3 +172,29 @@ fn only_another_persons_approval_of_this_very_plan_counts_and_only_for_a_while()
         "approved by cleo",
     );
 }
+
+#[test]
+fn a_policy_that_asks_less_is_known() {
+    let policy = |text: &str| text.parse::<Policy>().unwrap();
+    for (before, after, less) in [
+        ("off", "on", false),
+        ("off", "off,changes=off", false),
+        ("on", "on", false),
+        ("on", "off", true),
+        ("on", "on,changes=101", true),
+        ("on", "on,changes=off", true),
+        ("on", "on,changes=10", false),
+        ("on,changes=off", "on,changes=1000", false),
+        ("on", "on,conditional-access=off", true),
+        ("on,privileged=off", "on", false),
+        ("on", "on,privileged=off,changes=1", true),
+        ("on", "on,expires=25h", true),
+        ("on", "on,expires=23h", false),
+    ] {
+        assert_eq!(
+            policy(after).asks_less_than(&policy(before)),
+            less,
+            "{before} -> {after}"
+        );
+    }
+}

@@ -41,6 +41,18 @@ impl Limit {
         }
     }
 
+    /// Whether something may pass it that would not pass another.
+    #[must_use]
+    pub fn finds_later_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Share(own), Self::Share(other)) | (Self::Count(own), Self::Count(other)) => {
+                own > other
+            }
+            (Self::Count(1), Self::Share(_)) => false,
+            (Self::Count(_), Self::Share(_)) | (Self::Share(_), Self::Count(_)) => true,
+        }
+    }
+
     /// As a sentence goes on after "its limit is".
     #[must_use]
     pub fn in_words(self) -> String {

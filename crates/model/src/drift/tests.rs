@@ -492,3 +492,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn settings_that_see_less_are_known() {
+    let watch = |text: &str| text.parse::<Watch>().unwrap();
+    for (before, after, less) in [
+        ("on", "on", false),
+        ("on", "off", true),
+        ("off", "on", false),
+        ("off", "off,mass-disable=off", false),
+        ("on", "on,mass-disable=off", true),
+        ("on,mass-disable=off", "on", false),
+        ("on", "on,mass-disable=6%", true),
+        ("on", "on,mass-disable=4%", false),
+        ("on", "on,mass-disable=any", false),
+        // Whether 20 are more than 5% follows from the tenant.
+        ("on", "on,mass-disable=20", true),
+        ("on,mass-disable=20", "on,mass-disable=5%", true),
+        ("on", "on,conditional-access=2", true),
+        (
+            "on,mass-disable=off",
+            "on,mass-disable=off,mass-deletion=off",
+            true,
+        ),
+    ] {
+        assert_eq!(
+            watch(after).sees_less_than(&watch(before)),
+            less,
+            "{before} -> {after}"
+        );
+    }
+}

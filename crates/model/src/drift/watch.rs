@@ -126,6 +126,22 @@ impl<T: Table> Switches<T> {
         }
     }
 
+    /// Whether anything could pass unnoticed that would not by other settings: a rule
+    /// that is off, or finds something later. Of limits of two kinds neither is the
+    /// stricter.
+    #[must_use]
+    pub fn sees_less_than(&self, other: &Self) -> bool {
+        let ours: BTreeMap<&str, Limit> = self
+            .rules()
+            .map(|(rule, limit)| (T::head(rule).0, limit))
+            .collect();
+        let mut theirs = other.rules();
+        theirs.any(|(rule, limit)| {
+            let own = ours.get(T::head(rule).0);
+            own.is_none_or(|own| own.finds_later_than(limit))
+        })
+    }
+
     /// The rules that count, each with its limit; none where nothing is watched.
     pub fn rules(&self) -> impl Iterator<Item = (&'static T::Rule, Limit)> {
         let limit = |rule: &'static T::Rule| {

@@ -188,3 +188,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_smaller_number_keeps_less() {
+    let policy = |text: &str| text.parse::<Policy>().unwrap();
+    for (before, after, less) in [
+        ("recent=5", "recent=5", false),
+        ("recent=5", "recent=4", true),
+        ("recent=5", "recent=30", false),
+        ("recent=5,weeks=4", "recent=50,weeks=3", true),
+        ("recent=5", "recent=5,months=12", false),
+        ("recent=5,months=12", "recent=5", true),
+        ("recent=5,floor-days=30", "recent=5,floor-days=29", true),
+        // At least one counts always.
+        ("minimum=1", "minimum=0", false),
+        ("minimum=2", "minimum=0", true),
+    ] {
+        assert_eq!(
+            policy(after).keeps_less_than(&policy(before)),
+            less,
+            "{before} -> {after}"
+        );
+    }
+}

@@ -85,6 +85,23 @@ pub(crate) async fn numbers(
     Ok(numbers.into_keys().collect())
 }
 
+/// The public half of each number of a tenant's data key, sorted.
+///
+/// # Errors
+/// `Key` where there is none; `Corrupt`; `Unavailable`.
+pub(crate) async fn recipients(
+    store: &dyn ObjectStore,
+    tenant: &TenantId,
+) -> Result<Vec<(u32, String)>, StoreError> {
+    let mut found = Vec::new();
+    for (number, stored) in Listed::of(store, tenant).await?.numbers()? {
+        let wrap = stored.first().ok_or(KeyError::Absent)?;
+        let file = read_file(store, &layout::data_key(tenant, number, wrap)).await?;
+        found.push((number, file.recipient));
+    }
+    Ok(found)
+}
+
 /// Stores a new data key, or opens the one that an earlier, interrupted
 /// registration left.
 ///

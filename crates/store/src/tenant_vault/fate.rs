@@ -63,6 +63,36 @@ impl TenantVault {
         .await
     }
 
+    /// Since when a snapshot is held, and why; `None` where it is not.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such snapshot; `Corrupt`; `Unavailable`.
+    pub async fn hold_of(
+        &self,
+        id: &SnapshotId,
+    ) -> Result<Option<(DateTime<Utc>, String)>, StoreError> {
+        Ok(match self.manifest(id).await?.fate {
+            Fate::Held { since, reason } => Some((since, reason)),
+            _ => None,
+        })
+    }
+
+    /// Lifts the hold that a snapshot has since a time, and no other.
+    ///
+    /// # Errors
+    /// As [`TenantVault::hold`].
+    pub async fn lift_hold_since(
+        &self,
+        id: &SnapshotId,
+        time: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.settle(id, |fate| {
+            let meant = matches!(fate, Fate::Held { since, .. } if *since == time);
+            meant.then_some(Fate::Kept)
+        })
+        .await
+    }
+
     async fn settle(
         &self,
         id: &SnapshotId,

@@ -287,14 +287,19 @@ impl TenantVault {
         Ok(())
     }
 
-    /// Numbered cursors but the newest ones, which alone count. Whoever slept so long
+    /// Numbered cursors and summaries but the newest ones, which alone count. Whoever slept so long
     /// that the number it goes on from is gone makes one that is behind them.
     async fn clear_cursors(&self, done: &mut Pruned) -> Result<(), StoreError> {
-        let folder = layout::documents(self.id(), Area::Cursors, layout::AUDIT)?;
-        let cursors = file::metas(self.store.as_ref(), &folder).await?;
-        let over = cursors.len().saturating_sub(CURSORS);
-        for meta in &cursors[..over] {
-            self.delete(&meta.location, meta.size, done).await?;
+        for (area, id) in [
+            (Area::Cursors, layout::AUDIT),
+            (Area::Summary, layout::OVERVIEW),
+        ] {
+            let folder = layout::documents(self.id(), area, id)?;
+            let cursors = file::metas(self.store.as_ref(), &folder).await?;
+            let over = cursors.len().saturating_sub(CURSORS);
+            for meta in &cursors[..over] {
+                self.delete(&meta.location, meta.size, done).await?;
+            }
         }
         Ok(())
     }

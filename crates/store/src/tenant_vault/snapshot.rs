@@ -59,6 +59,18 @@ pub(super) enum Place {
 }
 
 impl TenantVault {
+    /// The slots in which anything was written, sorted: snapshots, and what became of
+    /// those that are gone.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn slot_ids(&self) -> Result<Vec<SnapshotId>, StoreError> {
+        let folder = layout::snapshots(self.id());
+        let names = file::folders(self.store.as_ref(), &folder).await?;
+        let ids = names.iter().filter_map(|name| SnapshotId::parse(name).ok());
+        Ok(ids.collect())
+    }
+
     /// The manifests of all snapshots, newest first, and those that are damaged.
     ///
     /// # Errors

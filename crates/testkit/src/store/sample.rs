@@ -54,8 +54,12 @@ pub fn record(id: &TenantId) -> TenantRecord {
         audit_watch: model::watch::Watch::default(),
         approval: approval::Policy::default(),
         webhook: None,
+        groups: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        schedule: model::schedule::Window::default(),
         state: TenantState::Active,
         created_at: moment(0),
+        change: None,
     }
 }
 

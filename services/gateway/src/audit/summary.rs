@@ -177,6 +177,7 @@ mod tests {
                 ..Tenant::default()
             }),
             request_id: "r1".to_owned(),
+            validate_only: false,
         };
         let told = told("CreateTenantRequest", &request);
         assert!(!told.to_lowercase().contains("hunter2"), "{told}");

@@ -41,6 +41,7 @@ async fn registered(vault: &Vault) -> Sandbox {
     let request = CreateTenantRequest {
         tenant: Some(support::tenant(A)),
         request_id: "create-a".to_owned(),
+        validate_only: false,
     };
     let mut tenants = TenantServiceClient::new(sandbox.channel.clone());
     let created = tenants.create_tenant(with(OPERATOR, request)).await;

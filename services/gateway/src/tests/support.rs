@@ -1,21 +1,24 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::Applications;
-use crate::{App, Backends, Config, Deps, Peers, Tenants, Token, Tokens};
+use crate::{App, Backends, Caller, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
+use crate::{Applications, ConsoleConfig};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use model::TenantId;
 use proto::v1::access_check_service_server::{AccessCheckService, AccessCheckServiceServer};
+use proto::v1::guarded_change_service_server::{GuardedChangeService, GuardedChangeServiceServer};
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};
+use runtime::tls::Clients;
 use runtime::{ManualClock, Replicas, SeededIds, Server};
 use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Kek, Vault};
@@ -42,6 +45,10 @@ pub(super) const OWNER_A: &str = "owner-a-0123456789";
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
 /// May read of tenant A, and nothing else.
 pub(super) const READER_A: &str = "reader-a-0123456789";
+/// The certificate of a program that has every role, for tenant A alone.
+const CERTIFICATE: &str = "uri:spiffe://contoso/a";
+/// May read everything everywhere, and nothing else.
+pub(super) const READER: &str = "reader-0123456789";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -52,6 +59,10 @@ pub(super) struct Fake {
     pub(super) checks: Mutex<VecDeque<Result<Vec<CheckItem>, Status>>>,
     /// The requests for snapshots that came through.
     pub(super) taken: Mutex<Vec<TakeSnapshotRequest>>,
+    /// Who asked for what that protects less.
+    pub(super) proposed: Mutex<Vec<(String, ProposeChangeRequest)>>,
+    /// How often the restorer was connected to.
+    pub(super) tried: AtomicUsize,
 }
 
 fn fault() -> Status {
@@ -228,12 +239,35 @@ impl AccessCheckService for Service {
     }
 }
 
+#[tonic::async_trait]
+impl GuardedChangeService for Service {
+    async fn propose_change(
+        &self,
+        request: tonic::Request<ProposeChangeRequest>,
+    ) -> Result<Response<ProposeChangeResponse>, Status> {
+        let author = runtime::caller::of(&request).unwrap_or_default();
+        let request = request.into_inner();
+        let change = GuardedChange {
+            name: format!("{}/changes/1", request.parent),
+            author: author.clone(),
+            settings: request.settings.clone(),
+            ..GuardedChange::default()
+        };
+        let mut proposed = self.0.proposed.lock().expect("unpoisoned");
+        proposed.push((author, request));
+        Ok(Response::new(ProposeChangeResponse {
+            change: Some(change),
+        }))
+    }
+}
+
 /// A gateway that serves until this is dropped. The restorer behind it is out of
 /// reach, and so is the differ unless there is one.
 pub(super) struct Sandbox {
     pub(super) vault: Vault,
     pub(super) fake: Arc<Fake>,
     pub(super) channel: Channel,
+    pub(super) address: SocketAddr,
     stop: DropGuard,
     running: JoinHandle<()>,
 }
@@ -269,32 +303,37 @@ fn nowhere() -> Channel {
     runtime::connect("http://127.0.0.1:1", None).expect("lazy")
 }
 
+/// With other settings.
+pub(super) async fn sandbox_configured(change: impl FnOnce(&mut Config)) -> Sandbox {
+    let mut config = config(false, Applications::default());
+    change(&mut config);
+    sandbox_by(nowhere().into(), &config).await
+}
+
 async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applications) -> Sandbox {
+    sandbox_by(differ, &config(custom_clouds, installed)).await
+}
+
+async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
     let vault =
         Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
-    sandbox_over(vault, 1, differ, custom_clouds, installed).await
+    sandbox_over(vault, 1, differ, config).await
 }
 
 /// Over a vault that others may use too; the seed is what they differ by.
 pub(super) async fn sandbox_on(vault: Vault, seed: u64) -> Sandbox {
-    let differ = nowhere().into();
-    sandbox_over(vault, seed, differ, false, Applications::default()).await
+    let config = config(false, Applications::default());
+    sandbox_over(vault, seed, nowhere().into(), &config).await
 }
 
-async fn sandbox_over(
-    vault: Vault,
-    seed: u64,
-    differ: Replicas,
-    custom_clouds: bool,
-    installed: Applications,
-) -> Sandbox {
+async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
     let backends = Backends {
-        snapshotter: behind,
+        snapshotter: behind.into(),
         differ,
-        restorer: nowhere(),
+        restorer: hanging_up(&fake).await.into(),
     };
     let deps = Deps {
         vault: vault.clone(),
@@ -306,23 +345,39 @@ async fn sandbox_over(
         tokens: tokens(),
     };
     let (listener, _) = listener().await;
-    let app = App::build(&config(custom_clouds, installed), deps, listener).expect("built");
-    let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
+    let app = App::build(config, deps, listener).expect("built");
+    let address = app.address();
+    let channel = runtime::connect(&format!("http://{address}"), None).expect("an address");
     let serving = app.run(stop.clone());
     let running = tokio::spawn(async move { serving.await.expect("it serves") });
     Sandbox {
         vault,
         fake,
         channel,
+        address,
         stop: stop.drop_guard(),
         running,
     }
+}
+
+/// A service that closes every connection without a word.
+async fn hanging_up(fake: &Arc<Fake>) -> Channel {
+    let (listener, address) = listener().await;
+    let fake = Arc::clone(fake);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            fake.tried.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    runtime::connect(&format!("http://{address}"), None).expect("an address")
 }
 
 async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
     let (listener, address) = listener().await;
     let service = Service(Arc::clone(fake));
     let routes = Routes::new(SnapshotServiceServer::new(service.clone()))
+        .add_service(GuardedChangeServiceServer::new(service.clone()))
         .add_service(AccessCheckServiceServer::new(service));
     tokio::spawn(
         Server::new(routes, &[])
@@ -338,8 +393,9 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn config(custom_clouds: bool, installed: Applications) -> Config {
+pub(super) fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
+        health_listen: None,
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
         keys_url: None,
@@ -347,6 +403,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         old_key_file: None,
         key_vault_key: None,
         old_key_vault_key: None,
+        caller_key_file: None,
         tls: None,
         custom_clouds,
         graph_limits: GraphLimits::Documented,
@@ -366,11 +423,16 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         installed,
         development_token_file: None,
         tokens_file: None,
+        issuer: None,
+        roles_file: None,
+        clients: Clients::Certified,
+        limits: Limits::default(),
         metrics: None,
+        console: ConsoleConfig::default(),
     }
 }
 
-fn tokens() -> Tokens {
+pub(super) fn tokens() -> Tokens {
     let all = [
         Role::Reader,
         Role::Administrator,
@@ -378,6 +440,7 @@ fn tokens() -> Tokens {
         Role::Operator,
     ];
     let only = |id| Tenants::Only([TenantId::parse(id).expect("valid")].into());
+    let ci = Caller::new("ci".to_owned(), all.into(), only(A));
     let token = |text: &str, roles: &[Role], tenants| Token {
         token: SecretString::from(text),
         name: text.split('-').next().unwrap_or_default().to_owned(),
@@ -389,8 +452,10 @@ fn tokens() -> Tokens {
         token(OWNER_A, &all, only(A)),
         token(OWNER_B, &all, only(B)),
         token(READER_A, &[Role::Reader], only(A)),
+        token(READER, &[Role::Reader], Tenants::All),
         token(NOBODY, &[], Tenants::All),
     ])
+    .and_then(|tokens| tokens.and(&Tokens::by_certificate(CERTIFICATE.to_owned(), ci)?))
     .expect("fit")
 }
 

@@ -21,6 +21,7 @@ async fn create(sandbox: &Sandbox, tenant: Tenant) -> Result<Tenant, Status> {
         CreateTenantRequest {
             tenant: Some(tenant),
             request_id: "r".to_owned(),
+            validate_only: false,
         },
     );
     client(sandbox)
@@ -60,8 +61,14 @@ async fn a_registration_is_kept_and_shown() {
         drift_watch: "on".to_owned(),
         audit_watch: "on".to_owned(),
         approval: "off".to_owned(),
+        schedule: "00:00-06:00".to_owned(),
+        next_slot_time: created.next_slot_time,
+        state: TenantState::Active.into(),
         ..tenant(A)
     };
+    let next = created.next_slot_time.expect("there").seconds;
+    let midnight = 1_795_420_800 + 16 * 3_600;
+    assert!((midnight..midnight + 6 * 3_600).contains(&next), "{next}");
     let consent = |client: &str, state: &str| {
         format!(
             "https://login.microsoftonline.com/{A}/adminconsent?client_id=0a1b2c3d-0000-4000-8000-0000000000{client}&state={state}"
@@ -122,7 +129,11 @@ async fn the_same_registration_again_is_the_first_and_another_a_conflict() {
 #[tokio::test]
 async fn what_is_watched_can_be_changed_and_nothing_else_is() {
     let sandbox = sandbox().await;
-    let first = create(&sandbox, tenant(A)).await.expect("registered");
+    let quiet = Tenant {
+        drift_watch: "off".to_owned(),
+        ..tenant(A)
+    };
+    let first = create(&sandbox, quiet).await.expect("registered");
     let update = async |name: &str, drift_watch: Option<&str>| {
         let request = UpdateTenantRequest {
             name: name.to_owned(),
@@ -141,18 +152,18 @@ async fn what_is_watched_can_be_changed_and_nothing_else_is() {
         record.expect("there").version
     };
     let changed = Tenant {
-        drift_watch: "off,mass-disable=10%".to_owned(),
+        drift_watch: "on,mass-disable=10%".to_owned(),
         ..first.clone()
     };
     for _ in 0..2 {
-        let updated = update(&first.name, Some("off,mass-disable=10%")).await;
+        let updated = update(&first.name, Some("on,mass-disable=10%")).await;
         assert_eq!(updated.expect("updated"), changed);
         assert_eq!(versions().await, 2, "the same again writes nothing");
     }
     let same = update(&first.name, None).await.expect("nothing to do");
     assert_eq!(same, changed);
     let default = update(&first.name, Some("")).await.expect("updated");
-    assert_eq!(default, first);
+    assert_eq!(default.drift_watch, "on", "which sees more");
 
     let malformed = update(&first.name, Some("on,mass-hysteria=5%")).await;
     let malformed = told(&malformed.expect_err("no rule"));
@@ -190,14 +201,13 @@ async fn who_must_keep_a_way_in_can_be_changed_and_nothing_else_is() {
             .await;
         answer.map(|answer| answer.into_inner().tenant.expect("there"))
     };
+    let one = "0a1b2c3d-0000-4000-8000-0000000000e1";
     let other = "0a1b2c3d-0000-4000-8000-0000000000e2";
-    for ids in [&[other][..], &[]] {
-        let expected = Tenant {
-            break_glass_ids: ids.iter().map(ToString::to_string).collect(),
-            ..first.clone()
-        };
-        assert_eq!(update(ids).await.expect("updated"), expected);
-    }
+    let expected = Tenant {
+        break_glass_ids: vec![one.to_owned(), other.to_owned()],
+        ..first.clone()
+    };
+    assert_eq!(update(&[other, one]).await.expect("updated"), expected);
     let malformed = update(&["ann@contoso.com"]).await.expect_err("refused");
     assert_eq!(
         told(&malformed),
@@ -226,12 +236,11 @@ async fn who_approves_can_be_changed_and_nothing_else_is() {
         answer.map(|answer| answer.into_inner().tenant.expect("there"))
     };
     let changed = Tenant {
-        approval: "on,expires=8h".to_owned(),
+        approval: "on,changes=5,expires=8h".to_owned(),
         ..first.clone()
     };
-    assert_eq!(update("on,expires=8h").await.expect("updated"), changed);
-    let default = update("").await.expect("updated");
-    assert_eq!(default.approval, "off");
+    let updated = update("on,changes=5,expires=8h").await.expect("updated");
+    assert_eq!(updated, changed);
     let malformed = update("on,expires=9d").await.expect_err("no hours");
     assert_eq!(
         told(&malformed),
@@ -260,7 +269,7 @@ async fn point(sandbox: &Sandbox, webhook: Webhook) -> Result<Option<Webhook>, S
 }
 
 #[tokio::test]
-async fn a_webhook_can_be_set_changed_and_removed() {
+async fn a_webhook_can_be_set_and_whoever_is_told_is_told_on() {
     let sandbox = sandbox().await;
     let with_hook = Tenant {
         webhook: Some(hook(
@@ -277,18 +286,23 @@ async fn a_webhook_can_be_set_changed_and_removed() {
     assert_eq!(kept.since_time.expect("there").seconds, 1_795_420_800);
     assert_eq!(create(&sandbox, with_hook).await.expect("the same"), first);
 
-    let severe = Webhook {
-        min_severity: Severity::High.into(),
-        ..hook("https://1.1.1.1:8443/", "file:contoso")
-    };
-    let changed = point(&sandbox, severe.clone()).await.expect("changed");
-    let expected = Webhook {
-        since_time: kept.since_time,
-        ..severe
-    };
-    assert_eq!(changed, Some(expected));
-    let removed = point(&sandbox, Webhook::default()).await.expect("removed");
-    assert_eq!(removed, None);
+    // Whoever is told now is told until somebody else agrees.
+    for quieter in [
+        Webhook {
+            min_severity: Severity::High.into(),
+            ..hook(
+                "https://hooks.example/a?b=c",
+                "env:REWIND_CREDENTIAL_WEBHOOK_A",
+            )
+        },
+        hook("https://1.1.1.1:8443/", "env:REWIND_CREDENTIAL_WEBHOOK_A"),
+        hook("https://hooks.example/a?b=c", "file:contoso"),
+        Webhook::default(),
+    ] {
+        let still = point(&sandbox, quieter).await.expect("asked");
+        assert_eq!(still, Some(kept.clone()));
+    }
+    assert_eq!(sandbox.fake.proposed.lock().expect("unpoisoned").len(), 4);
 }
 
 #[tokio::test]
@@ -533,6 +547,7 @@ async fn a_list_holds_the_callers_tenants_in_pages() {
             ListTenantsRequest {
                 page_size,
                 page_token: page_token.to_owned(),
+                ..ListTenantsRequest::default()
             },
         );
         client(&sandbox)

@@ -73,11 +73,18 @@ async fn nothing_answers_a_caller_without_the_role() {
 async fn an_internal_method_is_as_unreachable_as_one_that_does_not_exist() {
     let sandbox = sandbox().await;
     let table = table();
-    let internal: Vec<String> = all_paths()
+    let mut internal: Vec<String> = all_paths()
         .into_iter()
         .filter(|path| table.get(path).is_none())
         .collect();
-    assert_eq!(internal, ["/rewind.v1.AccessCheckService/CheckAccess"]);
+    internal.sort();
+    assert_eq!(
+        internal,
+        [
+            "/rewind.v1.AccessCheckService/CheckAccess",
+            "/rewind.v1.GuardedChangeService/ProposeChange"
+        ]
+    );
     let nothing = call(
         &sandbox,
         "/rewind.v1.None/None",
@@ -107,6 +114,7 @@ async fn a_foreign_tenant_an_unknown_tenant_and_a_missing_role_look_alike() {
         proto::v1::CreateTenantRequest {
             tenant: Some(support::tenant(A)),
             request_id: String::new(),
+            validate_only: false,
         },
     );
     let mut client =
@@ -167,10 +175,16 @@ async fn what_concerns_all_tenants_is_for_callers_who_may_see_all() {
         let operator = call(&sandbox, path, Some(OPERATOR), framed(&[]))
             .await
             .status;
-        assert_eq!(operator.code(), Code::Unimplemented, "{path}: it passes");
+        assert!(
+            !matches!(
+                operator.code(),
+                Code::PermissionDenied | Code::Unauthenticated
+            ),
+            "{path}: it passes"
+        );
         walked += 1;
     }
-    assert_eq!(walked, 1, "StoreService.CheckStore");
+    assert!(walked >= 4, "CheckStore and those of GrantService");
 }
 
 #[tokio::test]

@@ -351,8 +351,8 @@ async fn drift_raises_its_signals_once() {
 
 #[tokio::test]
 async fn broken_off_anywhere_each_signal_is_raised_once() {
-    // Two signals and the cursor are three puts.
-    for broken in 0..3 {
+    // Two signals, how much changed, and the cursor are four puts.
+    for broken in 0..4 {
         let world = World::new().await;
         world.store.break_after(broken);
         world.look().await;

@@ -1,10 +1,13 @@
 //! Small files of format 1: registration, data key, claim.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 use model::drift::{Severity, Watch};
 use model::retention::Policy;
+use model::schedule::Window;
 use model::{ObjectId, Proof, ProofKind, TenantId, approval, watch};
 use serde::{Deserialize, Serialize};
 
@@ -41,8 +44,16 @@ pub(crate) struct TenantRecord {
     approval: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     webhook: Option<Webhook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
     state: State,
     created_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<u32>,
 }
 
 /// An application: the installation's, or one with exactly one reference.
@@ -147,6 +158,7 @@ impl Webhook {
 enum State {
     Active,
     Suspended,
+    Offboarded,
 }
 
 impl From<&domain::TenantRecord> for TenantRecord {
@@ -171,11 +183,16 @@ impl From<&domain::TenantRecord> for TenantRecord {
             approval: (record.approval != approval::Policy::default())
                 .then(|| record.approval.to_string()),
             webhook: record.webhook.as_ref().map(Into::into),
+            groups: record.groups.clone(),
+            labels: record.labels.clone(),
+            schedule: (record.schedule != Window::default()).then(|| record.schedule.to_string()),
             state: match record.state {
                 domain::TenantState::Active => State::Active,
                 domain::TenantState::Suspended => State::Suspended,
+                domain::TenantState::Offboarded => State::Offboarded,
             },
             created_at: record.created_at,
+            change: record.change,
         }
     }
 }
@@ -214,6 +231,9 @@ impl TenantRecord {
         let approval = self
             .approval
             .map_or_else(|| Ok(approval::Policy::default()), |text| text.parse());
+        let schedule = self
+            .schedule
+            .map_or_else(|| Ok(Window::default()), |text| text.parse());
         Ok(domain::TenantRecord {
             id,
             name: self.name,
@@ -234,11 +254,16 @@ impl TenantRecord {
                 .webhook
                 .map(|webhook| webhook.into_domain(path))
                 .transpose()?,
+            groups: self.groups,
+            labels: self.labels,
+            schedule: schedule.map_err(|error| StoreError::corrupt(path, error))?,
             state: match self.state {
                 State::Active => domain::TenantState::Active,
                 State::Suspended => domain::TenantState::Suspended,
+                State::Offboarded => domain::TenantState::Offboarded,
             },
             created_at: self.created_at,
+            change: self.change,
         })
     }
 }

@@ -42,8 +42,12 @@ fn registrations_of_every_release_stay_readable() {
         audit_watch: watch::Watch::default(),
         approval: approval::Policy::default(),
         webhook: None,
+        groups: Vec::new(),
+        labels: BTreeMap::new(),
+        schedule: Window::default(),
         state: domain::TenantState::Active,
         created_at: "2026-11-20T01:00:00Z".parse().unwrap(),
+        change: None,
     };
     assert_eq!(read(GOLDEN).unwrap(), first);
     let second = domain::TenantRecord {
@@ -88,7 +92,17 @@ fn registrations_of_every_release_stay_readable() {
         }),
         ..first.clone()
     };
-    for record in [first, second, third, fourth, fifth, sixth, seventh, eighth] {
+    let ninth = domain::TenantRecord {
+        groups: vec!["emea".to_owned(), "gold".to_owned()],
+        labels: [("owner".to_owned(), "Ann B.".to_owned())].into(),
+        schedule: "22:00-04:00".parse().unwrap(),
+        state: domain::TenantState::Offboarded,
+        change: Some(7),
+        ..first.clone()
+    };
+    for record in [
+        first, second, third, fourth, fifth, sixth, seventh, eighth, ninth,
+    ] {
         let text = String::from_utf8(to_json(&TenantRecord::from(&record)).unwrap()).unwrap();
         assert_eq!(read(&text).unwrap(), record, "{text}");
     }
