@@ -3,6 +3,7 @@
 //! Owns the fork between gRPC, gRPC-Web and plain HTTP, and the list of what is served
 //! over plain HTTP.
 
+use crate::audit;
 use crate::console::{self, Console};
 use crate::proxy::Proxy;
 use crate::request;
@@ -36,7 +37,8 @@ pub(crate) fn service(
 + 'static {
     tower::service_fn(move |request: Request<Incoming>| {
         let (door, web) = (Arc::clone(&door), web.clone());
-        async move {
+        let peer = audit::peer(request.extensions());
+        let answer = async move {
             if request::is_grpc(request.headers()) {
                 return Ok(door.call(request).await.map(Incoming::new));
             }
@@ -50,7 +52,8 @@ pub(crate) fn service(
                 }));
             let answer = translated.oneshot(request).await?;
             Ok(answer.map(Incoming::new))
-        }
+        };
+        audit::answering(peer, answer)
     })
 }
 

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body as Incoming;
 use http::{Extensions, HeaderValue};
+use http_body_util::{BodyExt, Limited};
 use model::TenantId;
 use prost_reflect::DynamicMessage;
 use proto::convert::timestamp;
@@ -30,6 +32,16 @@ const ENDS_THE_CHAIN: [&str; 4] = [
     "rewind.v1.LifecycleService/ApproveGuardedChange",
     "rewind.v1.LifecycleService/CancelGuardedChange",
 ];
+
+/// How much is read of a call that is refused for its role, to see what it was about,
+/// and for how long.
+const READ_OF_REFUSED: usize = 8 * 1024;
+const READING_OF_REFUSED: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    /// Where the request came from that is being answered.
+    pub(super) static PEER: Option<IpAddr>;
+}
 
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +77,8 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(keeper: Arc<Keeper>, from: &Extensions, request_id: &HeaderValue) -> Self {
-        let source = source(from);
+        // What pages and compatible APIs call for a caller has no connection of its own.
+        let source = source(from).or_else(answered);
         let entry = AuditEntry {
             time: Some(timestamp(keeper.now())),
             kind: AuditKind::Read.into(),
@@ -125,10 +138,11 @@ impl Attempt {
         }
     }
 
-    /// The same of a request that nobody has read yet.
+    /// The same of a request that nobody has read yet; a large one says nothing.
     pub(crate) async fn about_unread(&mut self, method: &Method, body: Incoming) {
-        if let Ok(bytes) = request::arrive(body).await
-            && let Ok(message) = request::message(&bytes)
+        let reading = Limited::new(body, READ_OF_REFUSED).collect();
+        if let Ok(Ok(read)) = tokio::time::timeout(READING_OF_REFUSED, reading).await
+            && let Ok(message) = request::message(&read.to_bytes())
         {
             self.about(method, message);
         }
@@ -232,8 +246,13 @@ pub(super) fn code(code: Code) -> &'static str {
     }
 }
 
+/// The address that the request came from that is being answered.
+pub(super) fn answered() -> Option<IpAddr> {
+    PEER.try_with(|peer| *peer).ok().flatten()
+}
+
 /// The address of the other end of the connection, where it is one.
-fn source(from: &Extensions) -> Option<IpAddr> {
+pub(super) fn source(from: &Extensions) -> Option<IpAddr> {
     let plain = from.get::<TcpConnectInfo>();
     let tls = from.get::<TlsConnectInfo<TcpConnectInfo>>();
     let address = plain

@@ -19,7 +19,7 @@ use proto::convert::timestamp;
 use proto::v1::{AuditCheckpoint, AuditEntry, AuditHead, AuditKind, AuditRecord, AuditStart};
 use runtime::{Clock, Ids};
 use store::audit::{Chains, Head};
-use store::{KeyError, StoreError, Vault};
+use store::{StoreError, Vault};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -414,11 +414,12 @@ fn tell(waiting: Vec<Waiting>, landed: Landed) {
     }
 }
 
-/// Whether a tenant has no chain that could be read again.
+/// Whether a tenant has no chain that could be read again, or none that could be
+/// written now: nothing is refused for that a tenant's key is damaged or away.
 fn has_no_chain(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::NotFound { .. } | StoreError::Key(KeyError::Erased)
+        StoreError::NotFound { .. } | StoreError::Key(_) | StoreError::Corrupt { .. }
     )
 }
 
