@@ -165,7 +165,7 @@ impl Proxy {
         {
             return Ok(caller);
         }
-        self.authenticate(&parts.headers).await
+        self.callers.authenticate(&parts.headers).await
     }
 
     /// Who calls, by the token that came with the call.
@@ -177,7 +177,11 @@ impl Proxy {
         &self,
         headers: &HeaderMap,
     ) -> Result<Arc<Caller>, GatewayError> {
-        self.callers.authenticate(headers).await
+        let known = self.callers.authenticate(headers).await;
+        if let Err(error) = &known {
+            self.audit.unknown_caller(error);
+        }
+        known
     }
 
     async fn forward(

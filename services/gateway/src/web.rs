@@ -5,6 +5,7 @@
 //! plain HTTP a request is read before anybody knows whose it is, so that both its size
 //! and the number of requests have a limit.
 
+use crate::audit;
 use crate::console::{self, Console};
 use crate::proxy::Proxy;
 use crate::request;
@@ -74,7 +75,8 @@ pub(crate) fn service(
     tower::service_fn(move |request: Request<Incoming>| {
         let (door, web) = (Arc::clone(&door), web.clone());
         let (places, stopping) = (Arc::clone(&places), stopping.clone());
-        async move {
+        let peer = audit::peer(request.extensions());
+        let answer = async move {
             if request::is_grpc(request.headers()) {
                 return Ok(door.call(request).await.map(Incoming::new));
             }
@@ -100,7 +102,8 @@ pub(crate) fn service(
                 }));
             let answer = translated.oneshot(request).await?;
             Ok(answer.map(Incoming::new))
-        }
+        };
+        audit::answering(peer, answer)
     })
 }
 
