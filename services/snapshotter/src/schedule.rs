@@ -50,7 +50,7 @@ const SLOW_AT_ONCE: usize = 32;
 const LOOKS: usize = 16;
 /// Over how many seconds the replicas spread: where they come at the same time, all but
 /// one come in vain.
-const SPREAD: u64 = 60;
+const SPREAD: u64 = 180;
 
 /// Runs until the token is cancelled.
 pub(crate) async fn run(context: Context, schedule: Schedule, stop: CancellationToken) {
