@@ -3,6 +3,7 @@
 //! Owns what may be written and checks its shape, so that a malformed argument
 //! fails before any call. It never asks a server and never prints.
 
+mod audit;
 mod requests;
 mod tenants;
 pub(crate) mod value;
@@ -12,15 +13,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::TenantId;
 
+pub(crate) use audit::{AuditCommand, AuditKind, ListAudit, Outcome, VerifyAudit};
 pub(crate) use requests::{
-    AcceptedRisk, AddTenant, Added, Against, ApplyPlan, ApplyProtection, ApprovePlan, CaState,
-    ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand, EraseKeys, ExportDiff,
-    ExportFormat, ExportKeys, ExportSnapshot, HoldSnapshot, HowDeep, ImportKeys, KeysCommand,
-    ListFailures, ListSignals, MakePlan, Named, OneReport, OneTenant, PlanOrRestore,
-    PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal, Relationships,
-    RepairSnapshots, ReportFormat, RestoreCommand, SearchSnapshot, Severity, ShowDiff, ShowPosture,
-    ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand, StoreCommand, TakeSnapshot,
-    TenantCommand, UpdateTenant, VerifySnapshots, Waiting, WatchSignals, Webhook,
+    AcceptedRisk, AccessCommand, AddTenant, Added, Against, ApplyPlan, ApplyProtection,
+    ApprovePlan, CaState, ChangeKind, CopySnapshots, CreateDiff, DeletedCommand, DiffCommand,
+    EraseKeys, ExportDiff, ExportFormat, ExportKeys, ExportSnapshot, GrantAccess, HoldSnapshot,
+    HowDeep, ImportKeys, KeysCommand, ListFailures, ListSignals, MakePlan, Named, OneReport,
+    OneTenant, PlanOrRestore, PlanProtection, ProtectCommand, ProtectionArgs, RedeliverSignal,
+    Relationships, RepairSnapshots, ReportFormat, RestoreCommand, RevokeAccess, SearchSnapshot,
+    Severity, ShowDiff, ShowPosture, ShowSignal, ShowSnapshot, SignalsCommand, SnapshotCommand,
+    StoreCommand, TakeSnapshot, TenantCommand, UpdateTenant, VerifySnapshots, Waiting,
+    WatchSignals, Webhook,
 };
 
 pub(crate) use tenants::{
@@ -132,6 +135,12 @@ pub(crate) enum Command {
     /// Tells how well a tenant is guarded against hard deletion
     #[command(subcommand)]
     Protect(ProtectCommand),
+    /// Says who may do what
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// Tells who called the gateway, about what and with which outcome
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Looks after the object store
     #[command(subcommand)]
     Store(StoreCommand),

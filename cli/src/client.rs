@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::grant_service_client::GrantServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
 use proto::v1::lifecycle_service_client::LifecycleServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
@@ -131,6 +133,11 @@ impl Client {
         StoreServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
+    /// The grants.
+    pub(crate) fn grants(&self) -> GrantServiceClient<Channel> {
+        GrantServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
     /// The reports.
     pub(crate) fn diffs(&self) -> DiffServiceClient<Channel> {
         DiffServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
@@ -144,6 +151,11 @@ impl Client {
     /// The signals.
     pub(crate) fn signals(&self) -> SignalServiceClient<Channel> {
         SignalServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
+    }
+
+    /// The audit.
+    pub(crate) fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel.clone()).max_decoding_message_size(LARGEST)
     }
 
     /// The protection against hard deletion.

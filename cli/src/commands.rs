@@ -3,6 +3,8 @@
 //! Owns what each command asks, prints and exits with. Nothing here decides
 //! what a service would: no difference is computed, no plan is judged.
 
+pub(crate) mod access;
+pub(crate) mod audit;
 pub(crate) mod deleted;
 pub(crate) mod diff;
 pub(crate) mod keys;

@@ -91,6 +91,15 @@ impl From<Status> for Failure {
     }
 }
 
+impl From<show::document::Error> for Failure {
+    fn from(error: show::document::Error) -> Self {
+        match error {
+            show::document::Error::Output(error) => Self::Output(error),
+            show::document::Error::NotUnderstood(what) => Self::Answer(what),
+        }
+    }
+}
+
 impl Failure {
     /// Wrong usage without a hint.
     pub(crate) fn usage(message: impl Into<String>) -> Self {

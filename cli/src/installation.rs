@@ -36,7 +36,7 @@ roles = ["reader", "approver"]
 token = "file:approver.token"
 "#;
 /// What the embedded services still take from the environment.
-const FROM_ENVIRONMENT: [&str; 18] = [
+const FROM_ENVIRONMENT: [&str; 24] = [
     "REWIND_CREDENTIAL_",
     "REWIND_READER_",
     "REWIND_WRITER_",
@@ -55,6 +55,12 @@ const FROM_ENVIRONMENT: [&str; 18] = [
     "REWIND_SIGNAL_POLL",
     "OTEL_EXPORTER_OTLP_",
     "REWIND_GRACE",
+    "REWIND_OIDC_",
+    "REWIND_ROLES_FILE",
+    "REWIND_CALLER_",
+    "REWIND_TENANT_",
+    "REWIND_CALLS",
+    "REWIND_DEADLINE",
 ];
 
 /// A running installation.

@@ -85,6 +85,8 @@ async fn run(cli: &Cli) -> Result<u8, Ended> {
         Command::Keys(command) => commands::keys::run(command, &cli.global, output).await?,
         Command::Protect(command) => commands::protect::run(command, &cli.global, output).await?,
         Command::Signals(command) => commands::signals::run(command, &cli.global, output).await?,
+        Command::Access(command) => commands::access::run(command, &cli.global, output).await?,
+        Command::Audit(command) => commands::audit::run(command, &cli.global, output).await?,
         Command::Store(command) => commands::store::run(command, &cli.global, output).await?,
     })
 }

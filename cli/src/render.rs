@@ -5,7 +5,9 @@
 
 use proto::v1::{self, AttributeClass, LinkDirection};
 
-use crate::text::{json, shorten, tame, time, word};
+pub(crate) use show::who::{activity, initiator, scope};
+
+use crate::text::{json, shorten, tame, word};
 
 /// One object that differs, with everything that differs about it.
 pub(crate) fn change(change: &v1::Change) -> String {
@@ -91,19 +93,6 @@ pub(crate) fn obstacle(obstacle: v1::Obstacle) -> String {
     word(obstacle.as_str_name(), "OBSTACLE_")
 }
 
-/// Which objects.
-pub(crate) fn scope(scope: Option<&v1::Scope>) -> String {
-    let Some(scope) = scope else {
-        return "everything".to_owned();
-    };
-    match (&scope.types[..], &scope.ids[..]) {
-        ([], []) => "everything".to_owned(),
-        (types, []) => types.join(", "),
-        ([], ids) => format!("ids {}", shorten(&ids.join(", "))),
-        (types, ids) => format!("{}; ids {}", types.join(", "), shorten(&ids.join(", "))),
-    }
-}
-
 fn attribute(change: &v1::AttributeChange) -> String {
     let class = match change.class() {
         AttributeClass::Unspecified | AttributeClass::Restorable => String::new(),
@@ -152,51 +141,6 @@ fn names_in(attribute: &v1::AttributeChange, references: &[v1::ObjectRef]) -> Ve
         .filter(|one| stands(&one.id))
         .map(line)
         .collect()
-}
-
-/// Who did what and when.
-pub(crate) fn activity(activity: &v1::Activity) -> String {
-    let properties = if activity.properties.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", shorten(&activity.properties.join(", ")))
-    };
-    let mut told = format!(
-        "{}  {}{properties} by {}",
-        time(activity.time.as_ref()),
-        shorten(&activity.activity),
-        initiator(activity.initiated_by.as_ref())
-    );
-    if !activity.correlation_id.is_empty() {
-        told = format!("{told}  [{}]", tame(&activity.correlation_id));
-    }
-    told
-}
-
-/// Who did something.
-pub(crate) fn initiator(by: Option<&v1::Initiator>) -> String {
-    let Some(by) = by else {
-        return "nobody that the log names".to_owned();
-    };
-    let kind = match by.r#type() {
-        v1::InitiatorType::Unspecified => "",
-        v1::InitiatorType::User => "user ",
-        v1::InitiatorType::Application => "application ",
-    };
-    let name = match by.display_name.as_str() {
-        "" => String::new(),
-        name => format!("{} ", shorten(name)),
-    };
-    let from = match by.ip_address.as_str() {
-        "" => String::new(),
-        address => format!(" from {}", tame(address)),
-    };
-    let own = if by.is_rewind {
-        ", which is Rewind"
-    } else {
-        ""
-    };
-    format!("{kind}{name}({}){from}{own}", tame(&by.id))
 }
 
 fn link(change: &v1::LinkChange) -> String {

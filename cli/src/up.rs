@@ -14,7 +14,8 @@ pub(crate) async fn run(args: &UpArgs, output: Output) -> anyhow::Result<u8> {
     let mut installation = Installation::start(&args.data, args.listen, &[]).await?;
     output.line(&format!("ready {}", installation.url))?;
     output.note(&format!(
-        "the operator's token is in {}, and that of a second person, who approves plans, in {}; in another terminal:\n  export REWIND_GATEWAY={} REWIND_TOKEN_FILE={}",
+        "the console is at {}/: sign in with the operator's token, which is in {}; that of a second person, who approves plans, is in {}; in another terminal:\n  export REWIND_GATEWAY={} REWIND_TOKEN_FILE={}",
+        installation.url,
         installation.token_file.display(),
         installation.approver_file.display(),
         installation.url,

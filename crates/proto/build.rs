@@ -22,6 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "store",
         "signal",
         "protection",
+        "grant",
+        "audit",
         "lifecycle",
         "overview",
     ]

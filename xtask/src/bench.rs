@@ -11,6 +11,7 @@ use crate::repo::Repo;
 mod collect;
 mod control;
 mod differ;
+mod gateway;
 mod least;
 mod machine;
 mod page;
@@ -29,6 +30,8 @@ pub(crate) enum Bench {
     Collect(collect::Arguments),
     /// Reports on tenants of several sizes of which little, more and much changed.
     Differ(differ::Arguments),
+    /// Calls at a fixed rate, straight to a service and through the gateway.
+    Gateway(gateway::Arguments),
     /// A restore of many changes, at the documented quotas in simulated time and without any.
     Restore(restore::Arguments),
     /// Five days in the vault beside restic and borg, and reads of single objects.
@@ -40,6 +43,7 @@ pub(crate) fn run(repo: &Repo, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Collect(arguments) => collect::run(repo, arguments),
         Bench::Differ(arguments) => differ::run(repo, arguments),
+        Bench::Gateway(arguments) => gateway::run(repo, arguments),
         Bench::Restore(arguments) => restore::run(repo, arguments),
         Bench::Vault(arguments) => vault::run(repo, arguments),
     }

@@ -1,4 +1,4 @@
-//! Checks and chores of this repository: `cargo xtask test`, `ci`, `tidy`, `docs` and `bench`.
+//! Checks and chores of this repository: `cargo xtask test`, `ci`, `tidy`, `docs`, `image` and `bench`.
 //!
 //! Owns what CI runs and how tools are installed.
 //! Must never be needed to build the product, and no other crate may depend on it.
@@ -23,6 +23,7 @@ mod bench;
 mod ci;
 mod docs;
 mod exec;
+mod image;
 mod repo;
 mod test;
 mod tidy;
@@ -57,6 +58,8 @@ enum Chore {
     Tidy,
     /// Write the pages of documentation that follow from the code.
     Docs,
+    /// Write the container images, each as an archive that containerd and Docker take.
+    Image(image::Request),
     /// Measure the product, built for release, against its targets.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -79,6 +82,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Ci { base, only } => ci::run(&repo, &ci::Request { base, only }),
         Chore::Tidy => tidy::run(&repo),
         Chore::Docs => docs::run(&repo),
+        Chore::Image(request) => image::run(&repo, &request),
         Chore::Bench(bench) => bench::run(&repo, &bench),
     }
 }

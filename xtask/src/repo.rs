@@ -39,6 +39,11 @@ impl Repo {
         self.target.join("tools")
     }
 
+    /// A folder below the one that cargo builds in.
+    pub(crate) fn below_target(&self, folder: &str) -> PathBuf {
+        self.target.join(folder)
+    }
+
     /// Where cargo puts a program that was built for release.
     pub(crate) fn released(&self, program: &str) -> PathBuf {
         self.target.join("release").join(program)

@@ -26,6 +26,10 @@ pub(crate) enum Profile {
 /// The order is deliberate: the output ends with the summary of the tests that matter most.
 pub(crate) fn run(repo: &Repo, profile: Profile, extra: &[String]) -> Result<()> {
     let parts = prepare(repo)?;
+    if !names_package(extra) {
+        // One test packs the programs, which the runner alone would not build.
+        exec::run(&mut repo.cargo(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
+    }
     if extra.is_empty() {
         exec::run(&mut repo.cargo(["test", "--doc", "--workspace", "--locked"]))?;
     }
@@ -58,13 +62,21 @@ struct Parts {
 fn prepare(repo: &Repo) -> Result<Parts> {
     for part in [
         &tools::GRAPH_SDK,
+        &tools::GRPC_TOOLS,
         &tools::PYARROW,
         &tools::MOTO,
         &tools::AZURITE,
+        &tools::KUBERNETES_VALIDATE,
+        &tools::CHECKOV,
+        &tools::EXTENSIONS,
+        &tools::PROMTOOL,
+        &tools::AXE,
     ] {
         part.install(repo)?;
     }
     tools::debian_program("age", "age")?;
+    // What shows the console to its tests.
+    tools::debian_program("chromium", "chromium")?;
     Ok(Parts {
         nextest: find_nextest(repo),
     })

@@ -58,6 +58,19 @@ pub(crate) const GRAPH_SDK: Tool = Tool {
     with: &["Deprecated==1.3.1"],
 };
 
+/// What makes and runs Python clients from the protos; its program is the Python that has it.
+pub(crate) const GRPC_TOOLS: Tool = Tool {
+    source: Source::Pypi,
+    package: "grpcio-tools",
+    version: "1.85.0",
+    binary: "python",
+    // Clients of the two services that every server has.
+    with: &[
+        "grpcio-health-checking==1.85.0",
+        "grpcio-reflection==1.85.0",
+    ],
+};
+
 /// A reader of Parquet that knows nothing of Rewind; its program is the Python that has it.
 pub(crate) const PYARROW: Tool = Tool {
     source: Source::Pypi,
@@ -95,6 +108,55 @@ pub(crate) const AZURITE: Tool = Tool {
     with: &[],
 };
 
+/// Kubernetes' own schemas, by which manifests are validated without a cluster.
+pub(crate) const KUBERNETES_VALIDATE: Tool = Tool {
+    source: Source::Pypi,
+    package: "kubernetes-validate",
+    version: "1.37.0",
+    binary: "kubernetes-validate",
+    with: &[],
+};
+
+/// What checks manifests against common policies.
+pub(crate) const CHECKOV: Tool = Tool {
+    source: Source::Pypi,
+    package: "checkov",
+    version: "3.3.30",
+    binary: "checkov",
+    with: &[],
+};
+
+/// The schemas of the extensions of Kubernetes that manifests use.
+pub(crate) const EXTENSIONS: Tool = Tool {
+    source: Source::NpmLibrary,
+    package: "@kubernetes-models/gateway-api",
+    version: "2.0.0",
+    binary: "@kubernetes-models/gateway-api/package.json",
+    with: &[
+        "@kubernetes-models/cert-manager@6.0.0",
+        "@kubernetes-models/prometheus-operator@6.0.0",
+        "@kubernetes-models/external-secrets@2.0.0",
+    ],
+};
+
+/// What tries alerts; the package's server is not installed with it.
+pub(crate) const PROMTOOL: Tool = Tool {
+    source: Source::DebianFiles,
+    package: "prometheus",
+    version: "debian",
+    binary: "usr/bin/promtool",
+    with: &[],
+};
+
+/// What finds barriers in web pages: a script, no program.
+pub(crate) const AXE: Tool = Tool {
+    source: Source::NpmLibrary,
+    package: "axe-core",
+    version: "4.14.1",
+    binary: "axe-core/axe.min.js",
+    with: &[],
+};
+
 /// A program that a package manager other than cargo brings.
 pub(crate) struct Tool {
     source: Source,
@@ -108,6 +170,10 @@ pub(crate) struct Tool {
 enum Source {
     Pypi,
     Npm,
+    /// A package of npm that brings no program; `binary` is a file of it.
+    NpmLibrary,
+    /// The files of a Debian package, unpacked and not installed, so that nothing of it is started.
+    DebianFiles,
 }
 
 impl Tool {
@@ -144,6 +210,8 @@ impl Tool {
         let folder = match self.source {
             Source::Pypi => Path::new("bin"),
             Source::Npm => Path::new("node_modules/.bin"),
+            Source::NpmLibrary => Path::new("node_modules"),
+            Source::DebianFiles => Path::new(""),
         };
         folder.join(self.binary)
     }
@@ -159,15 +227,17 @@ impl Tool {
                     .args(self.with);
                 exec::run(&mut pip)
             }
-            Source::Npm => {
+            Source::Npm | Source::NpmLibrary => {
                 debian_program("npm", "npm")?;
                 let mut npm = Command::new("npm");
                 npm.args(["install", "--silent", "--no-audit", "--no-fund"])
                     .args(["--ignore-scripts", "--prefix"])
                     .arg(folder)
-                    .arg(format!("{}@{}", self.package, self.version));
+                    .arg(format!("{}@{}", self.package, self.version))
+                    .args(self.with);
                 exec::run(&mut npm)
             }
+            Source::DebianFiles => unpack(self.package, folder),
         }
     }
 }
@@ -184,6 +254,26 @@ fn create_venv(folder: &Path) -> Result<()> {
     }
     debian(&["python3-venv"])?;
     exec::run(&mut create())
+}
+
+/// Fetch a Debian package and unpack its files below a folder.
+fn unpack(package: &str, folder: &Path) -> Result<()> {
+    let fetch = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["-qq", "download", package]).current_dir(folder);
+        apt
+    };
+    if !exec::succeeds(&mut fetch()) {
+        exec::run(Command::new("apt-get").args(["-qq", "update"]))
+            .with_context(|| format!("please put {package} of Debian into reach"))?;
+        exec::run(&mut fetch())?;
+    }
+    let mut files = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let archive = files
+        .find(|path| path.extension().is_some_and(|ending| ending == "deb"))
+        .with_context(|| format!("no {package} was fetched"))?;
+    let mut dpkg = Command::new("dpkg-deb");
+    exec::run(dpkg.arg("--extract").arg(archive).arg(folder))
 }
 
 /// Install what Debian calls `package`, unless its program is there already.

@@ -356,6 +356,75 @@ pub(crate) struct ApplyProtection {
     pub(crate) waiting: Waiting,
 }
 
+/// `rewind access …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccessCommand {
+    /// Lists what is granted
+    List,
+    /// Grants roles, to be held by callers with a token of the OpenID issuer
+    Grant(GrantAccess),
+    /// Takes a grant back
+    Revoke(RevokeAccess),
+}
+
+/// Arguments of `rewind access grant`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("holder").required(true).args(["name", "subject", "claim"])))]
+#[command(group(ArgGroup::new("scope").required(true).args(["for_tenant", "every_tenant"])))]
+pub(crate) struct GrantAccess {
+    /// To who is called so by the issuer
+    #[arg(long, value_name = "NAME", value_parser = value::text)]
+    pub(crate) name: Option<String>,
+    /// To whom the issuer knows by this `sub`, or Entra ID by this object id
+    #[arg(long, value_name = "ID", value_parser = value::text)]
+    pub(crate) subject: Option<String>,
+    /// To everybody whose token has this value in its claim of roles
+    #[arg(long, value_name = "VALUE", value_parser = value::text)]
+    pub(crate) claim: Option<String>,
+    /// What they may do
+    #[arg(long, value_name = "ROLE", required = true)]
+    pub(crate) role: Vec<GrantedRole>,
+    /// For this tenant
+    #[arg(long, value_name = "GUID", value_parser = value::tenant)]
+    pub(crate) for_tenant: Vec<TenantId>,
+    /// For every tenant, also those registered later
+    #[arg(long)]
+    pub(crate) every_tenant: bool,
+}
+
+/// A role to be granted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum GrantedRole {
+    /// Sees snapshots, reports, plans and restores
+    Reader,
+    /// Also takes snapshots, and creates reports and restores
+    Administrator,
+    /// Approves what needs a second person
+    Approver,
+    /// Registers tenants and changes settings
+    Operator,
+}
+
+impl GrantedRole {
+    /// The role of the contract.
+    pub(crate) fn in_contract(self) -> proto::v1::Role {
+        match self {
+            Self::Reader => proto::v1::Role::Reader,
+            Self::Administrator => proto::v1::Role::Administrator,
+            Self::Approver => proto::v1::Role::Approver,
+            Self::Operator => proto::v1::Role::Operator,
+        }
+    }
+}
+
+/// Arguments of `rewind access revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeAccess {
+    /// The grant, as `rewind access list` names it
+    #[arg(value_name = "GRANT", value_parser = value::text)]
+    pub(crate) grant: String,
+}
+
 /// `rewind store …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {

@@ -69,6 +69,8 @@ async fn create(args: &CreateDiff, global: &Global, output: Output) -> Result<u8
         // What a restore leaves to read is read later.
         fresh_only: false,
         full: args.full,
+        // Whoever calls hears how it ends.
+        errand_note: String::new(),
     });
     let mut report = required(client.diffs().create_report(request).await, |answer| {
         answer.report

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use proto::v1::diff_service_server::DiffService;
+use proto::v1::grant_service_server::GrantService;
 use proto::v1::key_service_server::KeyService;
 use proto::v1::lifecycle_service_server::LifecycleService;
 use proto::v1::protection_service_server::ProtectionService;
@@ -23,6 +24,7 @@ pub(crate) struct Fake {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) check: CheckTenantResponse,
     pub(crate) store: CheckStoreResponse,
+    pub(crate) grants: Vec<Grant>,
     pub(crate) snapshot: Snapshot,
     pub(crate) objects: Vec<SnapshotObject>,
     pub(crate) report: Report,
@@ -38,11 +40,14 @@ pub(crate) struct Fake {
     /// What each stream of signals tells before it ends.
     pub(crate) watches: Mutex<VecDeque<Vec<Result<WatchSignalsResponse, Status>>>>,
     pub(crate) posture: Posture,
-    /// Errors by request message, such as `GetSnapshotRequest`.
+    pub(crate) audit: Vec<AuditEntry>,
+    pub(crate) audit_unreadable: i64,
+    pub(crate) verification: AuditVerification,
     /// What an update, a hold that is lifted or an erasure waits for.
     pub(crate) pending: Option<GuardedChange>,
     /// Whether tenants that are registered are so already.
     pub(crate) already_registered: bool,
+    /// Errors by request message, such as `GetSnapshotRequest`.
     pub(crate) errors: BTreeMap<&'static str, Status>,
     /// A tenant whose keys cannot be had.
     pub(crate) keyless: Option<(&'static str, Status)>,
@@ -58,6 +63,7 @@ impl Default for Fake {
             tenants: vec![canned::tenant(TENANT, "Contoso")],
             check: CheckTenantResponse::default(),
             store: CheckStoreResponse::default(),
+            grants: Vec::new(),
             snapshot: canned::snapshot("20261123t1", SnapshotState::Complete),
             objects: canned::objects().to_vec(),
             report: canned::report("r1", ReportState::Succeeded),
@@ -70,6 +76,9 @@ impl Default for Fake {
             signals: canned::signals(),
             watches: Mutex::default(),
             posture: canned::posture(),
+            audit: crate::auditing::entries(),
+            audit_unreadable: 0,
+            verification: crate::auditing::verification(),
             pending: None,
             already_registered: false,
             errors: BTreeMap::new(),
@@ -124,7 +133,7 @@ impl Fake {
         self.asked.lock().expect("no panic").len()
     }
 
-    fn hear<T: prost::Message>(
+    pub(crate) fn hear<T: prost::Message>(
         &self,
         message: &'static str,
         request: &Request<T>,
@@ -182,7 +191,7 @@ impl Fake {
 type Stream<M> = tokio_stream::Iter<std::vec::IntoIter<Result<M, Status>>>;
 
 /// One item for each page, so that joining is seen.
-fn page<T: Clone>(items: &[T], token: &str) -> (Vec<T>, String) {
+pub(crate) fn page<T: Clone>(items: &[T], token: &str) -> (Vec<T>, String) {
     let index: usize = token.parse().unwrap_or(0);
     let next = if index + 1 < items.len() {
         (index + 1).to_string()
@@ -481,6 +490,46 @@ impl SignalService for Fake {
             GetSignalRequest,
             GetSignalResponse { signal }
         )
+    }
+}
+
+#[tonic::async_trait]
+impl GrantService for Fake {
+    async fn list_grants(
+        &self,
+        request: Request<ListGrantsRequest>,
+    ) -> Result<Response<ListGrantsResponse>, Status> {
+        let grants = self.grants.clone();
+        let answer = ListGrantsResponse {
+            grants,
+            next_page_token: String::new(),
+        };
+        method!(self, request, ListGrantsRequest, answer)
+    }
+
+    async fn create_grant(
+        &self,
+        request: Request<CreateGrantRequest>,
+    ) -> Result<Response<CreateGrantResponse>, Status> {
+        let asked = request.get_ref().grant.clone().unwrap_or_default();
+        let grant = Some(Grant {
+            name: "grants/1f0a52c45e7cb117".to_owned(),
+            author: "anna@contoso.com#1f0a52c45e7cb117".to_owned(),
+            ..asked
+        });
+        method!(
+            self,
+            request,
+            CreateGrantRequest,
+            CreateGrantResponse { grant }
+        )
+    }
+
+    async fn delete_grant(
+        &self,
+        request: Request<DeleteGrantRequest>,
+    ) -> Result<Response<DeleteGrantResponse>, Status> {
+        method!(self, request, DeleteGrantRequest, DeleteGrantResponse {})
     }
 }
 

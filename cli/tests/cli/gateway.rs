@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use proto::v1::audit_service_server::AuditServiceServer;
 use proto::v1::diff_service_server::DiffServiceServer;
+use proto::v1::grant_service_server::GrantServiceServer;
 use proto::v1::key_service_server::KeyServiceServer;
 use proto::v1::lifecycle_service_server::LifecycleServiceServer;
 use proto::v1::protection_service_server::ProtectionServiceServer;
@@ -68,6 +70,7 @@ impl Gateway {
         let server = tonic::transport::Server::builder()
             .add_service(TenantServiceServer::from_arc(fake.clone()))
             .add_service(SnapshotServiceServer::from_arc(fake.clone()))
+            .add_service(GrantServiceServer::from_arc(fake.clone()))
             .add_service(StoreServiceServer::from_arc(fake.clone()))
             .add_service(DiffServiceServer::from_arc(fake.clone()))
             .add_service(RestoreServiceServer::from_arc(fake.clone()))
@@ -75,6 +78,7 @@ impl Gateway {
             .add_service(LifecycleServiceServer::from_arc(fake.clone()))
             .add_service(ProtectionServiceServer::from_arc(fake.clone()))
             .add_service(SignalServiceServer::from_arc(fake.clone()))
+            .add_service(AuditServiceServer::from_arc(fake.clone()))
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
         runtime.spawn(server);
         let directory = tempfile::tempdir().expect("a directory");

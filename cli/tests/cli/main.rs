@@ -3,6 +3,8 @@
 //! Owns the client's contract: what it sends, what it prints where, and its
 //! exit codes. Nothing here needs a tenant.
 
+mod access;
+mod auditing;
 mod canned;
 mod copying;
 mod deleted;

@@ -91,6 +91,8 @@ fn malformed_arguments_exit_2_and_call_nobody() {
         &["signals", "list", "--severity", "loud"],
         &["signals", "list", "--since", "yesterday"],
         &["signals", "show", &name("reports", "r1")],
+        &["audit", "list", "--limit", "0"],
+        &["audit", "list", "--outcome", "maybe"],
         &["keys", "export"],
         &["keys", "export", "--recipient", "age1short"],
         &["simulate", "--listen", "nowhere"],

@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::catalogue::ObjectType;
 use crate::object::ObjectRef;
+use crate::person;
 
 /// More steps than this need a second person, unless the policy says otherwise.
 ///
@@ -310,7 +311,7 @@ pub fn standing<'a>(
         approvals
             .iter()
             .rev()
-            .filter(|one| !one.approver.eq_ignore_ascii_case(author))
+            .filter(|one| !person::is_same(&one.approver, author))
     };
     let of_this = || of_others().filter(|one| one.plan_hash == plan_hash);
     // Any that still counts will do, also where a later one counts for less long.

@@ -61,6 +61,8 @@ pub mod reason {
     pub const CONFLICT: &str = "CONFLICT";
     /// The caller's roles do not allow this.
     pub const PERMISSION_DENIED: &str = "PERMISSION_DENIED";
+    /// The caller, or the tenant, has too many calls for now.
+    pub const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
     /// No valid token came with the call.
     pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
     /// The tenant has no active Entra ID P1 or P2 licence.
@@ -113,6 +115,8 @@ pub mod reason {
     pub const CUSTOM_CLOUD_REFUSED: &str = "CUSTOM_CLOUD_REFUSED";
     /// A service behind the gateway is out of reach.
     pub const BACKEND_UNAVAILABLE: &str = "BACKEND_UNAVAILABLE";
+    /// What a mutation is about to do cannot be written to the audit.
+    pub const AUDIT_UNAVAILABLE: &str = "AUDIT_UNAVAILABLE";
     /// The server has no store that copies could go to.
     pub const NO_COPY_STORE: &str = "NO_COPY_STORE";
     /// The tenant has no webhook that signals could be sent to.

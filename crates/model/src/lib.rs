@@ -2,7 +2,8 @@
 //!
 //! Owns the catalogue of object types, the canonical form, the difference of
 //! two states, the rules for drift and for the audit log, the restore plan, who has to approve it, whom policies
-//! lock out, how hard deletion is guarded, the names of slots, and the error kinds.
+//! lock out, how hard deletion is guarded, the names of slots, who callers are and what they may
+//! do, and the error kinds.
 //! Everything here is a function of values: no I/O, no clock, no async.
 
 pub mod application;
@@ -17,6 +18,7 @@ pub mod drift;
 pub mod error;
 #[cfg(test)]
 mod fixture;
+pub mod grant;
 pub mod id;
 pub mod json;
 pub mod licence;
@@ -25,6 +27,7 @@ pub mod lockout;
 pub mod names;
 pub mod object;
 pub mod permission;
+pub mod person;
 pub mod plan;
 pub mod posture;
 pub mod references;

@@ -6,13 +6,15 @@
 mod approval;
 mod audit;
 mod diff;
+mod errand;
 mod plan;
 mod posture;
 mod signal;
 
 pub use approval::{approval, grounds, model_approval, model_grounds};
 pub use audit::{activity, reference};
-pub use diff::{change, counts, model_change, model_scope, object_ref, scope};
+pub use diff::{change, counts, model_change, model_scope, object_ref, scope, type_counts};
+pub use errand::model_errand;
 pub use plan::{
     exclusion, model_chosen, model_exclusion, model_options, model_parts, model_step, options,
     step, with_chosen,

@@ -107,8 +107,8 @@ impl<P: Clone + Send + Sync + 'static> Jobs<P> {
         );
         Start::New(JobHandle {
             key,
-            cancelled,
-            progress: Progress { state },
+            cancelled: cancelled.clone(),
+            progress: Progress { state, cancelled },
             entries: Arc::clone(&self.entries),
             ended: false,
         })
@@ -216,6 +216,7 @@ fn forget_old<P>(entries: &mut HashMap<String, Entry<P>>) {
 #[derive(Clone)]
 pub struct Progress<P> {
     state: watch::Sender<State<P>>,
+    cancelled: CancellationToken,
 }
 
 impl<P> std::fmt::Debug for Progress<P> {
@@ -228,6 +229,11 @@ impl<P> Progress<P> {
     /// Replaces the value. After the end it changes nothing.
     pub fn update(&self, value: P) {
         self.modify(|current| *current = value);
+    }
+
+    /// Returns when somebody asks the job to end.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
     }
 
     /// Changes the value in place. After the end it changes nothing.

@@ -20,16 +20,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tower::{BoxError, Service, ServiceExt};
 
-use crate::serve::{ConnectError, endpoint};
+use crate::caller::Signer;
+use crate::serve::{ConnectError, Way};
 use crate::tls::Tls;
 
 /// How long the addresses of a name are taken for known.
@@ -52,7 +52,10 @@ pub type Resolve = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>
 
 /// A service that one or more replicas serve. Clones share what is known of them.
 #[derive(Debug, Clone)]
-pub struct Replicas(Kind);
+pub struct Replicas {
+    kind: Kind,
+    signer: Option<Signer>,
+}
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -63,7 +66,13 @@ enum Kind {
 /// The one that is connected to already.
 impl From<Channel> for Replicas {
     fn from(channel: Channel) -> Self {
-        Self(Kind::One(channel))
+        Kind::One(channel).into()
+    }
+}
+
+impl From<Kind> for Replicas {
+    fn from(kind: Kind) -> Self {
+        Self { kind, signer: None }
     }
 }
 
@@ -73,10 +82,10 @@ impl Replicas {
     /// # Errors
     /// Where the URL or the certificate cannot be used.
     pub fn connect(url: &str, tls: Option<&Tls>) -> Result<Self, ConnectError> {
-        let endpoint = endpoint(url, tls)?;
-        match place(endpoint.uri()) {
-            Some((host, port)) => Ok(Self::many(endpoint, names(host, port))),
-            None => Ok(endpoint.connect_lazy().into()),
+        let way = Way::new(url, tls)?;
+        match place(way.uri()) {
+            Some((host, port)) => Ok(Self::many(way, names(host, port))),
+            None => Ok(way.channel().into()),
         }
     }
 
@@ -85,16 +94,26 @@ impl Replicas {
     /// # Errors
     /// Where the URL or the certificate cannot be used.
     pub fn resolved(url: &str, tls: Option<&Tls>, resolve: Resolve) -> Result<Self, ConnectError> {
-        Ok(Self::many(endpoint(url, tls)?, resolve))
+        Ok(Self::many(Way::new(url, tls)?, resolve))
     }
 
-    fn many(endpoint: Endpoint, resolve: Resolve) -> Self {
-        Self(Kind::Many(Arc::new(Many {
-            endpoint,
+    fn many(way: Way, resolve: Resolve) -> Self {
+        let many = Many {
+            way,
             resolve,
             known: Arc::default(),
             first: tokio::sync::Mutex::default(),
-        })))
+        };
+        Kind::Many(Arc::new(many)).into()
+    }
+
+    /// The same, told by whom calls are made that nobody else makes. Keys are tenants.
+    #[must_use]
+    pub fn signed(self, signer: Signer) -> Self {
+        Self {
+            signer: Some(signer),
+            ..self
+        }
     }
 
     /// What a client's calls about a key are sent by.
@@ -117,7 +136,15 @@ impl Replicas {
         key: &str,
         request: impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
-        let many = match &self.0 {
+        let request = || {
+            let mut request = request();
+            if let Some(signer) = &self.signer {
+                let path = request.uri().path().to_owned();
+                signer.write_service(request.headers_mut(), &path, key);
+            }
+            request
+        };
+        let many = match &self.kind {
             Kind::One(channel) => return Ok(channel.clone().oneshot(request()).await?),
             Kind::Many(many) => many,
         };
@@ -208,7 +235,7 @@ fn is_unsent(error: &tonic::transport::Error) -> bool {
 
 /// Replicas behind a name.
 struct Many {
-    endpoint: Endpoint,
+    way: Way,
     resolve: Resolve,
     known: Arc<Mutex<Known>>,
     /// Held while the first addresses are found.
@@ -218,7 +245,7 @@ struct Many {
 impl std::fmt::Debug for Many {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Many")
-            .field("endpoint", &self.endpoint)
+            .field("way", &self.way)
             .finish_non_exhaustive()
     }
 }
@@ -243,7 +270,7 @@ impl Many {
         let mut known = self.known.lock();
         let address = known.choose(key).ok_or_else(nobody)?;
         let channel = known.channels.entry(address);
-        let channel = channel.or_insert_with(|| connect_to(&self.endpoint, address));
+        let channel = channel.or_insert_with(|| connect_to(&self.way, address));
         Ok((address, channel.clone()))
     }
 }
@@ -264,14 +291,11 @@ fn nobody() -> io::Error {
 }
 
 /// A connection to one address, which is made when it is first used.
-fn connect_to(endpoint: &Endpoint, address: SocketAddr) -> Channel {
-    let connector = tower::service_fn(move |_: Uri| async move {
+fn connect_to(way: &Way, address: SocketAddr) -> Channel {
+    way.by(move || async move {
         let stream = tokio::time::timeout(REACH, TcpStream::connect(address));
-        let stream = stream.await.map_err(io::Error::from)??;
-        stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(TokioIo::new(stream))
-    });
-    endpoint.connect_with_connector_lazy(connector)
+        stream.await.map_err(io::Error::from)?
+    })
 }
 
 /// What is known of the replicas behind a name.

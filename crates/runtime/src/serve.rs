@@ -4,21 +4,28 @@
 //! says NOT_SERVING, calls in flight get their grace, and what is left then is
 //! ended with `UNAVAILABLE`, streams too. It knows no service by name.
 
-use crate::tls::{Tls, TlsError};
+mod incoming;
+
+use crate::caller::Check;
+use crate::tls::{Clients, Connector, Tls, TlsError};
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use futures::future::{BoxFuture, Either};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, BodyStream, Empty, StreamBody};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -26,6 +33,8 @@ use tracing::Instrument;
 /// generated types with `max_decoding_message_size`.
 pub const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
 
+/// How long a service may take to be reached.
+const REACH: Duration = Duration::from_secs(5);
 /// How long connections have to close once every call was ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -41,6 +50,14 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the transport failed")]
     Transport(#[from] tonic::transport::Error),
+    /// The address for health alone cannot be listened on.
+    #[error("health cannot be served at {address}")]
+    Health {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 /// A server about to run.
@@ -50,7 +67,10 @@ pub struct Server {
     services: Vec<&'static str>,
     descriptors: Option<&'static [u8]>,
     tls: Option<Tls>,
+    clients: Clients,
+    callers: Option<Check>,
     http1: bool,
+    health: Option<SocketAddr>,
     grace: Duration,
 }
 
@@ -63,7 +83,10 @@ impl Server {
             services: services.to_vec(),
             descriptors: None,
             tls: None,
+            clients: Clients::Certified,
+            callers: None,
             http1: false,
+            health: None,
             grace: Duration::from_secs(20),
         }
     }
@@ -82,10 +105,32 @@ impl Server {
         self
     }
 
+    /// What those who connect have to show, where TLS has an authority.
+    #[must_use]
+    pub fn clients(mut self, clients: Clients) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// Takes calls only that somebody of the installation vouches for, where it is
+    /// given.
+    #[must_use]
+    pub fn callers(mut self, callers: Option<Check>) -> Self {
+        self.callers = callers;
+        self
+    }
+
     /// Serves HTTP/1.1 too, which browsers and most HTTP clients speak.
     #[must_use]
     pub fn http1(mut self) -> Self {
         self.http1 = true;
+        self
+    }
+
+    /// Answers health at another address, too, without TLS and without anything else.
+    #[must_use]
+    pub fn health(mut self, address: Option<SocketAddr>) -> Self {
+        self.health = address;
         self
     }
 
@@ -112,22 +157,34 @@ impl Server {
                 .set_service_status(*service, ServingStatus::Serving)
                 .await;
         }
+        let served = CancellationToken::new();
+        let _until_the_end = served.clone().drop_guard();
+        if let Some(address) = self.health {
+            let bound = TcpListener::bind(address).await;
+            let bound = bound.map_err(|source| ServeError::Health { address, source })?;
+            tokio::spawn(health_alone(health.clone(), bound, served.child_token()));
+        }
         let mut routes = self.routes.add_service(health);
         if let Some(descriptors) = self.descriptors {
-            let reflection = tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .build_v1()?;
-            routes = routes.add_service(reflection);
+            let reflection = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(descriptors)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            // Python's client, among others, asks in the older version alone.
+            let (v1, older) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+            routes = routes.add_service(v1).add_service(older);
         }
-        let mut builder = tonic::transport::Server::builder()
+        let builder = tonic::transport::Server::builder()
             .accept_http1(self.http1)
             .http2_keepalive_interval(Some(Duration::from_secs(30)));
-        if let Some(tls) = &self.tls {
-            builder = builder.tls_config(tls.server()?)?;
-        }
+        let protocols: &[&[u8]] = match self.http1 {
+            true => &[b"h2", b"http/1.1"],
+            false => &[b"h2"],
+        };
+        let tls = self.tls.map(|tls| tls.server(self.clients, protocols));
+        let tls = tls.transpose()?;
         let end = CancellationToken::new();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let (services, cancelled) = (self.services, stop.clone());
         let signal = async move {
             cancelled.cancelled().await;
@@ -137,18 +194,25 @@ impl Server {
                     .await;
             }
         };
-        let serving = builder.serve_with_incoming_shutdown(
-            bounded(routes.prepare(), end.clone()),
-            incoming,
-            signal,
-        );
-        let mut serving = std::pin::pin!(serving);
+        let service = bounded(routes.prepare(), self.callers, end.clone());
+        let mut serving: BoxFuture<'_, _> = match tls {
+            None => Box::pin(builder.serve_with_incoming_shutdown(
+                service,
+                incoming::plain(listener),
+                signal,
+            )),
+            Some(tls) => Box::pin(builder.serve_with_incoming_shutdown(
+                service,
+                incoming::tls(listener, tls),
+                signal,
+            )),
+        };
         let grace_over = async {
             stop.cancelled().await;
             tokio::time::sleep(self.grace).await;
         };
         tokio::select! {
-            result = &mut serving => return Ok(result?),
+            result = serving.as_mut() => return Ok(result?),
             () = grace_over => end.cancel(),
         }
         match tokio::time::timeout(LAST_WORDS, serving).await {
@@ -161,9 +225,26 @@ impl Server {
     }
 }
 
-/// The routes, each call ended when the token is cancelled.
+/// Answers health and nothing else, also while the service stops, since what asks must
+/// hear that it does.
+async fn health_alone<H: Health>(
+    health: HealthServer<H>,
+    listener: TcpListener,
+    ended: CancellationToken,
+) {
+    let serving = tonic::transport::Server::builder()
+        .add_service(health)
+        .serve_with_incoming_shutdown(incoming::plain(listener), ended.cancelled_owned());
+    if let Err(error) = serving.await {
+        let error = crate::status::chain(&error);
+        tracing::error!(error, "health can no longer be asked for in the clear");
+    }
+}
+
+/// The routes, each call checked, and ended when the token is cancelled.
 fn bounded(
     routes: Routes,
+    callers: Option<Check>,
     end: CancellationToken,
 ) -> impl tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
 + Clone
@@ -171,20 +252,26 @@ fn bounded(
 + 'static {
     tower::service_fn(move |request: Request<Body>| {
         let (routes, end) = (routes.clone(), end.clone());
+        let path = request.uri().path();
+        let check = |callers: &Check| callers.verify(path, request.headers());
+        if let Some(Err(error)) = callers.as_ref().map(check) {
+            let refused = crate::status(&error).into_http();
+            return Either::Left(std::future::ready(Ok(refused)));
+        }
         let request_id = request
             .headers()
             .get("x-request-id")
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let span = tracing::info_span!("rpc", method = request.uri().path(), request_id);
-        async move {
+        let answer = async move {
             let response = tokio::select! {
                 response = routes.oneshot(request) => response?,
                 () = end.cancelled() => stopping().into_http(),
             };
             Ok(response.map(|body| ending(body, end)))
-        }
-        .instrument(span)
+        };
+        Either::Right(answer.instrument(span))
     })
 }
 
@@ -193,8 +280,20 @@ fn stopping() -> Status {
     Status::unavailable("the service is stopping")
 }
 
+/// Whether a body is known to hold nothing, so that its end goes out with the headers.
+///
+/// An answer that is only a status has to go out so: clients on gRPC's C core take a
+/// status in the headers and the end behind them for a broken stream.
+#[must_use]
+pub fn is_empty<B: BodyExt>(body: &B) -> bool {
+    body.is_end_stream()
+}
+
 /// A body that ends with a status when the token is cancelled.
 fn ending(body: Body, end: CancellationToken) -> Body {
+    if is_empty(&body) {
+        return body;
+    }
     let frames = futures::stream::unfold(Some(BodyStream::new(body)), move |frames| {
         let end = end.clone();
         async move {
@@ -224,9 +323,15 @@ pub fn trailers(status: &Status) -> Body {
 /// A peer's address that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address or the certificate is not valid.
+    /// The address is not valid.
     #[error("the address cannot be used")]
     Endpoint(#[from] tonic::transport::Error),
+    /// No certificate can name the address.
+    #[error("the host of the address has no name that a certificate could have")]
+    Host,
+    /// The certificate cannot be used.
+    #[error("the certificate cannot be used")]
+    Tls(#[from] TlsError),
     /// The address asks for TLS and nothing says whom to trust.
     #[error("an https address needs TLS settings")]
     NoTls,
@@ -238,20 +343,102 @@ pub enum ConnectError {
 /// # Errors
 /// Where the address or the certificate cannot be used.
 pub fn connect(url: &str, tls: Option<&Tls>) -> Result<Channel, ConnectError> {
-    Ok(endpoint(url, tls)?.connect_lazy())
+    Ok(Way::new(url, tls)?.channel())
 }
 
 /// How a service is connected to.
-pub(crate) fn endpoint(url: &str, tls: Option<&Tls>) -> Result<Endpoint, ConnectError> {
-    let mut endpoint = Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    if endpoint.uri().scheme_str() == Some("https") {
-        endpoint = endpoint.tls_config(tls.ok_or(ConnectError::NoTls)?.client())?;
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    endpoint: Endpoint,
+    uri: Uri,
+    tls: Option<Connector>,
+}
+
+impl Way {
+    /// The way to a URL.
+    ///
+    /// # Errors
+    /// Where the address or the certificate cannot be used.
+    pub(crate) fn new(url: &str, tls: Option<&Tls>) -> Result<Self, ConnectError> {
+        let uri = Endpoint::from_shared(url.to_owned())?.uri().clone();
+        let secure = uri.scheme_str() == Some("https");
+        // Tonic would add TLS of its own: it is told of the host, and the origin says
+        // what is called.
+        let reached = match uri.authority() {
+            Some(authority) if secure => format!("http://{authority}"),
+            _ => url.to_owned(),
+        };
+        let endpoint = Endpoint::from_shared(reached)?
+            .connect_timeout(REACH)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20));
+        if !secure {
+            return Ok(Self {
+                endpoint,
+                uri,
+                tls: None,
+            });
+        }
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let tls = Connector::new(tls.ok_or(ConnectError::NoTls)?, host)?;
+        Ok(Self {
+            endpoint: endpoint.origin(uri.clone()),
+            uri,
+            tls: Some(tls.ok_or(ConnectError::Host)?),
+        })
     }
-    Ok(endpoint)
+
+    /// The URL.
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// A connection to wherever the system finds the host.
+    pub(crate) fn channel(&self) -> Channel {
+        if self.tls.is_none() {
+            return self.endpoint.connect_lazy();
+        }
+        let host = self.uri.host().unwrap_or_default();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let port = self.uri.port_u16().unwrap_or(443);
+        self.by(move || {
+            let host = host.clone();
+            async move { TcpStream::connect((host, port)).await }
+        })
+    }
+
+    /// A connection that begins with what `reach` connects to, which is done when it is
+    /// first used, and again when it breaks.
+    pub(crate) fn by<F>(&self, reach: impl Fn() -> F + Clone + Send + 'static) -> Channel
+    where
+        F: Future<Output = io::Result<TcpStream>> + Send + 'static,
+    {
+        let reach = move || {
+            let reached = tokio::time::timeout(REACH, reach());
+            async move {
+                let stream = reached.await.map_err(io::Error::from)??;
+                stream.set_nodelay(true)?;
+                Ok::<_, io::Error>(stream)
+            }
+        };
+        let Some(tls) = self.tls.clone() else {
+            let connector = tower::service_fn(move |_: Uri| {
+                let reached = reach();
+                async move { Ok::<_, io::Error>(TokioIo::new(reached.await?)) }
+            });
+            return self.endpoint.connect_with_connector_lazy(connector);
+        };
+        let connector = tower::service_fn(move |_: Uri| {
+            let (reached, tls) = (reach(), tls.clone());
+            async move { Ok::<_, io::Error>(TokioIo::new(tls.connect(reached.await?).await?)) }
+        });
+        self.endpoint.connect_with_connector_lazy(connector)
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,23 @@
 //! TLS for servers and clients, from PEM files.
 //!
-//! Owns the choice of the one crypto provider and the reading of certificates.
-//! It never makes certificates and never shows a key.
+//! Owns the choice of the one crypto provider, the reading of certificates and what
+//! rustls makes of them, for as long as a process runs: files that change are read
+//! again. It never makes certificates and never shows a key.
+
+mod connector;
+mod followed;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use connector::Connector;
+pub(crate) use followed::Followed;
 
 use crate::config::TlsPaths;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::path::{Path, PathBuf};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 
 /// Chooses aws-lc-rs for the whole process; the first thing `main` does. A
 /// second call changes nothing.
@@ -25,44 +37,50 @@ pub enum TlsError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file holds something else.
+    #[error("{path:?} cannot be used: {why}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// There is no certificate to serve with.
     #[error("a server needs a certificate and its key")]
     NoIdentity,
 }
 
-/// A certificate, its key and whom to trust.
-#[derive(Clone)]
-pub struct Tls {
-    identity: Option<Identity>,
-    ca: Option<Certificate>,
+/// What a server asks of those who connect, where it has an authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// A certificate that the authority signed.
+    Certified,
+    /// The same if they have one.
+    Any,
 }
 
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls")
-            .field("identity", &self.identity.is_some())
-            .field("ca", &self.ca.is_some())
-            .finish()
-    }
+/// Where a certificate, its key and those to trust are.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificate and its key.
+    identity: Option<[PathBuf; 2]>,
+    ca: Option<PathBuf>,
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Takes files that can be read.
     ///
     /// # Errors
     /// [`TlsError::Read`] where one cannot be read.
     pub fn load(paths: &TlsPaths) -> Result<Self, TlsError> {
-        let identity = Identity::from_pem(read(&paths.cert)?, read(&paths.key)?);
-        let ca = paths
-            .ca
-            .as_deref()
-            .map(read)
-            .transpose()?
-            .map(Certificate::from_pem);
-        Ok(Self {
-            identity: Some(identity),
-            ca,
-        })
+        let tls = Self {
+            identity: Some([paths.cert.clone(), paths.key.clone()]),
+            ca: paths.ca.clone(),
+        };
+        tls.files()
+            .iter()
+            .try_for_each(|path| read(path).map(drop))?;
+        Ok(tls)
     }
 
     /// For a client without a certificate of its own that trusts one authority.
@@ -70,37 +88,119 @@ impl Tls {
     /// # Errors
     /// [`TlsError::Read`] where the file cannot be read.
     pub fn trusting(ca: &Path) -> Result<Self, TlsError> {
+        read(ca)?;
         Ok(Self {
             identity: None,
-            ca: Some(Certificate::from_pem(read(ca)?)),
+            ca: Some(ca.to_owned()),
         })
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        let identity = self.identity.iter().flatten();
+        identity.chain(&self.ca).cloned().collect()
+    }
+
     /// The server's side; it asks clients for a certificate where an authority
-    /// is given.
+    /// is given. `protocols` are offered by ALPN, the best one first.
     ///
     /// # Errors
-    /// [`TlsError::NoIdentity`] where there is no certificate.
-    pub fn server(&self) -> Result<ServerTlsConfig, TlsError> {
+    /// [`TlsError::NoIdentity`] where there is no certificate; otherwise where one of
+    /// the files cannot be used.
+    pub(crate) fn server(
+        &self,
+        clients: Clients,
+        protocols: &[&[u8]],
+    ) -> Result<Followed<ServerConfig>, TlsError> {
         let identity = self.identity.clone().ok_or(TlsError::NoIdentity)?;
-        let config = ServerTlsConfig::new().identity(identity);
-        Ok(match &self.ca {
-            Some(ca) => config.client_ca_root(ca.clone()),
-            None => config,
+        let (ca, files) = (self.ca.clone(), self.files());
+        let protocols: Vec<Vec<u8>> = protocols.iter().map(|name| name.to_vec()).collect();
+        Followed::new(files, move || {
+            let mut config = server(&identity, ca.as_deref(), clients)?;
+            config.alpn_protocols.clone_from(&protocols);
+            Ok(config)
         })
     }
 
     /// The client's side; it shows its certificate where it has one.
-    #[must_use]
-    pub fn client(&self) -> ClientTlsConfig {
-        let mut config = ClientTlsConfig::new();
-        if let Some(identity) = &self.identity {
-            config = config.identity(identity.clone());
+    ///
+    /// # Errors
+    /// Where one of the files cannot be used.
+    pub(crate) fn client(&self) -> Result<Followed<ClientConfig>, TlsError> {
+        let tls = self.clone();
+        Followed::new(self.files(), move || {
+            let mut config = client(&tls)?;
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            Ok(config)
+        })
+    }
+}
+
+fn server(
+    identity: &[PathBuf; 2],
+    ca: Option<&Path>,
+    clients: Clients,
+) -> Result<ServerConfig, TlsError> {
+    let (certificates, key) = pair(identity)?;
+    let builder = ServerConfig::builder();
+    let builder = match ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let verifier = WebPkiClientVerifier::builder(roots(ca)?.into());
+            let verifier = match clients {
+                Clients::Certified => verifier,
+                Clients::Any => verifier.allow_unauthenticated(),
+            };
+            let verifier = verifier.build().map_err(|error| unusable(ca, &error))?;
+            builder.with_client_cert_verifier(verifier)
         }
-        if let Some(ca) = &self.ca {
-            config = config.ca_certificate(ca.clone());
-        }
-        config
+    };
+    builder
+        .with_single_cert(certificates, key)
+        .map_err(|error| unusable(&identity[0], &error))
+}
+
+/// Without an authority a client trusts nobody.
+fn client(tls: &Tls) -> Result<ClientConfig, TlsError> {
+    let roots = tls.ca.as_deref().map(roots).transpose()?;
+    let builder =
+        ClientConfig::builder().with_root_certificates(roots.unwrap_or_else(RootCertStore::empty));
+    let Some(identity) = &tls.identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let (certificates, key) = pair(identity)?;
+    builder
+        .with_client_auth_cert(certificates, key)
+        .map_err(|error| unusable(&identity[0], &error))
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pair([certificate, key]: &[PathBuf; 2]) -> Result<Pair, TlsError> {
+    let certificates = certificates(certificate)?;
+    let found = PrivateKeyDer::from_pem_slice(&read(key)?);
+    Ok((certificates, found.map_err(|error| unusable(key, &error))?))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(path)?);
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    let found = found.map_err(|error| unusable(path, &error))?;
+    if found.is_empty() {
+        return Err(unusable(path, &"it holds no certificate"));
+    }
+    Ok(found)
+}
+
+/// What a parser says is told; it repeats nothing of a key.
+fn unusable(path: &Path, why: &dyn std::fmt::Display) -> TlsError {
+    TlsError::Unusable {
+        path: path.to_owned(),
+        why: why.to_string(),
     }
 }
 
@@ -109,47 +209,4 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
         path: path.to_owned(),
         source,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_file_is_named_and_a_key_is_never_shown() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let paths = TlsPaths {
-            cert: dir.path().join("c"),
-            key: dir.path().join("k"),
-            ca: None,
-        };
-        let error = Tls::load(&paths).expect_err("nothing there").to_string();
-        assert!(
-            error.starts_with("cannot read") && error.contains("/c\""),
-            "{error}"
-        );
-        std::fs::write(&paths.cert, "cert").expect("written");
-        std::fs::write(&paths.key, "hunter2").expect("written");
-        let tls = Tls::load(&paths).expect("read");
-        assert!(!format!("{tls:?}").contains("hunter2"));
-        assert!(tls.server().is_ok());
-    }
-
-    #[test]
-    fn a_client_alone_cannot_serve() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let ca = dir.path().join("ca");
-        std::fs::write(&ca, "ca").expect("written");
-        assert!(matches!(
-            Tls::trusting(&ca).expect("read").server(),
-            Err(TlsError::NoIdentity)
-        ));
-    }
-
-    #[test]
-    fn the_provider_may_be_chosen_twice() {
-        install_provider();
-        install_provider();
-        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
-    }
 }

@@ -5,6 +5,7 @@
 //! them opens. It must never hold two tenants' keys, and never show one.
 
 mod bundle;
+pub(crate) mod installation;
 mod stored;
 
 use std::fmt;

@@ -28,6 +28,8 @@ pub enum Area {
     Deliveries,
     /// How well the tenant was guarded after each daily snapshot.
     Posture,
+    /// Who did what: one hash chain per writer, written by [`crate::audit`] alone.
+    Audit,
     /// What somebody asked for that protects less, and what became of it.
     Changes,
     /// How the tenant is, in short.
@@ -38,7 +40,7 @@ pub enum Area {
 
 impl Area {
     /// All areas.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Reports,
         Self::Restores,
         Self::Approvals,
@@ -47,6 +49,7 @@ impl Area {
         Self::Lineage,
         Self::Deliveries,
         Self::Posture,
+        Self::Audit,
         Self::Changes,
         Self::Summary,
         Self::Exports,
@@ -64,6 +67,7 @@ impl Area {
             Self::Lineage => "lineage",
             Self::Deliveries => "deliveries",
             Self::Posture => "posture",
+            Self::Audit => "audit",
             Self::Changes => "changes",
             Self::Summary => "summary",
             Self::Exports => "exports",
@@ -121,6 +125,18 @@ pub fn tenants() -> Path {
 #[must_use]
 pub fn tenant(tenant: &TenantId) -> Path {
     Path::from(format!("tenants/{tenant}"))
+}
+
+/// The numbered versions of the installation's grants.
+#[must_use]
+pub fn grants() -> Path {
+    Path::from("installation/grants")
+}
+
+/// One version of the installation's grants.
+#[must_use]
+pub fn grants_at(version: u64) -> Path {
+    Path::from(format!("installation/grants/{version:010}.json"))
 }
 
 /// The files of one trial of the store.
@@ -432,6 +448,56 @@ pub fn document(tenant: &TenantId, area: Area, id: &str, name: &str) -> Result<P
         "tenants/{tenant}/{}/{id}/{name}",
         area.name()
     )))
+}
+
+/// The installation's wrapped data keys, which seal what belongs to no tenant.
+#[must_use]
+pub(crate) fn installation_keys() -> Path {
+    Path::from("installation/keys")
+}
+
+/// One of them under one wrap.
+#[must_use]
+pub(crate) fn installation_key(number: u32, wrap: &str) -> Path {
+    Path::from(format!("{}/{number}/{wrap}.json", installation_keys()))
+}
+
+/// The number and the wrap in the key of one of them.
+pub(crate) fn installation_key_of(path: &Path) -> Option<(u32, String)> {
+    let parts: Vec<_> = path.prefix_match(&installation_keys())?.collect();
+    let [number, wrap] = &parts[..] else {
+        return None;
+    };
+    let wrap = wrap.as_ref().strip_suffix(".json")?.to_owned();
+    Some((number.as_ref().parse().ok()?, wrap))
+}
+
+/// The audit chains of what belongs to no tenant.
+#[must_use]
+pub fn installation_audit() -> Path {
+    Path::from("audit")
+}
+
+/// One file of an audit chain, from 1 on.
+///
+/// # Errors
+/// `Invalid` where the writer is not fit for a key.
+pub(crate) fn audit_entry(chains: &Path, writer: &str, number: u64) -> Result<Path, StoreError> {
+    part("audit writer", writer)?;
+    Ok(Path::from(format!("{chains}/{writer}/{number:010}")))
+}
+
+/// The writer and the number in the key of a file of an audit chain; `None` where no
+/// chain has such a file.
+pub(crate) fn audit_place(chains: &Path, path: &Path) -> Option<(String, u64)> {
+    let parts: Vec<_> = path.prefix_match(chains)?.collect();
+    let [writer, number] = &parts[..] else {
+        return None;
+    };
+    let (writer, number) = (writer.as_ref().to_owned(), number.as_ref().parse().ok()?);
+    // Of all spellings of a number only one is a file's name.
+    let place = audit_entry(chains, &writer, number).ok()?;
+    (number > 0 && place == *path).then_some((writer, number))
 }
 
 /// Lowercase letters, digits, `T`, hyphens and inner dots, at most 80: what a

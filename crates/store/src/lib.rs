@@ -1,7 +1,7 @@
 //! The vault: tenants, keys, claims, snapshots and documents in object storage.
 //!
-//! Owns the layout of the store, the formats of its files, the commit protocol
-//! and the encryption. It must never change a file that was written (a repair puts
+//! Owns the layout of the store, the formats of its files, the commit protocol,
+//! the audit chains and the encryption. It must never change a file that was written (a repair puts
 //! back what was), delete one but by retention, by re-wrapping or by erasure, rest
 //! correctness on a lock or a clock, let one tenant's key open another's data, or
 //! put key material into an error, a log or a `Debug` text.
@@ -9,6 +9,7 @@
 //! The seam to storage is [`object_store::ObjectStore`] itself; faults, retries
 //! and measurements are decorators of that trait.
 
+pub mod audit;
 pub mod backend;
 mod blocking;
 mod chance;

@@ -4,6 +4,7 @@
 //! write below another tenant's folder.
 
 mod aside;
+mod audit;
 mod between;
 mod chain;
 mod claim;

@@ -3,8 +3,10 @@
 //! It must never hand out one tenant's key for another, nor tell the data of a
 //! tenant from outside its [`TenantVault`].
 
+mod audit;
 mod copies;
 mod erasures;
+mod grants;
 mod import;
 mod keys;
 mod numbers;
@@ -17,6 +19,7 @@ use bytes::Bytes;
 use model::TenantId;
 use object_store::ObjectStore;
 use parking_lot::RwLock;
+use tokio::sync::OnceCell;
 
 use crate::backend::{Setting, open_store};
 use crate::check::{self, Finding};
@@ -50,6 +53,8 @@ pub struct Vault {
     keys: Arc<dyn ObjectStore>,
     wraps: Wraps,
     opened: Arc<RwLock<HashMap<TenantId, Arc<DataKey>>>>,
+    /// The installation's own key, once it was needed.
+    installation: Arc<OnceCell<Arc<DataKey>>>,
 }
 
 impl Vault {
@@ -61,6 +66,7 @@ impl Vault {
             store,
             wraps: Wraps::new(wrap),
             opened: Arc::default(),
+            installation: Arc::default(),
         }
     }
 

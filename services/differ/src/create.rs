@@ -10,11 +10,11 @@ use model::diff::{ChangeKind, Difference, Scope, diff};
 use model::lineage::Lineage;
 use model::names::{self, Named};
 use model::snapshot::{Completeness, Content};
-use model::{Object, ObjectId, ObjectType, ReportId, SnapshotId, TenantId};
+use model::{ErrorKind, Object, ObjectId, ObjectType, ReportId, SnapshotId, TenantId};
 use proto::convert::{self, timestamp};
-use proto::v1::{ComparedKind, Report, ReportState, WatchReportResponse};
+use proto::v1::{ComparedKind, Errand, Failure, Report, ReportState, WatchReportResponse};
 use runtime::jobs::{JobHandle, Start};
-use runtime::status::status;
+use runtime::status::{Fault, chain, status};
 use store::{Manifest, TenantVault};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -42,18 +42,20 @@ pub(crate) struct Order {
     pub(crate) max_age: TimeDelta,
     /// Whether nothing may be older than the order, whatever keeps it from being read.
     pub(crate) freshness: Freshness,
+    /// Set where somebody looks for it who was not told how it ended.
+    pub(crate) errand: Option<Errand>,
     pub(crate) asked_at: DateTime<Utc>,
 }
 
 impl Order {
     /// The snapshots that are compared.
-    fn snapshots(&self) -> impl Iterator<Item = &SnapshotId> {
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = &SnapshotId> {
         std::iter::once(&self.base)
             .chain(&self.target)
             .map(Manifest::id)
     }
 
-    fn report(&self, state: ReportState) -> Report {
+    pub(crate) fn report(&self, state: ReportState) -> Report {
         let snapshot =
             |manifest: &store::Manifest| proto::name::snapshot(&self.tenant, manifest.id());
         Report {
@@ -66,8 +68,19 @@ impl Order {
                 .map_or_else(|| "live".to_owned(), snapshot),
             scope: Some(convert::scope(&self.scope)),
             create_time: Some(timestamp(self.asked_at)),
+            errand: self.errand.clone(),
             ..Report::default()
         }
+    }
+}
+
+impl Order {
+    /// What is told of the errand once the making of its report has ended.
+    fn errand_ended(&self, context: &Context) -> Option<Errand> {
+        self.errand.clone().map(|errand| Errand {
+            end_time: Some(timestamp(context.deps.clock.now())),
+            ..errand
+        })
     }
 }
 
@@ -84,12 +97,15 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
                 let began = Instant::now();
                 let result = tokio::select! {
                     result = make(&context, &vault, &order, &job) => result,
-                    () = job.cancelled() => cancelled(&vault, &order).await,
+                    () = job.cancelled() => cancelled(&context, &vault, &order).await,
                 };
+                if let (Err(error), Some(errand)) = (&result, &order.errand) {
+                    fail(&context, &vault, &order, errand, error).await;
+                }
                 let state = result.as_ref().map(Report::state);
                 context.metrics.ended(End::of(state.ok()), began.elapsed());
                 if let Err(error) = &result {
-                    tracing::warn!(error = runtime::status::chain(error), "report not made");
+                    tracing::warn!(error = chain(error), "report not made");
                 }
                 job.finish(result.map(progress::ended).map_err(|error| status(&error)));
             };
@@ -100,10 +116,43 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
 }
 
 /// Says that a report was cancelled, unless it is stored by now.
-async fn cancelled(vault: &TenantVault, order: &Order) -> Result<Report, Error> {
+async fn cancelled(context: &Context, vault: &TenantVault, order: &Order) -> Result<Report, Error> {
     tracing::info!("report cancelled");
-    let report = order.report(ReportState::Cancelled);
+    let mut report = order.report(ReportState::Cancelled);
+    report.errand = order.errand_ended(context);
     reports::write_end(vault, &order.id, order.snapshots(), report).await
+}
+
+/// Says that an errand's report was not made, and why.
+async fn fail(
+    context: &Context,
+    vault: &TenantVault,
+    order: &Order,
+    errand: &Errand,
+    error: &Error,
+) {
+    let failure = Failure {
+        reason: error.reason().to_owned(),
+        message: match error.kind() {
+            ErrorKind::Internal => "internal error".to_owned(),
+            _ => chain(error),
+        },
+        time: Some(timestamp(context.deps.clock.now())),
+    };
+    let report = Report {
+        errand: Some(Errand {
+            end_time: failure.time,
+            failure: Some(failure),
+            ..errand.clone()
+        }),
+        ..order.report(ReportState::Failed)
+    };
+    if let Err(error) = reports::write_end(vault, &order.id, order.snapshots(), report).await {
+        tracing::warn!(
+            error = chain(&error),
+            "that no report was made is not stored"
+        );
+    }
 }
 
 async fn make(
@@ -158,6 +207,7 @@ async fn make(
     };
     let difference = &compared.difference;
     report.counts = Some(convert::counts(&difference.changes));
+    report.type_counts = convert::type_counts(&difference.changes);
     report.not_compared.clone_from(&difference.not_compared);
     report.compared_count = i64::try_from(compared.objects).unwrap_or(i64::MAX);
     report.narrowed = compared.narrowed;
@@ -173,6 +223,7 @@ async fn make(
         told,
         references: &compared.references,
     };
+    report.errand = order.errand_ended(context);
     let of = order.snapshots();
     reports::write(vault, &order.id, of, &report, difference, &beside).await?;
     Ok(report)

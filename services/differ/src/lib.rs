@@ -120,6 +120,7 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
+        let callers = config.common.callers(Arc::clone(&deps.clock))?;
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
@@ -139,6 +140,8 @@ impl App {
         let server = Server::new(routes, &served)
             .reflection(proto::DESCRIPTORS)
             .tls(tls)
+            .callers(callers)
+            .health(config.common.health_listen)
             .grace(config.common.grace);
         Ok(Self {
             server,
@@ -159,6 +162,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the differ serves");
         let metrics = self.endpoint.spawn(stop.clone());
         let result = self.server.run(self.listener, stop).await;
         metrics.abort();

@@ -14,6 +14,8 @@ use store::{Area, StoreError, TenantVault};
 use crate::Error;
 use crate::audit::Told;
 
+/// The document that says that somebody waits for a report.
+const ORDER: &str = "order";
 /// Changes in one stored page.
 const PAGE: usize = 1000;
 
@@ -63,6 +65,33 @@ pub(crate) async fn write(
         put(vault, id, &page_name(number + 1), &page).await?;
     }
     put(vault, id, REPORT, report).await
+}
+
+/// Stores that somebody waits for a report, before it is made.
+pub(crate) async fn write_order(
+    vault: &TenantVault,
+    id: &ReportId,
+    of: impl IntoIterator<Item = &SnapshotId>,
+    running: &Report,
+) -> Result<(), Error> {
+    vault.begin_report(id, of).await?;
+    match put(vault, id, ORDER, running).await {
+        // By the same request.
+        Err(Error::Store(StoreError::Exists { .. })) => Ok(()),
+        other => other,
+    }
+}
+
+/// A report that somebody waits for and that is not stored, as it was asked for;
+/// `None` where nobody waits.
+pub(crate) async fn ordered(vault: &TenantVault, id: &ReportId) -> Result<Option<Report>, Error> {
+    match vault.get(Area::Reports, id.as_str(), ORDER).await {
+        Ok(bytes) => Report::decode(bytes)
+            .map(Some)
+            .map_err(|error| damaged(id, &error)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Stores a report without changes, unless it was stored meanwhile; what is stored
@@ -142,21 +171,11 @@ pub(crate) async fn changes(vault: &TenantVault, id: &ReportId) -> Result<Vec<Ch
     Ok(changes)
 }
 
-/// All reports of a tenant, newest first.
-pub(crate) async fn list(vault: &TenantVault) -> Result<Vec<Report>, Error> {
-    let mut reports = Vec::new();
-    for id in vault.list_ids(Area::Reports).await?.into_iter().rev() {
-        let Ok(id) = ReportId::parse(&id) else {
-            continue;
-        };
-        match read(vault, &id).await {
-            Ok(report) => reports.push(report),
-            // Not finished, or given up.
-            Err(Error::Store(StoreError::NotFound { .. })) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(reports)
+/// The ids of a tenant's reports, finished or not, newest first.
+pub(crate) async fn ids(vault: &TenantVault) -> Result<Vec<ReportId>, Error> {
+    let ids = vault.list_ids(Area::Reports).await?;
+    let ids = ids.iter().rev().filter_map(|id| ReportId::parse(id).ok());
+    Ok(ids.collect())
 }
 
 fn damaged(id: &ReportId, detail: &impl std::fmt::Display) -> Error {

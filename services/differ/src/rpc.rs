@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use model::error::reason;
 use model::{ReportId, slot};
-use proto::convert::{InvalidMessage, model_scope};
+use proto::convert::{InvalidMessage, model_errand, model_scope};
 use proto::name;
 use proto::v1::diff_service_server::DiffService;
 use proto::v1::protection_service_server::ProtectionService;
 use proto::v1::{
-    CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse,
-    GetPostureRequest, GetPostureResponse, GetReportRequest, GetReportResponse, ListChangesRequest,
-    ListChangesResponse, ListDeletedObjectsRequest, ListDeletedObjectsResponse,
+    CancelReportRequest, CancelReportResponse, CreateReportRequest, CreateReportResponse, Errand,
+    Failure, GetPostureRequest, GetPostureResponse, GetReportRequest, GetReportResponse,
+    ListChangesRequest, ListChangesResponse, ListDeletedObjectsRequest, ListDeletedObjectsResponse,
     ListPosturesRequest, ListPosturesResponse, ListReportsRequest, ListReportsResponse,
-    PlanProtectionRequest, PlanProtectionResponse, Report, WatchReportRequest, WatchReportResponse,
+    PlanProtectionRequest, PlanProtectionResponse, Report, ReportState, WatchReportRequest,
+    WatchReportResponse,
 };
 use runtime::jobs::Watch;
 use runtime::page::{Order as Sorting, paginate_by_key, paginate_choice};
 use runtime::status::status;
-use store::{Area, Manifest, TenantVault};
+use store::{Area, Manifest, StoreError, TenantVault};
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status};
 
@@ -53,6 +55,7 @@ impl Rpc {
         let deps = &self.context.deps;
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let scope = model_scope(request.scope.as_ref())?;
+        let errand = model_errand(&request.errand_note)?;
         let vault = deps.vault.tenant(&tenant).await?;
         let request_id = Some(request.request_id)
             .filter(|id| !id.is_empty())
@@ -91,8 +94,13 @@ impl Rpc {
                 (false, true) => Freshness::Whole,
                 (false, false) => Freshness::AsFarAsPossible,
             },
+            errand,
             asked_at,
         };
+        if order.errand.is_some() {
+            let running = order.report(ReportState::Running);
+            reports::write_order(&vault, &order.id, order.snapshots(), &running).await?;
+        }
         Ok(create::start(&self.context, vault, order)
             .report
             .unwrap_or_default())
@@ -111,7 +119,7 @@ impl Rpc {
             let Ok(id) = ReportId::parse(id) else {
                 continue;
             };
-            match reports::read(vault, &id).await {
+            match self.stored(vault, &id).await {
                 Ok(report) => return Ok(Before::Made(Box::new(report))),
                 Err(Error::Store(store::StoreError::NotFound { .. })) => {}
                 Err(error) => return Err(error),
@@ -130,7 +138,41 @@ impl Rpc {
             return Ok(progress.report.unwrap_or_default());
         }
         let (tenant, id) = name::parse_report("name", full_name)?;
-        reports::read(&self.context.deps.vault.tenant(&tenant).await?, &id).await
+        self.stored(&self.context.deps.vault.tenant(&tenant).await?, &id)
+            .await
+    }
+
+    /// A report as it is stored; of one that somebody waits for also that it is being
+    /// made, or that its making was cut short.
+    async fn stored(&self, vault: &TenantVault, id: &ReportId) -> Result<Report, Error> {
+        let not_found = match reports::read(vault, id).await {
+            Err(error @ Error::Store(StoreError::NotFound { .. })) => error,
+            other => return other,
+        };
+        let Some(ordered) = reports::ordered(vault, id).await? else {
+            return Err(not_found);
+        };
+        if self.context.jobs.is_running(&ordered.name) {
+            return Ok(ordered);
+        }
+        // How it ended is stored before it stops running.
+        match reports::read(vault, id).await {
+            Err(Error::Store(StoreError::NotFound { .. })) => {}
+            other => return other,
+        }
+        let failure = Failure {
+            reason: reason::BACKEND_UNAVAILABLE.to_owned(),
+            message: "the differ was stopped while it made the report; ask for it again".to_owned(),
+            time: ordered.create_time,
+        };
+        Ok(Report {
+            state: ReportState::Failed as i32,
+            errand: ordered.errand.map(|errand| Errand {
+                failure: Some(failure),
+                ..errand
+            }),
+            ..ordered
+        })
     }
 
     async fn watch(&self, full_name: &str) -> Result<Watch<WatchReportResponse>, Error> {
@@ -161,7 +203,16 @@ impl Rpc {
 
     async fn list(&self, request: ListReportsRequest) -> Result<ListReportsResponse, Error> {
         let tenant = name::parse_tenant("parent", &request.parent)?;
-        let reports = reports::list(&self.context.deps.vault.tenant(&tenant).await?).await?;
+        let vault = self.context.deps.vault.tenant(&tenant).await?;
+        let mut reports = Vec::new();
+        for id in reports::ids(&vault).await? {
+            match self.stored(&vault, &id).await {
+                Ok(report) => reports.push(report),
+                // Not finished, or given up.
+                Err(Error::Store(StoreError::NotFound { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let page = paginate_by_key(
             reports,
             request.page_size,

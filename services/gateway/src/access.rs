@@ -42,6 +42,10 @@ pub struct Method {
     pub backend: Backend,
     /// Whether it changes anything.
     pub mutation: bool,
+    /// Whether the role has to hold for every tenant, although the gateway answers.
+    pub every_tenant: bool,
+    /// Whether the answer is a stream.
+    pub streams: bool,
     /// The type of the request.
     pub request: MessageDescriptor,
 }
@@ -51,7 +55,7 @@ impl Method {
     /// caller who may see every tenant can call it.
     #[must_use]
     pub fn is_for_all_tenants(&self) -> bool {
-        self.tenant_field.is_empty() && self.backend != Backend::Gateway
+        self.every_tenant || (self.tenant_field.is_empty() && self.backend != Backend::Gateway)
     }
 
     /// The text in the request that names the tenant.
@@ -155,6 +159,8 @@ fn entry(method: &MethodDescriptor, access: &Access) -> Result<Option<Method>, A
         tenant_field,
         backend: access.backend(),
         mutation: access.mutation,
+        every_tenant: access.every_tenant,
+        streams: method.is_server_streaming(),
         request: method.input(),
     }))
 }
@@ -256,6 +262,7 @@ mod tests {
             tenant_field: field.to_owned(),
             backend: backend.into(),
             mutation: false,
+            every_tenant: false,
         };
         let get = method("TenantService", "GetTenant");
         let create = method("TenantService", "CreateTenant");

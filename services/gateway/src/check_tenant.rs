@@ -12,15 +12,17 @@ use proto::v1::access_check_service_client::AccessCheckServiceClient;
 use proto::v1::{CheckAccessRequest, CheckItem, CheckTenantResponse};
 use runtime::Fault;
 use runtime::credentials::Kind;
+use runtime::replicas::Served;
 use std::time::Duration;
 use store::TenantRecord;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// How long a service may take to try everything: Conditional Access has one
 /// request a second, and a new federated credential is waited for.
 const PATIENCE: Duration = Duration::from_secs(55);
 
+/// The method that each is asked by.
+const CHECK: &str = "/rewind.v1.AccessCheckService/CheckAccess";
 const READER: &str = "reader";
 const WRITER: &str = "writer";
 const TOKEN: &str = "token";
@@ -33,8 +35,9 @@ pub(crate) async fn check_tenant(
     record: &TenantRecord,
     passage: &Passage,
 ) -> CheckTenantResponse {
+    let tenant = record.id.to_string();
     let reader = ask(
-        backends.snapshotter.clone(),
+        backends.snapshotter.of(&tenant),
         "snapshotter",
         READER,
         record,
@@ -44,7 +47,7 @@ pub(crate) async fn check_tenant(
         match record.writer {
             Some(_) => {
                 ask(
-                    backends.restorer.clone(),
+                    backends.restorer.of(&tenant),
                     "restorer",
                     WRITER,
                     record,
@@ -88,7 +91,7 @@ pub(crate) async fn check_tenant(
 
 /// What one service finds, told under the application that it signs in with.
 async fn ask(
-    channel: Channel,
+    replica: Served,
     peer: &str,
     app: &str,
     record: &TenantRecord,
@@ -97,9 +100,9 @@ async fn ask(
     let mut request = Request::new(CheckAccessRequest {
         name: proto::name::tenant(&record.id),
     });
-    passage.write(request.metadata_mut().as_mut());
+    passage.write(request.metadata_mut().as_mut(), CHECK, record.id.as_str());
     request.set_timeout(PATIENCE);
-    let answer = AccessCheckServiceClient::new(channel)
+    let answer = AccessCheckServiceClient::new(replica)
         .check_access(request)
         .await;
     match answer.map(tonic::Response::into_inner) {

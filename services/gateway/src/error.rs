@@ -7,6 +7,7 @@ use model::error::reason;
 use model::{ErrorKind, TenantId};
 use runtime::credentials::CredentialError;
 use runtime::{Fault, Remote};
+use std::time::Duration;
 use store::StoreError;
 
 /// An error of the gateway.
@@ -15,6 +16,12 @@ pub enum GatewayError {
     /// No valid token came with the call.
     #[error("a valid token is needed: send authorization: Bearer TOKEN")]
     Unauthenticated,
+    /// Whether a token counts cannot be told.
+    #[error("the issuer of tokens cannot be reached")]
+    IssuerAway,
+    /// The caller, or the tenant, has too many calls for now.
+    #[error("too many calls: try again later")]
+    Limited(Duration),
     /// Not for this caller; says nothing about what exists.
     #[error("the caller may not do this, or the tenant does not exist")]
     Denied,
@@ -49,6 +56,9 @@ pub enum GatewayError {
     /// A service behind is out of reach.
     #[error("the {0} cannot be reached")]
     Backend(&'static str),
+    /// What a mutation is about to do could not be written down before.
+    #[error("the audit cannot be written, so nothing was changed")]
+    AuditUnavailable,
     /// A service behind answered with an error.
     #[error(transparent)]
     Remote(#[from] Remote),
@@ -78,7 +88,10 @@ impl Fault for GatewayError {
             Self::Credential { source, .. } => source.kind(),
             Self::NotRegistered(_) => ErrorKind::NotFound,
             Self::Registered(_) => ErrorKind::Conflict,
-            Self::Backend(_) => ErrorKind::Unavailable,
+            Self::Limited(after) => ErrorKind::Throttled {
+                retry_after: Some(*after),
+            },
+            Self::Backend(_) | Self::IssuerAway | Self::AuditUnavailable => ErrorKind::Unavailable,
             Self::Remote(remote) => remote.kind(),
             Self::Store(error) => error.kind(),
             Self::Internal(_) => ErrorKind::Internal,
@@ -94,7 +107,9 @@ impl Fault for GatewayError {
             Self::CustomCloud(_) => reason::CUSTOM_CLOUD_REFUSED,
             Self::NotRegistered(_) => reason::NOT_FOUND,
             Self::Registered(_) => reason::ALREADY_EXISTS,
-            Self::Backend(_) => reason::BACKEND_UNAVAILABLE,
+            Self::Backend(_) | Self::IssuerAway => reason::BACKEND_UNAVAILABLE,
+            Self::Limited(_) => reason::LIMIT_EXCEEDED,
+            Self::AuditUnavailable => reason::AUDIT_UNAVAILABLE,
             Self::Remote(remote) => remote.reason(),
             Self::Store(error) => error.reason().0,
             Self::Internal(_) => reason::INTERNAL,

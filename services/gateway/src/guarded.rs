@@ -11,9 +11,9 @@ use model::schedule::Window;
 use model::{ObjectId, TenantId, approval, drift, retention, watch};
 use proto::v1::guarded_change_service_client::GuardedChangeServiceClient;
 use proto::v1::{GuardedChange, GuardedSetting, ProposeChangeRequest, UpdateTenantRequest};
+use runtime::replicas::Served;
 use store::{Setting, TenantRecord, Webhook};
 use tonic::Request;
-use tonic::transport::Channel;
 
 use crate::error::GatewayError;
 use crate::registration;
@@ -23,6 +23,8 @@ use crate::webhook;
 
 /// How long the snapshotter may take to store a change.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The method's path.
+const PROPOSE: &str = "/rewind.v1.GuardedChangeService/ProposeChange";
 
 /// What an update names, read.
 #[derive(Debug)]
@@ -137,7 +139,7 @@ pub(crate) fn parted(
 /// # Errors
 /// Its error; Unavailable where it is out of reach.
 pub(crate) async fn propose(
-    snapshotter: Channel,
+    snapshotter: Served,
     tenant: &TenantId,
     settings: Vec<GuardedSetting>,
     request_id: String,
@@ -148,7 +150,7 @@ pub(crate) async fn propose(
         settings,
         request_id,
     });
-    passage.write(request.metadata_mut().as_mut());
+    passage.write(request.metadata_mut().as_mut(), PROPOSE, tenant.as_str());
     request.set_timeout(PATIENCE);
     let answer = GuardedChangeServiceClient::new(snapshotter)
         .propose_change(request)

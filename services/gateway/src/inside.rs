@@ -8,7 +8,7 @@ use crate::auth::Caller;
 use crate::proxy::Proxy;
 use axum::body::Body as Incoming;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,8 +19,8 @@ use tonic::body::Body;
 struct Authenticated(Arc<Caller>);
 
 /// Who calls, where this process has authenticated them already.
-pub(crate) fn caller<T>(request: &Request<T>) -> Option<Arc<Caller>> {
-    let known = request.extensions().get::<Authenticated>()?;
+pub(crate) fn caller(extensions: &Extensions) -> Option<Arc<Caller>> {
+    let known = extensions.get::<Authenticated>()?;
     Some(Arc::clone(&known.0))
 }
 

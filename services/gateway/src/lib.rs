@@ -6,13 +6,21 @@
 //! tenant learn that another exists.
 
 pub mod access;
+mod audit;
 pub mod auth;
 mod check_tenant;
+mod circuit;
+mod compat;
 pub mod config;
 mod consent;
+mod console;
+mod deadline;
 pub mod error;
+mod grants;
 mod guarded;
 mod inside;
+mod limits;
+mod metrics;
 mod overview;
 mod proxy;
 mod registration;
@@ -23,12 +31,18 @@ mod tokens_file;
 mod web;
 mod webhook;
 
-pub use auth::{Caller, Tenants, Token, Tokens};
+pub use auth::{Caller, Claims, Issuer, Permit, Roles, Tenants, Token, Tokens};
 pub use config::{Backends, Config, PeerError, Peers};
 pub use consent::Applications;
+pub use console::{ConsoleConfig, OidcConfig};
 pub use error::GatewayError;
+pub use limits::{Limit, Limits};
 
+use model::ErrorKind;
+use prometheus_client::registry::Registry;
+use proto::v1::audit_service_server::{AuditServiceServer, SERVICE_NAME as AUDIT};
 use proto::v1::diff_service_server::SERVICE_NAME as DIFF;
+use proto::v1::grant_service_server::{GrantServiceServer, SERVICE_NAME as GRANT};
 use proto::v1::key_service_server::SERVICE_NAME as KEYS;
 use proto::v1::lifecycle_service_server::SERVICE_NAME as LIFECYCLE;
 use proto::v1::protection_service_server::SERVICE_NAME as PROTECTION;
@@ -38,6 +52,7 @@ use proto::v1::snapshot_service_server::SERVICE_NAME as SNAPSHOT;
 use proto::v1::store_service_server::SERVICE_NAME as STORE;
 use proto::v1::tenant_service_server::{SERVICE_NAME as TENANT, TenantServiceServer};
 use runtime::config::Source;
+use runtime::metrics::Endpoint;
 use runtime::program::Ended;
 use runtime::serve::ServeError;
 use runtime::tls::Tls;
@@ -71,6 +86,8 @@ pub struct App {
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
+    audit: audit::Audit,
+    endpoint: Endpoint,
     index: overview::Index,
 }
 
@@ -92,7 +109,11 @@ impl App {
             tokens,
         };
         let listener = TcpListener::bind(config.common.listen).await?;
-        Self::build(config, deps, listener)
+        let mut app = Self::build(config, deps, listener)?;
+        if let Some(address) = config.metrics {
+            app.endpoint.listen(address).await?;
+        }
+        Ok(app)
     }
 
     /// Puts the gateway together.
@@ -111,34 +132,66 @@ impl App {
         } else {
             registration::CustomClouds::Refuse
         };
+        let clock = deps.clock;
+        let signer = config.common.signer("gateway", Arc::clone(&clock))?;
+        let known = auth::grants::Grants::new(deps.vault.clone());
+        let oidc = |issuer| auth::oidc::Oidc::new(issuer, Arc::clone(&clock));
+        let oidc = config.issuer.clone().map(oidc).transpose();
+        let oidc = oidc.map_err(|error| Ended::at_start(ErrorKind::Internal, error))?;
+        let callers = auth::Authenticator::new(deps.tokens, oidc, config.roles()?, known.clone());
+        let grants = grants::Service::new(known, Arc::clone(&clock), Arc::clone(&deps.ids));
+        let metrics = metrics::Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let (time, ids) = (Arc::clone(&clock), Arc::clone(&deps.ids));
+        let audit = audit::Audit::new(deps.vault.clone(), time, ids, metrics);
+        let audit_service = audit::rpc::Service::new(deps.vault.clone());
         let installed = config.installed.clone();
-        let registry = tenants::Registry::new(deps.vault, deps.clock, clouds, installed);
-        let index = registry.index().clone();
-        let service = rpc::Service::new(registry, deps.backends.clone());
-        let local = Routes::new(TenantServiceServer::new(service)).prepare();
+        let tenants = tenants::Registry::new(deps.vault, Arc::clone(&clock), clouds, installed);
+        let index = tenants.index().clone();
+        let service = rpc::Service::new(tenants, deps.backends.clone());
+        let local = Routes::new(TenantServiceServer::new(service))
+            .add_service(GrantServiceServer::new(grants))
+            .add_service(AuditServiceServer::new(audit_service))
+            .prepare();
+        let tls_is_on = tls.is_some();
         let door = Arc::new(proxy::Proxy::new(
             access,
-            deps.tokens,
-            deps.backends,
-            local,
-            deps.ids,
+            callers,
+            (config.limits, signer),
+            (deps.backends, local),
+            Arc::clone(&deps.ids),
+            audit.clone(),
         ));
-        let served = web::service(door, web::routes());
+        let (time, ids) = (Arc::clone(&clock), Arc::clone(&deps.ids));
+        let console = console::Console::open(config, &door, time, ids)?;
+        let graph = compat::routes(compat::Site {
+            door: Arc::clone(&door),
+            clock,
+            ids: deps.ids,
+            tls: tls_is_on,
+        });
+        let served = web::service(door, web::routes(Arc::new(console)).merge(graph));
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,
             &[
-                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, LIFECYCLE,
+                TENANT, SNAPSHOT, DIFF, RESTORE, KEYS, STORE, SIGNAL, PROTECTION, GRANT, AUDIT,
+                LIFECYCLE,
             ],
         )
         .reflection(proto::DESCRIPTORS)
         .http1()
         .tls(tls)
+        .clients(config.clients)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             server,
             listener,
             address,
+            audit,
+            endpoint: Endpoint::new(registry),
             index,
         })
     }
@@ -155,9 +208,15 @@ impl App {
     /// Where the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "the gateway serves");
+        let (audit, ending) = (self.audit.clone(), stop.clone());
+        let telling = tokio::spawn(async move { audit.run(ending).await });
+        let metrics = self.endpoint.spawn(stop.clone());
         let overview = tokio::spawn(self.index.run(stop.clone()));
         let result = self.server.run(self.listener, stop).await;
-        overview.abort();
+        for task in [telling, metrics, overview] {
+            task.abort();
+        }
+        self.audit.close().await;
         result
     }
 }

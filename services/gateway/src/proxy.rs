@@ -1,61 +1,88 @@
 //! The way of a call through the door.
 //!
-//! Owns the order of the checks (token, method, role, message, tenant) and the
-//! passing on of the original bytes. It decodes a request only to see which
+//! Owns the order of the checks (token, limits, method, role, message, tenant) and the
+//! passing on of the original bytes, again where nothing was answered and nothing
+//! changes. It decodes a request only to see which
 //! tenant it names, and never changes a message.
 
 use crate::access::{Method, Table};
-use crate::auth::{Caller, Tenants, Tokens};
+use crate::audit::{Attempt, Audit};
+use crate::auth::{Authenticator, Caller, Tenants};
+use crate::circuit::Circuit;
 use crate::config::Backends;
+use crate::deadline;
 use crate::error::GatewayError;
 use crate::inside;
+use crate::limits::{Limits, Turnstile};
 use crate::request::{self, Passage, REQUEST_ID};
 use axum::body::Body as Incoming;
 use futures::StreamExt;
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use prost_reflect::DynamicMessage;
 use proto::v1::Backend;
 use runtime::Ids;
+use runtime::caller::Signer;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::{BoxError, ServiceExt};
 
+/// How long to wait before a call is passed on again that changes nothing and that
+/// nobody answered.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
+
 /// The door.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     access: Table,
-    tokens: Tokens,
+    callers: Authenticator,
+    limits: Limits,
+    turnstile: Turnstile,
+    signer: Signer,
     backends: Backends,
+    snapshotter: Circuit,
+    differ: Circuit,
+    restorer: Circuit,
     local: Routes,
     ids: Arc<dyn Ids>,
+    audit: Audit,
 }
 
 impl Proxy {
     pub(crate) fn new(
         access: Table,
-        tokens: Tokens,
-        backends: Backends,
-        local: Routes,
+        callers: Authenticator,
+        (limits, signer): (Limits, Signer),
+        (backends, local): (Backends, Routes),
         ids: Arc<dyn Ids>,
+        audit: Audit,
     ) -> Self {
         Self {
             access,
-            tokens,
+            callers,
+            turnstile: Turnstile::new(&limits),
+            limits,
+            signer,
             backends,
+            snapshotter: Circuit::default(),
+            differ: Circuit::default(),
+            restorer: Circuit::default(),
             local,
             ids,
+            audit,
         }
     }
 
     /// Answers a gRPC call, from outside or from within this process.
     pub(crate) async fn call(&self, request: Request<Incoming>) -> Response<Body> {
         let request_id = request::request_id(request.headers(), self.ids.as_ref());
-        let answer = self.answer(request, request_id.clone()).await;
-        let mut response = answer.unwrap_or_else(|status| status.into_http());
+        let mut attempt = self.audit.attempt(&request, &request_id);
+        let id = request_id.clone();
+        let answer = self.answer(request, id, &mut attempt).await;
+        let mut response = self.audit.answered(attempt, answer).await;
         response.headers_mut().insert(REQUEST_ID, request_id);
         response
     }
@@ -64,23 +91,28 @@ impl Proxy {
         &self,
         request: Request<Incoming>,
         request_id: HeaderValue,
+        attempt: &mut Attempt,
     ) -> Result<Response<Body>, Status> {
-        let caller = match inside::caller(&request) {
-            Some(caller) => caller,
-            None => self.authenticate(request.headers())?,
-        };
         let (parts, body) = request.into_parts();
+        let whole = match inside::caller(&parts.extensions) {
+            Some(caller) => caller,
+            None => self.who(&parts).await?,
+        };
+        let turns = self.turnstile.caller(&whole.name)?;
         let path = parts.uri.path();
-        let method = self
-            .access
-            .get(path)
-            .ok_or_else(|| Status::unimplemented("there is no such method"))?;
-        if !caller.has_one_of(&method.roles) {
+        let method = self.access.get(path);
+        attempt.by(&whole, path, method);
+        let method = method.ok_or_else(|| Status::unimplemented("there is no such method"))?;
+        let Some(caller) = whole.within(&method.roles) else {
+            attempt.about_unread(method, body).await;
             return Err(GatewayError::Denied.into());
-        }
+        };
         let bytes = request::arrive(body).await?;
         let message = request::message(&bytes)?;
+        attempt.about(method, message);
         let tenant = authorise(method, message, &caller)?;
+        let turn = self.turnstile.tenant(&tenant)?;
+        self.audit.admit(attempt).await?;
         if method.mutation {
             tracing::info!(
                 method = path,
@@ -90,48 +122,120 @@ impl Proxy {
                 "mutation passes"
             );
         }
-        let passage = Passage { caller, request_id };
-        let onward = || request::onward(path, &parts.headers, bytes.clone(), passage.clone());
-        self.forward(method.backend, &tenant, onward).await
+        let passage = Passage {
+            caller,
+            whole,
+            request_id,
+            signer: self.signer.clone(),
+        };
+        // A stream goes on for as long as its work, unless the caller says otherwise.
+        let most = self.limits.deadline;
+        let until = (!method.streams).then(|| deadline::of(&parts.headers, most));
+        let named = (tenant.as_str(), until);
+        let onward =
+            || request::onward(path, &parts.headers, bytes.clone(), named, passage.clone());
+        let answer = self.forward(method, &tenant, onward);
+        let answer = match until {
+            Some(until) => tokio::time::timeout(until, answer)
+                .await
+                .map_err(|_| late())?,
+            None => answer.await,
+        }?;
+        // The call is under way until its answer is told or given up.
+        let turns = (turns, turn);
+        Ok(answer.map(|body| {
+            let told = body.map_frame(move |frame| {
+                let _under_way = &turns;
+                frame
+            });
+            Body::new(told)
+        }))
+    }
+
+    /// Who calls, by a bearer token where there is one, else by the certificate of the
+    /// connection.
+    async fn who(&self, parts: &http::request::Parts) -> Result<Arc<Caller>, GatewayError> {
+        if !parts.headers.contains_key(http::header::AUTHORIZATION)
+            && let Some(caller) = self.callers.certified(&parts.extensions)
+        {
+            return Ok(caller);
+        }
+        self.authenticate(&parts.headers).await
     }
 
     /// Who calls, by the token that came with the call.
     ///
     /// # Errors
-    /// [`GatewayError::Unauthenticated`] where there is none that is known.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
-        let value = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let (scheme, token) = value.split_once(' ').unwrap_or_default();
-        let known = scheme
-            .eq_ignore_ascii_case("bearer")
-            .then(|| self.tokens.authenticate(token.trim()))
-            .flatten();
-        known.ok_or(GatewayError::Unauthenticated)
+    /// [`GatewayError::Unauthenticated`] where there is none that counts; where that
+    /// cannot be told.
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Caller>, GatewayError> {
+        self.callers.authenticate(headers).await
+    }
+
+    /// Knows callers: for what is served over HTTP.
+    #[allow(dead_code, reason = "pages that sign in are built on it")]
+    pub(crate) fn callers(&self) -> &Authenticator {
+        &self.callers
     }
 
     async fn forward(
         &self,
-        backend: Backend,
+        method: &Method,
         tenant: &str,
         request: impl Fn() -> Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let snapshotter = || self.backends.snapshotter.clone().oneshot(request());
-        let restorer = || self.backends.restorer.clone().oneshot(request());
-        let (peer, answer) = match backend {
-            Backend::Snapshotter => ("snapshotter", snapshotter().await.map_err(BoxError::from)),
-            Backend::Restorer => ("restorer", restorer().await.map_err(BoxError::from)),
-            // What runs for a tenant and what is remembered of it is in one replica.
-            Backend::Differ => ("differ", self.backends.differ.call(tenant, &request).await),
+        let (peer, circuit) = match method.backend {
+            Backend::Snapshotter => ("snapshotter", &self.snapshotter),
+            Backend::Restorer => ("restorer", &self.restorer),
+            Backend::Differ => ("differ", &self.differ),
             Backend::Gateway | Backend::Unspecified => {
                 let Ok(response) = self.local.clone().oneshot(request()).await;
                 return Ok(response);
             }
         };
-        passed(peer, answer)
+        let mut pauses = match method.mutation {
+            true => [].iter(),
+            false => PAUSES.iter(),
+        };
+        loop {
+            let attempt = circuit.begin().ok_or(GatewayError::Backend(peer))?;
+            let answer = self.send(method.backend, tenant, &request).await;
+            match &answer {
+                Ok(_) => attempt.answered(),
+                Err(error) if is_timeout(error.as_ref()) => drop(attempt),
+                Err(_) => {
+                    attempt.failed();
+                    if let Some(pause) = pauses.next() {
+                        tokio::time::sleep(*pause).await;
+                        continue;
+                    }
+                }
+            }
+            return passed(peer, answer);
+        }
     }
+
+    async fn send(
+        &self,
+        backend: Backend,
+        tenant: &str,
+        request: &impl Fn() -> Request<Body>,
+    ) -> Result<Response<Body>, BoxError> {
+        // What runs for a tenant and what is remembered of it is in one replica.
+        let replicas = match backend {
+            Backend::Differ => &self.backends.differ,
+            Backend::Restorer => &self.backends.restorer,
+            _ => &self.backends.snapshotter,
+        };
+        replicas.call(tenant, request).await
+    }
+}
+
+fn late() -> Status {
+    Status::deadline_exceeded("the deadline of the call has passed")
 }
 
 /// What a service behind says, also of errors, is passed on as it is.
@@ -141,9 +245,7 @@ fn passed(
 ) -> Result<Response<Body>, Status> {
     match answer {
         Ok(response) => Ok(response.map(|body| unbroken(peer, body))),
-        Err(error) if is_timeout(error.as_ref()) => Err(Status::deadline_exceeded(
-            "the deadline of the call has passed",
-        )),
+        Err(error) if is_timeout(error.as_ref()) => Err(late()),
         Err(error) => {
             tracing::warn!(
                 peer,
@@ -157,6 +259,9 @@ fn passed(
 
 /// A body that ends with a status where the connection to the service breaks.
 fn unbroken(peer: &'static str, body: Body) -> Body {
+    if runtime::serve::is_empty(&body) {
+        return body;
+    }
     let frames = futures::stream::unfold(Some(BodyStream::new(body)), move |frames| async move {
         let mut frames = frames?;
         match frames.next().await? {

@@ -5,13 +5,16 @@
 //! the caller's making.
 
 use crate::auth::Caller;
+use crate::deadline;
 use crate::error::GatewayError;
 use axum::body::Body as Incoming;
 use bytes::Bytes;
+use futures::StreamExt;
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, BodyStream, Full, Limited, StreamBody};
 use runtime::Ids;
+use runtime::caller::{Said, Signer};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::body::Body;
@@ -31,26 +34,32 @@ const PASSED_ON: [&str; 4] = [
 ];
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const CALLER: HeaderName = HeaderName::from_static(runtime::caller::HEADER);
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// Who calls and under which id; what handlers inside the gateway find in the
 /// request's extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct Passage {
-    /// The caller.
+    /// The caller, with only what counts for the roles of the method.
     pub(crate) caller: Arc<Caller>,
+    /// The caller with everything that they may do.
+    pub(crate) whole: Arc<Caller>,
     /// The call's id.
     pub(crate) request_id: HeaderValue,
+    /// Vouches for the caller.
+    pub(crate) signer: Signer,
 }
 
 impl Passage {
-    /// Writes what the services behind are told.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let name = HeaderValue::from_str(&self.caller.name)
-            .expect("invariant: names of callers are checked");
-        headers.insert(CALLER, name);
+    /// Writes what a service behind is told, signed for a method and a tenant.
+    pub(crate) fn write(&self, headers: &mut HeaderMap, path: &str, tenant: &str) {
         headers.insert(REQUEST_ID, self.request_id.clone());
+        let said = Said {
+            caller: &self.caller.name,
+            path,
+            tenant,
+        };
+        self.signer.write(headers, said);
     }
 }
 
@@ -99,6 +108,22 @@ pub(crate) async fn arrive(body: Incoming) -> Result<Bytes, GatewayError> {
     }
 }
 
+/// The body of a request over plain HTTP: one that is too large or too slow breaks off.
+pub(crate) fn arriving(body: Incoming) -> Incoming {
+    let until = tokio::time::Instant::now() + ARRIVAL;
+    let frames = BodyStream::new(Limited::new(body, MAX_REQUEST));
+    let frames = futures::stream::unfold(Some(frames), move |frames| async move {
+        let mut frames = frames?;
+        match tokio::time::timeout_at(until, frames.next()).await {
+            Ok(Some(Ok(frame))) => Some((Ok(frame), Some(frames))),
+            Ok(Some(Err(error))) => Some((Err(error), None)),
+            Ok(None) => None,
+            Err(elapsed) => Some((Err(elapsed.into()), None)),
+        }
+    });
+    Incoming::new(StreamBody::new(frames))
+}
+
 /// The one message of a unary request.
 pub(crate) fn message(bytes: &[u8]) -> Result<&[u8], GatewayError> {
     let Some((&[flag, a, b, c, d], message)) = bytes.split_first_chunk::<FRAME>() else {
@@ -120,6 +145,7 @@ pub(crate) fn onward(
     path: &str,
     from: &HeaderMap,
     bytes: Bytes,
+    (tenant, deadline): (&str, Option<Duration>),
     passage: Passage,
 ) -> Request<Body> {
     let mut request = Request::new(Body::new(Full::new(bytes)));
@@ -134,7 +160,10 @@ pub(crate) fn onward(
     }
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    passage.write(headers);
+    if let Some(deadline) = deadline {
+        headers.insert(deadline::HEADER, deadline::value(deadline));
+    }
+    passage.write(headers, path, tenant);
     request.extensions_mut().insert(passage);
     request
 }
@@ -157,5 +186,22 @@ mod tests {
                 && !takes("application/json")
                 && !is_grpc(&HeaderMap::new())
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_over_http_is_neither_slow_nor_large() {
+        let bytes = |body: Incoming| async { body.collect().await.map(|it| it.to_bytes()) };
+        let small = arriving(Incoming::from("hello"));
+        assert_eq!(bytes(small).await.expect("whole"), "hello");
+        let large = arriving(Incoming::from(vec![0; MAX_REQUEST + 1]));
+        assert!(bytes(large).await.is_err());
+        let began = tokio::time::Instant::now();
+        let drops = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(ARRIVAL / 4).await;
+            Some((Ok::<_, std::io::Error>("x"), ()))
+        });
+        let slow = arriving(Incoming::from_stream(drops));
+        assert!(bytes(slow).await.is_err());
+        assert_eq!(began.elapsed(), ARRIVAL);
     }
 }

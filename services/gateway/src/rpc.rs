@@ -32,7 +32,7 @@ impl Service {
 }
 
 /// Who calls; the door leaves it with every request.
-fn passage<T>(request: &Request<T>) -> Result<Passage, GatewayError> {
+pub(crate) fn passage<T>(request: &Request<T>) -> Result<Passage, GatewayError> {
     let passage = request.extensions().get::<Passage>().cloned();
     passage.ok_or_else(|| GatewayError::Internal("a call came past the door".to_owned()))
 }
@@ -75,7 +75,7 @@ impl TenantService for Service {
         let pending_change = match settings.is_empty() {
             true => None,
             false => {
-                let snapshotter = self.backends.snapshotter.clone();
+                let snapshotter = self.backends.snapshotter.of(id.as_str());
                 let request_id = request.request_id;
                 let change =
                     guarded::propose(snapshotter, &id, settings, request_id, &passage).await?;

@@ -1,7 +1,8 @@
 //! The tokens of several people, from a file that an operator writes.
 //!
 //! Owns the form of `REWIND_TOKENS_FILE`. The file names where each token is, or gives
-//! its digest, and never holds one itself; what is wrong with it is told without
+//! its digest, and never holds one itself; in the place of a token it may name a client
+//! certificate; what is wrong with it is told without
 //! repeating anything that could be one.
 
 use std::collections::BTreeSet;
@@ -9,11 +10,13 @@ use std::path::Path;
 
 use ::config::{File, FileFormat};
 use model::TenantId;
+use model::grant::InvalidRole;
 use proto::v1::Role;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::auth::{Caller, InvalidToken, Tenants, Token, Tokens};
+use crate::auth::grants::in_contract;
+use crate::auth::{Caller, InvalidToken, Tenants, Token, Tokens, certificate};
 
 /// A file of tokens that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +25,9 @@ pub(crate) enum InvalidTokensFile {
     #[error("the file cannot be read: {0}")]
     Unreadable(std::io::Error),
     /// It is something else.
-    #[error("the file is not TOML of [[token]] entries with name, roles, token and tenants")]
+    #[error(
+        "the file is not TOML of [[token]] entries with name, roles, token or certificate, and tenants"
+    )]
     Form,
     /// It names nobody.
     #[error("the file has no [[token]] entry")]
@@ -51,7 +56,9 @@ struct Entry {
     name: String,
     roles: Vec<String>,
     /// `file:PATH`, relative to the file of tokens, or `blake3:HEX`.
-    token: String,
+    token: Option<String>,
+    /// `uri:NAME`, `dns:NAME` or `cn:NAME`: the bearer shows a certificate with it.
+    certificate: Option<String>,
     /// Every tenant where absent.
     tenants: Option<Vec<String>>,
 }
@@ -88,17 +95,24 @@ impl Entry {
         let roles = roles(&self.roles)?;
         let tenants = tenants(self.tenants)?;
         let fit = |error: InvalidToken| error.to_string();
-        if let Some(hex) = self.token.strip_prefix("blake3:") {
+        let token = match (self.token, self.certificate) {
+            (Some(token), None) => token,
+            (None, Some(name)) if certificate::is_name(&name) => {
+                let caller = Caller::new(self.name, roles, tenants);
+                return Tokens::by_certificate(name, caller).map_err(fit);
+            }
+            (None, Some(_)) => {
+                return Err("certificate is uri:NAME, dns:NAME or cn:NAME".to_owned());
+            }
+            _ => return Err("one of token and certificate is expected".to_owned()),
+        };
+        if let Some(hex) = token.strip_prefix("blake3:") {
             let digest = blake3::Hash::from_hex(hex)
                 .map_err(|_| "64 hexadecimal digits are expected after blake3:".to_owned())?;
-            let caller = Caller {
-                name: self.name,
-                roles,
-                tenants,
-            };
+            let caller = Caller::new(self.name, roles, tenants);
             return Tokens::by_digest(digest, caller).map_err(fit);
         }
-        let Some(path) = self.token.strip_prefix("file:") else {
+        let Some(path) = token.strip_prefix("file:") else {
             return Err("token is file:PATH or blake3:DIGEST, never the token itself".to_owned());
         };
         let text = std::fs::read_to_string(folder.join(path)).map(SecretString::from);
@@ -114,13 +128,11 @@ impl Entry {
     }
 }
 
-fn roles(names: &[String]) -> Result<BTreeSet<Role>, String> {
-    let role = |name: &String| match name.as_str() {
-        "reader" => Ok(Role::Reader),
-        "administrator" => Ok(Role::Administrator),
-        "approver" => Ok(Role::Approver),
-        "operator" => Ok(Role::Operator),
-        _ => Err("a role is one of reader, administrator, approver and operator".to_owned()),
+/// The roles that words stand for; at least one.
+pub(crate) fn roles(names: &[String]) -> Result<BTreeSet<Role>, String> {
+    let role = |name: &String| {
+        let role = name.parse().map(in_contract);
+        role.map_err(|error: InvalidRole| error.to_string())
     };
     let roles: BTreeSet<Role> = names.iter().map(role).collect::<Result<_, _>>()?;
     if roles.is_empty() {
@@ -129,7 +141,8 @@ fn roles(names: &[String]) -> Result<BTreeSet<Role>, String> {
     Ok(roles)
 }
 
-fn tenants(ids: Option<Vec<String>>) -> Result<Tenants, String> {
+/// The tenants that GUIDs name; all where there is no list.
+pub(crate) fn tenants(ids: Option<Vec<String>>) -> Result<Tenants, String> {
     let Some(ids) = ids else {
         return Ok(Tenants::All);
     };
@@ -219,6 +232,18 @@ mod tests {
         check(
             &entry("anna", reader, "blake3:hunter2"),
             "64 hexadecimal digits",
+        );
+        let certified = |name: &str, rest: &str| {
+            format!("[[token]]\nname = \"ci\"\nroles = {reader}\ncertificate = \"{name}\"\n{rest}")
+        };
+        check(&certified("hunter2", ""), "certificate is uri:NAME");
+        check(
+            &certified("dns:ci.contoso.com", "token = \"file:good\""),
+            "one of token and certificate",
+        );
+        check(
+            &format!("[[token]]\nname = \"ci\"\nroles = {reader}\n"),
+            "one of token and certificate",
         );
         check(
             &entry("anna", reader, "file:hunter2.token"),

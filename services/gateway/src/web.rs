@@ -3,6 +3,7 @@
 //! Owns the fork between gRPC, gRPC-Web and plain HTTP, and the list of what is served
 //! over plain HTTP.
 
+use crate::console::{self, Console};
 use crate::proxy::Proxy;
 use crate::request;
 use axum::Router;
@@ -16,8 +17,8 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, ServiceExt};
 
 /// Everything under plain HTTP.
-pub(crate) fn routes() -> Router {
-    Router::new()
+pub(crate) fn routes(console: Arc<Console>) -> Router {
+    console::router(console)
 }
 
 /// The door and what lies beside it, as a service that answers every path.
@@ -40,7 +41,7 @@ pub(crate) fn service(
                 return Ok(door.call(request).await.map(Incoming::new));
             }
             if !is_grpc_web(request.headers()) {
-                return web.oneshot(request).await;
+                return web.oneshot(request.map(request::arriving)).await;
             }
             let translated =
                 GrpcWebLayer::new().layer(tower::service_fn(move |request: Request<Body>| {

@@ -29,7 +29,7 @@ use crate::recreate::{self, Made, Making};
 use crate::step::{AT_ONCE, Ending, Past, Trail};
 use crate::turns::Turns;
 use crate::verify::Verification;
-use crate::{Context, Error, approve, cancel, create, next, one_at_a_time, protect, step};
+use crate::{Context, Error, approve, cancel, create, errand, next, one_at_a_time, protect, step};
 
 /// Of these, steps between their look at the object and their write: at the documented
 /// quota, about a second.
@@ -168,6 +168,11 @@ pub(crate) async fn shown(
         start_time: first(&journal).and_then(|entry| entry.time),
         ..base(documents, tenant, plan).await?
     };
+    if restore.errand.is_some() && state == RestoreState::Planned {
+        restore.errand = approve::shown(context, documents, tenant, plan.clone())
+            .await?
+            .errand;
+    }
     tally(&mut restore, outcomes(&journal).values());
     Ok(restore)
 }
@@ -252,6 +257,8 @@ async fn apply(
         ..base(documents, tenant, plan).await?
     };
     tally(&mut restore, run.outcomes.values());
+    let errand = restore.errand.take();
+    restore.errand = errand.map(|errand| errand::ended(errand, &steps, &run.outcomes));
     let exclusions = documents.model_exclusions().await?;
     restore.open_matters = open_matters(&exclusions);
     let verification = Verification {
@@ -304,7 +311,12 @@ pub(crate) async fn end_cancelled(
         cancelled_by: by.caller,
         ..base(documents, tenant, plan).await?
     };
-    tally(&mut restore, outcomes(&journal).values());
+    let outcomes = outcomes(&journal);
+    tally(&mut restore, outcomes.values());
+    if let Some(errand) = restore.errand.take() {
+        let steps = documents.model_steps().await?;
+        restore.errand = Some(errand::ended(errand, &steps, &outcomes));
+    }
     end(documents, restore).await
 }
 
@@ -326,6 +338,8 @@ async fn base(documents: &Documents, tenant: &TenantId, plan: &Plan) -> Result<R
         step_count: plan.step_count,
         snapshot: plan.snapshot.clone(),
         undo_of: plan.undo_of.clone(),
+        create_time: plan.create_time,
+        errand: plan.errand.clone(),
         applied_by,
         ..Restore::default()
     })

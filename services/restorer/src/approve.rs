@@ -8,13 +8,13 @@
 //! be worse than the whole, and that it was approved stood when it began.
 
 use chrono::{DateTime, Utc};
-use model::TenantId;
 use model::approval::{Approval, Grounds, Policy, Standing, standing};
+use model::{TenantId, person};
 use proto::convert;
 use proto::v1::{ApprovePlanRequest, Plan, PlanState};
 
 use crate::documents::Documents;
-use crate::{Context, Error, privileged};
+use crate::{Context, Error, errand, privileged};
 
 /// Whether a plan needs a second person, by whichever policy asks for one.
 struct Need {
@@ -69,11 +69,18 @@ pub(crate) async fn shown(
     let need = need(context, documents, tenant, &plan).await?;
     let approvals = documents.approvals().await?;
     let now = context.deps.clock.now();
+    let errand = match plan.errand.clone() {
+        Some(errand) => {
+            Some(errand::shown(context, documents, errand, !need.reasons.is_empty()).await?)
+        }
+        None => None,
+    };
     let told = match standing(&approvals, &plan.author, &plan.hash, now, &need.policies) {
         Standing::Approved(one) | Standing::Expired(one) | Standing::Stale(one) => Some(one),
         Standing::Missing => None,
     };
     Ok(Plan {
+        errand,
         approval_required: need.reasons,
         approval: told.map(|one| {
             convert::approval(&Approval {
@@ -110,8 +117,7 @@ pub(crate) async fn approve(
     if plan.author.is_empty() || plan.hash.is_empty() {
         return Err(Error::NoAuthor { id: id() });
     }
-    // Names that differ in case only are one person's.
-    if plan.author.eq_ignore_ascii_case(&caller) {
+    if person::is_same(&plan.author, &caller) {
         return Err(Error::OwnPlan {
             id: id(),
             author: caller,

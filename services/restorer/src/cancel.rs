@@ -18,7 +18,8 @@ use proto::v1::{
 };
 use runtime::jobs::Start;
 use runtime::status::{chain, status};
-use store::TenantVault;
+use store::{StoreError, TenantVault};
+use tokio_stream::StreamExt;
 use tracing::Instrument;
 
 use crate::apply::{self, end_cancelled, open_intents};
@@ -26,7 +27,7 @@ use crate::documents::Documents;
 use crate::noted::Noted;
 use crate::recreate::Made;
 use crate::step::{CANCELLED, Ending, Trail};
-use crate::{Context, Error, create, recreate, step};
+use crate::{Context, Error, create, errand, recreate, step};
 
 /// How long another process may take to note how the steps ended that it is at: it sees
 /// the mark within [`apply::CANCEL_LOOK`], its last requests are answered, and reads show
@@ -46,7 +47,10 @@ pub(crate) async fn start(
     caller: String,
 ) -> Result<Restore, Error> {
     let documents = Documents::new(vault, id.clone());
-    let plan = documents.plan().await?;
+    let plan = match made(context, &documents, tenant).await? {
+        Ok(plan) => plan,
+        Err(unmade) => return Ok(*unmade),
+    };
     if documents.result().await?.is_some() {
         return apply::shown(context, &documents, tenant, &plan).await;
     }
@@ -88,6 +92,42 @@ pub(crate) async fn start(
         }
     }
     Ok(restore)
+}
+
+/// The plan that is cancelled; where it is an errand's and still being made, that is
+/// ended first, and the restore that does not come of it answered in its place.
+async fn made(
+    context: &Context,
+    documents: &Documents,
+    tenant: &TenantId,
+) -> Result<Result<Plan, Box<Restore>>, Error> {
+    let not_found = match documents.plan().await {
+        Ok(plan) => return Ok(Ok(plan)),
+        Err(error @ Error::Store(StoreError::NotFound { .. })) => error,
+        Err(error) => return Err(error),
+    };
+    if errand::unmade(context, documents).await?.is_none() {
+        return Err(not_found);
+    }
+    let name = proto::name::plan(tenant, documents.id());
+    let making = context.plans.watch(&name);
+    context.plans.cancel(&name);
+    if let Some(mut making) = making {
+        while let Some(Ok(_)) = making.next().await {}
+    }
+    // It may have been made all the same.
+    match documents.plan().await {
+        Ok(plan) => return Ok(Ok(plan)),
+        Err(Error::Store(StoreError::NotFound { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    let unmade = errand::unmade(context, documents).await?;
+    let unmade = unmade.ok_or(not_found)?;
+    Ok(Err(Box::new(errand::restore_of(
+        tenant,
+        documents.id(),
+        unmade,
+    ))))
 }
 
 /// Ends a restore that is cancelled and that nobody goes on with in this process.

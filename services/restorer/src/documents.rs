@@ -8,7 +8,7 @@ use model::plan::{Exclusion, Step};
 use prost::Message;
 use proto::convert;
 use proto::v1::{
-    Approval, ApprovalGrounds, Deed, Exclusion as ExclusionMessage, JournalEntry,
+    Approval, ApprovalGrounds, Deed, Errand, Exclusion as ExclusionMessage, Failure, JournalEntry,
     ListPlanExclusionsResponse, ListPlanStepsResponse, Plan, PlanStep, Restore,
 };
 use runtime::page::Window;
@@ -24,6 +24,8 @@ const GROUNDS: &str = "grounds";
 const PLAN: &str = "plan";
 /// The document that ends a restore.
 const RESULT: &str = "result";
+/// The document that says why nothing comes of an errand.
+const FAILURE: &str = "failure";
 /// The document that says that a restore is cancelled.
 const CANCEL: &str = "cancel";
 
@@ -293,6 +295,19 @@ impl Documents {
         self.if_there(CANCEL).await
     }
 
+    /// Says for good why nothing comes of an errand; the first who says so counts.
+    pub(crate) async fn write_failure(&self, failure: &Failure) -> Result<(), Error> {
+        match self.put(FAILURE, failure).await {
+            Err(Error::Store(StoreError::Exists { .. })) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Why nothing comes of an errand; `None` where nothing was noted.
+    pub(crate) async fn failure(&self) -> Result<Option<Failure>, Error> {
+        self.if_there(FAILURE).await
+    }
+
     /// The result; `None` while the restore has none.
     pub(crate) async fn result(&self) -> Result<Option<Restore>, Error> {
         self.if_there(RESULT).await
@@ -393,6 +408,10 @@ impl Digest {
             hash: String::new(),
             approval_required: Vec::new(),
             approval: None,
+            errand: plan.errand.clone().map(|errand| Errand {
+                failure: None,
+                ..errand
+            }),
             ..plan.clone()
         };
         self.add(PLAN, &bare.encode_to_vec());

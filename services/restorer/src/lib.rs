@@ -11,6 +11,7 @@ mod cancel;
 pub mod config;
 mod create;
 mod documents;
+mod errand;
 mod error;
 mod fresh;
 mod gather;
@@ -95,6 +96,7 @@ pub(crate) struct Context {
 /// The service, ready to run.
 #[derive(Debug)]
 pub struct App {
+    context: Context,
     server: Server,
     listener: TcpListener,
     address: SocketAddr,
@@ -118,7 +120,8 @@ impl App {
             connect: config::connect(config, source, Arc::clone(&ids))
                 .map_err(|error| Ended::at_start(error.kind(), error))?,
             ids,
-            differ: Replicas::connect(&config.differ_url, tls.as_ref())?,
+            differ: Replicas::connect(&config.differ_url, tls.as_ref())?
+                .signed(common.signer("restorer", Arc::new(SystemClock))?),
         };
         let listener = TcpListener::bind(common.listen).await?;
         Self::build(config, deps, listener)
@@ -131,12 +134,14 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
-        let rpc = rpc::Rpc::new(Context {
+        let callers = config.common.callers(Arc::clone(&deps.clock))?;
+        let context = Context {
             deps,
             reader_client_id: config.reader_client_id.clone(),
             plans: Jobs::new(),
             restores: Jobs::new(),
-        });
+        };
+        let rpc = rpc::Rpc::new(context.clone());
         let routes = Routes::new(
             RestoreServiceServer::new(rpc.clone()).max_decoding_message_size(MAX_MESSAGE_SIZE),
         )
@@ -152,8 +157,11 @@ impl App {
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
+        .callers(callers)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
+            context,
             server,
             listener,
             address,
@@ -169,11 +177,16 @@ impl App {
     /// Serves until the token is cancelled, then drains.
     ///
     /// A restore under way is left where it is, as after a crash; it goes on
-    /// when its plan is applied again.
+    /// when its plan is applied again, or, of an errand, when a restorer starts.
     ///
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the restorer serves");
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(errand::resume_all(self.context)),
+        );
         self.server.run(self.listener, stop).await
     }
 }

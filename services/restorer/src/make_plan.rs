@@ -15,7 +15,7 @@ use model::{
     Application, LinkKind, ObjectId, ObjectRef, ObjectType, PlanId, TenantId, permission, slot,
 };
 use proto::convert::{self, timestamp};
-use proto::v1::{Plan, PlanState, Report, ReportState, WatchPlanResponse};
+use proto::v1::{Errand, Plan, PlanState, Report, ReportState, WatchPlanResponse};
 use runtime::jobs::{Jobs, Progress, Start};
 use runtime::status::status;
 use serde_json::Value;
@@ -24,7 +24,7 @@ use tracing::Instrument;
 
 use crate::documents::Documents;
 use crate::fresh::{self, Wanted};
-use crate::{Context, Error, approve, lockout, privileged, references, relations, report};
+use crate::{Context, Error, approve, errand, lockout, privileged, references, relations, report};
 
 /// Where a plan starts.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub(crate) struct Order {
     pub(crate) chosen: Chosen,
     /// Who asks; empty where the call came past the gateway.
     pub(crate) author: String,
+    /// Set where the plan is to be carried through without its client.
+    pub(crate) errand: Option<Errand>,
     pub(crate) asked_at: DateTime<Utc>,
 }
 
@@ -59,7 +61,15 @@ pub(crate) fn start(context: &Context, vault: TenantVault, order: Order) -> Watc
     let (plans, context) = (context.plans.clone(), context.clone());
     in_background(&plans, running, span, |job| async move {
         let told = |phase: &'static str| job.modify(|value| value.phase = phase.to_owned());
-        make(&context, vault, &order, &told).await
+        let documents = Documents::new(vault.clone(), order.id.clone());
+        let result = tokio::select! {
+            result = make(&context, vault, &order, &told) => result,
+            () = job.cancelled() => Err(Error::Cancelled { id: order.id.to_string() }),
+        };
+        if order.errand.is_some() {
+            errand::made(&context, &documents, &order.tenant, &result).await;
+        }
+        result
     })
 }
 
@@ -72,10 +82,15 @@ pub(crate) fn id(left: &[String], asked_at: DateTime<Utc>, request_id: &str) -> 
 }
 
 /// A plan that is not made yet.
-fn running(order: &Order) -> Plan {
+pub(crate) fn running(order: &Order) -> Plan {
+    let snapshot = match &order.origin {
+        Origin::Report(report) => report.base.clone(),
+        Origin::Snapshot(manifest) => proto::name::snapshot(&order.tenant, manifest.id()),
+    };
     Plan {
         name: proto::name::plan(&order.tenant, &order.id),
         state: PlanState::Running as i32,
+        snapshot,
         scope: Some(convert::scope(&order.scope)),
         options: Some(convert::with_chosen(
             convert::options(order.options),
@@ -85,6 +100,7 @@ fn running(order: &Order) -> Plan {
         links: order.parts.link_texts(),
         create_time: Some(timestamp(order.asked_at)),
         author: order.author.clone(),
+        errand: order.errand.clone(),
         ..Plan::default()
     }
 }
@@ -159,10 +175,11 @@ pub(crate) async fn make(
     let lineage = vault.lineage().await?;
     let reported = reported.into_iter().map(|change| lineage.change(change));
     let mut reported: Vec<Change> = reported.collect();
+    let parts = order.parts.in_new_ids(&lineage);
     let scope = within(&order.scope, convert::model_scope(report.scope.as_ref())?);
     let scope = lineage.widened(&scope);
     reported.retain(|change| scope.holds(change.object.object_type, &change.object.id));
-    let (reported, mut whole) = order.parts.narrowed(reported);
+    let (reported, mut whole) = parts.narrowed(reported);
     let lacking = lacking(directory.granted().await?.as_ref());
     // Nothing is written to these, so they are as the report says, unread.
     let written = |change: &Change| !lacking.contains_key(&change.object.object_type);
@@ -180,7 +197,7 @@ pub(crate) async fn make(
     }
     let live = fresh::read(directory.as_ref(), &wanted, deps.clock.now()).await?;
     lineage.settle(&mut base, &live);
-    let (now, whole_by_now) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
+    let (now, whole_by_now) = parts.narrowed(compare(&base, &live, &wanted).changes);
     whole.extend(whole_by_now);
     let drift = drift(&reported, &now);
     let policies = policies(&now);
@@ -193,7 +210,7 @@ pub(crate) async fn make(
         now
     } else {
         // What differs from the snapshot as the choices make it.
-        let (changes, _) = order.parts.narrowed(compare(&base, &live, &wanted).changes);
+        let (changes, _) = parts.narrowed(compare(&base, &live, &wanted).changes);
         changes
     };
     let named = references::named(&[&base, &live], &policies);
@@ -246,6 +263,9 @@ pub(crate) async fn make(
         report: report.name,
         risks: risks(&content.risks, &report.not_compared),
         drift,
+        errand: order.errand.clone().map(|errand| {
+            errand::planned(errand, &content.steps, &record.approval, deps.clock.now())
+        }),
         ..running(order)
     };
     let documents = Documents::new(vault, order.id.clone());

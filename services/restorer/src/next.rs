@@ -56,6 +56,7 @@ async fn follow(
         parts: model_parts(&plan.properties, &plan.links)?,
         chosen: model_chosen(plan.options.as_ref())?,
         author: plan.author.clone(),
+        errand: None,
         asked_at,
     };
     make_plan::make(context, documents.vault().clone(), &order, &|_| ()).await

@@ -1,7 +1,11 @@
 //! The contract's calls, turned into use cases.
 
+use std::collections::BTreeSet;
+
 use model::{PlanId, TenantId, slot};
-use proto::convert::{InvalidMessage, model_chosen, model_options, model_parts, model_scope};
+use proto::convert::{
+    InvalidMessage, model_chosen, model_errand, model_options, model_parts, model_scope,
+};
 use proto::name;
 use proto::v1::access_check_service_server::AccessCheckService;
 use proto::v1::protection_service_server::ProtectionService;
@@ -25,7 +29,7 @@ use tonic::{Request, Response, Status};
 
 use crate::documents::Documents;
 use crate::make_plan::{self, Order, Origin};
-use crate::{Context, Error, access, apply, approve, cancel, protect, report, undo};
+use crate::{Context, Error, access, apply, approve, cancel, errand, protect, report, undo};
 
 /// What earlier calls with a request id came to.
 enum Before {
@@ -82,6 +86,7 @@ impl Rpc {
         let options = model_options(request.options.as_ref())?;
         let parts = model_parts(&request.properties, &request.links)?;
         let chosen = model_chosen(request.options.as_ref())?;
+        let errand = model_errand(&request.errand_note)?;
         let vault = deps.vault.tenant(&tenant).await?;
         let request_id = self.request_id(request.request_id);
         let left = match self.before(&tenant, &request_id).await? {
@@ -123,8 +128,12 @@ impl Rpc {
             parts,
             chosen,
             author,
+            errand,
             asked_at,
         };
+        if order.errand.is_some() {
+            errand::mark(&vault, &order.id, &make_plan::running(&order)).await?;
+        }
         Ok(make_plan::start(&self.context, vault, order)
             .plan
             .unwrap_or_default())
@@ -201,6 +210,10 @@ impl Rpc {
         }
         let vault = self.context.deps.vault.tenant(tenant).await?;
         let mut ids = vault.list_ids(Area::Restores).await?;
+        let marked = errand::marked(&vault).await?.into_iter();
+        ids.extend(marked.map(|id| id.to_string()));
+        ids.sort();
+        ids.dedup();
         ids.retain(|id| id.ends_with(&mark));
         for id in &ids {
             let Ok(id) = PlanId::parse(id) else { continue };
@@ -223,7 +236,14 @@ impl Rpc {
             return Ok(progress.plan.unwrap_or_default());
         }
         let (tenant, documents) = self.of_plan("name", full_name).await?;
-        let plan = documents.plan().await?;
+        let plan = match documents.plan().await {
+            Err(error @ Error::Store(StoreError::NotFound { .. })) => {
+                return errand::unmade(&self.context, &documents)
+                    .await?
+                    .ok_or(error);
+            }
+            other => other?,
+        };
         approve::shown(&self.context, &documents, &tenant, plan).await
     }
 
@@ -233,7 +253,9 @@ impl Rpc {
         request: &ApprovePlanRequest,
     ) -> Result<Plan, Error> {
         let (tenant, documents) = self.of_plan("name", &request.name).await?;
-        approve::approve(&self.context, &documents, &tenant, caller, request).await
+        let plan = approve::approve(&self.context, &documents, &tenant, caller, request).await?;
+        errand::begin(&self.context, &documents, &tenant, &plan).await;
+        Ok(plan)
     }
 
     async fn watch_plan(&self, full_name: &str) -> Result<Watch<WatchPlanResponse>, Error> {
@@ -257,8 +279,19 @@ impl Rpc {
 
     async fn restore(&self, full_name: &str) -> Result<Restore, Error> {
         let (tenant, documents) = self.of_restore("name", full_name).await?;
-        let plan = documents.plan().await?;
-        apply::shown(&self.context, &documents, &tenant, &plan).await
+        self.restore_of(&tenant, &documents).await
+    }
+
+    /// The restore that came of a plan, or would have.
+    async fn restore_of(&self, tenant: &TenantId, documents: &Documents) -> Result<Restore, Error> {
+        match documents.plan().await {
+            Err(error @ Error::Store(StoreError::NotFound { .. })) => {
+                let unmade = errand::unmade(&self.context, documents).await?;
+                let unmade = unmade.ok_or(error)?;
+                Ok(errand::restore_of(tenant, documents.id(), unmade))
+            }
+            plan => apply::shown(&self.context, documents, tenant, &plan?).await,
+        }
     }
 
     async fn watch_restore(&self, full_name: &str) -> Result<Watch<WatchRestoreResponse>, Error> {
@@ -286,13 +319,13 @@ impl Rpc {
         let tenant = name::parse_tenant("parent", &request.parent)?;
         let vault = self.context.deps.vault.tenant(&tenant).await?;
         let mut restores = Vec::new();
-        for id in vault.list_ids(Area::Restores).await?.into_iter().rev() {
-            let Ok(id) = PlanId::parse(&id) else { continue };
+        let ids = vault.list_ids(Area::Restores).await?;
+        let ids = ids.iter().filter_map(|id| PlanId::parse(id).ok());
+        let ids: BTreeSet<PlanId> = ids.chain(errand::marked(&vault).await?).collect();
+        for id in ids.into_iter().rev() {
             let documents = Documents::new(vault.clone(), id);
-            match documents.plan().await {
-                Ok(plan) => {
-                    restores.push(apply::shown(&self.context, &documents, &tenant, &plan).await?);
-                }
+            match self.restore_of(&tenant, &documents).await {
+                Ok(restore) => restores.push(restore),
                 // Not finished, or given up.
                 Err(Error::Store(StoreError::NotFound { .. })) => {}
                 Err(error) => return Err(error),

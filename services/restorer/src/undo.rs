@@ -230,7 +230,12 @@ async fn returned(
 ) -> Result<HashMap<ObjectId, Map<String, Value>>, Error> {
     let keys: Vec<(ObjectType, ObjectState, ObjectId)> = applied
         .iter()
-        .filter(|one| matches!(one.step.action, Action::RestoreDeleted | Action::Create))
+        .filter(|one| {
+            matches!(
+                one.step.action,
+                Action::RestoreDeleted | Action::Create | Action::Recreate
+            )
+        })
         .map(|one| &one.step.object)
         .map(|object| (object.object_type, ObjectState::Live, object.id.clone()))
         .collect();

@@ -101,7 +101,7 @@ impl Verification<'_> {
         let report = report::fresh(&deps.differ, self.tenant, snapshot, &scope, request_id).await?;
         let changes = report::changes(&deps.differ, self.tenant, &report.name).await?;
         let parts = model_parts(&self.plan.properties, &self.plan.links)?;
-        let (changes, _) = parts.narrowed(changes);
+        let (changes, _) = parts.in_new_ids(self.lineage).narrowed(changes);
         let changes = model_chosen(self.plan.options.as_ref())?.expected(changes);
         let steps = self.steps.iter();
         let planned = steps.map(|step| self.lineage.current(&step.object.id));

@@ -207,7 +207,8 @@ impl App {
         let tls = common.tls.as_ref().map(Tls::load).transpose()?;
         let differ = config.differ_url.as_deref();
         let differ = differ.map(|url| Replicas::connect(url, tls.as_ref()));
-        let differ = differ.transpose()?;
+        let signer = common.signer("snapshotter", Arc::new(SystemClock))?;
+        let differ = differ.transpose()?.map(|differ| differ.signed(signer));
         if differ.is_none() {
             tracing::info!("drift is not watched: REWIND_DIFFER_URL is not set");
         }
@@ -241,6 +242,7 @@ impl App {
     pub fn build(config: &Config, deps: Deps, listener: TcpListener) -> Result<Self, Ended> {
         let tls = config.common.tls.as_ref().map(Tls::load).transpose()?;
         let address = listener.local_addr()?;
+        let callers = config.common.callers(Arc::clone(&deps.clock))?;
         let context = Context {
             reconcile_every: config.reconcile_every,
             grace: config.prune_grace,
@@ -278,6 +280,8 @@ impl App {
         )
         .reflection(proto::DESCRIPTORS)
         .tls(tls)
+        .callers(callers)
+        .health(config.common.health_listen)
         .grace(config.common.grace);
         Ok(Self {
             context,
@@ -311,6 +315,7 @@ impl App {
     /// # Errors
     /// Where the server cannot be built or the transport fails.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        tracing::info!(address = %self.address, "the snapshotter serves");
         let follows = (self.schedule, self.audit_interval);
         let follow = match follows {
             (config::Schedule::Daily, Some(every)) => {

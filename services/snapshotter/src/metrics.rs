@@ -17,6 +17,13 @@ struct Tenant {
     tenant: String,
 }
 
+/// Why a snapshot of a tenant was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NotTaken {
+    tenant: String,
+    reason: String,
+}
+
 /// What signals were raised by, and how severe they are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Raised {
@@ -34,6 +41,8 @@ struct Delivered {
 /// The service's metrics. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
+    taken: Family<Tenant, Gauge>,
+    not_taken: Family<NotTaken, Counter>,
     drift: Family<Tenant, Gauge>,
     pruned_files: Family<Tenant, Counter>,
     pruned_bytes: Family<Tenant, Counter>,
@@ -69,6 +78,17 @@ impl From<&TenantId> for Tenant {
 impl Metrics {
     /// Gives the metrics their names.
     pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register_with_unit(
+            "rewind_snapshot_last_time",
+            "When the newest daily snapshot that this process has seen was taken, since the Unix epoch",
+            Unit::Seconds,
+            self.taken.clone(),
+        );
+        registry.register(
+            "rewind_snapshot_failures",
+            "Times that a snapshot could not be taken, by the reason",
+            self.not_taken.clone(),
+        );
         registry.register(
             "rewind_snapshot_drift_rows",
             "Objects and links that the last full reading of a tenant found to differ from the snapshot before without having been announced as changed",
@@ -185,6 +205,25 @@ impl Metrics {
             "Log records of signals that a collector was told",
             self.recorded.clone(),
         );
+    }
+
+    /// Tells when a tenant's newest daily snapshot was taken.
+    pub(crate) fn taken(&self, tenant: &TenantId, at: DateTime<Utc>) {
+        self.taken.get_or_create(&tenant.into()).set(at.timestamp());
+    }
+
+    /// Tells that no daily snapshots are expected of a tenant any more.
+    pub(crate) fn forgotten(&self, tenant: &TenantId) {
+        self.taken.remove(&tenant.into());
+    }
+
+    /// Tells that a snapshot could not be taken.
+    pub(crate) fn not_taken(&self, tenant: &TenantId, reason: &str) {
+        let not_taken = NotTaken {
+            tenant: tenant.to_string(),
+            reason: reason.to_owned(),
+        };
+        self.not_taken.get_or_create(&not_taken).inc();
     }
 
     /// Tells what a look at the stored files found.
@@ -339,6 +378,31 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let line = format!("rewind_snapshot_drift_rows{{tenant=\"{tenant}\"}} 7\n");
         assert!(text.contains(&line), "{text}");
+    }
+
+    #[test]
+    fn the_newest_snapshot_is_told_until_none_is_expected() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let tenant = TenantId::parse("00000001-0000-4000-8000-000000000000").unwrap();
+        let text = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text
+        };
+        metrics.taken(&tenant, DateTime::from_timestamp(1_790_000_000, 0).unwrap());
+        metrics.not_taken(&tenant, "GRAPH_UNAVAILABLE");
+        for line in [
+            format!("rewind_snapshot_last_time_seconds{{tenant=\"{tenant}\"}} 1790000000\n"),
+            format!(
+                "rewind_snapshot_failures_total{{tenant=\"{tenant}\",reason=\"GRAPH_UNAVAILABLE\"}} 1\n"
+            ),
+        ] {
+            assert!(text().contains(&line), "{line} in {}", text());
+        }
+        metrics.forgotten(&tenant);
+        assert!(!text().contains("rewind_snapshot_last_time_seconds{"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use model::error::reason;
 use model::{SnapshotId, TenantId, slot};
 use proto::v1::WatchSnapshotResponse;
 use runtime::status::{Fault, parse};
-use store::{KeyError, StoreError, TenantState, Trigger};
+use store::{KeyError, StoreError, TenantState, TenantVault, Trigger};
 use tokio::task::{self, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -174,7 +174,9 @@ impl Scheduler {
             Ok(tenants) => {
                 let now = self.context.deps.clock.now();
                 let there: HashSet<TenantId> = tenants.into_iter().collect();
-                self.known.retain(|tenant| there.contains(tenant));
+                for gone in self.known.extract_if(|tenant| !there.contains(tenant)) {
+                    self.context.metrics.forgotten(&gone);
+                }
                 self.queue.retain(|(_, tenant)| there.contains(tenant));
                 for tenant in there {
                     if self.known.insert(tenant.clone()) && !self.is_under_way(&tenant) {
@@ -314,6 +316,7 @@ pub(crate) async fn look(context: &Context, tenant: &TenantId) -> Look {
         Err(Error::Store(StoreError::Key(KeyError::Erased))) => {
             // It may come back from a bundle.
             tracing::info!(%tenant, "an erased tenant has no snapshots");
+            context.metrics.forgotten(tenant);
             Look::Later(now + REST)
         }
         Err(error) => {
@@ -332,6 +335,7 @@ async fn find(context: &Context, tenant: &TenantId, now: DateTime<Utc>) -> Resul
     };
     let record = record.value;
     if record.state != TenantState::Active {
+        context.metrics.forgotten(tenant);
         return Ok(Look::Later(now + IDLE));
     }
     let vault = vault.tenant(tenant).await?;
@@ -344,18 +348,31 @@ async fn find(context: &Context, tenant: &TenantId, now: DateTime<Utc>) -> Resul
     if context.jobs.is_running(&name) {
         return Ok(Look::Later(now + TimeDelta::minutes(1)));
     }
-    let there = match slots.contains(&slot) {
-        false => false,
-        true => match vault.manifest(&slot).await {
-            Ok(_) => true,
-            Err(StoreError::NotFound { .. }) => false,
-            Err(error) => return Err(error.into()),
-        },
-    };
-    Ok(match there {
-        true => Look::Later(record.schedule.next(tenant, now)),
-        false => Look::Due(slot),
-    })
+    if slots.contains(&slot)
+        && let Some(at) = taken_at(&vault, &slot).await?
+    {
+        context.metrics.taken(tenant, at);
+        return Ok(Look::Later(record.schedule.next(tenant, now)));
+    }
+    // A process that has just started does not know how old the newest one is.
+    let last = slots
+        .iter()
+        .filter(|one| slot::is_daily(one) && **one < slot);
+    if let Some(last) = last.max()
+        && let Some(at) = taken_at(&vault, last).await?
+    {
+        context.metrics.taken(tenant, at);
+    }
+    Ok(Look::Due(slot))
+}
+
+/// When a slot's snapshot was taken, if it was.
+async fn taken_at(vault: &TenantVault, slot: &SnapshotId) -> Result<Option<DateTime<Utc>>, Error> {
+    match vault.manifest(slot).await {
+        Ok(manifest) => Ok(Some(manifest.meta.finished)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use graph::{Mode, Progress, Request, collect, giving_way};
+use model::error::reason;
 use model::licence::Licence;
 use model::snapshot::Kind;
 use model::{SnapshotId, TenantId};
@@ -32,6 +33,18 @@ const MARGIN: TimeDelta = TimeDelta::minutes(8);
 
 /// How many tenants are looked after at once when their daily snapshots are taken.
 pub(crate) const TURNS: usize = 4;
+
+/// Counts a snapshot that could not be taken. It is no failure that another replica takes
+/// it, and of a tenant that is suspended none is expected.
+fn count(context: &Context, tenant: &TenantId, error: &Error) {
+    match error {
+        Error::Suspended => context.metrics.forgotten(tenant),
+        error => match error.reason() {
+            reason::SLOT_TAKEN | reason::ALREADY_EXISTS => {}
+            reason => context.metrics.not_taken(tenant, reason),
+        },
+    }
+}
 
 /// Starts a snapshot in the background, or joins the one that runs.
 pub(crate) fn start(
@@ -62,6 +75,7 @@ pub(crate) fn start(
                     Err(error) => {
                         tracing::warn!(error = runtime::status::chain(error), "snapshot not taken");
                         note(&context, &tenant, error);
+                        count(&context, &tenant, error);
                     }
                 }
                 context.news.ring(&tenant);

@@ -412,3 +412,48 @@ async fn who_has_taken_the_name_meanwhile_keeps_it() -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn an_undo_deletes_what_was_made_anew_unless_a_policy_names_it() -> anyhow::Result<()> {
+    let (sandbox, _, intruder) = scene().await?;
+    // Who holds a role is left to a person.
+    let roles = sandbox.simulator.dump(TENANT)["roleAssignments"].to_string();
+    let mut users = ids(&sandbox, "user", |body| {
+        body["onPremisesSyncEnabled"] != json!(true) && body["userType"] == json!("Member")
+    });
+    users.retain(|id| !roles.contains(id.as_str()));
+    let (plain, excluded) = (&users[0], &users[1]);
+    let policy = json!({"displayName": "MFA", "state": "enabled",
+        "grantControls": {"operator": "OR", "builtInControls": ["mfa"]},
+        "conditions": {"clientAppTypes": ["all"], "applications": {"includeApplications": ["All"]},
+            "users": {"includeUsers": ["All"], "excludeUsers": [excluded]}}});
+    let policy = id_of(&post(&intruder, POLICIES, policy).await?);
+    let snapshot = sandbox.snapshot().await?;
+    for user in [plain, excluded] {
+        destroy(&sandbox, "users", BIN, user).await?;
+    }
+    let (plan, ..) = sandbox.plan(anew(&sandbox, &snapshot)).await?;
+    let restore = sandbox.apply(&plan.name).await?;
+    assert_eq!(not_done(&sandbox, &restore).await?, []);
+    let lineage = lineage(&sandbox).await?;
+    let (plain, excluded) = (now(&lineage, plain)?, now(&lineage, excluded)?);
+
+    let (way_back, steps, left_out) = sandbox.undo(&restore.name).await?;
+    let kept = left_out
+        .iter()
+        .find(|one| one.object.clone().unwrap_or_default().id == excluded);
+    assert_eq!(
+        kept.map(Exclusion::obstacle),
+        Some(Obstacle::AddedKept),
+        "{left_out:#?}"
+    );
+    let undone = sandbox.apply(&way_back.name).await?;
+    assert_eq!(not_done(&sandbox, &undone).await?, []);
+    assert_eq!((undone.verified, &undone.unexpected[..]), (true, &[][..]));
+    let live = objects(&sandbox, "user");
+    let there = (live.contains_key(&plain), live.contains_key(&excluded));
+    assert_eq!(there, (false, true), "{steps:#?} {left_out:#?}");
+    let named = &objects(&sandbox, "conditionalAccessPolicy")[&policy]["conditions"]["users"];
+    assert_eq!(named["excludeUsers"], json!([excluded]));
+    Ok(())
+}

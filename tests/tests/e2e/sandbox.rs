@@ -29,11 +29,11 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// A token that may do everything, for every tenant.
-const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
+pub(crate) const TOKEN: &str = "a-token-of-the-tests-with-more-than-32-characters";
 /// The token of somebody who may do everything for another tenant.
-const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
+pub(crate) const STRANGER: &str = "another-token-of-the-tests-with-32-characters";
 /// The token of somebody who may read and approve.
-const APPROVER: &str = "a-third-token-of-the-tests-with-32-characters";
+pub(crate) const APPROVER: &str = "a-third-token-of-the-tests-with-32-characters";
 /// The practice tenant.
 pub(crate) const TENANT: &str = "5a1d0000-0000-4000-8000-000000000001";
 
@@ -61,6 +61,8 @@ pub(crate) struct Sandbox {
     pub(crate) simulator: Simulator,
     pub(crate) tenant: TenantHandle,
     pub(crate) graph: ServerHandle,
+    /// Where the gateway is reached.
+    pub(crate) gateway: String,
     pub(crate) door: Door,
     /// The same door for somebody of another tenant.
     pub(crate) strange: Door,
@@ -103,6 +105,8 @@ impl Sandbox {
             ("REWIND_SCHEDULE", "off"),
             ("REWIND_GRAPH_LIMITS", "off"),
             ("REWIND_CUSTOM_CLOUDS", "allow"),
+            ("REWIND_CALLER_RATE", "off"),
+            ("REWIND_TENANT_RATE", "off"),
             ("REWIND_DIFFER_URL", "http://127.0.0.1:1"),
             ("REWIND_SNAPSHOTTER_URL", "http://127.0.0.1:1"),
             ("REWIND_RESTORER_URL", "http://127.0.0.1:1"),
@@ -204,14 +208,15 @@ impl Sandbox {
             clock,
             ids,
             backends: gateway::Backends {
-                snapshotter,
+                snapshotter: snapshotter.into(),
                 differ: differ.clone().into(),
-                restorer: restorer.clone(),
+                restorer: restorer.clone().into(),
             },
             tokens: Tokens::new(vec![token, stranger, approver])?,
         };
         let app = gateway::App::build(&config, deps, listener().await?)?;
-        let channel = runtime::connect(&url(app.address()), None)?;
+        let gateway = url(app.address());
+        let channel = runtime::connect(&gateway, None)?;
         let door = InterceptedService::new(channel.clone(), Bearer(TOKEN));
         let strange = InterceptedService::new(channel.clone(), Bearer(STRANGER));
         let second = InterceptedService::new(channel, Bearer(APPROVER));
@@ -220,6 +225,7 @@ impl Sandbox {
             simulator,
             tenant,
             graph,
+            gateway,
             door,
             strange,
             second,

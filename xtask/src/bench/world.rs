@@ -79,7 +79,8 @@ pub(crate) struct World {
     pub(crate) control: Control,
     /// How long it took to make up the tenant, in seconds.
     pub(crate) made_in: f64,
-    _gateway: Process,
+    /// The gateway's process.
+    pub(crate) door: Process,
 }
 
 /// Build what is measured.
@@ -131,7 +132,7 @@ impl World {
             simulator,
             simulator_url,
             made_in,
-            _gateway: gateway,
+            door: gateway,
         };
         world.register()?;
         Ok(world)
@@ -228,6 +229,18 @@ impl World {
             "the snapshot is not complete: {snapshot:#}"
         );
         Ok(snapshot)
+    }
+
+    /// What whoever calls at a fixed rate has to know: the snapshotter, the gateway, its token, the key of the services, and what is asked for.
+    pub(crate) fn calls_of(&self, snapshot: &str) -> [String; 5] {
+        let file = |name: &str| self.folder.path().join(name).display().to_string();
+        [
+            format!("http://{}", self.listen),
+            self.gateway.clone(),
+            file("token"),
+            file("key"),
+            snapshot.to_owned(),
+        ]
     }
 
     /// Bytes of all files in the store.

@@ -5,18 +5,15 @@
 //! memory of a page. It never overwrites a file, leaves none that is not whole,
 //! and decides nothing about a change: what the report says is what is written.
 
-mod html;
-mod json;
-mod patch;
-mod rows;
 mod sink;
 mod summary;
 
 use std::io::ErrorKind;
 
-use proto::v1::{self, LinkDirection, ReportState};
+use proto::v1::{self, ReportState};
 use runtime::exit;
-use serde_json::{Value, json};
+use serde_json::json;
+use show::document::{Document, Json, Lines, Page, Rows};
 use tonic::{Code, Status};
 
 use super::{finished, warn};
@@ -32,21 +29,6 @@ use sink::Sink;
 const LARGEST_PAGE: i32 = 1000;
 /// By how much a page shrinks that is too large for one message.
 const SHRINK: i32 = 8;
-
-/// A document that is being written.
-trait Document {
-    /// Takes the next object that differs.
-    ///
-    /// # Errors
-    /// [`Failure::Output`]; [`Failure::Answer`] where the change cannot be understood.
-    fn change(&mut self, change: &v1::Change) -> Result<(), Failure>;
-
-    /// Writes what follows the last one.
-    ///
-    /// # Errors
-    /// [`Failure::Output`].
-    fn finish(self: Box<Self>) -> Result<(), Failure>;
-}
 
 pub(super) async fn export(
     args: &ExportDiff,
@@ -122,15 +104,18 @@ async fn write(
     sink: &mut Sink,
 ) -> Result<u64, Failure> {
     let mut document: Box<dyn Document + '_> = match format {
-        ReportFormat::Json => Box::new(json::Json::begin(report, sink)?),
-        ReportFormat::Csv => Box::new(rows::Rows::begin(report, sink)?),
+        ReportFormat::Json => Box::new(Json::begin(report, sink)?),
+        ReportFormat::Csv => Box::new(Rows::begin(report, sink)?),
         ReportFormat::Html => {
             let summary = summary::ask(session, report).await?;
-            Box::new(html::Page::begin(&summary, sink)?)
+            Box::new(Page::begin(&summary, sink)?)
         }
-        ReportFormat::Patch => Box::new(patch::Lines::begin(sink)),
+        ReportFormat::Patch => Box::new(Lines::begin(sink)),
     };
-    let objects = each_change(session, &report.name, |change| document.change(change)).await?;
+    let objects = each_change(session, &report.name, |change| {
+        document.change(change).map_err(Failure::from)
+    })
+    .await?;
     document.finish()?;
     Ok(objects)
 }
@@ -182,32 +167,4 @@ async fn each_change(
 /// carries a reason.
 fn is_too_large(status: &Status) -> bool {
     status.code() == Code::OutOfRange && runtime::status::parse(status).reason.is_none()
-}
-
-/// A value of a report.
-///
-/// # Errors
-/// [`Failure::Answer`] where it is no JSON.
-fn value(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|_| Failure::Answer("it has a value that is no JSON"))
-}
-
-/// Whether a link came or went.
-///
-/// # Errors
-/// [`Failure::Answer`] where the link neither came nor went.
-fn direction(link: &v1::LinkChange) -> Result<LinkDirection, Failure> {
-    match link.direction() {
-        LinkDirection::Unspecified => {
-            Err(Failure::Answer("it has a link that neither came nor went"))
-        }
-        known => Ok(known),
-    }
-}
-
-/// An enum's name as other programs read it: `soft_deleted`.
-fn key(name: &str, prefix: &str) -> String {
-    name.strip_prefix(prefix)
-        .unwrap_or(name)
-        .to_ascii_lowercase()
 }

@@ -58,6 +58,8 @@ pub(super) async fn make(args: &MakePlan, global: &Global, output: Output) -> Re
         request_id: client.request_id(),
         properties: args.parts.properties.clone(),
         links: args.parts.links.clone(),
+        // A person applies it.
+        errand_note: String::new(),
     });
     let mut plan = required(client.restores().create_plan(request).await, |answer| {
         answer.plan

@@ -6,6 +6,7 @@ use super::Exclusion;
 use crate::catalogue::{Cardinality, LinkKind, TYPES};
 use crate::diff::{Change, ChangeKind, LinkChange, Obstacle};
 use crate::id::ObjectId;
+use crate::lineage::Lineage;
 
 /// The parts of objects that a plan is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +109,19 @@ impl Parts {
             }
         }
         (kept, whole)
+    }
+
+    /// The same parts where some of the named ends were made anew: a link is then one to
+    /// what stands in the place of the former.
+    #[must_use]
+    pub fn in_new_ids(&self, lineage: &Lineage) -> Self {
+        let links = self.links.iter();
+        Self {
+            properties: self.properties.clone(),
+            links: links
+                .map(|(kind, id)| (*kind, lineage.current(id)))
+                .collect(),
+        }
     }
 
     /// Whether a link of an object is named. Of a relation with one end the old and

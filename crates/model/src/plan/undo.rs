@@ -58,6 +58,7 @@ pub fn undo(undoing: &Undoing<'_>) -> Plan {
     let mut draft = Draft {
         undoing,
         deleted: deleted.map(|one| one.step.object.id.clone()).collect(),
+        named: HashSet::new(),
         bodies: undoing.returned.clone(),
         steps: Vec::new(),
         exclusions: Vec::new(),
@@ -96,6 +97,8 @@ struct Draft<'a> {
     undoing: &'a Undoing<'a>,
     /// What the restore soft-deleted and the undo brings back.
     deleted: HashSet<ObjectId>,
+    /// What policies name that stay as the restore left them.
+    named: HashSet<ObjectId>,
     /// What was brought back, as it will be when it is deleted again.
     bodies: HashMap<ObjectId, Body>,
     steps: Vec<Step>,
@@ -126,11 +129,11 @@ impl Draft<'_> {
             Action::SoftDelete => self.bring_back(step),
             Action::MakeAnew => self.remove_relation(applied),
             Action::RemoveRelation => self.make_anew(applied),
-            Action::Recreate => {
-                let detail = "was made anew by the restore and stays; delete it by hand";
+            Action::Recreate if self.named.contains(&step.object.id) => {
+                let detail = "was made anew by the restore and stays, since a policy that stays names it; delete it by hand once none does";
                 self.exclude(step, Obstacle::AddedKept, "", detail);
             }
-            Action::Create => self.take_back(step),
+            Action::Recreate | Action::Create => self.take_back(step),
             Action::Protect => self.protect_as_before(applied),
             Action::RemoveCredential => {
                 let property = step.guards.first().map(|guard| guard.property.clone());
@@ -150,6 +153,9 @@ impl Draft<'_> {
         };
         if let Some(detail) = self.forbidden(step, &before, &after) {
             self.exclude(step, detail.0, "", detail.1);
+            let named = references(&after).into_iter();
+            self.named
+                .extend(named.filter_map(|one| ObjectId::parse(&one.id).ok()));
             return;
         }
         // All properties of a step go in one write, but for those with a call of
@@ -354,7 +360,7 @@ impl Draft<'_> {
             after: String::new(),
         }];
         let whose = match step.action {
-            Action::Create => "objects that the plan made will be soft-deleted",
+            Action::Create | Action::Recreate => "objects that the plan made will be soft-deleted",
             _ => "objects that the restore brought back will be soft-deleted again",
         };
         self.risks

@@ -251,18 +251,35 @@ pub fn model_change(change: &v1::Change) -> Result<Change, InvalidMessage> {
 /// How many changes there are of each kind.
 #[must_use]
 pub fn counts(changes: &[Change]) -> v1::ChangeCounts {
-    let of =
-        |kind: ChangeKind| as_count(changes.iter().filter(|change| change.kind == kind).count());
-    v1::ChangeCounts {
-        added: of(ChangeKind::Added),
-        modified: of(ChangeKind::Modified),
-        soft_deleted: of(ChangeKind::SoftDeleted),
-        hard_deleted: of(ChangeKind::HardDeleted),
-        restored: of(ChangeKind::Restored),
-        links: as_count(changes.iter().map(|change| change.links.len()).sum()),
+    let mut counts = v1::ChangeCounts::default();
+    for change in changes {
+        count(&mut counts, change);
     }
+    counts
 }
 
-fn as_count(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// The same of each type, in the order in which the types come; the changes of a
+/// type are beside one another.
+#[must_use]
+pub fn type_counts(changes: &[Change]) -> Vec<v1::TypeCounts> {
+    let of_type = |changes: &[Change]| v1::TypeCounts {
+        r#type: changes[0].object.object_type.name().to_owned(),
+        counts: Some(counts(changes)),
+    };
+    changes
+        .chunk_by(|one, next| one.object.object_type == next.object.object_type)
+        .map(of_type)
+        .collect()
+}
+
+fn count(counts: &mut v1::ChangeCounts, change: &Change) {
+    let of_kind = match change.kind {
+        ChangeKind::Added => &mut counts.added,
+        ChangeKind::Modified => &mut counts.modified,
+        ChangeKind::SoftDeleted => &mut counts.soft_deleted,
+        ChangeKind::HardDeleted => &mut counts.hard_deleted,
+        ChangeKind::Restored => &mut counts.restored,
+    };
+    *of_kind += 1;
+    counts.links += i64::try_from(change.links.len()).unwrap_or(i64::MAX);
 }

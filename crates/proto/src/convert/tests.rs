@@ -73,6 +73,52 @@ fn changes_come_back_as_they_went() {
 }
 
 #[test]
+fn changes_are_counted_as_a_whole_and_by_type() {
+    let of = |object_type, kind, links: usize| Change {
+        object: ObjectRef {
+            object_type,
+            ..object()
+        },
+        kind,
+        attributes: Vec::new(),
+        links: vec![link(); links],
+        obstacles: Default::default(),
+    };
+    let changes = [
+        of(ObjectType::User, ChangeKind::Modified, 0),
+        of(ObjectType::User, ChangeKind::SoftDeleted, 1),
+        of(ObjectType::Group, ChangeKind::Modified, 2),
+    ];
+    let users = v1::ChangeCounts {
+        modified: 1,
+        soft_deleted: 1,
+        links: 1,
+        ..v1::ChangeCounts::default()
+    };
+    let groups = v1::ChangeCounts {
+        modified: 1,
+        links: 2,
+        ..v1::ChangeCounts::default()
+    };
+    let by_type = type_counts(&changes)
+        .into_iter()
+        .map(|it| (it.r#type, it.counts));
+    let expected = [
+        ("user".to_owned(), Some(users)),
+        ("group".to_owned(), Some(groups)),
+    ];
+    assert_eq!(by_type.collect::<Vec<_>>(), expected);
+    let all = v1::ChangeCounts {
+        modified: 2,
+        soft_deleted: 1,
+        links: 3,
+        ..v1::ChangeCounts::default()
+    };
+    assert_eq!(counts(&changes), all);
+    assert!(type_counts(&[]).is_empty());
+}
+
+#[test]
 fn steps_and_exclusions_come_back_as_they_went() {
     for action in [
         Action::RestoreDeleted,

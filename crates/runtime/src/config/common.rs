@@ -1,11 +1,17 @@
 //! The settings that every service has.
 //!
-//! Owns their names, defaults and types. It opens no file and no port.
+//! Owns their names, defaults and types. It opens no port, and no file but those of the
+//! key that calls are signed with.
 
 use super::{ConfigError, Settings, Source};
+use crate::caller::{Check, Keys, Signer};
+use crate::clock::Clock;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+const CALLER_KEY_FILE: &str = "REWIND_CALLER_KEY_FILE";
 
 /// Where a certificate, its key and the trusted authority are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +47,9 @@ impl TlsPaths {
 pub struct Common {
     /// `REWIND_LISTEN`: where to serve.
     pub listen: SocketAddr,
+    /// `REWIND_HEALTH_LISTEN`: where health alone is answered as well, in the clear, for
+    /// probes that speak no TLS; nowhere by default.
+    pub health_listen: Option<SocketAddr>,
     /// `REWIND_STORE_URL`: the object store; has to be set, since a default
     /// would lose data or find none.
     pub store_url: String,
@@ -57,6 +66,9 @@ pub struct Common {
     pub key_vault_key: Option<String>,
     /// `REWIND_OLD_KEY_VAULT_KEY`: the same of the key before.
     pub old_key_vault_key: Option<String>,
+    /// `REWIND_CALLER_KEY_FILE`: the key by which services know one another's calls;
+    /// derived from the key of `REWIND_KEY_FILE` where it is not set.
+    pub caller_key_file: Option<PathBuf>,
     /// `REWIND_TLS_CERT`, `REWIND_TLS_KEY`, `REWIND_TLS_CA`.
     pub tls: Option<TlsPaths>,
     /// `REWIND_CUSTOM_CLOUDS=allow`: whether tenants may name hosts of their own.
@@ -83,17 +95,61 @@ pub enum GraphLimits {
 }
 
 impl Common {
-    /// Whether there is a key that wraps, for a service that cannot do without.
+    /// Whether there is a key that wraps, and one that calls are signed with, for a
+    /// service that cannot do without. One that only this machine reaches needs no
+    /// signatures.
     ///
     /// # Errors
     /// [`ConfigError::Missing`].
     pub fn required_key(&self) -> Result<(), ConfigError> {
-        if self.key_file.is_some() || self.key_vault_key.is_some() {
-            return Ok(());
+        let missing = |key: &str| ConfigError::Missing {
+            key: key.to_owned(),
+        };
+        if self.key_file.is_none() && self.key_vault_key.is_none() {
+            return Err(missing("REWIND_KEY_FILE or REWIND_KEY_VAULT_KEY"));
         }
-        Err(ConfigError::Missing {
-            key: "REWIND_KEY_FILE or REWIND_KEY_VAULT_KEY".to_owned(),
+        let signs = self.key_file.is_some() || self.caller_key_file.is_some();
+        if !signs && !self.listen.ip().is_loopback() {
+            return Err(missing(CALLER_KEY_FILE));
+        }
+        Ok(())
+    }
+
+    /// What calls are signed with: the keys of `REWIND_CALLER_KEY_FILE`, else those
+    /// derived from the one that wraps and the one that wrapped before.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] where a file cannot be read or holds no key.
+    pub fn caller_keys(&self) -> Result<Option<Keys>, ConfigError> {
+        let load = |name: &str, path: &Option<PathBuf>| {
+            let keys = path.as_deref().map(Keys::load).transpose();
+            keys.map_err(|error| ConfigError::invalid(name, error))
+        };
+        if self.caller_key_file.is_some() {
+            return load(CALLER_KEY_FILE, &self.caller_key_file);
+        }
+        let now = load("REWIND_KEY_FILE", &self.key_file)?;
+        let before = load("REWIND_OLD_KEY_FILE", &self.old_key_file)?;
+        Ok(match (now, before) {
+            (Some(now), Some(before)) => Some(now.and(&before)),
+            (now, _) => now,
         })
+    }
+
+    /// What calls to other services are signed by.
+    ///
+    /// # Errors
+    /// As [`Common::caller_keys`].
+    pub fn signer(&self, service: &str, clock: Arc<dyn Clock>) -> Result<Signer, ConfigError> {
+        Ok(Signer::new(service, self.caller_keys()?, clock))
+    }
+
+    /// What calls have to stand, where there is a key.
+    ///
+    /// # Errors
+    /// As [`Common::caller_keys`].
+    pub fn callers(&self, clock: Arc<dyn Clock>) -> Result<Option<Check>, ConfigError> {
+        Ok(self.caller_keys()?.map(|keys| Check::new(keys, clock)))
     }
 
     /// The settings that the vault is opened by, under their names: those of
@@ -131,6 +187,7 @@ impl Common {
         };
         Ok(Self {
             listen: settings.parsed("REWIND_LISTEN")?.unwrap_or(listen),
+            health_listen: settings.parsed("REWIND_HEALTH_LISTEN")?,
             store_url: settings.required("REWIND_STORE_URL")?,
             keys_url: settings.text("REWIND_KEYS_URL"),
             key_file: settings.path("REWIND_KEY_FILE"),
@@ -141,6 +198,7 @@ impl Common {
                 "REWIND_OLD_KEY_VAULT_KEY",
                 "REWIND_OLD_KEY_FILE",
             )?,
+            caller_key_file: settings.path(CALLER_KEY_FILE),
             tls: TlsPaths::read(settings, "REWIND_TLS")?,
             custom_clouds,
             graph_limits: match settings.text("REWIND_GRAPH_LIMITS").as_deref() {

@@ -47,6 +47,13 @@ fn tenant_service() -> HealthCheckRequest {
     }
 }
 
+#[test]
+fn a_status_alone_goes_out_with_its_end() {
+    let ended = |body| is_empty(&ending(body, CancellationToken::new()));
+    assert!(ended(stopping().into_http::<Body>().into_body()));
+    assert!(!ended(trailers(&stopping())));
+}
+
 #[tokio::test]
 async fn health_and_reflection_answer_until_the_stop() {
     let running = serve(Duration::from_secs(20)).await;
@@ -242,4 +249,130 @@ async fn a_call_in_flight_has_its_grace_and_no_more() {
         (ended.code(), ended.message()),
         (Code::Unavailable, "the service is stopping")
     );
+}
+
+/// A port that nobody has at the moment.
+async fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+#[tokio::test]
+async fn health_alone_is_answered_in_the_clear_until_the_end() {
+    let (listener, probed) = (TcpListener::bind("127.0.0.1:0").await, free().await);
+    let listener = listener.expect("a port");
+    let stop = CancellationToken::new();
+    let server = Server::new(Routes::default(), &["rewind.v1.TenantService"])
+        .health(Some(probed))
+        .grace(Duration::from_millis(200));
+    let address = listener.local_addr().expect("bound");
+    let running = tokio::spawn(server.run(listener, stop.clone()));
+
+    // The port is open as soon as the service answers.
+    let mut served = HealthClient::new(channel(address));
+    served.check(tenant_service()).await.expect("answered");
+    let mut health = HealthClient::new(channel(probed));
+    let mut watch = health
+        .watch(tenant_service())
+        .await
+        .expect("answered")
+        .into_inner();
+    let first = watch.message().await.expect("ok").expect("one");
+    assert_eq!(first.status, ServingStatus::Serving as i32);
+    let request = Request::post("/rewind.v1.TenantService/ListTenants")
+        .header("content-type", "application/grpc")
+        .body(Body::empty())
+        .expect("a request");
+    let other = channel(probed).oneshot(request).await.expect("answered");
+    let status = Status::from_header_map(other.headers()).expect("a status");
+    assert_eq!(status.code(), Code::Unimplemented);
+
+    stop.cancel();
+    let last = watch.message().await.expect("ok").expect("one");
+    assert_eq!(last.status, ServingStatus::NotServing as i32);
+    drop((watch, health, served));
+    running.await.expect("no panic").expect("no error");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_for_health_ends_the_service() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = taken.local_addr().expect("bound");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = Server::new(Routes::default(), &[]).health(Some(address));
+    let error = server.run(listener, CancellationToken::new()).await;
+    assert_eq!(
+        error.expect_err("taken").to_string(),
+        format!("health cannot be served at {address}")
+    );
+}
+
+/// Calls a method that no service has, with these headers.
+async fn asked(address: SocketAddr, headers: &HeaderMap) -> Code {
+    let uri = format!("http://{address}/rewind.v1.None/None");
+    let mut request = Request::post(uri).body(Body::empty()).expect("valid");
+    request.headers_mut().extend(headers.clone());
+    request
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static("application/grpc"));
+    let response = channel(address).oneshot(request).await.expect("answered");
+    let status = Status::from_header_map(response.headers()).expect("a status");
+    status.code()
+}
+
+#[tokio::test]
+async fn with_a_key_only_calls_that_somebody_vouches_for_are_taken() {
+    use crate::caller::{Keys, Said, Signer};
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let stop = CancellationToken::new();
+    let keys = |byte| {
+        let secret = secrecy::SecretSlice::from(vec![byte; 32]);
+        Keys::new(&[secret]).expect("long enough")
+    };
+    let clock: Arc<dyn crate::Clock> = Arc::new(crate::SystemClock);
+    let server = Server::new(Routes::default(), &["rewind.v1.TenantService"])
+        .callers(Some(Check::new(keys(1), Arc::clone(&clock))));
+    let server = tokio::spawn(server.run(listener, stop.clone()));
+    let signed = |byte| {
+        let mut headers = HeaderMap::new();
+        let said = Said {
+            caller: "anna",
+            path: "/rewind.v1.None/None",
+            tenant: "",
+        };
+        Signer::new("gateway", Some(keys(byte)), Arc::clone(&clock)).write(&mut headers, said);
+        headers
+    };
+    let forged = HeaderMap::from_iter([(
+        http::HeaderName::from_static(crate::caller::HEADER),
+        HeaderValue::from_static("anna"),
+    )]);
+    for (headers, expected) in [
+        (signed(1), Code::Unimplemented),
+        (signed(2), Code::Unauthenticated),
+        (forged, Code::Unauthenticated),
+        (HeaderMap::new(), Code::Unauthenticated),
+    ] {
+        assert_eq!(asked(address, &headers).await, expected, "{headers:?}");
+    }
+    let mut health = HealthClient::new(channel(address));
+    health.check(tenant_service()).await.expect("open");
+    stop.cancel();
+    server.await.expect("no panic").expect("no error");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_is_closed() {
+    use tokio::io::AsyncReadExt;
+    let running = serve(Duration::ZERO).await;
+    let mut connection = tokio::net::TcpStream::connect(running.address)
+        .await
+        .expect("accepted");
+    let began = Instant::now();
+    let read = connection.read(&mut [0; 1]).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    assert!(began.elapsed() >= Duration::from_secs(10));
+    running.stop.cancel();
+    running.server.await.expect("no panic").expect("no error");
 }

@@ -1,10 +1,11 @@
-//! Format 1: registration, data key, claim, manifest and a snapshot's fate.
+//! Format 1: registration, data key, claim, manifest, a snapshot's fate and grants.
 //!
 //! Owns the serialised shapes and their conversion to and from the types that
 //! the rest of the program uses. Unknown members are ignored, an unknown format
 //! number is refused.
 
 mod fate;
+mod grants;
 mod lineage;
 mod manifest;
 mod records;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::StoreError;
 
 pub(crate) use fate::{Fate, GivenUp};
+pub(crate) use grants::Grants;
 pub(crate) use lineage::Lineage;
 pub(crate) use manifest::Manifest;
 pub(crate) use records::{Claim, DataKeyFile, Erasure, TenantRecord};

@@ -64,6 +64,7 @@ impl Copies {
             store,
             wraps: vault.wraps.clone(),
             opened: Arc::default(),
+            installation: Arc::default(),
         };
         Self {
             vault: copy,

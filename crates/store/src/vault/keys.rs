@@ -10,7 +10,7 @@ use model::TenantId;
 
 use super::Vault;
 use crate::check::{self, Finding};
-use crate::data_key::{self, Rewrapped};
+use crate::data_key::{self, Rewrapped, installation};
 use crate::error::{KeyError, StoreError};
 
 /// How many tenants' keys are tried before a key file counts as the wrong one.
@@ -69,7 +69,8 @@ impl Vault {
     }
 
     /// Wraps a tenant's data key with the current key-encryption key, and deletes
-    /// every other wrap of it. It may be cut short anywhere and repeated.
+    /// every other wrap of it, and does the same with the installation's own where
+    /// there is one. It may be cut short anywhere and repeated.
     ///
     /// # Errors
     /// `NotFound` where the tenant is not registered; `Key` where neither the
@@ -80,7 +81,9 @@ impl Vault {
         if !self.is_registered(tenant).await? {
             return Err(unregistered(tenant));
         }
-        data_key::rewrap(self.keys.as_ref(), &self.wraps, tenant).await
+        let keys = self.keys.as_ref();
+        installation::rewrap(keys, &self.wraps).await?;
+        data_key::rewrap(keys, &self.wraps, tenant).await
     }
 
     /// Gives a tenant's data key its next number: documents, and the next base of

@@ -236,11 +236,7 @@ async fn lists_are_chosen_by_group_label_and_text() {
 }
 
 fn everybody() -> Caller {
-    Caller {
-        name: "operator".to_owned(),
-        roles: [Role::Operator].into(),
-        tenants: Tenants::All,
-    }
+    Caller::new("operator".to_owned(), [Role::Operator].into(), Tenants::All)
 }
 
 /// An index of so many tenants, of which each tells something else.

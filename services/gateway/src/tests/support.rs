@@ -1,7 +1,7 @@
 //! A gateway in this process, with a small service behind it.
 
-use crate::Applications;
-use crate::{App, Backends, Config, Deps, Peers, Tenants, Token, Tokens};
+use crate::{App, Backends, Caller, Config, Deps, Limits, Peers, Tenants, Token, Tokens};
+use crate::{Applications, ConsoleConfig};
 use bytes::{BufMut, Bytes, BytesMut};
 use chrono::{TimeZone, Utc};
 use http::Request;
@@ -12,15 +12,18 @@ use proto::v1::guarded_change_service_server::{GuardedChangeService, GuardedChan
 use proto::v1::snapshot_service_server::{SnapshotService, SnapshotServiceServer};
 use proto::v1::*;
 use runtime::config::{Common, GraphLimits};
+use runtime::tls::Clients;
 use runtime::{ManualClock, Replicas, SeededIds, Server};
 use secrecy::SecretString;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Kek, Vault};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -40,6 +43,12 @@ pub(super) const OPERATOR: &str = "operator-0123456789";
 pub(super) const OWNER_A: &str = "owner-a-0123456789";
 /// Has every role, for tenant B alone.
 pub(super) const OWNER_B: &str = "owner-b-0123456789";
+/// May read of tenant A, and nothing else.
+pub(super) const READER_A: &str = "reader-a-0123456789";
+/// The certificate of a program that has every role, for tenant A alone.
+const CERTIFICATE: &str = "uri:spiffe://contoso/a";
+/// May read everything everywhere, and nothing else.
+pub(super) const READER: &str = "reader-0123456789";
 /// Has no role at all.
 pub(super) const NOBODY: &str = "nobody-0123456789";
 
@@ -48,8 +57,12 @@ pub(super) const NOBODY: &str = "nobody-0123456789";
 pub(super) struct Fake {
     pub(super) seen: Mutex<Vec<MetadataMap>>,
     pub(super) checks: Mutex<VecDeque<Result<Vec<CheckItem>, Status>>>,
+    /// The requests for snapshots that came through.
+    pub(super) taken: Mutex<Vec<TakeSnapshotRequest>>,
     /// Who asked for what that protects less.
     pub(super) proposed: Mutex<Vec<(String, ProposeChangeRequest)>>,
+    /// How often the restorer was connected to.
+    pub(super) tried: AtomicUsize,
 }
 
 fn fault() -> Status {
@@ -71,8 +84,16 @@ struct Service(Arc<Fake>);
 impl SnapshotService for Service {
     async fn take_snapshot(
         &self,
-        _: tonic::Request<TakeSnapshotRequest>,
+        request: tonic::Request<TakeSnapshotRequest>,
     ) -> Result<Response<TakeSnapshotResponse>, Status> {
+        let request = request.into_inner();
+        let id = request.request_id.clone();
+        self.0.taken.lock().expect("unpoisoned").push(request);
+        match id.as_str() {
+            "hangs" => std::future::pending::<()>().await,
+            "fails" => return Err(fault()),
+            _ => {}
+        }
         Ok(Response::new(TakeSnapshotResponse::default()))
     }
 
@@ -246,7 +267,17 @@ pub(super) struct Sandbox {
     pub(super) vault: Vault,
     pub(super) fake: Arc<Fake>,
     pub(super) channel: Channel,
-    _stop: DropGuard,
+    pub(super) address: SocketAddr,
+    stop: DropGuard,
+    running: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Stops the gateway, and waits until it has stopped.
+    pub(super) async fn end(self) {
+        drop(self.stop);
+        self.running.await.expect("it ends by itself");
+    }
 }
 
 /// Refuses custom hosts.
@@ -272,36 +303,74 @@ fn nowhere() -> Channel {
     runtime::connect("http://127.0.0.1:1", None).expect("lazy")
 }
 
+/// With other settings.
+pub(super) async fn sandbox_configured(change: impl FnOnce(&mut Config)) -> Sandbox {
+    let mut config = config(false, Applications::default());
+    change(&mut config);
+    sandbox_by(nowhere().into(), &config).await
+}
+
 async fn sandbox_before(differ: Replicas, custom_clouds: bool, installed: Applications) -> Sandbox {
+    sandbox_by(differ, &config(custom_clouds, installed)).await
+}
+
+async fn sandbox_by(differ: Replicas, config: &Config) -> Sandbox {
+    let vault =
+        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
+    sandbox_over(vault, 1, differ, config).await
+}
+
+/// Over a vault that others may use too; the seed is what they differ by.
+pub(super) async fn sandbox_on(vault: Vault, seed: u64) -> Sandbox {
+    let config = config(false, Applications::default());
+    sandbox_over(vault, seed, nowhere().into(), &config).await
+}
+
+async fn sandbox_over(vault: Vault, seed: u64, differ: Replicas, config: &Config) -> Sandbox {
     let stop = CancellationToken::new();
     let fake = Arc::new(Fake::default());
     let behind = behind(&fake, &stop).await;
     let backends = Backends {
-        snapshotter: behind,
+        snapshotter: behind.into(),
         differ,
-        restorer: nowhere(),
+        restorer: hanging_up(&fake).await.into(),
     };
-    let vault =
-        Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory");
     let deps = Deps {
         vault: vault.clone(),
         clock: Arc::new(ManualClock::new(
             Utc.with_ymd_and_hms(2026, 11, 23, 8, 0, 0).unwrap(),
         )),
-        ids: Arc::new(SeededIds::new(1)),
+        ids: Arc::new(SeededIds::new(seed)),
         backends,
         tokens: tokens(),
     };
     let (listener, _) = listener().await;
-    let app = App::build(&config(custom_clouds, installed), deps, listener).expect("built");
-    let channel = runtime::connect(&format!("http://{}", app.address()), None).expect("an address");
-    tokio::spawn(app.run(stop.clone()));
+    let app = App::build(config, deps, listener).expect("built");
+    let address = app.address();
+    let channel = runtime::connect(&format!("http://{address}"), None).expect("an address");
+    let serving = app.run(stop.clone());
+    let running = tokio::spawn(async move { serving.await.expect("it serves") });
     Sandbox {
         vault,
         fake,
         channel,
-        _stop: stop.drop_guard(),
+        address,
+        stop: stop.drop_guard(),
+        running,
     }
+}
+
+/// A service that closes every connection without a word.
+async fn hanging_up(fake: &Arc<Fake>) -> Channel {
+    let (listener, address) = listener().await;
+    let fake = Arc::clone(fake);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            fake.tried.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    runtime::connect(&format!("http://{address}"), None).expect("an address")
 }
 
 async fn behind(fake: &Arc<Fake>, stop: &CancellationToken) -> Channel {
@@ -324,8 +393,9 @@ pub(super) async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-fn config(custom_clouds: bool, installed: Applications) -> Config {
+pub(super) fn config(custom_clouds: bool, installed: Applications) -> Config {
     let common = Common {
+        health_listen: None,
         listen: ([127, 0, 0, 1], 0).into(),
         store_url: "memory:///".to_owned(),
         keys_url: None,
@@ -333,6 +403,7 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         old_key_file: None,
         key_vault_key: None,
         old_key_vault_key: None,
+        caller_key_file: None,
         tls: None,
         custom_clouds,
         graph_limits: GraphLimits::Documented,
@@ -352,10 +423,16 @@ fn config(custom_clouds: bool, installed: Applications) -> Config {
         installed,
         development_token_file: None,
         tokens_file: None,
+        issuer: None,
+        roles_file: None,
+        clients: Clients::Certified,
+        limits: Limits::default(),
+        metrics: None,
+        console: ConsoleConfig::default(),
     }
 }
 
-fn tokens() -> Tokens {
+pub(super) fn tokens() -> Tokens {
     let all = [
         Role::Reader,
         Role::Administrator,
@@ -363,6 +440,7 @@ fn tokens() -> Tokens {
         Role::Operator,
     ];
     let only = |id| Tenants::Only([TenantId::parse(id).expect("valid")].into());
+    let ci = Caller::new("ci".to_owned(), all.into(), only(A));
     let token = |text: &str, roles: &[Role], tenants| Token {
         token: SecretString::from(text),
         name: text.split('-').next().unwrap_or_default().to_owned(),
@@ -373,8 +451,11 @@ fn tokens() -> Tokens {
         token(OPERATOR, &all, Tenants::All),
         token(OWNER_A, &all, only(A)),
         token(OWNER_B, &all, only(B)),
+        token(READER_A, &[Role::Reader], only(A)),
+        token(READER, &[Role::Reader], Tenants::All),
         token(NOBODY, &[], Tenants::All),
     ])
+    .and_then(|tokens| tokens.and(&Tokens::by_certificate(CERTIFICATE.to_owned(), ci)?))
     .expect("fit")
 }
 

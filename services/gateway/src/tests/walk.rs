@@ -175,10 +175,16 @@ async fn what_concerns_all_tenants_is_for_callers_who_may_see_all() {
         let operator = call(&sandbox, path, Some(OPERATOR), framed(&[]))
             .await
             .status;
-        assert_eq!(operator.code(), Code::Unimplemented, "{path}: it passes");
+        assert!(
+            !matches!(
+                operator.code(),
+                Code::PermissionDenied | Code::Unauthenticated
+            ),
+            "{path}: it passes"
+        );
         walked += 1;
     }
-    assert_eq!(walked, 1, "StoreService.CheckStore");
+    assert!(walked >= 4, "CheckStore and those of GrantService");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! shortens.
 
 use chrono::TimeDelta;
+use model::person;
 use proto::convert::timestamp;
 use proto::v1::{GuardedChange, GuardedChangeState, GuardedStep, GuardedStepKind};
 use store::TenantVault;
@@ -33,8 +34,7 @@ pub(crate) async fn approve(
     loop {
         let now = context.deps.clock.now();
         let there = journal::load(vault, number).await?;
-        // Names that differ in case only are one person's.
-        if there.change.author.eq_ignore_ascii_case(&caller) {
+        if person::is_same(&there.change.author, &caller) {
             return Err(ChangeError::Own {
                 number,
                 author: caller,

@@ -1,82 +1,16 @@
-//! What a page says before the first change: about whom and which times it
-//! speaks, and how many changes there are of what.
+//! What a page says before the first change.
 //!
-//! Owns the counting by type and kind, which takes a reading of its own, and the
-//! asking for names and times that a report does not hold. Where these cannot be
-//! had, the page goes without.
+//! Owns the reading of its own that counting takes, and the asking for names and
+//! times that a report does not hold. Where these cannot be had, the page goes without.
 
-use std::collections::BTreeMap;
-
-use proto::v1::{self, Obstacle};
+use proto::v1;
+use show::document::{Summary, Tally};
 use tonic::{Response, Status};
 
 use super::each_change;
 use crate::client::required;
 use crate::failure::Failure;
 use crate::session::Session;
-
-/// What a page says before the first change.
-pub(super) struct Summary {
-    /// The report.
-    pub(super) report: v1::Report,
-    /// The tenant, where it is still known.
-    pub(super) tenant: Option<v1::Tenant>,
-    /// The base snapshot, where it is still there.
-    pub(super) base: Option<v1::Snapshot>,
-    /// How many changes there are.
-    pub(super) tally: Tally,
-}
-
-/// How many changes there are, by what they are about.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// In the order of the report.
-    pub(super) types: Vec<TypeTally>,
-    /// How many objects each obstacle stands in the way of.
-    pub(super) obstacles: BTreeMap<Obstacle, u64>,
-}
-
-/// How many changes there are of the objects of one type.
-#[derive(Debug, Default)]
-pub(super) struct TypeTally {
-    /// Graph's name of the type.
-    pub(super) name: String,
-    /// Objects, by what happened to them.
-    pub(super) kinds: BTreeMap<v1::ChangeKind, u64>,
-    /// Attributes that differ.
-    pub(super) attributes: u64,
-    /// Links that came or went.
-    pub(super) links: u64,
-}
-
-impl TypeTally {
-    /// How many objects differ.
-    pub(super) fn objects(&self) -> u64 {
-        self.kinds.values().sum()
-    }
-}
-
-impl Tally {
-    fn add(&mut self, change: &v1::Change) {
-        let name = change
-            .object
-            .as_ref()
-            .map_or("", |object| object.r#type.as_str());
-        if self.types.last().is_none_or(|last| last.name != name) {
-            self.types.push(TypeTally {
-                name: name.to_owned(),
-                ..TypeTally::default()
-            });
-        }
-        let last = self.types.last_mut().expect("invariant: one was added");
-        *last.kinds.entry(change.kind()).or_default() += 1;
-        last.attributes += change.attributes.len() as u64;
-        last.links += change.links.len() as u64;
-        for obstacle in change.obstacles() {
-            *self.obstacles.entry(obstacle).or_default() += 1;
-        }
-    }
-}
 
 /// Counts a report's changes and asks for what it does not hold.
 ///

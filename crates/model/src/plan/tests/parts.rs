@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::lineage::Lineage;
 
 fn parts(properties: &[&str], links: &[String]) -> Parts {
     let properties: Vec<String> = properties.iter().map(|name| (*name).to_owned()).collect();
@@ -72,6 +73,27 @@ fn one_link_comes_back_and_the_others_stay_away() {
             .collect();
         assert_eq!(calls, [format!("/groups/{}/members/$ref", id(9))]);
         assert_eq!(plan.steps[0].links[0].target, id(1));
+    }
+}
+
+#[test]
+fn a_link_to_what_was_made_anew_is_named_by_either_id() {
+    let lineage = Lineage::new(vec![crate::lineage::Entry {
+        object_type: ObjectType::User,
+        old: id(2),
+        new: id(12),
+        app_ids: None,
+        made: chrono::DateTime::UNIX_EPOCH,
+        restore: crate::id::PlanId::parse("p").expect("valid"),
+    }]);
+    // Content is in new ids.
+    let objects = || vec![user(12, "a"), group(9)];
+    let base = content(objects(), vec![link(LinkKind::GroupMembers, 9, 12)]);
+    let live = content(objects(), vec![]);
+    for end in [2, 12] {
+        let parts = parts(&[], &[format!("members:{}", id(end))]);
+        let (plan, _) = narrowed(&base, &live, &parts.in_new_ids(&lineage));
+        assert_eq!(actions(&plan), [(Action::AddLinks, id(9))], "{end}");
     }
 }
 
