@@ -283,12 +283,13 @@ async fn a_new_tenant_is_read_at_once_and_then_in_its_window() {
     let context = context(&vault, &clock);
     let take = reader.take(&context, "one", |_| 5);
     tokio::spawn(Scheduler::new(context.clone(), "one", take).run(CancellationToken::new()));
-    wait(Duration::from_secs(120)).await;
+    wait(Duration::from_secs(300)).await;
     assert_eq!(
         reader.of("20261123-daily").len(),
         1,
         "the first one waits for nothing"
     );
+    assert_eq!(reader.committed.lock().len(), 1, "and no slot of another day");
     let due = early
         .schedule
         .due(&tenant(1), at("2026-11-24T00:00:00Z").date_naive());
@@ -296,6 +297,7 @@ async fn a_new_tenant_is_read_at_once_and_then_in_its_window() {
     assert_eq!(reader.of("20261124-daily").len(), 0);
     wait(Duration::from_secs(SPREAD + 20)).await;
     assert_eq!(reader.of("20261124-daily").len(), 1);
+    assert_eq!(reader.committed.lock().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
