@@ -8,6 +8,7 @@
 mod asked;
 mod assets;
 mod browse;
+mod changes;
 mod deleted;
 mod error;
 #[allow(
@@ -158,6 +159,7 @@ pub(crate) fn router(console: Shared) -> Router {
         .merge(tenant::routes())
         .merge(snapshots::routes())
         .merge(browse::routes())
+        .merge(changes::routes())
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::no_such_page);
     pages

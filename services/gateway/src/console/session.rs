@@ -23,6 +23,7 @@ use model::TenantId;
 use proto::v1;
 use proto::v1::Role;
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::lifecycle_service_client::LifecycleServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::signal_service_client::SignalServiceClient;
@@ -95,6 +96,8 @@ clients! {
     protection: ProtectionServiceClient;
     /// Signals, likewise.
     signals: SignalServiceClient;
+    /// What ends or weakens a tenant's protection, likewise.
+    lifecycle: LifecycleServiceClient;
 }
 
 impl Session {

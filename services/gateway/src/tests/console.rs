@@ -260,8 +260,9 @@ async fn style_and_script_are_kept_for_as_long_as_they_stay_the_same() {
 }
 
 /// Every page of a tenant, below its path.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 23] = [
     "",
+    "/changes",
     "/check",
     "/settings",
     "/snapshots",
@@ -285,7 +286,9 @@ const PAGES: [&str; 22] = [
     "/signals/s-1",
 ];
 /// Every form of a tenant, likewise.
-const FORMS: [&str; 14] = [
+const FORMS: [&str; 16] = [
+    "/changes/1/approve",
+    "/changes/1/cancel",
     "/settings",
     "/snapshots",
     "/snapshots/20261123-daily/hold",

@@ -496,3 +496,58 @@ async fn an_operator_registers_a_tenant() {
     let refused = stage.browser(OWNER_A).await.post("/tenants", &fields).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn a_guarded_change_is_agreed_to_by_somebody_else() {
+    let stage = two_tenants().await;
+    stage.script.on(
+        "LifecycleService/ListGuardedChanges",
+        |asked: ListGuardedChangesRequest| {
+            assert!(asked.open);
+            let change = |number: u32, author: &str| GuardedChange {
+                name: format!("tenants/{A}/changes/{number}"),
+                kind: GuardedChangeKind::Settings.into(),
+                author: author.to_owned(),
+                effects: vec![EVIL.to_owned()],
+                settings: vec![GuardedSetting {
+                    field: "drift_watch".to_owned(),
+                    before: "on".to_owned(),
+                    after: "off".to_owned(),
+                }],
+                hash: format!("hash-{number}"),
+                state: GuardedChangeState::Pending.into(),
+                ..GuardedChange::default()
+            };
+            answer(ListGuardedChangesResponse {
+                changes: vec![change(2, "anna"), change(1, "operator")],
+                ..ListGuardedChangesResponse::default()
+            })
+        },
+    );
+    stage.script.on(
+        "LifecycleService/ApproveGuardedChange",
+        |_: ApproveGuardedChangeRequest| answer(ApproveGuardedChangeResponse::default()),
+    );
+    let browser = stage.browser(OPERATOR).await;
+    let path = format!("/tenants/{A}/changes");
+    let page = browser.get(&path).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    is_tame(&page.text);
+    assert!(page.text.contains(&format!("{path}/2/approve")));
+    assert!(
+        !page.text.contains(&format!("{path}/1/approve")),
+        "their own"
+    );
+    assert!(page.text.contains(&format!("{path}/1/cancel")));
+    let done = browser
+        .post(&format!("{path}/2/approve"), &[("hash", "hash-2")])
+        .await;
+    assert_eq!(done.location(), path);
+    let asked = stage
+        .script
+        .asked::<ApproveGuardedChangeRequest>("ApproveGuardedChange");
+    assert_eq!(
+        (asked[0].name.as_str(), asked[0].change_hash.as_str()),
+        (&*format!("tenants/{A}/changes/2"), "hash-2")
+    );
+}
