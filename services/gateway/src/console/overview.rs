@@ -190,7 +190,7 @@ fn row(one: v1::TenantOverview) -> Row {
 
 fn tiles(totals: &v1::OverviewTotals) -> Vec<Tile> {
     let signals = totals.signals.unwrap_or_default();
-    let tile = |class, count, label, href| Tile {
+    let tile = |class: &'static str, count: i64, label: &'static str, href: &'static str| Tile {
         // Nothing to look at is nothing to colour.
         class: if count > 0 { class } else { "" },
         count,
