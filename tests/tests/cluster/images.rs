@@ -205,7 +205,7 @@ fn mount(root: &Path) {
     fs::create_dir_all(root.join("run/rewind")).expect("a folder");
     let key = "bm90IGEgc2VjcmV0LCBvbmx5IGZvciB0aGlzIHRlc3Q=\n";
     fs::write(root.join("run/rewind/key"), key).expect("written");
-    fs::write(root.join("run/rewind/token"), "a token for this test\n").expect("written");
+    fs::write(root.join("run/rewind/token"), "a-token-for-this-test\n").expect("written");
 }
 
 async fn serves(image: &Unpacked, name: &str) {
