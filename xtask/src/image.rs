@@ -251,10 +251,6 @@ fn stripped(program: &Path) -> Result<Vec<u8>> {
 }
 
 fn mebibytes(bytes: usize) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a size for people, far below 2^52"
-    )]
     let size = bytes as f64 / f64::from(1 << 20);
     format!("{size:.1} MiB")
 }

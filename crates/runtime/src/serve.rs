@@ -35,6 +35,8 @@ pub const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;
 
 /// How long a service may take to be reached.
 const REACH: Duration = Duration::from_secs(5);
+/// The longest request id that is logged.
+const LONGEST_ID: usize = 64;
 /// How long connections have to close once every call was ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -262,6 +264,7 @@ fn bounded(
             .headers()
             .get("x-request-id")
             .and_then(|value| value.to_str().ok())
+            .filter(|id| id.len() <= LONGEST_ID)
             .unwrap_or_default();
         let span = tracing::info_span!("rpc", method = request.uri().path(), request_id);
         let answer = async move {

@@ -22,7 +22,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use proto::convert::timestamp;
 use proto::v1::{AuditEntry, AuditKind, AuditOutcome, AuditResult};
-use runtime::{Clock, Ids};
+use runtime::{Clock, Fault, Ids};
 use store::Vault;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -92,6 +92,15 @@ impl Audit {
         }
     }
 
+    /// Counts a caller whom nobody knows, at a page or a compatible API.
+    pub(crate) fn unknown_caller(&self, error: &GatewayError) {
+        if matches!(error, GatewayError::Unauthenticated) {
+            let source = attempt::answered().map(|it| it.to_string());
+            let code = attempt::code(Code::Unauthenticated);
+            self.count(&source.unwrap_or_default(), code, error.reason());
+        }
+    }
+
     /// A call that has come.
     pub(crate) fn attempt<T>(&self, request: &Request<T>, request_id: &HeaderValue) -> Attempt {
         Attempt::new(Arc::clone(&self.keeper), request.extensions(), request_id)
@@ -112,6 +121,7 @@ impl Audit {
         attempt.stage = Stage::Asked;
         let entry = attempt.entry.clone();
         let place = attempt.place.clone();
+        attempt.copy(&entry);
         match self.keeper.durable(place, entry, PATIENCE).await {
             Ok(landed) => {
                 if landed == Landed::Installation {
@@ -122,10 +132,11 @@ impl Audit {
             Err(why) => {
                 self.metrics.audit_refused();
                 attempt.stage = Stage::Told;
+                // Should it be written after all, its outcome is too.
+                let refused = GatewayError::AuditUnavailable.into();
+                let entry = attempt.end(attempt.outcome(&refused));
+                attempt.copy(&entry);
                 if why == Unwritten::Late {
-                    // Should it be written after all, its outcome is too.
-                    let refused = GatewayError::AuditUnavailable.into();
-                    let entry = attempt.end(attempt.outcome(&refused));
                     let place = attempt.place.take();
                     self.keeper.note(place, entry, Haste::Urgent);
                 }
@@ -160,7 +171,9 @@ impl Audit {
         match attempt.stage {
             Stage::Arrived => {
                 attempt.stage = Stage::Told;
-                self.count(attempt, status);
+                let AuditOutcome { reason, .. } = attempt.outcome(status);
+                let code = attempt::code(status.code());
+                self.count(&attempt.entry.source, code, &reason);
             }
             Stage::Known => self.deny(attempt, status).await,
             Stage::Read => self.read(attempt, status).await,
@@ -170,12 +183,10 @@ impl Audit {
     }
 
     /// A call without a valid token.
-    fn count(&self, attempt: &Attempt, status: &Status) {
-        let AuditOutcome { reason, .. } = attempt.outcome(status);
-        self.metrics.refused(&reason);
-        let (source, code) = (&attempt.entry.source, attempt::code(status.code()));
+    fn count(&self, source: &str, code: &'static str, reason: &str) {
+        self.metrics.refused(reason);
         let now = self.keeper.now();
-        if self.refusals.count(source, code, &reason, now) == Counted::First {
+        if self.refusals.count(source, code, reason, now) == Counted::First {
             let audit = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(LINGER).await;
@@ -214,6 +225,7 @@ impl Audit {
         let mut entry = std::mem::take(&mut attempt.entry);
         entry.kind = AuditKind::Denial.into();
         entry.outcome = Some(outcome);
+        attempt.copy(&entry);
         let place = attempt.place.take();
         if status.code() == Code::ResourceExhausted {
             // Whoever calls too often does not get to write as often.
@@ -248,8 +260,13 @@ impl Audit {
     /// what was done was done.
     async fn end(&self, attempt: &mut Attempt, status: &Status) {
         attempt.stage = Stage::Told;
-        let entry = attempt.end(attempt.outcome(status));
+        let mut outcome = attempt.outcome(status);
+        if is_uncertain(status, &outcome) {
+            outcome.result = AuditResult::Unknown.into();
+        }
+        let entry = attempt.end(outcome);
         let place = attempt.place.clone();
+        attempt.copy(&entry);
         if self.keeper.durable(place, entry, PATIENCE).await.is_err() {
             self.metrics.audit_late();
         }
@@ -299,4 +316,29 @@ impl Audit {
         });
         Body::new(StreamBody::new(frames))
     }
+}
+
+/// Whether a call may have been carried out although it ended so: nobody heard the end.
+fn is_uncertain(status: &Status, outcome: &AuditOutcome) -> bool {
+    match status.code() {
+        Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => true,
+        Code::Unavailable => matches!(
+            outcome.reason.as_str(),
+            "" | model::error::reason::BACKEND_UNAVAILABLE
+        ),
+        _ => false,
+    }
+}
+
+/// The address that a request came from.
+pub(crate) fn peer(from: &http::Extensions) -> Option<std::net::IpAddr> {
+    attempt::source(from)
+}
+
+/// Answers a request; whatever it calls in this task comes from its address.
+pub(crate) fn answering<F: Future>(
+    peer: Option<std::net::IpAddr>,
+    answer: F,
+) -> tokio::task::futures::TaskLocalFuture<Option<std::net::IpAddr>, F> {
+    attempt::PEER.scope(peer, answer)
 }

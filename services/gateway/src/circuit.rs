@@ -1,8 +1,8 @@
 //! When a service behind is not asked at all.
 //!
 //! Owns the circuit of one service: after some calls in a row that it did not answer it
-//! is left alone for a while, and then one call tries whether it is back. It tells
-//! nothing of answers: an error is one.
+//! is left alone for a while, and then one call at a time tries whether it is back. It
+//! tells nothing of answers: an error is one.
 
 use parking_lot::Mutex;
 use std::time::Duration;
@@ -19,8 +19,8 @@ enum State {
     Closed(u32),
     /// Left alone until then.
     Open(Instant),
-    /// One call tries.
-    Trying,
+    /// One call tries, since then.
+    Trying(Instant),
 }
 
 /// A service's circuit.
@@ -40,10 +40,15 @@ impl Circuit {
         let tries = match *state {
             State::Closed(_) => false,
             State::Open(until) if Instant::now() >= until => {
-                *state = State::Trying;
+                *state = State::Trying(Instant::now());
                 true
             }
-            State::Open(_) | State::Trying => return None,
+            // One that takes long keeps no other from trying.
+            State::Trying(since) if since.elapsed() >= REST => {
+                *state = State::Trying(Instant::now());
+                true
+            }
+            State::Open(_) | State::Trying(_) => return None,
         };
         Some(Attempt {
             circuit: self,
@@ -78,7 +83,7 @@ impl Attempt<'_> {
         *state = match *state {
             State::Closed(failures) if failures + 1 < FAILURES => State::Closed(failures + 1),
             State::Closed(_) => rest(),
-            State::Trying if self.tries => rest(),
+            State::Trying(_) if self.tries => rest(),
             other => other,
         };
         self.tries = false;
@@ -88,7 +93,10 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.tries {
-            *self.circuit.0.lock() = State::Open(Instant::now());
+            let mut state = self.circuit.0.lock();
+            if matches!(*state, State::Trying(_)) {
+                *state = State::Open(Instant::now());
+            }
         }
     }
 }
@@ -129,6 +137,20 @@ mod tests {
         drop(circuit.begin().expect("one tries"));
         circuit.begin().expect("another tries").answered();
         drop(circuit.begin().expect("asked"));
+        assert!(circuit.begin().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_takes_long_keeps_no_other_from_trying() {
+        let circuit = Circuit::default();
+        fail(&circuit, FAILURES);
+        tokio::time::advance(REST).await;
+        let slow = circuit.begin().expect("one tries");
+        assert!(circuit.begin().is_none());
+        tokio::time::advance(REST).await;
+        circuit.begin().expect("another tries").answered();
+        assert!(circuit.begin().is_some());
+        slow.answered();
         assert!(circuit.begin().is_some());
     }
 

@@ -8,6 +8,7 @@
 mod asked;
 mod assets;
 mod browse;
+mod changes;
 mod deleted;
 mod error;
 #[allow(
@@ -52,6 +53,9 @@ pub struct ConsoleConfig {
     /// `REWIND_SESSION_KEY_FILE`: what sessions are sealed with, 32 bytes in base64, the
     /// same for every replica; without it, each process draws a key of its own.
     pub session_key_file: Option<PathBuf>,
+    /// `REWIND_CONSOLE_URL`: where browsers find the console. Where that is over TLS,
+    /// cookies never travel in the clear, also if TLS ends before this server.
+    pub url: Option<String>,
     /// The identity provider where people sign in; without it, by token alone.
     pub oidc: Option<OidcConfig>,
 }
@@ -64,6 +68,7 @@ impl ConsoleConfig {
     pub(crate) fn read(settings: &Settings<'_>) -> Result<Self, ConfigError> {
         Ok(Self {
             session_key_file: settings.path(SESSION_KEY_FILE),
+            url: settings.url(oidc::CONSOLE_URL)?,
             oidc: OidcConfig::read(settings)?,
         })
     }
@@ -118,9 +123,12 @@ impl Console {
                 Seal::random()
             }
         };
-        let transport = match config.common.tls {
-            Some(_) => Transport::Tls,
-            None => Transport::Plain,
+        let url = config.console.url.as_deref().unwrap_or_default();
+        let is_secure = url.to_ascii_lowercase().starts_with("https:");
+        let transport = if config.common.tls.is_some() || is_secure {
+            Transport::Tls
+        } else {
+            Transport::Plain
         };
         let provider = config.console.oidc.as_ref().map(|oidc| {
             let provider = oidc::Provider::new(oidc);
@@ -151,6 +159,7 @@ pub(crate) fn router(console: Shared) -> Router {
         .merge(tenant::routes())
         .merge(snapshots::routes())
         .merge(browse::routes())
+        .merge(changes::routes())
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::no_such_page);
     pages

@@ -50,6 +50,9 @@ pub enum GatewayError {
     /// The tenant is not registered.
     #[error("tenant {0} is not registered")]
     NotRegistered(TenantId),
+    /// The tenant was changed while it was to be changed.
+    #[error("tenant {0} was changed meanwhile: look at it, and ask again")]
+    Moved(TenantId),
     /// The tenant is registered with other content.
     #[error("tenant {0} is registered already, with other content")]
     Registered(TenantId),
@@ -87,7 +90,7 @@ impl Fault for GatewayError {
             Self::Invalid { .. } | Self::Malformed(_) => ErrorKind::Invalid,
             Self::Credential { source, .. } => source.kind(),
             Self::NotRegistered(_) => ErrorKind::NotFound,
-            Self::Registered(_) => ErrorKind::Conflict,
+            Self::Registered(_) | Self::Moved(_) => ErrorKind::Conflict,
             Self::Limited(after) => ErrorKind::Throttled {
                 retry_after: Some(*after),
             },
@@ -107,6 +110,7 @@ impl Fault for GatewayError {
             Self::CustomCloud(_) => reason::CUSTOM_CLOUD_REFUSED,
             Self::NotRegistered(_) => reason::NOT_FOUND,
             Self::Registered(_) => reason::ALREADY_EXISTS,
+            Self::Moved(_) => reason::CONFLICT,
             Self::Backend(_) | Self::IssuerAway => reason::BACKEND_UNAVAILABLE,
             Self::Limited(_) => reason::LIMIT_EXCEEDED,
             Self::AuditUnavailable => reason::AUDIT_UNAVAILABLE,

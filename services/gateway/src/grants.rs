@@ -8,7 +8,7 @@ use crate::error::GatewayError;
 use crate::request::Passage;
 use crate::rpc::passage;
 use model::TenantId;
-use model::grant::{Grant, Holder, Scope};
+use model::grant::{Grant, Holder, Role as Word, Scope};
 use proto::v1::grant_service_server::GrantService;
 use proto::v1::{
     CreateGrantRequest, CreateGrantResponse, DeleteGrantRequest, DeleteGrantResponse,
@@ -115,6 +115,11 @@ impl Service {
                 return Ok(());
             };
             let gone = grants.value.remove(at);
+            let roles: BTreeSet<Role> = gone.roles.iter().map(|role| in_contract(*role)).collect();
+            // Nobody takes back more than they hold, as nobody grants more.
+            if !passage.whole.holds(&roles, &tenants(&gone.scope)) {
+                return Err(GatewayError::Denied);
+            }
             match self.grants.write(&grants).await {
                 Ok(()) => {
                     tell("a grant is taken back", &gone, &passage.whole.name);
@@ -143,6 +148,15 @@ fn tell(what: &str, grant: &Grant, by: &str) {
         Scope::All => "all".to_owned(),
         Scope::Only(tenants) => tenants.len().to_string(),
     };
+    if grant.roles.contains(&Word::Approver) {
+        // Whoever gives themselves a second person could do alone what two have to.
+        tracing::warn!(
+            grant = grant.id,
+            holder = grant.holder.text(),
+            by,
+            "a grant lets somebody approve: {what}"
+        );
+    }
     tracing::info!(
         grant = grant.id,
         holder = grant.holder.text(),

@@ -89,6 +89,8 @@ pub struct App {
     audit: audit::Audit,
     endpoint: Endpoint,
     index: overview::Index,
+    /// Cancelled when the gateway begins to stop, for what probes are told.
+    stopping: CancellationToken,
 }
 
 impl App {
@@ -171,7 +173,9 @@ impl App {
             ids: deps.ids,
             tls: tls_is_on,
         });
-        let served = web::service(door, web::routes(Arc::new(console)).merge(graph));
+        let stopping = CancellationToken::new();
+        let pages = web::routes(Arc::new(console)).merge(graph);
+        let served = web::service(door, pages, stopping.clone());
         let routes = Routes::from(axum::Router::new().fallback_service(served));
         let server = Server::new(
             routes,
@@ -193,6 +197,7 @@ impl App {
             audit,
             endpoint: Endpoint::new(registry),
             index,
+            stopping,
         })
     }
 
@@ -212,8 +217,13 @@ impl App {
         let telling = tokio::spawn(async move { audit.run(ending).await });
         let metrics = self.endpoint.spawn(stop.clone());
         let overview = tokio::spawn(self.index.run(stop.clone()));
+        let (stops, stopping) = (stop.clone(), self.stopping);
+        let probes = tokio::spawn(async move {
+            stops.cancelled().await;
+            stopping.cancel();
+        });
         let result = self.server.run(self.listener, stop).await;
-        for task in [telling, metrics, overview] {
+        for task in [telling, metrics, overview, probes] {
             task.abort();
         }
         self.audit.close().await;

@@ -1,9 +1,10 @@
 //! How much one caller, one tenant and all of them together may ask of the door.
 //!
-//! Owns the counting of calls by rate and by how many are under way, streams included.
+//! Owns the counting of calls by rate and by how many are under way.
 //! Who may call at all is decided before; nothing here tells callers apart by what they
 //! may do.
 
+use crate::access::Method;
 use crate::error::GatewayError;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
@@ -149,16 +150,41 @@ impl Drop for Turn {
     }
 }
 
-/// Counts the calls through the door.
+/// Counts the calls through the door. Streams, which may last, are counted apart, so
+/// that who watches keeps nobody from calling.
 #[derive(Debug)]
 pub(crate) struct Turnstile {
+    calls: Lane,
+    streams: Lane,
+}
+
+impl Turnstile {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            calls: Lane::new(limits),
+            streams: Lane::new(limits),
+        }
+    }
+
+    /// Where calls of a method are counted; of one that does not exist, where most are.
+    pub(crate) fn lane(&self, method: Option<&Method>) -> &Lane {
+        match method {
+            Some(method) if method.streams => &self.streams,
+            _ => &self.calls,
+        }
+    }
+}
+
+/// Counts calls of one sort.
+#[derive(Debug)]
+pub(crate) struct Lane {
     callers: Arc<Kind>,
     tenants: Arc<Kind>,
     all: Arc<Kind>,
 }
 
-impl Turnstile {
-    pub(crate) fn new(limits: &Limits) -> Self {
+impl Lane {
+    fn new(limits: &Limits) -> Self {
         let all = Limit {
             rate: None,
             calls: limits.calls,
@@ -181,7 +207,7 @@ impl Turnstile {
     /// Counts a call about a tenant, where it is about one.
     ///
     /// # Errors
-    /// As [`Turnstile::caller`].
+    /// As [`Lane::caller`].
     pub(crate) fn tenant(&self, tenant: &str) -> Result<Option<Turn>, GatewayError> {
         let is_one = !tenant.is_empty();
         is_one.then(|| self.tenants.enter(tenant)).transpose()
@@ -192,12 +218,12 @@ impl Turnstile {
 mod tests {
     use super::*;
 
-    fn turnstile(rate: Option<u32>, calls: u32) -> Turnstile {
+    fn turnstile(rate: Option<u32>, calls: u32) -> Lane {
         let limit = Limit {
             rate: rate.and_then(NonZeroU32::new),
             calls,
         };
-        Turnstile::new(&Limits {
+        Lane::new(&Limits {
             caller: limit,
             tenant: limit,
             calls: 5,

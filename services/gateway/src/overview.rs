@@ -36,6 +36,14 @@ const DUTY: u32 = 20;
 /// The shortest and the longest rest between two passes.
 const SHORTEST: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(600);
+/// The number of a summary that could not be read; no summary has it.
+const UNREAD: u64 = u64::MAX;
+/// For how long a look at all of few tenants is good enough for the next who asks.
+#[cfg(not(test))]
+const FRESH: Duration = Duration::from_secs(3);
+/// Tests see what they have just stored.
+#[cfg(test)]
+const FRESH: Duration = Duration::ZERO;
 /// Of so few tenants all are looked at when somebody asks.
 const FEW: usize = 64;
 
@@ -46,8 +54,8 @@ pub(crate) struct Index {
     clock: Arc<dyn Clock>,
     rows: Arc<RwLock<HashMap<TenantId, Arc<Row>>>>,
     refreshed: Arc<RwLock<Option<DateTime<Utc>>>>,
-    /// One pass at a time.
-    pass: Arc<Mutex<()>>,
+    /// One pass at a time; when the last one ended.
+    pass: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Index {
@@ -83,13 +91,27 @@ impl Index {
         }
     }
 
+    /// Looks at every tenant once, unless somebody has just done so.
+    async fn refresh_unless_fresh(&self) -> Result<(), StoreError> {
+        let mut last = self.pass.lock().await;
+        match *last {
+            Some(at) if at.elapsed() < FRESH => Ok(()),
+            _ => self.look_at_all(&mut last).await,
+        }
+    }
+
     /// Looks at every tenant once.
     ///
     /// # Errors
     /// Unavailable where tenants cannot be listed. One tenant's trouble is not the
     /// others'.
     pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
-        let _one = self.pass.lock().await;
+        let mut last = self.pass.lock().await;
+        self.look_at_all(&mut last).await
+    }
+
+    /// Does so, and notes when.
+    async fn look_at_all(&self, last: &mut Option<Instant>) -> Result<(), StoreError> {
         let begun = self.clock.now();
         let ids = self.vault.tenant_ids().await?;
         let there: HashSet<&TenantId> = ids.iter().collect();
@@ -103,6 +125,7 @@ impl Index {
             })
             .await;
         *self.refreshed.write() = Some(begun);
+        *last = Some(Instant::now());
         Ok(())
     }
 
@@ -135,13 +158,21 @@ impl Index {
             }
             Err(error) => return Err(error),
         };
-        let told = match known {
-            Some(row) if row.numbers.1 == summary => row.summary.clone(),
-            _ => self.summary(id, summary).await?,
+        let told = match &known {
+            Some(row) if row.numbers.1 == summary => Ok(row.summary.clone()),
+            _ => self.summary(id, summary).await,
         };
-        let row = Row::of(&record, numbers, told);
+        let (row, outcome) = match told {
+            Ok(told) => (Row::of(&record, numbers, told), Ok(())),
+            Err(error) => {
+                // It is shown with what was known before, and read again by the next pass.
+                let before = known.map(|row| row.summary.clone()).unwrap_or_default();
+                let row = Row::of(&record, (registration, UNREAD), before);
+                (row.in_trouble(error.reason().0), Err(error))
+            }
+        };
         self.rows.write().insert(id.clone(), Arc::new(row));
-        Ok(())
+        outcome
     }
 
     /// A tenant's newest summary; an empty one where there is none that can be read.
@@ -171,14 +202,19 @@ impl Index {
             let unknown = ids.iter().filter(|id| !rows.contains_key(id));
             unknown.cloned().collect()
         };
-        let look = |id: TenantId| async move { self.look(&id).await };
+        let look = |id: TenantId| async move { (self.look(&id).await, id) };
         let mut looks = futures::stream::iter(unknown)
             .map(look)
             .buffer_unordered(AT_ONCE);
-        while let Some(looked) = looks.next().await {
+        while let Some((looked, id)) = looks.next().await {
             match looked {
-                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
-                _ => {}
+                // Whoever has a row is shown by it.
+                Err(error) if !self.rows.read().contains_key(&id) => return Err(error),
+                Err(error) => {
+                    let error = runtime::status::chain(&error);
+                    tracing::warn!(tenant = %id, error, "a tenant's overview could not be read");
+                }
+                Ok(()) => {}
             }
         }
         let rows = self.rows.read();
@@ -196,7 +232,7 @@ impl Index {
     ) -> Result<ListTenantOverviewsResponse, GatewayError> {
         let choice = Choice::of_overviews(request)?;
         if self.rows.read().len() <= FEW {
-            self.refresh().await?;
+            self.refresh_unless_fresh().await?;
         }
         let mut rows: Vec<Arc<Row>> = {
             let rows = self.rows.read();

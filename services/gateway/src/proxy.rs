@@ -98,9 +98,10 @@ impl Proxy {
             Some(caller) => caller,
             None => self.who(&parts).await?,
         };
-        let turns = self.turnstile.caller(&whole.name)?;
         let path = parts.uri.path();
         let method = self.access.get(path);
+        let lane = self.turnstile.lane(method);
+        let turns = lane.caller(&whole.name)?;
         attempt.by(&whole, path, method);
         let method = method.ok_or_else(|| Status::unimplemented("there is no such method"))?;
         let Some(caller) = whole.within(&method.roles) else {
@@ -111,7 +112,11 @@ impl Proxy {
         let message = request::message(&bytes)?;
         attempt.about(method, message);
         let tenant = authorise(method, message, &caller)?;
-        let turn = self.turnstile.tenant(&tenant)?;
+        // Whoever reads much keeps nobody from a change.
+        let turn = match method.mutation {
+            true => None,
+            false => lane.tenant(&tenant)?,
+        };
         self.audit.admit(attempt).await?;
         if method.mutation {
             tracing::info!(
@@ -160,7 +165,7 @@ impl Proxy {
         {
             return Ok(caller);
         }
-        self.authenticate(&parts.headers).await
+        self.callers.authenticate(&parts.headers).await
     }
 
     /// Who calls, by the token that came with the call.
@@ -172,13 +177,11 @@ impl Proxy {
         &self,
         headers: &HeaderMap,
     ) -> Result<Arc<Caller>, GatewayError> {
-        self.callers.authenticate(headers).await
-    }
-
-    /// Knows callers: for what is served over HTTP.
-    #[allow(dead_code, reason = "pages that sign in are built on it")]
-    pub(crate) fn callers(&self) -> &Authenticator {
-        &self.callers
+        let known = self.callers.authenticate(headers).await;
+        if let Err(error) = &known {
+            self.audit.unknown_caller(error);
+        }
+        known
     }
 
     async fn forward(
@@ -200,18 +203,19 @@ impl Proxy {
             true => [].iter(),
             false => PAUSES.iter(),
         };
+        // However often it is tried, it is one call.
+        let attempt = circuit.begin().ok_or(GatewayError::Backend(peer))?;
         loop {
-            let attempt = circuit.begin().ok_or(GatewayError::Backend(peer))?;
             let answer = self.send(method.backend, tenant, &request).await;
             match &answer {
                 Ok(_) => attempt.answered(),
                 Err(error) if is_timeout(error.as_ref()) => drop(attempt),
                 Err(_) => {
-                    attempt.failed();
                     if let Some(pause) = pauses.next() {
                         tokio::time::sleep(*pause).await;
                         continue;
                     }
+                    attempt.failed();
                 }
             }
             return passed(peer, answer);

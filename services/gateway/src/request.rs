@@ -109,9 +109,9 @@ pub(crate) async fn arrive(body: Incoming) -> Result<Bytes, GatewayError> {
 }
 
 /// The body of a request over plain HTTP: one that is too large or too slow breaks off.
-pub(crate) fn arriving(body: Incoming) -> Incoming {
+pub(crate) fn arriving(body: Incoming, largest: usize) -> Incoming {
     let until = tokio::time::Instant::now() + ARRIVAL;
-    let frames = BodyStream::new(Limited::new(body, MAX_REQUEST));
+    let frames = BodyStream::new(Limited::new(body, largest));
     let frames = futures::stream::unfold(Some(frames), move |frames| async move {
         let mut frames = frames?;
         match tokio::time::timeout_at(until, frames.next()).await {
@@ -191,16 +191,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_over_http_is_neither_slow_nor_large() {
         let bytes = |body: Incoming| async { body.collect().await.map(|it| it.to_bytes()) };
-        let small = arriving(Incoming::from("hello"));
+        let small = arriving(Incoming::from("hello"), 5);
         assert_eq!(bytes(small).await.expect("whole"), "hello");
-        let large = arriving(Incoming::from(vec![0; MAX_REQUEST + 1]));
+        let large = arriving(Incoming::from("hello!"), 5);
         assert!(bytes(large).await.is_err());
         let began = tokio::time::Instant::now();
         let drops = futures::stream::unfold((), |()| async {
             tokio::time::sleep(ARRIVAL / 4).await;
             Some((Ok::<_, std::io::Error>("x"), ()))
         });
-        let slow = arriving(Incoming::from_stream(drops));
+        let slow = arriving(Incoming::from_stream(drops), 5);
         assert!(bytes(slow).await.is_err());
         assert_eq!(began.elapsed(), ARRIVAL);
     }

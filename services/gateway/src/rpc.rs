@@ -71,17 +71,23 @@ impl TenantService for Service {
         let passage = passage(&request)?;
         let request = request.into_inner();
         let id = tenant(&request.name)?;
-        let (record, settings) = self.registry.update(&id, &request).await?;
+        // What waits is stored first: where that fails, nothing has taken effect.
+        let settings = self.registry.guarded(&id, &request).await?;
         let pending_change = match settings.is_empty() {
             true => None,
             false => {
                 let snapshotter = self.backends.snapshotter.of(id.as_str());
-                let request_id = request.request_id;
+                let (settings, request_id) = (settings.clone(), request.request_id.clone());
                 let change =
                     guarded::propose(snapshotter, &id, settings, request_id, &passage).await?;
                 Some(change)
             }
         };
+        let (record, left) = self.registry.update(&id, &request).await?;
+        if left != settings {
+            // Somebody changed the tenant in between, so that something else would wait.
+            return Err(GatewayError::Moved(id).into());
+        }
         Ok(Response::new(UpdateTenantResponse {
             tenant: Some(self.registry.message(&record)),
             pending_change,

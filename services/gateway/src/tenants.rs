@@ -103,6 +103,22 @@ impl Registry {
         }
     }
 
+    /// What of a request would protect less, and waits for a second person.
+    ///
+    /// # Errors
+    /// Invalid where it is not fit; NotFound where there is none.
+    pub(crate) async fn guarded(
+        &self,
+        tenant: &TenantId,
+        request: &UpdateTenantRequest,
+    ) -> Result<Vec<GuardedSetting>, GatewayError> {
+        let update = Update::read(self, request)?;
+        let before = self.get(tenant).await?;
+        let mut wanted = before.clone();
+        update.write(&mut wanted);
+        Ok(guarded::parted(&before, wanted).1)
+    }
+
     /// Changes what a request names; whoever changes something else meanwhile loses
     /// nothing. What would protect less stays as it is, and is answered beside.
     ///

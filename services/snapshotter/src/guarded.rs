@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use model::TenantId;
+use proto::v1::{GuardedChangeKind, GuardedStep, GuardedStepKind};
 use store::TenantVault;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,7 @@ pub use error::ChangeError;
 
 use crate::{Context, Error};
 use apply::Looked;
+use journal::Journal;
 
 /// How often open changes are looked at.
 const ROUND: Duration = Duration::from_secs(60);
@@ -91,12 +93,41 @@ async fn one(context: &Context, tenant: &TenantId, number: u32) -> Result<(), Er
     Ok(())
 }
 
+/// Reads a change. One that erased its tenant could not say so in the tenant itself:
+/// where the keys came back from a bundle, the certificate says it.
+pub(crate) async fn load(
+    context: &Context,
+    vault: &TenantVault,
+    number: u32,
+) -> Result<Journal, Error> {
+    let there = journal::load(vault, number).await?;
+    let erases = matches!(
+        there.change.kind(),
+        GuardedChangeKind::EraseKeys | GuardedChangeKind::Offboard
+    );
+    let begun = there.steps.last().map(GuardedStep::kind) == Some(GuardedStepKind::Begun);
+    if !(erases && begun) {
+        return Ok(there);
+    }
+    let Some(erase_time) = erase::certified(context, vault.id(), number).await? else {
+        return Ok(there);
+    };
+    let step = GuardedStep {
+        kind: GuardedStepKind::Applied.into(),
+        time: erase_time,
+        ..GuardedStep::default()
+    };
+    // Whoever was faster says the same.
+    there.take(vault, step).await?;
+    journal::load(vault, number).await
+}
+
 /// How many changes of a tenant have not come to their end.
 pub(crate) async fn open_count(context: &Context, vault: &TenantVault) -> Result<i32, Error> {
     let now = context.deps.clock.now();
     let mut open = 0;
     for number in journal::numbers(vault).await? {
-        match journal::load(vault, number).await {
+        match load(context, vault, number).await {
             Ok(there) => open += i32::from(there.is_open(now)),
             Err(Error::Change(ChangeError::Missing(_))) => {}
             Err(error) => return Err(error),

@@ -35,6 +35,8 @@ const TICK: Duration = Duration::from_secs(1);
 const REST: TimeDelta = TimeDelta::hours(1);
 /// How long one rests that another process has.
 const TAKEN: TimeDelta = TimeDelta::minutes(5);
+/// How long a tenant rests whose slot was just taken.
+const SOON: TimeDelta = TimeDelta::minutes(1);
 /// How long a tenant rests that is not served.
 const IDLE: TimeDelta = TimeDelta::minutes(10);
 /// After what time a tenant is looked at again at the latest: its schedule may have
@@ -50,7 +52,7 @@ const SLOW_AT_ONCE: usize = 32;
 const LOOKS: usize = 16;
 /// Over how many seconds the replicas spread: where they come at the same time, all but
 /// one come in vain.
-const SPREAD: u64 = 60;
+const SPREAD: u64 = 180;
 
 /// Runs until the token is cancelled.
 pub(crate) async fn run(context: Context, schedule: Schedule, stop: CancellationToken) {
@@ -281,8 +283,9 @@ impl Scheduler {
         };
         let now = self.context.deps.clock.now();
         let at = match outcome {
-            // The look tells when the next one begins.
-            Outcome::There => now,
+            // The look tells when the next one begins; it must not find its slot due
+            // again and again where nobody can read what is there.
+            Outcome::There => now + SOON,
             Outcome::Taken => now + TAKEN,
             Outcome::Failed => now + REST,
         };
@@ -348,22 +351,38 @@ async fn find(context: &Context, tenant: &TenantId, now: DateTime<Utc>) -> Resul
     if context.jobs.is_running(&name) {
         return Ok(Look::Later(now + TimeDelta::minutes(1)));
     }
-    if slots.contains(&slot)
-        && let Some(at) = taken_at(&vault, &slot).await?
-    {
-        context.metrics.taken(tenant, at);
-        return Ok(Look::Later(record.schedule.next(tenant, now)));
+    let daily = || slots.iter().filter(|one| slot::is_daily(one));
+    // The first one of a new tenant may be of a later day than its schedule's newest.
+    for one in daily().filter(|one| **one >= slot) {
+        match taken_at(&vault, one).await {
+            Ok(None) => {}
+            Ok(Some(at)) => {
+                context.metrics.taken(tenant, at);
+                return Ok(Look::Later(record.schedule.next(tenant, now)));
+            }
+            Err(error @ Error::Store(StoreError::Corrupt { .. })) => {
+                // It is in the way of another of its slot; whoever verifies tells.
+                warn(tenant, one, &error);
+                return Ok(Look::Later(record.schedule.next(tenant, now)));
+            }
+            Err(error) => return Err(error),
+        }
     }
     // A process that has just started does not know how old the newest one is.
-    let last = slots
-        .iter()
-        .filter(|one| slot::is_daily(one) && **one < slot);
-    if let Some(last) = last.max()
-        && let Some(at) = taken_at(&vault, last).await?
-    {
-        context.metrics.taken(tenant, at);
+    if let Some(last) = daily().filter(|one| **one < slot).max() {
+        match taken_at(&vault, last).await {
+            Ok(Some(at)) => context.metrics.taken(tenant, at),
+            Ok(None) => {}
+            // What became of an earlier one keeps no other from being taken.
+            Err(error) => warn(tenant, last, &error),
+        }
     }
     Ok(Look::Due(slot))
+}
+
+fn warn(tenant: &TenantId, slot: &SnapshotId, error: &Error) {
+    let error = runtime::status::chain(error);
+    tracing::warn!(%tenant, %slot, error, "a daily snapshot cannot be looked at");
 }
 
 /// When a slot's snapshot was taken, if it was.

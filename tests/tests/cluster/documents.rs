@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::images::built;
 use crate::rendered::root;
 
-/// Every page for whoever runs or uses Rewind.
+/// Every page for whoever runs or uses Rewind; that of the format has words that begin alike and are no commands.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md")];
     for folder in ["docs", "docs/runbooks"] {
@@ -16,6 +16,7 @@ fn pages() -> Vec<PathBuf> {
         let entries = entries.map(|entry| entry.expect("an entry").path());
         pages.extend(entries.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
     }
+    pages.retain(|page| !page.ends_with("docs/format.md"));
     pages.sort();
     pages
 }
@@ -59,15 +60,63 @@ fn commands(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The words of a command, of which some are in quotes.
+/// The words of a command, of which some are in quotes, with something that fits in the
+/// place of what stands there in capitals.
 fn words(command: &str) -> Vec<String> {
-    let quoted = command.split('"').enumerate();
-    quoted
-        .flat_map(|(index, part)| match index % 2 {
-            0 => part.split_whitespace().map(str::to_owned).collect(),
-            _ => vec![part.to_owned()],
-        })
-        .collect()
+    let mut words = Vec::new();
+    let (mut word, mut quote, mut begun) = (String::new(), None, false);
+    for c in command.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '"' || c == '\'' => (quote, begun) = (Some(c), true),
+            None if c.is_whitespace() => {
+                if begun {
+                    words.push(std::mem::take(&mut word));
+                }
+                begun = false;
+            }
+            _ => {
+                word.push(c);
+                begun = true;
+            }
+        }
+    }
+    if begun {
+        words.push(word);
+    }
+    words.iter().map(|word| filled(word)).collect()
+}
+
+/// A word with what fits in the place of the parts in capitals.
+fn filled(word: &str) -> String {
+    let mut filled = String::new();
+    let mut part = String::new();
+    for c in word.chars().chain(['\0']) {
+        if c.is_ascii_alphanumeric() || "-_./".contains(c) {
+            part.push(c);
+            continue;
+        }
+        filled.push_str(example(&part).unwrap_or(&part));
+        part.clear();
+        if c != '\0' {
+            filled.push(c);
+        }
+    }
+    filled
+}
+
+/// What fits where a page says this.
+fn example(placeholder: &str) -> Option<&'static str> {
+    Some(match placeholder {
+        "GUID" | "TENANT" | "ID" | "USER" | "GROUP" | "OLD" | "NEW" => {
+            "0a1b2c3d-0000-4000-8000-00000000beef"
+        }
+        "REPORT" | "PLAN" | "RESTORE" | "SIGNAL" | "SNAPSHOT" | "BEFORE" | "AFTER" | "OLDER"
+        | "NEWER" => "20261121-daily",
+        "URL" => "https://example.org/",
+        "REFERENCE" => "env:REWIND_CREDENTIAL_WEBHOOK_X",
+        _ => return None,
+    })
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -113,7 +113,10 @@ impl Unpacked {
     /// The image's program in the image's files, as the image's user.
     fn program(&self) -> Command {
         let user = text(&self.configuration["config"]["User"]);
-        let mut command = Command::new("chroot");
+        // By its path, since the image's environment has no folder of the system's programs.
+        let places = ["/usr/sbin/chroot", "/usr/bin/chroot"];
+        let chroot = places.into_iter().find(|place| Path::new(place).exists());
+        let mut command = Command::new(chroot.expect("coreutils' chroot"));
         command
             .arg(format!("--userspec={user}"))
             .arg(&self.root)
@@ -136,33 +139,38 @@ impl Drop for Running {
 
 impl Running {
     /// Starts a program and waits for a line that `find` makes something of.
-    fn start<T: Send + 'static>(
-        mut command: Command,
-        find: impl Fn(&str) -> Option<T> + Send + 'static,
-    ) -> (Self, T) {
+    fn start<T: Send + 'static>(mut command: Command, find: fn(&str) -> Option<T>) -> (Self, T) {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("started");
+        let (found, was_found) = mpsc::channel();
         let out = child.stdout.take().expect("its output");
         let log = child.stderr.take().expect("its log");
+        follow(out, find, found.clone());
+        follow(log, find, found);
         let running = Self(child);
-        let (found, was_found) = mpsc::channel();
-        std::thread::spawn(move || {
-            // Read on to the end: a program whose output nobody takes stands still.
-            for line in BufReader::new(out.chain(log)).lines().map_while(Result::ok) {
-                if let Some(value) = find(&line) {
-                    let _ = found.send(value);
-                }
-            }
-        });
-        let value = was_found
-            .recv_timeout(PATIENCE)
-            .expect("it says where it serves");
-        (running, value)
+        let value = was_found.recv_timeout(PATIENCE);
+        (running, value.expect("it says where it serves"))
     }
+}
+
+/// Reads to the end, since a program stands still whose output nobody takes.
+fn follow<T: Send + 'static>(
+    from: impl Read + Send + 'static,
+    find: fn(&str) -> Option<T>,
+    found: mpsc::Sender<T>,
+) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if let Some(value) = find(&line) {
+                // Whoever waited may have what they waited for.
+                let _ = found.send(value);
+            }
+        }
+    });
 }
 
 /// The settings of a service that needs nothing outside of its image but its key and token.
@@ -197,7 +205,7 @@ fn mount(root: &Path) {
     fs::create_dir_all(root.join("run/rewind")).expect("a folder");
     let key = "bm90IGEgc2VjcmV0LCBvbmx5IGZvciB0aGlzIHRlc3Q=\n";
     fs::write(root.join("run/rewind/key"), key).expect("written");
-    fs::write(root.join("run/rewind/token"), "a token for this test\n").expect("written");
+    fs::write(root.join("run/rewind/token"), "a-token-for-this-test\n").expect("written");
 }
 
 async fn serves(image: &Unpacked, name: &str) {

@@ -273,7 +273,11 @@ fn drains_and_rollouts_leave_somebody_serving() {
             let budget = &budgets[name.as_str()]["spec"];
             assert_eq!(budget["selector"], deployment["selector"], "{name}");
             assert_eq!(budget["maxUnavailable"], 1, "{name}");
-            assert_eq!(deployment["strategy"]["rollingUpdate"]["maxUnavailable"], 0);
+            // Only the gateway has no share in a quota, and may be one more for a while.
+            let (fewer, more) = if service == "gateway" { (0, 1) } else { (1, 0) };
+            let rollout = &deployment["strategy"]["rollingUpdate"];
+            assert_eq!(rollout["maxUnavailable"], fewer, "{name}");
+            assert_eq!(rollout["maxSurge"], more, "{name}");
             let selected = &deployment["selector"]["matchLabels"];
             let spread = list(&deployment["template"]["spec"]["topologySpreadConstraints"]);
             let keys: Vec<&str> = spread.iter().map(|one| text(&one["topologyKey"])).collect();
@@ -325,7 +329,9 @@ fn quotas_are_shared_by_as_many_as_there_may_be() {
         for service in ["snapshotter", "differ", "restorer"] {
             let told = &rendered.environment(&format!("rewind-{service}"))["REWIND_REPLICAS"];
             let (_, most) = replicas(&rendered, service);
-            assert_eq!(*told, most.to_string(), "{service} in {}", rendered.name);
+            // One that is ending goes on beside the one in its place until its calls have ended.
+            let most = (most + 1).to_string();
+            assert_eq!(*told, most, "{service} in {}", rendered.name);
         }
     }
 }

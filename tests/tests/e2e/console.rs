@@ -180,6 +180,7 @@ async fn tour(sandbox: &Sandbox) -> anyhow::Result<Vec<Stop>> {
         stop("deleted", format!("{tenant}/deleted")),
         stop("protection", format!("{tenant}/protection")),
         stop("signals", format!("{tenant}/signals")),
+        stop("changes", format!("{tenant}/changes?all=1")),
         stop("settings", format!("{tenant}/settings")),
         stop("check", format!("{tenant}/check")),
         stop("not-found", format!("{tenant}/snapshots/20200101-daily")),

@@ -176,10 +176,13 @@ impl TenantVault {
             )));
         }
         for slot in drop {
-            let last = Entry {
-                number: self.last_number(slot).await?,
-                fate: Fate::Kept,
-            };
+            // One that is held stays whatever is wrong with it.
+            let last = self.fate(slot).await?;
+            if matches!(last.fate, Fate::Held { .. }) {
+                return Err(StoreError::Invalid(format!(
+                    "snapshot {slot} is held, so it is not let go"
+                )));
+            }
             self.decide(slot, &last, Fate::Pruned).await?;
             tracing::warn!(tenant = %self.id(), snapshot = %slot, "a damaged snapshot was let go");
             done.dropped.push(slot.clone());

@@ -8,14 +8,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use model::TenantId;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::Vault;
+use super::{Erased, Vault};
 use crate::backend::{Setting, open_store, own_place, prefixed};
 use crate::chance;
+use crate::check;
 use crate::data_key;
 use crate::error::StoreError;
 use crate::file;
@@ -106,6 +108,25 @@ impl Copies {
     #[must_use]
     pub fn vault(&self) -> &Vault {
         &self.vault
+    }
+
+    /// Erases a tenant's data keys beside the copies, whether or not it was copied: from
+    /// then on no copying brings a key of it there.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Changed`, after which it is to be repeated.
+    pub async fn erase_keys(
+        &self,
+        tenant: &TenantId,
+        now: DateTime<Utc>,
+    ) -> Result<Erased, StoreError> {
+        self.vault.forget(tenant);
+        let keys = self.vault.keys.as_ref();
+        let deleted = data_key::erase(keys, tenant, now).await;
+        Ok(Erased {
+            deleted: deleted.map_err(StoreError::in_copy)?,
+            proof: check::erasure(keys).await,
+        })
     }
 
     /// Begins to copy a tenant of the vault that is copied: its data keys and its

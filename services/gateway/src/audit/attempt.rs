@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body as Incoming;
 use http::{Extensions, HeaderValue};
+use http_body_util::{BodyExt, Limited};
 use model::TenantId;
 use prost_reflect::DynamicMessage;
 use proto::convert::timestamp;
@@ -22,9 +24,24 @@ use crate::request;
 /// Methods that change nothing and give away what nobody gets back: as mutations they
 /// are written before they are carried out.
 const GIVES_AWAY: [&str; 1] = ["rewind.v1.KeyService/ExportKeys"];
-/// Methods after which a tenant's chain may not be readable any more, so that the
-/// installation's tells of them.
-const ENDS_THE_CHAIN: [&str; 1] = ["rewind.v1.KeyService/EraseKeys"];
+/// Methods after which a tenant's chain may not be readable any more, now or in some
+/// days: the installation's tells of them, and the tenant's too as long as it is read.
+const ENDS_THE_CHAIN: [&str; 4] = [
+    "rewind.v1.KeyService/EraseKeys",
+    "rewind.v1.LifecycleService/OffboardTenant",
+    "rewind.v1.LifecycleService/ApproveGuardedChange",
+    "rewind.v1.LifecycleService/CancelGuardedChange",
+];
+
+/// How much is read of a call that is refused for its role, to see what it was about,
+/// and for how long.
+const READ_OF_REFUSED: usize = 8 * 1024;
+const READING_OF_REFUSED: Duration = Duration::from_secs(1);
+
+tokio::task_local! {
+    /// Where the request came from that is being answered.
+    pub(super) static PEER: Option<IpAddr>;
+}
 
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +66,8 @@ pub(crate) struct Attempt {
     pub(super) stage: Stage,
     /// The chain that tells of it.
     pub(super) place: Place,
+    /// The tenant whose chain tells of it, too.
+    pub(super) copied_to: Option<TenantId>,
     /// Whether the answer goes on and on.
     pub(super) streams: bool,
     /// Whether it is to be written before it is carried out.
@@ -58,7 +77,8 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(super) fn new(keeper: Arc<Keeper>, from: &Extensions, request_id: &HeaderValue) -> Self {
-        let source = source(from);
+        // What pages and compatible APIs call for a caller has no connection of its own.
+        let source = source(from).or_else(answered);
         let entry = AuditEntry {
             time: Some(timestamp(keeper.now())),
             kind: AuditKind::Read.into(),
@@ -72,6 +92,7 @@ impl Attempt {
             entry,
             stage: Stage::Arrived,
             place: None,
+            copied_to: None,
             streams: false,
             lasting: false,
             may: None,
@@ -111,13 +132,17 @@ impl Attempt {
             self.entry.resource = summary::shortened(&text);
             self.entry.tenant = tenant.to_string();
             self.place = self.place_of(tenant);
+            if ENDS_THE_CHAIN.contains(&self.entry.method.as_str()) {
+                self.copied_to = self.place.take();
+            }
         }
     }
 
-    /// The same of a request that nobody has read yet.
+    /// The same of a request that nobody has read yet; a large one says nothing.
     pub(crate) async fn about_unread(&mut self, method: &Method, body: Incoming) {
-        if let Ok(bytes) = request::arrive(body).await
-            && let Ok(message) = request::message(&bytes)
+        let reading = Limited::new(body, READ_OF_REFUSED).collect();
+        if let Ok(Ok(read)) = tokio::time::timeout(READING_OF_REFUSED, reading).await
+            && let Ok(message) = request::message(&read.to_bytes())
         {
             self.about(method, message);
         }
@@ -128,8 +153,14 @@ impl Attempt {
     fn place_of(&self, tenant: TenantId) -> Place {
         let caller = self.may.as_ref()?;
         let belongs = caller.may_see(&tenant) && !caller.roles.is_empty();
-        let ends = ENDS_THE_CHAIN.contains(&self.entry.method.as_str());
-        (belongs && !ends).then_some(tenant)
+        belongs.then_some(tenant)
+    }
+
+    /// Tells the tenant's chain, too, what the installation's was told.
+    pub(super) fn copy(&self, entry: &AuditEntry) {
+        if let Some(tenant) = &self.copied_to {
+            self.keeper.copy(tenant.clone(), entry.clone());
+        }
     }
 
     /// How it ended, now.
@@ -167,6 +198,7 @@ impl Drop for Attempt {
             }
             Stage::Asked => {
                 let entry = self.end(outcome);
+                self.copy(&entry);
                 self.keeper.note(self.place.take(), entry, Haste::Urgent);
             }
         }
@@ -214,8 +246,13 @@ pub(super) fn code(code: Code) -> &'static str {
     }
 }
 
+/// The address that the request came from that is being answered.
+pub(super) fn answered() -> Option<IpAddr> {
+    PEER.try_with(|peer| *peer).ok().flatten()
+}
+
 /// The address of the other end of the connection, where it is one.
-fn source(from: &Extensions) -> Option<IpAddr> {
+pub(super) fn source(from: &Extensions) -> Option<IpAddr> {
     let plain = from.get::<TcpConnectInfo>();
     let tls = from.get::<TlsConnectInfo<TcpConnectInfo>>();
     let address = plain

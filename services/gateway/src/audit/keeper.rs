@@ -19,7 +19,7 @@ use proto::convert::timestamp;
 use proto::v1::{AuditCheckpoint, AuditEntry, AuditHead, AuditKind, AuditRecord, AuditStart};
 use runtime::{Clock, Ids};
 use store::audit::{Chains, Head};
-use store::{KeyError, StoreError, Vault};
+use store::{StoreError, Vault};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -128,6 +128,13 @@ impl Keeper {
         let chain = self.chain(place);
         // What is lost is counted.
         let _ = self.add(&chain, Waiting::new(entry, None), haste);
+    }
+
+    /// Writes an entry to a tenant's chain that the installation's has, too.
+    pub(super) fn copy(self: &Arc<Self>, tenant: TenantId, entry: AuditEntry) {
+        let chain = self.chain(Some(tenant));
+        // What is lost is counted.
+        let _ = self.add(&chain, Waiting::copy(entry), Haste::Urgent);
     }
 
     fn add(
@@ -268,7 +275,9 @@ impl Keeper {
                 Ok(()) => break tell(waiting, chain.landed()),
                 Err(error) if chain.place.is_some() && has_no_chain(&error) => {
                     let installation = self.chain(None);
-                    let added = installation.queue.take_over(waiting, lost);
+                    let mut moved = waiting;
+                    moved.retain(|waiting| !waiting.is_copy);
+                    let added = installation.queue.take_over(moved, lost);
                     self.go_on(&installation, added);
                     end.opened = None;
                     if end.head == Head::NONE {
@@ -405,11 +414,12 @@ fn tell(waiting: Vec<Waiting>, landed: Landed) {
     }
 }
 
-/// Whether a tenant has no chain that could be read again.
+/// Whether a tenant has no chain that could be read again, or none that could be
+/// written now: nothing is refused for that a tenant's key is damaged or away.
 fn has_no_chain(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::NotFound { .. } | StoreError::Key(KeyError::Erased)
+        StoreError::NotFound { .. } | StoreError::Key(_) | StoreError::Corrupt { .. }
     )
 }
 

@@ -23,6 +23,9 @@ use crate::error::GatewayError;
 const AT_A_TIME: usize = 16;
 /// How many files one page may cost; behind that it is cut short.
 const FILES: usize = 2_000;
+/// How many files are searched for one outcome, and looked at in a row that cannot be
+/// read.
+const SEARCHED: u64 = 2_000;
 /// How much older than its file an entry may be, and a little more.
 const DELAY: TimeDelta = TimeDelta::minutes(15);
 /// Of how many chains the last known number is remembered.
@@ -332,7 +335,8 @@ impl Listing<'_> {
         number: u64,
     ) -> Result<(Option<File>, i64), StoreError> {
         let mut unreadable = 0;
-        for number in (1..=number).rev() {
+        let least = number.saturating_sub(SEARCHED).max(1);
+        for number in (least..=number).rev() {
             if let Some((time, entries)) = self.file_at(writer, number).await? {
                 return Ok((Some((number, time, entries)), unreadable));
             }
@@ -404,14 +408,15 @@ impl Listing<'_> {
         Ok(())
     }
 
-    /// The outcome of a mutation: met already, or in a file behind the one where the
-    /// chain was entered, or nowhere.
+    /// The outcome of a mutation: met already, or in one of the files behind the one
+    /// where the chain was entered, or not known.
     async fn outcome(&self, cursor: &mut Cursor, call: i64) -> Result<AuditOutcome, StoreError> {
+        let most = cursor.last.min(cursor.number.saturating_add(SEARCHED));
         loop {
             if let Some(outcome) = cursor.outcomes.remove(&call) {
                 return Ok(outcome);
             }
-            if cursor.searched >= cursor.last {
+            if cursor.searched >= most {
                 return Ok(AuditOutcome {
                     result: AuditResult::Unknown.into(),
                     ..AuditOutcome::default()

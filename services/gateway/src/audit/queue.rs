@@ -44,6 +44,8 @@ pub(super) struct Waiting {
     pub(super) entry: AuditEntry,
     /// Who waits until it is written.
     pub(super) told: Option<oneshot::Sender<Landed>>,
+    /// Whether the installation's chain has it already.
+    pub(super) is_copy: bool,
     since: Instant,
 }
 
@@ -52,7 +54,16 @@ impl Waiting {
         Self {
             entry,
             told,
+            is_copy: false,
             since: Instant::now(),
+        }
+    }
+
+    /// Of what the installation's chain has already.
+    pub(super) fn copy(entry: AuditEntry) -> Self {
+        Self {
+            is_copy: true,
+            ..Self::new(entry, None)
         }
     }
 

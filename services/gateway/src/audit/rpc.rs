@@ -3,8 +3,14 @@
 //! The door has checked caller and tenant before, but for what concerns the whole
 //! installation: that is for callers who may see every tenant.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
 use proto::v1::audit_service_server::AuditService;
 use proto::v1::{
+    AuditVerification,
     ListAuditEntriesRequest, ListAuditEntriesResponse, ListInstallationAuditEntriesRequest,
     ListInstallationAuditEntriesResponse, VerifyAuditRequest, VerifyAuditResponse,
     VerifyInstallationAuditRequest, VerifyInstallationAuditResponse,
@@ -12,17 +18,35 @@ use proto::v1::{
 use store::Vault;
 use tonic::{Request, Response, Status};
 
+use super::keeper::Place;
 use super::list::Lister;
 use super::verify::verify;
 use crate::auth::Tenants;
 use crate::error::GatewayError;
 use crate::rpc::passage;
 
+/// When a walk may be asked for again while there is another.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// The service.
 #[derive(Debug)]
 pub(crate) struct Service {
     vault: Vault,
     lister: Lister,
+    verifying: Arc<Mutex<HashSet<Place>>>,
+}
+
+/// The turn of a place whose chains are walked, until it is dropped.
+#[derive(Debug)]
+struct Turn {
+    place: Place,
+    verifying: Arc<Mutex<HashSet<Place>>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.verifying.lock().remove(&self.place);
+    }
 }
 
 impl Service {
@@ -30,7 +54,20 @@ impl Service {
         Self {
             vault,
             lister: Lister::default(),
+            verifying: Arc::default(),
         }
+    }
+
+    /// Walks the chains of a place, of which there is one walk at a time.
+    async fn walk(&self, place: Place) -> Result<AuditVerification, GatewayError> {
+        if !self.verifying.lock().insert(place.clone()) {
+            return Err(GatewayError::Limited(AGAIN));
+        }
+        let turn = Turn {
+            place,
+            verifying: Arc::clone(&self.verifying),
+        };
+        Ok(verify(&self.vault, turn.place.as_ref()).await?)
     }
 }
 
@@ -80,10 +117,8 @@ impl AuditService for Service {
     ) -> Result<Response<VerifyAuditResponse>, Status> {
         passage(&request)?;
         let tenant = tenant(&request.into_inner().parent)?;
-        let verification = verify(&self.vault, Some(&tenant)).await;
-        Ok(Response::new(VerifyAuditResponse {
-            verification: Some(verification.map_err(GatewayError::from)?),
-        }))
+        let verification = Some(self.walk(Some(tenant)).await?);
+        Ok(Response::new(VerifyAuditResponse { verification }))
     }
 
     async fn list_installation_audit_entries(
@@ -111,9 +146,9 @@ impl AuditService for Service {
         request: Request<VerifyInstallationAuditRequest>,
     ) -> Result<Response<VerifyInstallationAuditResponse>, Status> {
         whole_installation(&request)?;
-        let verification = verify(&self.vault, None).await;
+        let verification = Some(self.walk(None).await?);
         Ok(Response::new(VerifyInstallationAuditResponse {
-            verification: Some(verification.map_err(GatewayError::from)?),
+            verification,
         }))
     }
 }

@@ -13,7 +13,7 @@ const ELEMENTS: usize = 10;
 /// How much is told of a text.
 const LONGEST: usize = 200;
 /// Text fields whose values are ids, names of resources or choices.
-const TOLD: [&str; 25] = [
+const TOLD: [&str; 39] = [
     "name",
     "parent",
     "id",
@@ -39,6 +39,20 @@ const TOLD: [&str; 25] = [
     "approval",
     "break_glass_ids",
     "display_name",
+    "author",
+    "caller",
+    "subject",
+    "claim",
+    "tenant_ids",
+    "groups",
+    "names",
+    "schedule",
+    "plan_hash",
+    "change_hash",
+    "drop",
+    "drop_references",
+    "old",
+    "new",
 ];
 
 /// The fields that a request sets.
@@ -141,6 +155,58 @@ mod tests {
     };
 
     use super::*;
+    use crate::access::Table;
+
+    /// Text fields of which only the length is told: references to secrets, addresses,
+    /// and what people write freely.
+    const WITHHELD: [&str; 14] = [
+        "certificate_ref",
+        "confirm",
+        "consent_url",
+        "device_filter",
+        "errand_note",
+        "federated_token_ref",
+        "graph_url",
+        "key",
+        "login_url",
+        "reason",
+        "recipients",
+        "secret_ref",
+        "url",
+        "value",
+    ];
+
+    /// The text fields of a message and of those in it.
+    fn texts(message: &prost_reflect::MessageDescriptor, found: &mut Vec<String>, depth: usize) {
+        assert!(depth < 10, "a request that holds itself");
+        for field in message.fields() {
+            match field.kind() {
+                Kind::String => found.push(field.name().to_owned()),
+                Kind::Message(inner) => texts(&inner, found, depth + 1),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn of_each_text_in_a_mutation_somebody_decided_whether_it_is_told() {
+        let table = Table::new(proto::json::pool()).expect("consistent");
+        let mut found = Vec::new();
+        for path in table.paths() {
+            let method = table.get(path).expect("in the table");
+            if method.mutation || path.ends_with("/ExportKeys") {
+                texts(&method.request, &mut found, 0);
+            }
+        }
+        found.sort();
+        found.dedup();
+        assert!(found.len() > 20, "{found:?}");
+        for name in &found {
+            let name = name.as_str();
+            let (told, withheld) = (TOLD.contains(&name), WITHHELD.contains(&name));
+            assert!(told != withheld, "{name}: is it told or withheld?");
+        }
+    }
 
     fn told(name: &str, request: &impl Message) -> String {
         let descriptor = proto::json::pool()

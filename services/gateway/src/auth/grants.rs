@@ -6,6 +6,7 @@
 
 use super::oidc::Identity;
 use super::{Permit, Tenants};
+use crate::error::GatewayError;
 use model::grant::{Grant, Holder, Role as Word, Scope};
 use parking_lot::RwLock;
 use proto::v1::Role;
@@ -17,6 +18,10 @@ use tokio::time::Instant;
 
 /// How long what was read is taken for the newest.
 pub(crate) const FRESH: Duration = Duration::from_secs(10);
+/// How long a store may take for an answer while callers wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For how long a store is left alone that did not answer.
+pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 /// How long it counts while nothing newer can be read.
 pub(crate) const LASTING: Duration = Duration::from_secs(300);
 
@@ -32,7 +37,8 @@ struct Known {
 pub(crate) struct Grants {
     vault: Vault,
     known: Arc<RwLock<Option<Known>>>,
-    turn: Arc<Mutex<()>>,
+    /// When they could not be read last; held while they are read.
+    turn: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Grants {
@@ -46,24 +52,30 @@ impl Grants {
 
     /// The grants, seconds old at most while the store can be read.
     ///
+    /// A store that does not answer is waited for by one caller, for a moment, and then
+    /// left alone for a while.
+    ///
     /// # Errors
     /// Where nothing could be read for minutes.
-    pub(crate) async fn known(&self) -> Result<Arc<Versioned<Vec<Grant>>>, StoreError> {
+    pub(crate) async fn known(&self) -> Result<Arc<Versioned<Vec<Grant>>>, GatewayError> {
         if let Some(grants) = self.younger_than(FRESH) {
             return Ok(grants);
         }
-        let _turn = self.turn.lock().await;
+        let mut failed = self.turn.lock().await;
         if let Some(grants) = self.younger_than(FRESH) {
             return Ok(grants);
         }
-        match self.read().await {
-            Ok(grants) => Ok(grants),
-            Err(error) => {
-                let lasting = self.younger_than(LASTING).ok_or(error)?;
-                tracing::warn!("the grants cannot be read, those from before count");
-                Ok(lasting)
-            }
+        if failed.is_none_or(|at| at.elapsed() >= PAUSE) {
+            let error = match tokio::time::timeout(PATIENCE, self.read()).await {
+                Ok(Ok(grants)) => return Ok(grants),
+                Ok(Err(error)) => error.to_string(),
+                Err(elapsed) => elapsed.to_string(),
+            };
+            *failed = Some(Instant::now());
+            tracing::warn!(error, "the grants cannot be read, those from before count");
         }
+        self.younger_than(LASTING)
+            .ok_or(GatewayError::Backend("store of grants"))
     }
 
     /// The grants as they are in the store now.
@@ -101,7 +113,7 @@ impl Grants {
     ///
     /// # Errors
     /// As [`Grants::known`].
-    pub(crate) async fn of(&self, identity: &Identity) -> Result<Vec<Permit>, StoreError> {
+    pub(crate) async fn of(&self, identity: &Identity) -> Result<Vec<Permit>, GatewayError> {
         let grants = self.known().await?;
         let own = grants.value.iter().filter(|it| is_of(&it.holder, identity));
         Ok(own.map(permit).collect())

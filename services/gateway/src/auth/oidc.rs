@@ -121,11 +121,6 @@ impl Oidc {
         })
     }
 
-    /// The settings.
-    pub(crate) fn issuer(&self) -> &Issuer {
-        &self.issuer
-    }
-
     /// Whose a token is.
     ///
     /// # Errors

@@ -38,12 +38,14 @@ pub(crate) enum Section {
     Protection,
     /// Its signals.
     Signals,
+    /// What was asked for that protects it less.
+    Changes,
     /// Its settings.
     Settings,
 }
 
 /// Which parts a tenant has, in which order, and what their path ends with.
-const OF_A_TENANT: [(Section, &str, &str); 8] = [
+const OF_A_TENANT: [(Section, &str, &str); 9] = [
     (Section::Tenant, "Overview", ""),
     (Section::Snapshots, "Snapshots", "/snapshots"),
     (Section::Reports, "Difference reports", "/reports"),
@@ -51,6 +53,7 @@ const OF_A_TENANT: [(Section, &str, &str); 8] = [
     (Section::Deleted, "Recycle bin", "/deleted"),
     (Section::Protection, "Hard-delete protection", "/protection"),
     (Section::Signals, "Signals", "/signals"),
+    (Section::Changes, "Guarded changes", "/changes"),
     (Section::Settings, "Settings", "/settings"),
 ];
 

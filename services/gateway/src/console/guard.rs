@@ -7,7 +7,7 @@ use super::session::{self, Place, Session};
 use super::{Console, Shared, Transport, error};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write;
@@ -52,11 +52,13 @@ pub(super) async fn watch(
 ) -> Response {
     let arrived = match read(&console, request.headers()) {
         Some(cookie) => session::resume(&console, &cookie).await,
-        None => None,
+        None => Ok(None),
     };
-    let (session, renewed) = match arrived {
-        Some(arrived) => (Some(arrived.session), arrived.renewed),
-        None => (None, None),
+    let (session, renewed, trouble) = match arrived {
+        Ok(Some(arrived)) => (Some(arrived.session), arrived.renewed, None),
+        Ok(None) => (None, None, None),
+        // Whoever has a session is not sent to sign in again for what passes.
+        Err(error) => (None, None, Some(error)),
     };
     if let Some(session) = &session {
         request.extensions_mut().insert::<Session>(session.clone());
@@ -65,7 +67,10 @@ pub(super) async fn watch(
     request.extensions_mut().insert(place.clone());
     // What a page fetches by itself is no sign of somebody in front of it.
     let by_itself = request.headers().contains_key(FRAGMENT);
-    let response = next.run(request).await;
+    let response = match trouble {
+        None => next.run(request).await,
+        Some(error) => error.into_response(),
+    };
     let mut response = error::dress(response, session, place.tenant());
     let headers = response.headers_mut();
     if let Some(cookie) = renewed.filter(|_| !by_itself && !headers.contains_key(SET_COOKIE)) {

@@ -80,7 +80,7 @@ async fn sign_in(State(console): State<Shared>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let form = form::read(&parts.headers, &parts.uri, body).await?;
     let to = form.text("to");
-    let Some(cookie) = session::begin(&console, form.text("token")).await else {
+    let Some(cookie) = session::begin(&console, form.text("token")).await? else {
         let mut response = login(&console, to, true)?;
         *response.status_mut() = StatusCode::FORBIDDEN;
         return Ok(response);

@@ -32,7 +32,7 @@ const ISSUER: &str = "REWIND_OIDC_ISSUER";
 const CLIENT_ID: &str = "REWIND_OIDC_CLIENT_ID";
 const CLIENT_SECRET_FILE: &str = "REWIND_OIDC_CLIENT_SECRET_FILE";
 const SCOPE: &str = "REWIND_OIDC_SCOPE";
-const CONSOLE_URL: &str = "REWIND_CONSOLE_URL";
+pub(super) const CONSOLE_URL: &str = "REWIND_CONSOLE_URL";
 
 /// The cookie between the way out and the way back.
 const COOKIE: &str = "rewind-login";
@@ -388,7 +388,7 @@ async fn signed_in(console: &Console, headers: &HeaderMap, asked: &Asked) -> Ans
     let given = provider.exchange(asked.text("code"), &pending).await?;
     let tokens = given.access_token.iter().chain([&given.id_token]);
     for token in tokens {
-        let Some(cookie) = session::begin(console, token.expose_secret()).await else {
+        let Some(cookie) = session::begin(console, token.expose_secret()).await? else {
             continue;
         };
         let mut response = see(&pending.to)?;

@@ -1,8 +1,9 @@
 //! The first page: every tenant that the caller may see, and which of them somebody
 //! should look at.
 //!
-//! Owns how a tenant's state is judged at a glance and the order of the list. Where the
-//! facts come from is the business of `source` alone.
+//! Owns how a tenant's state is told at a glance. Which tenants stand on a page, in which
+//! order, and what all of them come to is what the gateway's index answers, however many
+//! there are.
 
 mod health;
 mod source;
@@ -11,26 +12,34 @@ use super::Shared;
 use super::asked::Asked;
 use super::filters;
 use super::frame::{Answer, Frame, Section, page};
-use super::parts::{Badge, Pager, Tone, address};
+use super::parts::{Badge, Pager, address};
 use super::session::Session;
 use askama::Template;
 use axum::Router;
 use axum::routing::get;
-use chrono::{DateTime, Utc};
+use prost_types::Timestamp;
+use proto::v1;
+use show::text::id_of;
 
 pub(super) use health::{Health, judge};
-pub(super) use source::{Facts, Known, of_snapshots, signals};
+pub(super) use source::{of_snapshots, signals};
+
+/// How many tenants a page shows.
+const SHOWN: i32 = 50;
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/", get(show))
+    Router::new().route("/", get(overview))
 }
 
 /// By what the list can be ordered, with the words for it.
-const ORDERS: [(&str, &str); 4] = [
+const ORDERS: [(&str, &str); 7] = [
     ("attention", "Attention first"),
     ("name", "Name"),
-    ("age", "Oldest backup first"),
-    ("size", "Most objects first"),
+    ("age", "Oldest backup"),
+    ("changes", "Most changes"),
+    ("signals", "Most severe signals"),
+    ("posture", "Least protected"),
+    ("bytes", "Largest"),
 ];
 
 /// One tenant.
@@ -38,14 +47,25 @@ struct Row {
     href: String,
     id: String,
     name: String,
-    health: Health,
+    groups: Vec<Group>,
     badge: Badge,
-    last: Option<DateTime<Utc>>,
+    /// Why somebody should look.
+    attention: Vec<String>,
+    last: Option<Timestamp>,
     age: String,
-    objects: Option<i64>,
-    stored: Option<i64>,
-    signals: Option<i64>,
-    signals_href: String,
+    objects: i64,
+    changes: i64,
+    stored: i64,
+    /// Signals of high or critical severity.
+    severe: i64,
+    /// How well it is guarded against hard deletion, of 100.
+    posture: Option<i32>,
+}
+
+/// A group that a tenant is in.
+struct Group {
+    href: String,
+    name: String,
 }
 
 /// A way to order the list.
@@ -55,11 +75,13 @@ struct Order {
     is_here: bool,
 }
 
-/// How many tenants stand how.
+/// What all tenants come to.
 struct Tile {
     class: &'static str,
-    count: usize,
+    count: i64,
     label: &'static str,
+    /// Where that leads; empty where nowhere.
+    href: &'static str,
 }
 
 #[derive(Template)]
@@ -67,162 +89,178 @@ struct Tile {
 struct Show {
     frame: Frame,
     text: String,
+    group: String,
     order: String,
+    attention_only: bool,
     orders: Vec<Order>,
     tiles: Vec<Tile>,
     rows: Vec<Row>,
+    total: i64,
     pager: Pager,
-    is_one_of_many_pages: bool,
+    refreshed: Option<Timestamp>,
 }
 
-async fn show(session: Session, asked: Asked) -> Answer {
-    let (text, token) = (asked.text("q"), asked.text("page_token"));
+async fn overview(session: Session, asked: Asked) -> Answer {
+    let (text, group, token) = (
+        asked.text("q"),
+        asked.text("group"),
+        asked.text("page_token"),
+    );
+    let attention_only = asked.is_set("attention");
     let order = ORDERS
         .iter()
         .find(|(key, _)| *key == asked.text("order"))
         .map_or("attention", |(key, _)| *key);
-    let listing = source::list(&session, text, token).await?;
-    let now = session.now();
-    let mut rows: Vec<Row> = listing.tenants.iter().map(|it| row(it, now)).collect();
-    sort(&mut rows, order);
+    let request = v1::ListTenantOverviewsRequest {
+        page_size: SHOWN,
+        page_token: token.to_owned(),
+        group: group.to_owned(),
+        labels: Vec::new(),
+        text: text.to_owned(),
+        attention_only,
+        order_by: order.to_owned(),
+    };
+    let answer = session.tenants().list_tenant_overviews(request).await?;
+    let answer = answer.into_inner();
+    let totals = answer.totals.unwrap_or_default();
+    // What is as it is without saying so is left out of addresses.
     let shown_order = if order == "attention" { "" } else { order };
+    let only = if attention_only { "1" } else { "" };
+    let query = |order: &'static str| {
+        [
+            ("q", text),
+            ("group", group),
+            ("attention", only),
+            ("order", order),
+        ]
+    };
     page(&Show {
         frame: session.frame(Section::Tenants, "Tenants"),
         orders: ORDERS
             .iter()
-            .map(|(key, label)| Order {
-                href: address("/", &[("q", text), ("order", key), ("page_token", token)]),
+            .map(|&(key, label)| Order {
+                href: address("/", &query(key)),
                 label,
-                is_here: *key == order,
+                is_here: key == order,
             })
             .collect(),
-        tiles: tiles(&rows),
-        pager: Pager::new(
-            "/",
-            &[("q", text), ("order", shown_order)],
-            token,
-            &listing.next_page_token,
-        ),
-        is_one_of_many_pages: !(token.is_empty() && listing.next_page_token.is_empty()),
+        tiles: tiles(&totals),
+        rows: answer.overviews.into_iter().map(row).collect(),
+        total: totals.tenants,
+        pager: Pager::new("/", &query(shown_order), token, &answer.next_page_token),
         text: text.to_owned(),
+        group: group.to_owned(),
         order: shown_order.to_owned(),
-        rows,
+        attention_only,
+        refreshed: answer.refresh_time,
     })
 }
 
-fn row(facts: &Facts, now: DateTime<Utc>) -> Row {
-    let health = judge(facts, now);
-    let newest = match &facts.known {
-        Known::Yes(known) => known.newest.as_ref(),
-        Known::Unavailable | Known::Hidden => None,
-    };
-    let last = newest.map(|it| it.time);
-    let signals = match &facts.known {
-        Known::Yes(known) => known.signals,
-        Known::Unavailable | Known::Hidden => None,
-    };
+fn row(one: v1::TenantOverview) -> Row {
+    let health = health::of_overview(&one);
+    let summary = one.summary.unwrap_or_default();
+    let signals = one.signals.unwrap_or_default();
+    let id = id_of(&one.name).to_owned();
     Row {
-        href: format!("/tenants/{}", facts.id),
-        signals_href: format!("/tenants/{}/signals", facts.id),
-        id: facts.id.clone(),
-        name: facts.name.clone(),
+        href: format!("/tenants/{id}"),
+        name: match one.display_name.trim() {
+            "" => id.clone(),
+            name => name.to_owned(),
+        },
+        groups: one
+            .groups
+            .into_iter()
+            .map(|name| Group {
+                href: address("/", &[("group", &name)]),
+                name,
+            })
+            .collect(),
         badge: Badge::new(health.tone, health.word),
-        last,
-        age: last
-            .map(|last| filters::span((now - last).num_seconds()))
-            .unwrap_or_default(),
-        objects: newest.map(|it| it.objects),
-        stored: newest.map(|it| it.stored),
-        signals,
-        health,
+        attention: one.attention,
+        last: summary.last_snapshot_time,
+        age: one.age_seconds.map(filters::span).unwrap_or_default(),
+        objects: summary.counts.iter().map(|it| it.count).sum(),
+        changes: one.week_changes,
+        stored: summary.stored_bytes,
+        severe: signals.high + signals.critical,
+        posture: summary.posture_score,
+        id,
     }
 }
 
-fn sort(rows: &mut [Row], order: &str) {
-    let by_name = |row: &Row| row.name.to_lowercase();
-    match order {
-        "name" => rows.sort_by_cached_key(by_name),
-        "age" => rows.sort_by_cached_key(|row| (row.last, by_name(row))),
-        "size" => rows.sort_by_cached_key(|row| (std::cmp::Reverse(row.objects), by_name(row))),
-        _ => rows.sort_by_cached_key(|row| {
-            let signals = std::cmp::Reverse(row.signals.unwrap_or_default());
-            (row.health.urgency, signals, by_name(row))
-        }),
-    }
-}
-
-fn tiles(rows: &[Row]) -> Vec<Tile> {
-    let with = |tone: Tone| rows.iter().filter(|row| row.health.tone == tone).count();
-    let tile = |tone, class, label| {
-        let count = with(tone);
+fn tiles(totals: &v1::OverviewTotals) -> Vec<Tile> {
+    let signals = totals.signals.unwrap_or_default();
+    let tile = |class: &'static str, count: i64, label: &'static str, href: &'static str| Tile {
         // Nothing to look at is nothing to colour.
-        let class = if count > 0 { class } else { "" };
-        Tile {
-            class,
-            count,
-            label,
-        }
+        class: if count > 0 { class } else { "" },
+        count,
+        label,
+        href,
     };
     vec![
-        tile(Tone::Bad, "bad", "need attention"),
-        tile(Tone::Warn, "warn", "to be looked at"),
-        tile(Tone::Good, "good", "in order"),
-        tile(Tone::Plain, "plain", "not known"),
+        tile("", totals.tenants, "tenants", ""),
+        tile("bad", totals.attention, "to be looked at", "/?attention=1"),
+        tile("bad", totals.failing, "cannot be read", "/?attention=1"),
+        tile("bad", totals.late, "late", "/?order=age"),
+        tile(
+            "bad",
+            signals.high + signals.critical,
+            "severe signals in 7 days",
+            "/?order=signals",
+        ),
+        tile(
+            "warn",
+            totals.pending_changes,
+            "guarded changes open",
+            "/?attention=1",
+        ),
     ]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::source::{Newest, Snapshots};
     use super::*;
-    use chrono::TimeDelta;
-
-    fn facts(name: &str, hours: Option<i64>, signals: i64) -> Facts {
-        Facts {
-            id: name.to_owned(),
-            name: name.to_owned(),
-            known: Known::Yes(Snapshots {
-                newest: hours.map(|hours| Newest {
-                    time: DateTime::UNIX_EPOCH - TimeDelta::hours(hours),
-                    complete: true,
-                    objects: hours,
-                    stored: 1,
-                }),
-                problems: 0,
-                signals: Some(signals),
-            }),
-        }
-    }
 
     #[test]
-    fn what_needs_attention_comes_first() {
-        let all = [
-            facts("b-fresh", Some(1), 0),
-            facts("A-fresh", Some(2), 0),
-            facts("late", Some(40), 0),
-            facts("signal", Some(3), 2),
-            facts("never", None, 0),
-        ];
-        let mut rows: Vec<Row> = all.iter().map(|it| row(it, DateTime::UNIX_EPOCH)).collect();
-        let mut names = |order| {
-            sort(&mut rows, order);
-            rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>()
-        };
+    fn a_row_tells_what_the_summary_holds() {
+        let told = row(v1::TenantOverview {
+            name: "tenants/t-1".to_owned(),
+            display_name: " ".to_owned(),
+            groups: vec!["gold & co".to_owned()],
+            summary: Some(v1::TenantSummary {
+                last_snapshot: "20261123-daily".to_owned(),
+                last_snapshot_complete: true,
+                counts: vec![
+                    v1::TypeCount {
+                        r#type: "user".to_owned(),
+                        count: 40,
+                    },
+                    v1::TypeCount {
+                        r#type: "group".to_owned(),
+                        count: 2,
+                    },
+                ],
+                stored_bytes: 7,
+                posture_score: Some(64),
+                ..v1::TenantSummary::default()
+            }),
+            age_seconds: Some(7_200),
+            week_changes: 5,
+            signals: Some(v1::SignalTotals {
+                low: 100,
+                medium: 10,
+                high: 2,
+                critical: 1,
+            }),
+            ..v1::TenantOverview::default()
+        });
         assert_eq!(
-            names("attention"),
-            ["late", "signal", "never", "A-fresh", "b-fresh"]
+            (told.name.as_str(), told.href.as_str()),
+            ("t-1", "/tenants/t-1")
         );
-        assert_eq!(
-            names("name"),
-            ["A-fresh", "b-fresh", "late", "never", "signal"]
-        );
-        assert_eq!(
-            names("age"),
-            ["never", "late", "signal", "A-fresh", "b-fresh"]
-        );
-        assert_eq!(
-            names("size"),
-            ["late", "signal", "A-fresh", "b-fresh", "never"]
-        );
+        assert_eq!((told.objects, told.changes, told.stored), (42, 5, 7));
+        assert_eq!((told.severe, told.posture), (3, Some(64)));
+        assert_eq!(told.age, "2 h");
+        assert_eq!(told.groups[0].href, "/?group=gold+%26+co");
     }
 }

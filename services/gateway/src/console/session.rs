@@ -10,6 +10,7 @@ use super::frame::{Frame, Section, TenantHead};
 use super::seal::word;
 use super::{Console, Shared, login};
 use crate::auth::Caller;
+use crate::error::GatewayError;
 use crate::inside::Inside;
 use crate::proxy::Proxy;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -22,6 +23,7 @@ use model::TenantId;
 use proto::v1;
 use proto::v1::Role;
 use proto::v1::diff_service_client::DiffServiceClient;
+use proto::v1::lifecycle_service_client::LifecycleServiceClient;
 use proto::v1::protection_service_client::ProtectionServiceClient;
 use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::signal_service_client::SignalServiceClient;
@@ -30,6 +32,7 @@ use proto::v1::tenant_service_client::TenantServiceClient;
 use runtime::{Clock, Ids};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
+use tonic::Status;
 
 /// A session ends this long after signing in,
 pub(super) const LONGEST: TimeDelta = TimeDelta::hours(12);
@@ -93,6 +96,8 @@ clients! {
     protection: ProtectionServiceClient;
     /// Signals, likewise.
     signals: SignalServiceClient;
+    /// What ends or weakens a tenant's protection, likewise.
+    lifecycle: LifecycleServiceClient;
 }
 
 impl Session {
@@ -124,34 +129,48 @@ pub(super) struct Arrived {
     pub(super) renewed: Option<String>,
 }
 
-/// Who a token belongs to; the one place that asks.
-async fn bearer(console: &Console, token: &str) -> Option<Arc<Caller>> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+/// Who a token belongs to; the one place that asks. Nobody where it is not known.
+///
+/// # Errors
+/// Where that cannot be told now, which is no reason to sign anybody out.
+async fn bearer(console: &Console, token: &str) -> Result<Option<Arc<Caller>>, PageError> {
+    let Ok(value) = HeaderValue::from_str(&format!("Bearer {token}")) else {
+        return Ok(None);
+    };
     let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
-    console.door.authenticate(&headers).await.ok()
+    match console.door.authenticate(&headers).await {
+        Ok(caller) => Ok(Some(caller)),
+        Err(GatewayError::Unauthenticated) => Ok(None),
+        Err(error) => Err(Status::from(error).into()),
+    }
 }
 
 /// Begins a session; answers what the cookie is to hold, `None` where the token is not
 /// known.
-pub(super) async fn begin(console: &Console, token: &str) -> Option<String> {
-    bearer(console, token).await?;
+///
+/// # Errors
+/// Where that cannot be told now.
+pub(super) async fn begin(console: &Console, token: &str) -> Result<Option<String>, PageError> {
+    let known = bearer(console, token).await?;
     let now = console.clock.now();
-    Some(sealed(console, token, &word(), now, now))
+    Ok(known.map(|_| sealed(console, token, &word(), now, now)))
 }
 
 /// The session that a cookie holds; `None` where it holds none, or one that has ended.
-pub(super) async fn resume(console: &Console, cookie: &str) -> Option<Arrived> {
-    let bytes = console.seal.open(PURPOSE, cookie)?;
-    let held: Held = serde_json::from_slice(&bytes).ok()?;
-    let begun = DateTime::from_timestamp(held.begun, 0)?;
-    let seen = DateTime::from_timestamp(held.seen, 0)?;
+///
+/// # Errors
+/// Where it cannot be told now whose it is.
+pub(super) async fn resume(console: &Console, cookie: &str) -> Result<Option<Arrived>, PageError> {
     let now = console.clock.now();
-    if now >= begun + LONGEST || now >= seen + IDLE {
-        return None;
-    }
-    let caller = bearer(console, &held.token).await?;
-    let renewed =
-        (now >= seen + RENEWED).then(|| sealed(console, &held.token, &held.csrf, begun, now));
+    let Some((held, begun)) = living(console, cookie, now) else {
+        return Ok(None);
+    };
+    let Some(caller) = bearer(console, &held.token).await? else {
+        return Ok(None);
+    };
+    let seen = held.seen;
+    let is_due = now.timestamp() >= seen + RENEWED.num_seconds();
+    let renewed = is_due.then(|| sealed(console, &held.token, &held.csrf, begun, now));
     let session = Session {
         caller,
         csrf: held.csrf,
@@ -159,7 +178,17 @@ pub(super) async fn resume(console: &Console, cookie: &str) -> Option<Arrived> {
         clock: Arc::clone(&console.clock),
         ids: Arc::clone(&console.ids),
     };
-    Some(Arrived { session, renewed })
+    Ok(Some(Arrived { session, renewed }))
+}
+
+/// What a cookie holds and when that began; nothing where it is no cookie of a session,
+/// or of one that has ended.
+fn living(console: &Console, cookie: &str, now: DateTime<Utc>) -> Option<(Held, DateTime<Utc>)> {
+    let bytes = console.seal.open(PURPOSE, cookie)?;
+    let held: Held = serde_json::from_slice(&bytes).ok()?;
+    let begun = DateTime::from_timestamp(held.begun, 0)?;
+    let seen = DateTime::from_timestamp(held.seen, 0)?;
+    (now < begun + LONGEST && now < seen + IDLE).then_some((held, begun))
 }
 
 fn sealed(

@@ -13,7 +13,7 @@ use super::Shared;
 use super::error::PageError;
 use super::filters::{self, Moment};
 use super::frame::{Answer, Frame, Section, page};
-use super::overview::{self, Facts, Health, Known};
+use super::overview::{self, Health};
 use super::parts::Badge;
 use super::session::Visit;
 use super::snapshots::Line;
@@ -144,12 +144,8 @@ fn shown(
 ) -> Show {
     let now = at.session.now();
     let health = snapshots.as_ref().map(|answer| {
-        let facts = Facts {
-            id: String::new(),
-            name: String::new(),
-            known: Known::Yes(overview::of_snapshots(answer, signals)),
-        };
-        overview::judge(&facts, now)
+        let known = overview::of_snapshots(answer, signals);
+        overview::judge(&known, now)
     });
     let snapshots = snapshots.unwrap_or_default();
     let newest = snapshots.snapshots.first();

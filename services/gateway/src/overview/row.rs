@@ -30,6 +30,8 @@ pub(crate) struct Row {
     schedule: Window,
     registered: DateTime<Utc>,
     pub(crate) summary: TenantSummary,
+    /// Why its summary cannot be read, as a reason word; empty where it can.
+    trouble: String,
 }
 
 /// What a row means at a time.
@@ -57,6 +59,15 @@ impl Row {
             schedule: record.schedule,
             registered: record.created_at,
             summary,
+            trouble: String::new(),
+        }
+    }
+
+    /// The same, of which nothing but the registration can be read.
+    pub(crate) fn in_trouble(self, reason: &str) -> Self {
+        Self {
+            trouble: reason.to_owned(),
+            ..self
         }
     }
 
@@ -72,6 +83,7 @@ impl Row {
             schedule: Window::default(),
             registered: DateTime::UNIX_EPOCH,
             summary: TenantSummary::default(),
+            trouble: String::new(),
         }
     }
 
@@ -119,6 +131,10 @@ impl Row {
         let summary = &self.summary;
         if self.state == TenantState::Unspecified {
             reasons.push((4_000, "the registration is damaged".to_owned()));
+        }
+        if !self.trouble.is_empty() {
+            let text = format!("what is stored of it cannot be read: {}", self.trouble);
+            reasons.push((3_000, text));
         }
         if view.signals.critical > 0 {
             let count = view.signals.critical;

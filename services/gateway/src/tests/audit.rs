@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::TenantId;
 use proto::v1::audit_service_client::AuditServiceClient;
 use proto::v1::key_service_client::KeyServiceClient;
+use proto::v1::restore_service_client::RestoreServiceClient;
 use proto::v1::snapshot_service_client::SnapshotServiceClient;
 use proto::v1::tenant_service_client::TenantServiceClient;
 use proto::v1::*;
@@ -17,6 +18,7 @@ use store::{Kek, Vault};
 use testkit::store::FaultStore;
 use testkit::time::{run, wait};
 use tonic::Code;
+use tower::ServiceExt;
 
 use super::support::{
     self, A, B, NOBODY, OPERATOR, OWNER_A, OWNER_B, READER_A, Sandbox, UNKNOWN, call, framed,
@@ -446,6 +448,52 @@ fn a_call_that_never_ended_is_listed_without_an_outcome() {
 }
 
 #[test]
+fn a_call_whose_end_nobody_heard_may_have_been_carried_out() {
+    run(STEP, async {
+        let (vault, ..) = vault();
+        let sandbox = registered(&vault).await;
+        let request = ApplyPlanRequest {
+            name: format!("tenants/{A}/plans/p1"),
+            ..ApplyPlanRequest::default()
+        };
+        let mut restores = RestoreServiceClient::new(sandbox.channel.clone());
+        let lost = restores.apply_plan(with(OWNER_A, request)).await;
+        assert_eq!(reason(&lost.expect_err("it hangs up")), "BACKEND_UNAVAILABLE");
+        let applied = &listed(&sandbox, AuditKind::Mutation).await[0];
+        let outcome = applied.outcome.as_ref().expect("told");
+        assert_eq!(
+            (outcome.result(), outcome.code.as_str()),
+            (AuditResult::Unknown, "UNAVAILABLE")
+        );
+    });
+}
+
+#[test]
+fn pages_and_compatible_apis_leave_the_same_traces() {
+    run(STEP, async {
+        let (vault, ..) = vault();
+        let sandbox = registered(&vault).await;
+        let path = format!("/{A}/v1.0/directory/recovery/snapshots");
+        for (token, status) in [("unknown-0123456789", Some(401)), (OWNER_A, None)] {
+            let request = http::Request::get(&path)
+                .header("authorization", format!("Bearer {token}"))
+                .body(tonic::body::Body::empty())
+                .expect("valid");
+            let answer = sandbox.channel.clone().oneshot(request).await;
+            let answered = answer.expect("answered").status();
+            assert!(status.is_none_or(|status| answered == status), "{answered}");
+        }
+        wait(Duration::from_secs(3)).await;
+        let refused = of_installation(&sandbox, AuditKind::Denial).await;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert_eq!((refused[0].source.as_str(), refused[0].count), ("127.0.0.1", 1));
+        let reads = listed(&sandbox, AuditKind::Read).await;
+        let read = reads.iter().find(|it| it.method.contains("SnapshotService"));
+        assert_eq!(read.expect("there").source, "127.0.0.1", "as the caller's own");
+    });
+}
+
+#[test]
 fn reads_are_written_together_within_about_a_second() {
     run(STEP, async {
         let (vault, ..) = vault();
@@ -563,6 +611,13 @@ fn of_an_erased_tenant_the_installation_tells() {
         assert_eq!(
             answer.expect_err("nobody serves it").code(),
             Code::Unimplemented
+        );
+        wait(Duration::from_secs(1)).await;
+        let own = &listed(&sandbox, AuditKind::Mutation).await[0];
+        assert_eq!(
+            (own.method.as_str(), result(own)),
+            ("rewind.v1.KeyService/EraseKeys", AuditResult::Failed),
+            "as long as it can be read, the tenant's chain tells of it, too"
         );
         let now = testkit::store::moment(0);
         vault.erase_keys(&id(A), now).await.expect("erased");

@@ -79,6 +79,27 @@ async fn the_cookie_holds_the_token_and_shows_nothing_of_it() {
 }
 
 #[tokio::test]
+async fn where_browsers_come_over_tls_cookies_travel_over_nothing_else() {
+    let stage = stage_with(ConsoleConfig {
+        url: Some("https://backup.example".to_owned()),
+        ..ConsoleConfig::default()
+    })
+    .await;
+    let browser = stage.stranger();
+    let page = browser.submit("/login", &[("token", OPERATOR)]).await;
+    for line in page.headers.get_all(SET_COOKIE) {
+        let line = line.to_str().expect("text");
+        assert!(line.starts_with("__Host-rewind-session"), "{line}");
+        assert!(
+            line.contains("; Secure") && line.contains("; Path=/;"),
+            "{line}"
+        );
+    }
+    assert!(page.headers.contains_key("strict-transport-security"));
+    assert_eq!(browser.get("/").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_session_ends_when_nobody_is_there_and_after_half_a_day_in_any_case() {
     let stage = stage().await;
     let idle = stage.browser(OPERATOR).await;
@@ -143,7 +164,7 @@ async fn a_form_from_elsewhere_changes_nothing() {
     let csrf = browser.get("/").await.field("csrf");
     let other = stage.browser(OWNER_A).await.get("/").await.field("csrf");
     let path = format!("/tenants/{A}/settings");
-    let change = ("drift_watch", "off");
+    let change = ("display_name", "Contoso Ltd");
     let url = stage.url.as_str();
     let from: [(&[(&str, &str)], &str); 6] = [
         (&[("origin", url)], ""),
@@ -162,10 +183,13 @@ async fn a_form_from_elsewhere_changes_nothing() {
     }
     let page = browser.get(&path).await;
     assert!(!page.text.contains("Saved."));
-    assert_eq!(page.field("drift_watch"), "on");
+    assert_eq!(page.field("display_name"), "Contoso");
     let saved = browser.submit(&path, &[("csrf", &csrf), change]).await;
     assert_eq!(saved.location(), format!("{path}?saved=1"));
-    assert_eq!(browser.get(&path).await.field("drift_watch"), "off");
+    assert_eq!(
+        browser.get(&path).await.field("display_name"),
+        "Contoso Ltd"
+    );
     // Signing in is asked of pages of this server alone, too.
     let sign_in = [("token", OPERATOR)];
     let evil = [("origin", "https://evil.example")];
@@ -236,8 +260,9 @@ async fn style_and_script_are_kept_for_as_long_as_they_stay_the_same() {
 }
 
 /// Every page of a tenant, below its path.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 23] = [
     "",
+    "/changes",
     "/check",
     "/settings",
     "/snapshots",
@@ -261,7 +286,9 @@ const PAGES: [&str; 22] = [
     "/signals/s-1",
 ];
 /// Every form of a tenant, likewise.
-const FORMS: [&str; 14] = [
+const FORMS: [&str; 16] = [
+    "/changes/1/approve",
+    "/changes/1/cancel",
     "/settings",
     "/snapshots",
     "/snapshots/20261123-daily/hold",

@@ -216,3 +216,23 @@ async fn a_browser_gets_through_to_nothing_that_it_may_not() {
     let (answer, status) = from_browser(&sandbox, GET, Some(OWNER_B), &foreign).await;
     assert_eq!((answer, status.as_str()), (None, "7"));
 }
+
+#[tokio::test]
+async fn probes_need_nobody_and_what_is_too_large_at_the_way_in_is_not_read() {
+    runtime::tls::install_provider();
+    let sandbox = sandbox().await;
+    let client = reqwest::Client::builder().no_proxy().build().expect("TLS");
+    let url = |path: &str| format!("http://{}{path}", sandbox.address);
+    for path in ["/healthz", "/readyz"] {
+        let answer = client.get(url(path)).send().await.expect("answered");
+        assert_eq!(answer.status(), reqwest::StatusCode::OK, "{path}");
+    }
+    let answer = client
+        .post(url("/login"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("token={}", "x".repeat(64 * 1024)))
+        .send()
+        .await;
+    // The connection may break while the rest is still sent.
+    assert!(!answer.is_ok_and(|it| it.status().is_success()));
+}

@@ -146,24 +146,19 @@ async fn only_what_changes_nothing_is_tried_again_and_not_for_ever() {
             .expect_err("no answer"),
     );
     assert_eq!(tried(), 3);
+    // However often each was tried, these are two calls of those after which it rests.
+    for _ in 2..FAILURES {
+        let answer = client.cancel_restore(with(OWNER_A, cancel.clone()));
+        told(answer.await.expect_err("no answer"));
+        assert_eq!(tried(), 1);
+    }
     told(
         client
-            .get_plan(with(OWNER_A, plan.clone()))
+            .get_plan(with(OWNER_A, plan))
             .await
             .expect_err("no answer"),
     );
-    assert_eq!(
-        tried(),
-        usize::try_from(FAILURES - 4).expect("small"),
-        "it is left alone then"
-    );
-    told(
-        client
-            .cancel_restore(with(OWNER_A, cancel))
-            .await
-            .expect_err("no answer"),
-    );
-    assert_eq!(tried(), 0);
+    assert_eq!(tried(), 0, "it is left alone then");
     get(&sandbox, OWNER_A, A, "one")
         .await
         .expect("others are asked");

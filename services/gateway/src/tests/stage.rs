@@ -7,8 +7,10 @@ use crate::{App, Applications, Backends, ConsoleConfig, Deps};
 use chrono::{TimeZone, Utc};
 use http::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
-use proto::v1::CreateTenantRequest;
+use model::TenantId;
+use prost::Message;
 use proto::v1::tenant_service_client::TenantServiceClient;
+use proto::v1::{CreateTenantRequest, TenantSummary};
 use runtime::{ManualClock, SeededIds};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,6 +23,7 @@ pub(super) struct Stage {
     pub(super) url: String,
     pub(super) script: Script,
     pub(super) clock: Arc<ManualClock>,
+    vault: Vault,
     _stop: DropGuard,
 }
 
@@ -35,8 +38,9 @@ pub(super) async fn stage_with(console: ConsoleConfig) -> Stage {
         Utc.with_ymd_and_hms(2026, 11, 23, 8, 0, 0).unwrap(),
     ));
     let vault = Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32])));
+    let vault = vault.expect("memory");
     let deps = Deps {
-        vault: vault.expect("memory"),
+        vault: vault.clone(),
         clock: Arc::clone(&clock) as Arc<dyn runtime::Clock>,
         ids: Arc::new(SeededIds::new(1)),
         backends: Backends {
@@ -55,6 +59,7 @@ pub(super) async fn stage_with(console: ConsoleConfig) -> Stage {
         url: format!("http://{address}"),
         script,
         clock,
+        vault,
         _stop: stop.drop_guard(),
     }
 }
@@ -73,6 +78,14 @@ impl Stage {
         let mut client = TenantServiceClient::new(channel);
         let answer = client.create_tenant(with(OPERATOR, request)).await;
         answer.expect("registered");
+    }
+
+    /// Stores how a tenant is, as the snapshotter does.
+    pub(super) async fn tell(&self, id: &str, summary: &TenantSummary) {
+        let id = TenantId::parse(id).expect("valid");
+        let vault = self.vault.tenant(&id).await.expect("registered");
+        let stored = vault.put_summary(1, summary.encode_to_vec().into()).await;
+        assert!(stored.expect("stored"));
     }
 
     /// Somebody who is not signed in.

@@ -13,7 +13,7 @@ use proto::v1::{
 };
 use store::{StoreError, TenantRecord, TenantState, TenantVault, Versioned};
 
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::{ChangeError, erase, propose, tell};
 use crate::{Context, Error};
 
@@ -34,7 +34,7 @@ pub(super) async fn look(
 ) -> Result<Looked, Error> {
     let vault = context.deps.vault.tenant(tenant).await?;
     loop {
-        let there = match journal::load(&vault, number).await {
+        let there = match super::load(context, &vault, number).await {
             // It was marked and never stored; the next one gets its number.
             Err(Error::Change(ChangeError::Missing(_))) => return Ok(Looked::Open),
             other => other?,
@@ -166,6 +166,14 @@ async fn effect(context: &Context, vault: &TenantVault, there: &Journal) -> Resu
             end(context, vault, there, GuardedStepKind::Applied, "").await
         }
         GuardedChangeKind::EraseKeys | GuardedChangeKind::Offboard => {
+            let begun = context.deps.vault.begun_erasure(vault.id(), there.number);
+            // Until it is noted beside the tenants, a hold still counts.
+            if begun.await?.is_none()
+                && let Some(held) = propose::held(vault).await?
+            {
+                let why = format!("snapshot {held} is held meanwhile");
+                return end(context, vault, there, GuardedStepKind::Stale, &why).await;
+            }
             erase::begin(context, vault, there).await?;
             erase::finish(context, vault.id(), there.number).await?;
             Ok(Done::Erased)

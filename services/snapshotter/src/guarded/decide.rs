@@ -10,7 +10,7 @@ use proto::convert::timestamp;
 use proto::v1::{GuardedChange, GuardedChangeState, GuardedStep, GuardedStepKind};
 use store::TenantVault;
 
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::{ChangeError, tell};
 use crate::{Context, Error};
 
@@ -33,7 +33,7 @@ pub(crate) async fn approve(
     let caller = caller.ok_or(ChangeError::NoCaller)?;
     loop {
         let now = context.deps.clock.now();
-        let there = journal::load(vault, number).await?;
+        let there = super::load(context, vault, number).await?;
         if person::is_same(&there.change.author, &caller) {
             return Err(ChangeError::Own {
                 number,
@@ -86,7 +86,7 @@ pub(crate) async fn cancel(
     }
     loop {
         let now = context.deps.clock.now();
-        let there = journal::load(vault, number).await?;
+        let there = super::load(context, vault, number).await?;
         match there.state(now) {
             GuardedChangeState::Pending | GuardedChangeState::Approved => {}
             GuardedChangeState::Cancelled => return Ok(there.message(now)),
@@ -108,7 +108,7 @@ pub(crate) async fn cancel(
 
 /// The change after a step, of which everybody is told.
 async fn told(context: &Context, vault: &TenantVault, number: u32) -> Result<GuardedChange, Error> {
-    let there = journal::load(vault, number).await?;
+    let there = super::load(context, vault, number).await?;
     tell::steps(context, vault, &there).await?;
     context.news.ring(vault.id());
     Ok(there.message(context.deps.clock.now()))

@@ -64,12 +64,7 @@ pub(super) async fn finish(context: &Context, tenant: &TenantId, number: u32) ->
     let now = deps.clock.now();
     let copy = match &deps.copies {
         None => None,
-        Some(copies) => match copies.vault().erase_keys(tenant, now).await {
-            Ok(done) => Some(done.proof),
-            // It was never copied.
-            Err(StoreError::NotFound { .. }) => None,
-            Err(error) => return Err(error.into()),
-        },
+        Some(copies) => Some(copies.erase_keys(tenant, now).await?.proof),
     };
     let done = deps.vault.erase_keys(tenant, now).await?;
     if certificate.kind() == GuardedChangeKind::Offboard {
@@ -148,6 +143,19 @@ pub(crate) async fn certificates(
         }
     }
     Ok(found)
+}
+
+/// When an erasure was carried out; `None` where it has no certificate.
+pub(super) async fn certified(
+    context: &Context,
+    tenant: &TenantId,
+    number: u32,
+) -> Result<Option<Option<prost_types::Timestamp>>, Error> {
+    let found = context.deps.vault.erasure_certificate(tenant, number);
+    match found.await? {
+        Some(content) => Ok(Some(read(number, &content)?.erase_time)),
+        None => Ok(None),
+    }
 }
 
 /// Whether a tenant's keys are gone.

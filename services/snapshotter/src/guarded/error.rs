@@ -56,7 +56,7 @@ pub enum ChangeError {
     },
     /// A held snapshot.
     #[error(
-        "snapshot {0} is held, so that the tenant is not erased; its hold has to be lifted before"
+        "snapshot {0} is held, or cannot be read and may be, so that the tenant is not erased"
     )]
     Held(String),
     /// What is stored of a change cannot be read.

@@ -181,11 +181,12 @@ pub(crate) async fn erase(
     propose(context, vault.id(), asked, draft).await
 }
 
-/// A snapshot that is held, where there is one.
+/// A snapshot that is held, where there is one. One that cannot be read may be.
 pub(super) async fn held(vault: &TenantVault) -> Result<Option<SnapshotId>, Error> {
-    let (manifests, _) = vault.manifests().await?;
+    let (manifests, unreadable) = vault.manifests().await?;
     let held = manifests.iter().find(|it| it.is_held());
-    Ok(held.map(|manifest| manifest.id().clone()))
+    let held = held.map(|manifest| manifest.id().clone());
+    Ok(held.or_else(|| unreadable.first().map(|it| it.slot.clone())))
 }
 
 /// Stores a change under the next number, or finds the one that says the same.
@@ -206,7 +207,7 @@ async fn propose(
         let now = deps.clock.now();
         let numbers = journal::numbers(&vault).await?;
         for number in &numbers {
-            let there = journal::load(&vault, *number).await?;
+            let there = super::load(context, &vault, *number).await?;
             let same = there.is_open(now) && says_the_same(&there.change, &draft);
             if same || there.change.request_mark == request_mark {
                 tell::asked(context, &vault, &there).await?;
@@ -225,7 +226,7 @@ async fn propose(
         change.hash = journal::hash(&change);
         deps.vault.mark_change(tenant, number).await?;
         if journal::store(&vault, number, &change).await? {
-            let there = journal::load(&vault, number).await?;
+            let there = super::load(context, &vault, number).await?;
             tracing::warn!(%tenant, number, author, effects = ?change.effects, "a guarded change was asked for");
             tell::asked(context, &vault, &there).await?;
             context.news.ring(tenant);

@@ -57,7 +57,7 @@ async fn list(
     let mut changes: Vec<GuardedChange> = Vec::new();
     let mut last = 0;
     for number in numbers.into_iter().rev() {
-        let there = match journal::load(&vault, number).await {
+        let there = match super::load(context, &vault, number).await {
             // Its document is not there yet.
             Err(Error::Change(ChangeError::Missing(_))) => continue,
             other => other?,
@@ -197,7 +197,7 @@ impl LifecycleService for Rpc {
     ) -> Result<Response<GetGuardedChangeResponse>, Status> {
         let found = async {
             let (vault, number) = named(self.context(), &request.get_ref().name).await?;
-            journal::load(&vault, number).await
+            super::load(self.context(), &vault, number).await
         };
         let there = found.await.map_err(refuse)?;
         let now = self.context().deps.clock.now();

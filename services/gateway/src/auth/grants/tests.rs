@@ -3,6 +3,8 @@
 use super::*;
 use chrono::DateTime;
 use store::Kek;
+use store::object_store::memory::InMemory;
+use store::object_store::{ObjectStore, ObjectStoreExt};
 
 fn vault() -> Vault {
     Vault::open("memory:///", &|_| None, Arc::new(Kek::from_bytes([7; 32]))).expect("memory")
@@ -64,4 +66,27 @@ async fn what_another_gateway_writes_is_known_after_a_while() {
     assert_eq!(permits, [expected]);
     let error = here.write(&read).await.expect_err("there is a newer one");
     assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_left_alone_for_a_while() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let kek = Arc::new(Kek::from_bytes([7; 32]));
+    let vault = Vault::new(Arc::clone(&store), kek);
+    let grants = Grants::new(vault);
+    // No grant that is understood.
+    let damaged = "installation/grants/0000000001.json".into();
+    let written = store.put(&damaged, "{}".into()).await;
+    written.expect("memory");
+    assert!(grants.of(&identity()).await.is_err());
+    store.delete(&damaged).await.expect("memory");
+    assert!(grants.of(&identity()).await.is_err(), "not read yet");
+    tokio::time::advance(PAUSE).await;
+    assert!(grants.of(&identity()).await.expect("read").is_empty());
+    let written = store.put(&damaged, "{}".into()).await;
+    written.expect("memory");
+    tokio::time::advance(FRESH).await;
+    assert!(grants.of(&identity()).await.is_ok(), "what was read counts");
+    tokio::time::advance(LASTING).await;
+    assert!(grants.of(&identity()).await.is_err());
 }

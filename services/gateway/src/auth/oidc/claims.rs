@@ -2,7 +2,7 @@
 //!
 //! Owns which claims are read, and the name that follows from them. A claim that people
 //! can change decides nothing by itself: what tells one caller from another is the
-//! issuer with its `sub`.
+//! issuer with its `sub` or, of Entra ID, with tenant and object.
 
 use model::person;
 use serde_json::{Map, Value};
@@ -33,11 +33,11 @@ impl Default for Claims {
 /// Who bears a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// What the caller is called from here on, with the tag of issuer and subject.
+    /// What the caller is called from here on, with the tag of whom the issuer knows.
     pub(crate) name: String,
     /// What the claim of names says, where there is one.
     pub(crate) called: Option<String>,
-    /// `sub` and, of Entra ID, `oid`.
+    /// `sub` and, of Entra ID, which has `tid` beside it, `oid`.
     pub(crate) subjects: Vec<String>,
     /// The values of the claim of roles.
     pub(crate) values: Vec<String>,
@@ -54,11 +54,18 @@ impl Claims {
         let called = text(&self.name);
         let shown = called.clone().or_else(|| text("email"));
         let shown = fit(shown.as_ref().unwrap_or(&subject));
-        let tag = blake3::hash(format!("{issuer}\0{subject}").as_bytes()).to_hex();
+        // Of Entra ID `sub` is another for each application that a person signs in to.
+        let directory = text("tid").zip(text("oid"));
+        let key = match &directory {
+            Some((tenant, object)) => format!("{issuer}\0{tenant}\0{object}"),
+            None => format!("{issuer}\0{subject}"),
+        };
+        let tag = blake3::hash(key.as_bytes()).to_hex();
+        let object = directory.map(|(_, object)| object);
         Some(Identity {
             name: person::tagged(&shown, &tag[..TAG]),
             called,
-            subjects: [Some(subject), text("oid")].into_iter().flatten().collect(),
+            subjects: [Some(subject), object].into_iter().flatten().collect(),
             values: values(find(claims, &self.roles)),
         })
     }
@@ -148,6 +155,23 @@ mod tests {
     }
 
     #[test]
+    fn of_entra_id_somebody_is_the_same_in_each_application() {
+        let of = |sub: &str, oid: &str, more: Value| {
+            let mut claims = json!({"sub": sub, "oid": oid});
+            let all = claims.as_object_mut().expect("an object");
+            all.extend(more.as_object().expect("an object").clone());
+            identity(&Claims::default(), claims).expect("somebody").name
+        };
+        let entra = || json!({"tid": "t"});
+        let anna = of("1", "anna", entra());
+        assert!(person::is_same(&anna, &of("2", "anna", entra())));
+        assert!(!person::is_same(&anna, &of("1", "ben", entra())));
+        // Without a tenant it is another issuer, whose `oid` may say anything.
+        let (one, other) = (of("1", "anna", json!({})), of("2", "anna", json!({})));
+        assert!(!person::is_same(&one, &other));
+    }
+
+    #[test]
     fn roles_are_where_the_settings_say() {
         let of = |way: &str, claims: Value| {
             let settings = Claims {
@@ -163,7 +187,7 @@ mod tests {
         assert_eq!(of(url, json!({"sub": "s", url: "a"})), ["a"]);
         let entra = identity(
             &Claims::default(),
-            json!({"sub": "s", "oid": "o", "roles": ["a"]}),
+            json!({"sub": "s", "oid": "o", "tid": "t", "roles": ["a"]}),
         );
         let entra = entra.expect("somebody");
         assert_eq!(

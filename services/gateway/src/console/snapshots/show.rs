@@ -2,6 +2,7 @@
 
 use super::line::{badge, took};
 use super::take;
+use crate::console::asked::Asked;
 use crate::console::filters::{self, Moment};
 use crate::console::form::Form;
 use crate::console::frame::{Answer, Frame, Section, page, see};
@@ -31,6 +32,7 @@ struct Show {
     new_report: String,
     new_plan: String,
     is_held: bool,
+    pending: bool,
     kinds: Vec<KindLine>,
     snapshot: Snapshot,
 }
@@ -99,7 +101,7 @@ fn reading(reading: Reading) -> &'static str {
     }
 }
 
-pub(super) async fn show(at: Visit, Path((_, id)): Path<(String, String)>) -> Answer {
+pub(super) async fn show(at: Visit, Path((_, id)): Path<(String, String)>, asked: Asked) -> Answer {
     let name = format!("{}/snapshots/{id}", at.name());
     let request = v1::GetSnapshotRequest { name };
     let found = at.session.snapshots().get_snapshot(request).await;
@@ -129,6 +131,7 @@ pub(super) async fn show(at: Visit, Path((_, id)): Path<(String, String)>) -> An
         new_report: at.path(&format!("/reports/new?base={id}")),
         new_plan: at.path(&format!("/restores/new?snapshot={id}")),
         is_held: snapshot.held_since.is_some(),
+        pending: asked.is_set("pending"),
         kinds: kinds(&snapshot),
         id,
         snapshot,
@@ -164,8 +167,13 @@ pub(super) async fn lift(at: Visit, Path((_, id)): Path<(String, String)>, form:
         name: format!("{}/snapshots/{id}", at.name()),
         request_id: form.request_id(),
     };
-    at.session.snapshots().lift_hold(request).await?;
-    see(&at.path(&format!("/snapshots/{id}")))
+    let answer = at.session.snapshots().lift_hold(request).await?;
+    // It stays held until a second person has agreed, and a while after.
+    let told = match answer.into_inner().pending_change {
+        Some(_) => "?pending=1",
+        None => "",
+    };
+    see(&at.path(&format!("/snapshots/{id}{told}")))
 }
 
 #[cfg(test)]

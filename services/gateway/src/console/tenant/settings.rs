@@ -22,7 +22,9 @@ struct Show {
     break_glass: String,
     webhook: v1::Webhook,
     severities: Vec<Choice>,
+    groups: String,
     saved: bool,
+    pending: bool,
 }
 
 /// An application of the tenant.
@@ -64,7 +66,9 @@ pub(super) async fn show(at: Visit, asked: Asked) -> Answer {
         apps: apps(&at.tenant),
         break_glass: at.tenant.break_glass_ids.join("\n"),
         severities: severities.into(),
+        groups: at.tenant.groups.join(", "),
         saved: asked.is_set("saved"),
+        pending: asked.is_set("pending"),
         tenant: at.tenant,
         webhook,
     })
@@ -108,8 +112,13 @@ fn proof(app: &v1::AppCredential) -> String {
 
 pub(super) async fn change(at: Visit, form: Form) -> Answer {
     let request = request(at.name(), &form);
-    at.session.tenants().update_tenant(request).await?;
-    see(&at.path("/settings?saved=1"))
+    let answer = at.session.tenants().update_tenant(request).await?;
+    // What would protect less waits for a second person, and is not saved yet.
+    let told = match answer.into_inner().pending_change {
+        Some(_) => "pending",
+        None => "saved",
+    };
+    see(&at.path(&format!("/settings?{told}=1")))
 }
 
 /// What a form changes: the fields that it has, and no others.
@@ -120,6 +129,9 @@ fn request(name: String, form: &Form) -> v1::UpdateTenantRequest {
         .then(|| v1::BreakGlassAccounts {
             ids: words(form.text("break_glass_ids")),
         });
+    let groups = form.is_set("groups").then(|| v1::TenantGroups {
+        names: words(form.text("groups")),
+    });
     let webhook = form.is_set("webhook_url").then(|| v1::Webhook {
         url: form.text("webhook_url").to_owned(),
         secret_ref: form.text("webhook_secret_ref").to_owned(),
@@ -128,6 +140,10 @@ fn request(name: String, form: &Form) -> v1::UpdateTenantRequest {
     });
     v1::UpdateTenantRequest {
         name,
+        display_name: text("display_name"),
+        groups,
+        schedule: text("schedule"),
+        retention: text("retention"),
         drift_watch: text("drift_watch"),
         audit_watch: text("audit_watch"),
         approval: text("approval"),
@@ -164,13 +180,15 @@ mod tests {
             &form(&[
                 ("drift_watch", "off"),
                 ("break_glass_ids", "a\r\nb"),
+                ("groups", "gold, emea"),
                 ("webhook_url", "https://hook.example/x"),
                 ("webhook_secret_ref", "env:X"),
                 ("webhook_min_severity", "high"),
             ]),
         );
         assert_eq!(all.drift_watch.as_deref(), Some("off"));
-        assert_eq!(all.approval, None);
+        assert_eq!((all.approval, all.retention), (None, None));
+        assert_eq!(all.groups.expect("named").names, ["gold", "emea"]);
         assert_eq!(all.break_glass.expect("named").ids, ["a", "b"]);
         assert_eq!(all.webhook.expect("named").min_severity(), Severity::High);
         let emptied = request("tenants/t".to_owned(), &form(&[("break_glass_ids", "")]));

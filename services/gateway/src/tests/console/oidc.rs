@@ -66,7 +66,6 @@ async fn provider() -> Arc<Provider> {
 async fn before(provider: &Provider) -> Stage {
     let issuer = provider.issuer.lock().expect("unpoisoned").clone();
     stage_with(ConsoleConfig {
-        session_key_file: None,
         oidc: Some(OidcConfig {
             issuer,
             client_id: "console".to_owned(),
@@ -74,6 +73,7 @@ async fn before(provider: &Provider) -> Stage {
             scope: "openid api://rewind/.default".to_owned(),
             console_url: "https://backup.example/".to_owned(),
         }),
+        ..ConsoleConfig::default()
     })
     .await
 }

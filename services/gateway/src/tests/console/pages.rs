@@ -145,22 +145,45 @@ fn is_tame(text: &str) {
 #[tokio::test]
 async fn the_overview_shows_first_what_needs_attention() {
     let stage = two_tenants().await;
-    let page = stage.browser(OPERATOR).await.get("/").await;
+    let told = |seconds: i64| TenantSummary {
+        last_snapshot: "tenants/x/snapshots/20261123-daily".to_owned(),
+        last_snapshot_time: at(seconds),
+        last_snapshot_complete: true,
+        counts: vec![TypeCount {
+            r#type: "user".to_owned(),
+            count: 123_456,
+        }],
+        stored_bytes: 5 << 20,
+        posture_score: Some(64),
+        ..TenantSummary::default()
+    };
+    stage.tell(A, &told(SEVEN)).await;
+    stage.tell(B, &told(SEVEN - 3 * 86_400)).await;
+    let browser = stage.browser(OPERATOR).await;
+    let page = browser.get("/").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     is_tame(&page.text);
     let place = |text: &str| page.text.find(text).unwrap_or_else(|| panic!("{text}"));
-    assert!(
-        place("Fabrikam") < place(&format!("/tenants/{A}")),
-        "late before fresh"
-    );
-    assert!(page.text.contains("older than 36 hours"));
-    assert!(page.text.contains("123,456"));
-    let by_name = stage
-        .browser(OPERATOR)
-        .await
-        .get("/?q=FABRI&order=name")
-        .await;
+    let fresh = format!("href=\"/tenants/{A}\"");
+    assert!(place("Fabrikam") < place(&fresh), "late before fresh");
+    for text in [
+        "no snapshot for 73 hours",
+        "Needs attention",
+        "In order",
+        "123,456",
+        "5.0 MiB",
+        "64",
+    ] {
+        assert!(page.text.contains(text), "{text}");
+    }
+    let by_name = browser.get("/?q=FABRI&order=name").await;
     assert!(by_name.text.contains("Fabrikam") && !by_name.text.contains(A));
+    let urgent = browser.get("/?attention=1").await;
+    assert!(urgent.text.contains("Fabrikam") && !urgent.text.contains(A));
+    let none = browser.get("/?group=gold").await;
+    assert!(none.text.contains("in the group") && !none.text.contains("Fabrikam"));
+    // No service is asked: what the gateway holds is enough, however many tenants.
+    assert_eq!(stage.script.calls(), 0);
 }
 
 #[tokio::test]
@@ -170,7 +193,7 @@ async fn a_tenant_whose_services_are_down_is_shown_all_the_same() {
     let browser = stage.browser(OPERATOR).await;
     let overview = browser.get("/").await;
     assert_eq!(overview.status, StatusCode::OK);
-    assert!(overview.text.contains("Contoso") && overview.text.contains("Not known"));
+    assert!(overview.text.contains("Contoso") && overview.text.contains("No snapshot"));
     let page = browser.get(&format!("/tenants/{A}")).await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("A part of this page cannot be shown"));
@@ -414,7 +437,9 @@ async fn an_object_is_told_with_its_links_and_its_history() {
 async fn settings_are_changed_by_operators_alone_and_errors_name_the_field() {
     let stage = two_tenants().await;
     let browser = stage.browser(OPERATOR).await;
-    let path = format!("/tenants/{A}/settings");
+    let evil = browser.get(&format!("/tenants/{A}/settings")).await;
+    assert!(!evil.text.contains("<script>alert"));
+    let path = format!("/tenants/{B}/settings");
     let wrong = browser.post(&path, &[("approval", "perhaps")]).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(
@@ -422,12 +447,27 @@ async fn settings_are_changed_by_operators_alone_and_errors_name_the_field() {
         "{}",
         wrong.text
     );
-    let ids = "0a1b2c3d-0000-4000-8000-0000000000e2\r\n0a1b2c3d-0000-4000-8000-0000000000e3";
+    // One more account protects more, and is named at once.
+    let ids = "0a1b2c3d-0000-4000-8000-0000000000e1\r\n0a1b2c3d-0000-4000-8000-0000000000e3";
     let saved = browser.post(&path, &[("break_glass_ids", ids)]).await;
-    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    assert_eq!(saved.location(), format!("{path}?saved=1"));
     let page = browser.get(&path).await;
-    assert!(page.text.contains("0000000000e3") && !page.text.contains("0000000000e1"));
+    assert!(page.text.contains("0000000000e3") && page.text.contains("0000000000e1"));
     is_tame(&page.text);
+    // What protects less waits, and is not said to be saved.
+    stage.script.on(
+        "GuardedChangeService/ProposeChange",
+        |_: ProposeChangeRequest| {
+            answer(ProposeChangeResponse {
+                change: Some(GuardedChange::default()),
+            })
+        },
+    );
+    let asked = browser.post(&path, &[("drift_watch", "off")]).await;
+    assert_eq!(asked.location(), format!("{path}?pending=1"));
+    let page = browser.get(asked.location()).await;
+    assert!(page.text.contains("not changed yet") && !page.text.contains("Saved."));
+    assert_eq!(page.field("drift_watch"), "on");
 }
 
 #[tokio::test]
@@ -455,4 +495,59 @@ async fn an_operator_registers_a_tenant() {
     fields.push(("id", B));
     let refused = stage.browser(OWNER_A).await.post("/tenants", &fields).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_guarded_change_is_agreed_to_by_somebody_else() {
+    let stage = two_tenants().await;
+    stage.script.on(
+        "LifecycleService/ListGuardedChanges",
+        |asked: ListGuardedChangesRequest| {
+            assert!(asked.open);
+            let change = |number: u32, author: &str| GuardedChange {
+                name: format!("tenants/{A}/changes/{number}"),
+                kind: GuardedChangeKind::Settings.into(),
+                author: author.to_owned(),
+                effects: vec![EVIL.to_owned()],
+                settings: vec![GuardedSetting {
+                    field: "drift_watch".to_owned(),
+                    before: "on".to_owned(),
+                    after: "off".to_owned(),
+                }],
+                hash: format!("hash-{number}"),
+                state: GuardedChangeState::Pending.into(),
+                ..GuardedChange::default()
+            };
+            answer(ListGuardedChangesResponse {
+                changes: vec![change(2, "anna"), change(1, "operator")],
+                ..ListGuardedChangesResponse::default()
+            })
+        },
+    );
+    stage.script.on(
+        "LifecycleService/ApproveGuardedChange",
+        |_: ApproveGuardedChangeRequest| answer(ApproveGuardedChangeResponse::default()),
+    );
+    let browser = stage.browser(OPERATOR).await;
+    let path = format!("/tenants/{A}/changes");
+    let page = browser.get(&path).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    is_tame(&page.text);
+    assert!(page.text.contains(&format!("{path}/2/approve")));
+    assert!(
+        !page.text.contains(&format!("{path}/1/approve")),
+        "their own"
+    );
+    assert!(page.text.contains(&format!("{path}/1/cancel")));
+    let done = browser
+        .post(&format!("{path}/2/approve"), &[("hash", "hash-2")])
+        .await;
+    assert_eq!(done.location(), path);
+    let asked = stage
+        .script
+        .asked::<ApproveGuardedChangeRequest>("ApproveGuardedChange");
+    assert_eq!(
+        (asked[0].name.as_str(), asked[0].change_hash.as_str()),
+        (&*format!("tenants/{A}/changes/2"), "hash-2")
+    );
 }
