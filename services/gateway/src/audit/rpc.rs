@@ -10,10 +10,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use proto::v1::audit_service_server::AuditService;
 use proto::v1::{
-    AuditVerification,
-    ListAuditEntriesRequest, ListAuditEntriesResponse, ListInstallationAuditEntriesRequest,
-    ListInstallationAuditEntriesResponse, VerifyAuditRequest, VerifyAuditResponse,
-    VerifyInstallationAuditRequest, VerifyInstallationAuditResponse,
+    AuditVerification, ListAuditEntriesRequest, ListAuditEntriesResponse,
+    ListInstallationAuditEntriesRequest, ListInstallationAuditEntriesResponse, VerifyAuditRequest,
+    VerifyAuditResponse, VerifyInstallationAuditRequest, VerifyInstallationAuditResponse,
 };
 use store::Vault;
 use tonic::{Request, Response, Status};

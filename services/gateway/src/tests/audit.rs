@@ -458,7 +458,10 @@ fn a_call_whose_end_nobody_heard_may_have_been_carried_out() {
         };
         let mut restores = RestoreServiceClient::new(sandbox.channel.clone());
         let lost = restores.apply_plan(with(OWNER_A, request)).await;
-        assert_eq!(reason(&lost.expect_err("it hangs up")), "BACKEND_UNAVAILABLE");
+        assert_eq!(
+            reason(&lost.expect_err("it hangs up")),
+            "BACKEND_UNAVAILABLE"
+        );
         let applied = &listed(&sandbox, AuditKind::Mutation).await[0];
         let outcome = applied.outcome.as_ref().expect("told");
         assert_eq!(
@@ -486,10 +489,19 @@ fn pages_and_compatible_apis_leave_the_same_traces() {
         wait(Duration::from_secs(3)).await;
         let refused = of_installation(&sandbox, AuditKind::Denial).await;
         assert_eq!(refused.len(), 1, "{refused:?}");
-        assert_eq!((refused[0].source.as_str(), refused[0].count), ("127.0.0.1", 1));
+        assert_eq!(
+            (refused[0].source.as_str(), refused[0].count),
+            ("127.0.0.1", 1)
+        );
         let reads = listed(&sandbox, AuditKind::Read).await;
-        let read = reads.iter().find(|it| it.method.contains("SnapshotService"));
-        assert_eq!(read.expect("there").source, "127.0.0.1", "as the caller's own");
+        let read = reads
+            .iter()
+            .find(|it| it.method.contains("SnapshotService"));
+        assert_eq!(
+            read.expect("there").source,
+            "127.0.0.1",
+            "as the caller's own"
+        );
     });
 }
 

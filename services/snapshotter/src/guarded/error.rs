@@ -55,9 +55,7 @@ pub enum ChangeError {
         snapshot: String,
     },
     /// A held snapshot.
-    #[error(
-        "snapshot {0} is held, or cannot be read and may be, so that the tenant is not erased"
-    )]
+    #[error("snapshot {0} is held, or cannot be read and may be, so that the tenant is not erased")]
     Held(String),
     /// What is stored of a change cannot be read.
     #[error("change {number} is damaged: {detail}")]

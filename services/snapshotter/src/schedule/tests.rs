@@ -289,7 +289,11 @@ async fn a_new_tenant_is_read_at_once_and_then_in_its_window() {
         1,
         "the first one waits for nothing"
     );
-    assert_eq!(reader.committed.lock().len(), 1, "and no slot of another day");
+    assert_eq!(
+        reader.committed.lock().len(),
+        1,
+        "and no slot of another day"
+    );
     let due = early
         .schedule
         .due(&tenant(1), at("2026-11-24T00:00:00Z").date_naive());

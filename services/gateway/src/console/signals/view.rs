@@ -214,7 +214,6 @@ fn facts(signal: &v1::Signal) -> Vec<Fact> {
         SignalSource::Audit => "the tenant's audit log",
         SignalSource::GuardedChange => "a change that protects the tenant less",
         SignalSource::Posture => "the protection after two daily snapshots",
-        SignalSource::GuardedChange => "a guarded change that somebody asked Rewind for",
         SignalSource::Unspecified => "",
     };
     let mut facts = vec![
