@@ -407,6 +407,10 @@ Retention     -
 Drift watch   -
 Audit watch   -
 Approval      -
+State         unspecified
+Groups        -
+Labels        -
+Schedule      -
 Registered    2026-11-18T11:06:40Z
 
 "#]]

@@ -193,7 +193,7 @@ mod tests {
                 }
                 let mut once = slots.clone();
                 once.dedup();
-                assert_eq!((once, slots.len()), (slots.clone(), 7), "{text} {n}");
+                assert_eq!((once, slots.len()), (slots.clone(), 8), "{text} {n}");
             }
         }
     }

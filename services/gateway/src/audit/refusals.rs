@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(taken.len(), MOST + 1);
         assert_eq!(taken.iter().map(|one| one.count).sum::<i64>(), 5_001);
         let others = taken.iter().find(|one| one.source == OTHERS);
-        assert_eq!(others.map(|one| one.count), Some(5_000 - 255));
+        assert_eq!(others.map(|one| one.count), Some(5_000 - 256));
         assert!(refusals.take().is_empty());
         assert_eq!(count("10.0.0.0"), Counted::First);
     }
