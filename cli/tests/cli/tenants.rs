@@ -80,7 +80,7 @@ Hash           c0ffee
     let asked = gateway.fake.last("ApproveGuardedChangeRequest");
     assert_eq!(
         (&asked["name"], &asked["changeHash"]),
-        (&name.clone().into(), &"c0ffee".into())
+        (&name.into(), &"c0ffee".into())
     );
 
     let run = gateway

@@ -442,9 +442,11 @@ async fn order(
 ) -> Result<Order, Error> {
     let origin = if plan.report.is_empty() {
         let id = proto::name::parse_snapshot_in("snapshot", tenant, &plan.snapshot)?;
-        Origin::Snapshot(documents.vault().find(&id).await?)
+        Origin::Snapshot(Box::new(documents.vault().find(&id).await?))
     } else {
-        Origin::Report(report::made(&context.deps.differ, tenant, &plan.report).await?)
+        Origin::Report(Box::new(
+            report::made(&context.deps.differ, tenant, &plan.report).await?,
+        ))
     };
     let asked_at = plan.create_time.as_ref().and_then(convert::time);
     let asked_at = asked_at.unwrap_or_else(|| context.deps.clock.now());

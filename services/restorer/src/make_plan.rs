@@ -30,9 +30,9 @@ use crate::{Context, Error, approve, errand, lockout, privileged, references, re
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
     /// A report that was made before.
-    Report(Report),
+    Report(Box<Report>),
     /// A snapshot; a report is made first.
-    Snapshot(store::Manifest),
+    Snapshot(Box<store::Manifest>),
 }
 
 /// What a plan is about, validated.
@@ -187,7 +187,7 @@ pub(crate) async fn make(
     let record = context.served(&order.tenant).await?;
     let directory = (deps.connect)(&record)?;
     let report = match &order.origin {
-        Origin::Report(report) => report.clone(),
+        Origin::Report(report) => Report::clone(report),
         Origin::Snapshot(manifest) => {
             let base = proto::name::snapshot(&order.tenant, manifest.id());
             report::fresh(

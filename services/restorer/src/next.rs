@@ -58,7 +58,7 @@ async fn follow(
     }
     let asked_at = deps.clock.now();
     let id = make_plan::id(&left, asked_at, &request);
-    let origin = Origin::Report(report::made(&deps.differ, tenant, report).await?);
+    let origin = Origin::Report(Box::new(report::made(&deps.differ, tenant, report).await?));
     let order = Order::again(plan, tenant, id, origin, asked_at)?;
     make_plan::make(context, vault.clone(), &order, &|_| ()).await
 }

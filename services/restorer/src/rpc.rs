@@ -100,15 +100,14 @@ impl Rpc {
                     InvalidMessage::new("snapshot", "a report or a snapshot is needed").into(),
                 );
             }
-            ("", snapshot) => Origin::Snapshot(
-                vault
-                    .find(&name::parse_snapshot_in("snapshot", &tenant, snapshot)?)
-                    .await?,
-            ),
+            ("", snapshot) => {
+                let id = name::parse_snapshot_in("snapshot", &tenant, snapshot)?;
+                Origin::Snapshot(Box::new(vault.find(&id).await?))
+            }
             (report, "") => {
                 let id = name::parse_report_in("report", &tenant, report)?;
                 let name = name::report(&tenant, &id);
-                Origin::Report(report::made(&deps.differ, &tenant, &name).await?)
+                Origin::Report(Box::new(report::made(&deps.differ, &tenant, &name).await?))
             }
             _ => {
                 return Err(InvalidMessage::new(

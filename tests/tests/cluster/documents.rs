@@ -51,7 +51,7 @@ fn commands(text: &str) -> Vec<String> {
         match bare.strip_prefix("REWIND_") {
             Some(rest) => rest
                 .split_once(' ')
-                .map_or(bare.clone(), |(_, rest)| rest.to_owned()),
+                .map_or_else(|| bare.clone(), |(_, rest)| rest.to_owned()),
             None => bare,
         }
     });

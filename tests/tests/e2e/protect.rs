@@ -361,10 +361,13 @@ fn nothing_is_taken_away_under_an_action_that_a_person_protected() -> anyhow::Re
 async fn a_plan_for_other_break_glass_accounts_is_of_no_use() -> anyhow::Result<()> {
     let (sandbox, _, spared) = bare().await?;
     let (plan, ..) = sandbox.protect(RULE).await?;
+    // One more: one less would wait for a second person.
+    let users = crate::restore::ids(&sandbox, "user", crate::restore::cloud_user);
+    let another = users.into_iter().find(|user| !spared.contains(user));
     let request = UpdateTenantRequest {
         name: parent(),
         break_glass: Some(BreakGlassAccounts {
-            ids: spared[..1].to_vec(),
+            ids: spared.iter().cloned().chain(another).collect(),
         }),
         request_id: sandbox.request_id(),
         ..UpdateTenantRequest::default()

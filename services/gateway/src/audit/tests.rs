@@ -294,7 +294,7 @@ fn nothing_is_made_of_a_tenant_that_is_not_registered() {
         assert_eq!(landed, Ok(Landed::Installation));
         assert_eq!(
             house.vault.tenant_ids().await.expect("listed"),
-            [house.tenant.clone()]
+            std::slice::from_ref(&house.tenant)
         );
         let chains = house.vault.installation_audit().await.expect("there");
         let written = chains.list().await.expect("listed").chains;
@@ -528,7 +528,7 @@ async fn a_list_is_chosen_by_caller_method_result_and_kind_and_names_what_it_can
 
     let path = format!("tenants/{}/audit/{}/0000000002", house.tenant, WRITERS[0]);
     testkit::store::tamper(house.faults.as_ref(), &Path::from(path), |bytes| {
-        bytes.truncate(9)
+        bytes.truncate(9);
     })
     .await;
     assert_eq!(

@@ -69,7 +69,7 @@ pub(super) fn reported(change: &Change, members: Members) -> Row {
                     sides.set(attribute, &attribute.before_json, &attribute.after_json);
                 }
                 AttributeClass::ReadOnly | AttributeClass::Secret | AttributeClass::OwnEndpoint => {
-                    left.push(attribute.path.clone())
+                    left.push(attribute.path.clone());
                 }
             }
         }

@@ -205,6 +205,17 @@ impl Browser {
             .await
             .expect("answered");
         let (status, headers) = (answer.status(), answer.headers().clone());
+        self.keep(&headers);
+        let text = answer.text().await.expect("text");
+        Page {
+            status,
+            headers,
+            text,
+        }
+    }
+
+    /// Does with cookies as an answer says.
+    fn keep(&self, headers: &HeaderMap) {
         let mut cookies = self.cookies.lock().expect("unpoisoned");
         for line in headers.get_all(SET_COOKIE) {
             let line = line.to_str().expect("text");
@@ -214,12 +225,13 @@ impl Browser {
                 value => cookies.insert(name.to_owned(), value.to_owned()),
             };
         }
-        drop(cookies);
-        let text = answer.text().await.expect("text");
-        Page {
-            status,
-            headers,
-            text,
-        }
+    }
+
+    /// Changes the last character of a cookie.
+    pub(super) fn tamper(&self, name: &str) {
+        let mut cookies = self.cookies.lock().expect("unpoisoned");
+        let value = cookies.get_mut(name).expect("there");
+        let last = value.pop().expect("not empty");
+        value.push(if last == 'A' { 'B' } else { 'A' });
     }
 }

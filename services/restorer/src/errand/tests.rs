@@ -222,7 +222,7 @@ async fn a_plan_that_another_process_makes_is_left_alone_until_its_lease_is_over
         assert_eq!(world.failure().await, "NOT_FOUND");
         Ok(())
     };
-    lease::hold(&world.context, documents, making)
+    Box::pin(lease::hold(&world.context, documents, making))
         .await
         .expect("held");
     let next = lease::hold(&other, documents, async { Ok(()) }).await;

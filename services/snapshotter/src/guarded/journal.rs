@@ -177,7 +177,7 @@ impl Journal {
             approve_time: approved.and_then(|it| it.time),
             effective_time: approved.and_then(|it| it.effective_time),
             apply_by_time: approved.and_then(|it| it.apply_by_time),
-            end_time: noted.and_then(|it| it.time).or(ran_out.flatten()),
+            end_time: noted.and_then(|it| it.time).or_else(|| ran_out.flatten()),
             cancelled_by: cancelled.map(|it| it.by.clone()).unwrap_or_default(),
             detail: ended.map(|it| it.detail.clone()).unwrap_or_default(),
             ..self.change.clone()

@@ -438,7 +438,7 @@ async fn the_same_request_and_the_same_wish_are_one_change() {
         .list_guarded_changes(by("ann", request.clone()))
         .await;
     let page = page.expect("listed").into_inner();
-    assert_eq!(page.changes, [anew.clone()]);
+    assert_eq!(page.changes, std::slice::from_ref(&anew));
     let next = ListGuardedChangesRequest {
         page_token: page.next_page_token,
         ..request

@@ -341,7 +341,7 @@ async fn one_that_fails_or_is_not_served_rests_and_keeps_no_other_from_its_snaps
         look(&context, &tenant(2)).await,
         Look::Later(clock.now() + IDLE)
     );
-    let tries: Arc<Mutex<Vec<(TenantId, DateTime<Utc>)>>> = Arc::default();
+    let tries = Arc::new(Mutex::new(Vec::new()));
     let (noted, time) = (Arc::clone(&tries), Arc::clone(&clock));
     let take: Take = Arc::new(move |tenant, _| {
         noted.lock().push((tenant, time.now()));

@@ -154,7 +154,7 @@ fn a_restore_is_a_recovery() {
         ),
         (
             RestoreState::Cancelled,
-            done.clone(),
+            done,
             "abandoned",
             json!(4),
             json!(6),
