@@ -196,11 +196,12 @@ mod tests {
         let large = arriving(Incoming::from("hello!"), 5);
         assert!(bytes(large).await.is_err());
         let began = tokio::time::Instant::now();
-        let drops = futures::stream::unfold((), |()| async {
-            tokio::time::sleep(ARRIVAL / 4).await;
-            Some((Ok::<_, std::io::Error>("x"), ()))
+        let ticks = tokio::time::interval(ARRIVAL / 4);
+        let drops = futures::stream::unfold(ticks, |mut ticks| async {
+            ticks.tick().await;
+            Some((Ok::<_, std::io::Error>("x"), ticks))
         });
-        let slow = arriving(Incoming::from_stream(drops), 5);
+        let slow = arriving(Incoming::from_stream(drops), 50);
         assert!(bytes(slow).await.is_err());
         assert_eq!(began.elapsed(), ARRIVAL);
     }

@@ -39,7 +39,7 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> Result<()> {
     announce("build for release");
     world::build(repo)?;
     let mut build = repo.cargo(["build", "--release", "--locked"]);
-    exec::run(build.args(["-p", "rewind-tests", "--example", "calls"]))?;
+    exec::run(build.args(["-p", "rewind-gateway", "--example", "calls"]))?;
     let mut about = machine::describe(repo)?;
     about.push(format!(
         "Load before the run (processes that wanted to run, average of a minute): {}.",
